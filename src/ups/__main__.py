@@ -1,0 +1,5 @@
+"""``python -m ups``: the command line."""
+
+from ups.cli import main
+
+main()
