@@ -1,0 +1,373 @@
+"""The GraphQL operations that the wandb client and its public API issue, answered from the store.
+
+An answer holds every field that any client asks for: clients pick what they know. An operation that is
+missing here is answered with a GraphQL error, and shows in `server.unknown_operations`. NaN and infinities,
+which JSON does not have, are answered as strings.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from .state import CONSOLE, EVENTS, HISTORY, Alert, Artifact, Json, Run, Store
+
+USER = "tester"
+PROJECT = "uncategorized"
+
+T = TypeVar("T")
+
+_OPERATION = re.compile(r"\b(?:query|mutation)\s+(\w+)")
+_CREATED_AT = "2026-01-01T00:00:00Z"
+
+
+class UnknownOperationError(Exception):
+    """A client asked for something that this server does not know."""
+
+
+def operation_name(request: Json) -> str:
+    if name := request.get("operationName"):
+        return str(name)
+    found = _OPERATION.search(request.get("query", ""))
+    return found[1] if found else "anonymous"
+
+
+class GraphQL:
+    """Answers operations. `url` is where uploads go."""
+
+    def __init__(self, store: Store, url: str) -> None:
+        self._store = store
+        self._url = url
+        self._operations: dict[str, Callable[[Json], Json]] = {
+            "Viewer": self._viewer,
+            "GetViewer": self._viewer,
+            "GetDefaultEntity": self._viewer,
+            "ServerFeaturesQuery": lambda _: {"serverInfo": {"features": []}},
+            "OrganizationCoreWeaveOrganizationID": lambda _: {"entity": {"organization": None}},
+            "UpsertBucket": self._upsert_bucket,
+            "RunResumeStatus": self._run_resume_status,
+            "CreateRunFiles": self._create_run_files,
+            "NotifyScriptableRunAlert": self._alert,
+            "StopRun": self._stop_run,
+            "XXHashDigestsEnabled": lambda _: {"entity": {"xxhashDigestsEnabled": False}},
+            "FetchArtifactDigestAlgorithm": lambda _: {"project": None},
+            "CreateArtifact": self._create_artifact,
+            "CreateArtifactManifest": self._create_manifest,
+            "UpdateArtifactManifest": self._update_manifest,
+            "CreateArtifactFiles": self._create_artifact_files,
+            "CommitArtifact": self._commit_artifact,
+            "UseArtifact": lambda variables: {
+                "useArtifact": {"artifact": {"id": variables["input"]["artifactID"]}}
+            },
+            "ClientIDMapping": lambda _: {"clientIDMapping": None},
+            "Run": self._run,
+            "RunState": self._run,
+            "QueryRunInfo": self._run,
+            "RunHistoryKeys": self._run,
+            "RunFullHistory": self._full_history,
+            "RunSampledHistory": self._sampled_history,
+            "SampledHistoryPage": self._sampled_history,
+            "RunParquetHistory": self._parquet_history,
+            "HistoryPage": self._history_page,
+        }
+
+    def answer(self, request: Json) -> Json:
+        name = operation_name(request)
+        if name not in self._operations:
+            raise UnknownOperationError(name)
+        return self._operations[name](request.get("variables") or {})
+
+    # Users, runs and their files
+
+    def _viewer(self, _: Json) -> Json:
+        none: Json = {"edges": []}
+        return {
+            "viewer": {
+                "id": "user-1",
+                "name": USER,
+                "username": USER,
+                "entity": USER,
+                "email": f"{USER}@example.com",
+                "admin": False,
+                "flags": "{}",
+                "deletedAt": None,
+                "teams": none,
+                "apiKeys": none,
+            }
+        }
+
+    def _upsert_bucket(self, variables: Json) -> Json:
+        run, inserted = self._find_or_create(variables)
+        if variables.get("name"):
+            run.open()
+        for field, key in _RUN_FIELDS.items():
+            if variables.get(key) is not None:
+                setattr(run, field, variables[key])
+        if variables.get("config") is not None:
+            run.raw_config = json.loads(variables["config"])
+        if variables.get("summaryMetrics") is not None:
+            run.stream({"files": {"wandb-summary.json": {"content": [variables["summaryMetrics"]]}}})
+        return {"upsertBucket": {"bucket": _bucket(run), "inserted": inserted}}
+
+    def _find_or_create(self, variables: Json) -> tuple[Run, bool]:
+        """By its internal id, as the public API does; or by its name, which is what users call its id."""
+        if (storage_id := variables.get("id")) and (run := self._store.run_of_storage_id(storage_id)):
+            return run, False
+        name = variables.get("name") or self._store.new_id("unnamed")
+        if run := self._store.run(name):
+            return run, False
+        entity, project = variables.get("entity") or USER, variables.get("project") or PROJECT
+        return self._store.create_run(name, entity, project), True
+
+    def _run_resume_status(self, variables: Json) -> Json:
+        run = self._store.run(variables["name"])
+        return {"model": run and {**_project(run), "bucket": _bucket(run)}}
+
+    def _create_run_files(self, variables: Json) -> Json:
+        run = self._known_run(variables["run"])
+        files = [
+            {"name": name, "uploadUrl": self._upload_url("run", run.id, name)} for name in variables["files"]
+        ]
+        return {"createRunFiles": {"runID": run.storage_id, "uploadHeaders": [], "files": files}}
+
+    def _alert(self, variables: Json) -> Json:
+        alert = Alert(variables["title"], variables["text"], variables.get("severity") or "INFO")
+        self._known_run(variables["runName"]).alerts.append(alert)
+        return {"notifyScriptableRunAlert": {"success": True}}
+
+    def _stop_run(self, variables: Json) -> Json:
+        run = self._store.run_of_storage_id(variables["id"])
+        if run:
+            run.stop_requested = True
+        return {"stopRun": {"success": run is not None}}
+
+    def _known_run(self, run_id: str) -> Run:
+        run = self._store.run(run_id)
+        if run is None:
+            raise KeyError(f"no run {run_id!r}")
+        return run
+
+    def _upload_url(self, kind: str, owner: str, name: str) -> str:
+        return f"{self._url}/storage/{kind}/{quote(owner)}/{quote(name)}"
+
+    # Artifacts: created, files uploaded, manifest uploaded, committed
+
+    def _create_artifact(self, variables: Json) -> Json:
+        given = variables["input"]
+        names = given.get("artifactCollectionNames") or [given.get("artifactCollectionName", "")]
+        known = [artifact for artifact in self._store.artifacts.values() if artifact.name == names[0]]
+        same = next(
+            (old for old in known if old.digest == given["digest"] and old.state == "COMMITTED"), None
+        )
+        artifact = same or Artifact(
+            id=self._store.new_id("artifact"),
+            name=names[0],
+            type=given["artifactTypeName"],
+            digest=given["digest"],
+            run=given.get("runName") or "",
+            aliases=[alias["alias"] for alias in given.get("aliases") or []],
+        )
+        self._store.artifacts[artifact.id] = artifact
+        latest = {"id": known[-1].id} if known else None
+        sequence = {"latestArtifact": latest}
+        return {"createArtifact": {"artifact": {**_artifact(artifact), "artifactSequence": sequence}}}
+
+    def _create_manifest(self, variables: Json) -> Json:
+        return {"createArtifactManifest": self._manifest(variables["artifactID"])}
+
+    def _update_manifest(self, variables: Json) -> Json:
+        return {
+            "updateArtifactManifest": self._manifest(
+                variables["artifactManifestID"].removeprefix("manifest:")
+            )
+        }
+
+    def _manifest(self, artifact_id: str) -> Json:
+        file = {
+            "id": f"file:{artifact_id}",
+            "uploadUrl": self._upload_url("manifest", artifact_id, "manifest"),
+        }
+        return {"artifactManifest": {"id": f"manifest:{artifact_id}", "file": {**file, "uploadHeaders": []}}}
+
+    def _create_artifact_files(self, variables: Json) -> Json:
+        nodes = []
+        for file in variables["input"]["artifactFiles"]:
+            owner, name = file["artifactID"], file["name"]
+            node = {
+                "storagePath": name,
+                "uploadUrl": self._upload_url("artifact", owner, name),
+                "uploadHeaders": [],
+            }
+            nodes.append({"node": {**node, "uploadMultipartUrls": None, "artifact": {"id": owner}}})
+        return {"createArtifactFiles": {"files": {"edges": nodes}}}
+
+    def _commit_artifact(self, variables: Json) -> Json:
+        artifact = self._store.artifacts[variables["artifactID"]]
+        artifact.state = "COMMITTED"
+        return {"commitArtifact": {"artifact": _artifact(artifact)}}
+
+    # Reading back
+
+    def _run(self, variables: Json) -> Json:
+        run = self._read_run(variables)
+        return {"project": run and {"run": _bucket(run)}}
+
+    def _full_history(self, variables: Json) -> Json:
+        run = self._read_run(variables)
+        samples = variables.get("samples") or 500
+        return {"project": run and {"run": {name: _sample(rows, samples) for name, rows in _both(run)}}}
+
+    def _sampled_history(self, variables: Json) -> Json:
+        run = self._read_run(variables)
+        specs = [json.loads(spec) for spec in variables.get("specs") or [variables["spec"]]]
+        return {"project": run and {"run": {"sampledHistory": [_sampled(run, spec) for spec in specs]}}}
+
+    def _parquet_history(self, variables: Json) -> Json:
+        """Nothing is ever exported to Parquet here: the client goes on to ask for pages."""
+        run = self._read_run(variables)
+        return {"project": run and {"run": {"parquetHistory": {"parquetUrls": [], "liveData": []}}}}
+
+    def _history_page(self, variables: Json) -> Json:
+        run = self._read_run(variables)
+        low, high = int(variables["minStep"]), int(variables["maxStep"])
+        lines = [line for line in _history(run) if low <= json.loads(line)["_step"] < high] if run else []
+        return {"project": run and {"run": {"history": lines[: int(variables["pageSize"])]}}}
+
+    def _read_run(self, variables: Json) -> Run | None:
+        """The run a query names, if it is in the project that the query names."""
+        run = self._store.run(variables.get("name") or variables.get("runName") or variables.get("run") or "")
+        wanted = (variables.get("entity"), variables.get("project"))
+        return run if run is not None and (run.entity, run.project) == wanted else None
+
+
+_RUN_FIELDS = {
+    "name": "displayName",
+    "group": "groupName",
+    "job_type": "jobType",
+    "notes": "notes",
+    "tags": "tags",
+    "sweep": "sweep",
+    "host": "host",
+    "program": "program",
+    "commit": "commit",
+    "remote": "repo",
+}
+
+
+def _project(run: Run) -> Json:
+    return {
+        "id": f"project:{run.project}",
+        "name": run.project,
+        "entity": {"id": f"entity:{run.entity}", "name": run.entity},
+    }
+
+
+def _bucket(run: Run) -> Json:
+    """A run as GraphQL knows it: `name` is what users call its id, and `displayName` its name."""
+    return {
+        "id": run.storage_id,
+        "name": run.id,
+        "displayName": run.name,
+        "description": run.notes,
+        "notes": run.notes,
+        "config": json.dumps(run.raw_config),
+        "wandbConfig": json.dumps({"t": run.raw_config.get("_wandb", {}).get("value", {}).get("t", {})}),
+        "summaryMetrics": json.dumps(_portable(run.summary)),
+        "systemMetrics": json.dumps(run.events[-1] if run.events else {}),
+        "tags": run.tags,
+        "group": run.group,
+        "jobType": run.job_type,
+        "sweepName": run.sweep,
+        "commit": run.commit,
+        "state": run.state,
+        "readOnly": False,
+        "createdAt": _CREATED_AT,
+        "heartbeatAt": _CREATED_AT,
+        "user": {"name": USER, "username": USER},
+        "project": _project(run),
+        "projectId": "1",
+        "historyLineCount": run.line_count(HISTORY),
+        "eventsLineCount": run.line_count(EVENTS),
+        "logLineCount": run.line_count(CONSOLE),
+        "historyTail": json.dumps(run.tail(HISTORY)),
+        "eventsTail": json.dumps(run.tail(EVENTS)),
+        "historyKeys": _history_keys(run),
+    }
+
+
+def _artifact(artifact: Artifact) -> Json:
+    return {"id": artifact.id, "state": artifact.state, "digest": artifact.digest}
+
+
+def _history_keys(run: Run) -> Json | None:
+    """Which keys the history holds, how often and of which types."""
+    rows = run.history
+    if not rows:
+        return None
+    counts: dict[str, Counter[str]] = {}
+    for row in rows:
+        for key, value in row.items():
+            counts.setdefault(key, Counter())[_type_name(value)] += 1
+    keys = {
+        key: {"typeCounts": [{"type": name, "count": count} for name, count in kinds.most_common()]}
+        for key, kinds in counts.items()
+    }
+    return {"keys": keys, "lastStep": run.last_step, "sets": []}
+
+
+def _type_name(value: Any) -> str:
+    match value:
+        case None:
+            return "nil"
+        case bool():
+            return "boolean"
+        case int() | float():
+            return "number"
+        case str():
+            return "string"
+        case list():
+            return "list"
+        case _:
+            return "map"
+
+
+def _history(run: Run) -> list[str]:
+    return [json.dumps(_portable(row)) for row in run.history]
+
+
+def _portable(value: Any) -> Any:
+    """The same value, fit for any JSON parser."""
+    match value:
+        case float() if not math.isfinite(value):
+            return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+        case dict():
+            return {key: _portable(item) for key, item in value.items()}
+        case list():
+            return [_portable(item) for item in value]
+        case _:
+            return value
+
+
+def _both(run: Run) -> Iterable[tuple[str, list[str]]]:
+    return ("history", _history(run)), ("events", [json.dumps(row) for row in run.events])
+
+
+def _sample(rows: list[T], samples: int) -> list[T]:
+    """At most `samples` of the rows, evenly spread."""
+    if len(rows) <= samples:
+        return rows
+    return [rows[index * len(rows) // samples] for index in range(samples)]
+
+
+def _sampled(run: Run, spec: Json) -> list[Json]:
+    """Rows that hold every key of the spec, reduced to those keys."""
+    low, high = spec.get("minStep") or 0, spec.get("maxStep") or math.inf
+    keys = spec["keys"]
+    rows = [row for row in run.history if low <= row["_step"] < high and all(key in row for key in keys)]
+    reduced = [_portable({key: row[key] for key in keys}) for row in rows]
+    return _sample(reduced, spec.get("samples") or 500)
