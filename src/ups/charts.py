@@ -4,12 +4,33 @@ The tracker asks this module before it writes and the check asks it when it read
 cannot disagree.
 """
 
+import math
 import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ups.errors import InvalidName
 
-__all__ = ["check_metric_name", "check_stage_name", "metric_key", "stage_of_axis", "step_metric"]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
+__all__ = [
+    "DEFAULT_AXIS",
+    "Axis",
+    "Definitions",
+    "advances",
+    "check_metric_name",
+    "check_stage_name",
+    "makes_point",
+    "matches",
+    "metric_key",
+    "points",
+    "stage_of_axis",
+    "step_metric",
+]
+
+DEFAULT_AXIS = "_step"
 _ROOT = "training/"
 _STAGE_NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
 
@@ -31,13 +52,19 @@ def check_metric_name(name: str) -> None:
     if not isinstance(name, str) or not name:
         raise InvalidName(f"{name!r} is not a metric name: use a string that is not empty, as in 'loss'")
     if name == "step":
-        raise InvalidName("'step' is the stage's own x-axis: pass it as the first argument of log(), not as a metric")
+        raise InvalidName(
+            "'step' is the stage's own x-axis: pass it as the first argument of log(), not as a metric"
+        )
     if name.startswith("_"):
-        raise InvalidName(f"{name!r} starts with '_', which W&B hides: call it {name.lstrip('_') or 'value'!r}")
+        raise InvalidName(
+            f"{name!r} starts with '_', which W&B hides: call it {name.lstrip('_') or 'value'!r}"
+        )
     if name.startswith("/") or name.endswith("/"):
         raise InvalidName(f"{name!r} starts or ends with '/': call it {name.strip('/') or 'value'!r}")
     if "*" in name or not name.isprintable() or name != name.strip():
-        raise InvalidName(f"{name!r} holds '*', a control character or outer spaces, which W&B does not match by name")
+        raise InvalidName(
+            f"{name!r} holds '*', a control character or outer spaces, which W&B does not match by name"
+        )
 
 
 def step_metric(stage: str) -> str:
@@ -57,3 +84,95 @@ def stage_of_axis(axis: str) -> str | None:
     """
     stage = axis.rpartition("/")[0]
     return stage.removeprefix(_ROOT).removeprefix("training") or None
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What a metric is drawn against.
+
+    Attributes:
+        metric: the name of the x-axis; ``_step``, W&B's own row counter, where nothing else is defined.
+        candidates: the axes that could have been chosen, where W&B's choice changes from run to run; else
+            empty.
+    """
+
+    metric: str
+    candidates: tuple[str, ...] = ()
+
+
+class Definitions:
+    """The ``define_metric`` calls of a run, and the axis that follows from them for any metric.
+
+    An exact name decides. Without one, W&B takes any glob that is a prefix of the name (only a trailing ``*``
+    is a wildcard), in an order that changes from run to run: with several axes to choose from, the axis is
+    ambiguous. wandb 0.29 and older write the choice that they made into the run's file; it is taken where it
+    is known.
+    """
+
+    def __init__(self) -> None:
+        self._exact: dict[str, str] = {}
+        self._globs: dict[str, str] = {}
+        self._expanded: dict[str, str] = {}
+        self._hidden: set[str] = set()
+
+    def define(
+        self, name: str, step_metric: str | None = None, *, hidden: bool = False, expanded: bool = False
+    ) -> None:
+        """Add one definition; ``name`` is exact or ends in ``*``. A repeated one changes what it mentions.
+
+        ``expanded`` marks an exact name that wandb itself derived from a glob.
+        """
+        table = self._globs if name.endswith("*") else self._expanded if expanded else self._exact
+        table[name] = step_metric or table.get(name, "")
+        if hidden:
+            self._hidden.add(name)
+
+    def names(self) -> list[str]:
+        """The names and globs that the user defined, in order of kind and definition."""
+        return [*self._exact, *self._globs]
+
+    def axis(self, metric: str) -> Axis:
+        """The x-axis of a metric, and whether it is the only one possible."""
+        if metric in self._exact:
+            return Axis(self._exact[metric] or DEFAULT_AXIS)
+        globs = sorted((glob for glob in self._globs if matches(glob, metric)), key=len, reverse=True)
+        axes = tuple(dict.fromkeys(self._globs[glob] or DEFAULT_AXIS for glob in globs))
+        candidates = axes if len(axes) > 1 else ()
+        if metric in self._expanded:
+            return Axis(self._expanded[metric] or DEFAULT_AXIS, candidates)
+        return Axis(axes[0] if axes else DEFAULT_AXIS, candidates)
+
+    def is_hidden(self, metric: str) -> bool:
+        """Whether W&B shows no chart for the metric: hidden by name, or by every glob that could apply."""
+        if metric in self._exact or metric in self._expanded:
+            return metric in self._hidden
+        globs = [glob for glob in self._globs if matches(glob, metric)]
+        return bool(globs) and all(glob in self._hidden for glob in globs)
+
+    def step_metrics(self) -> set[str]:
+        """Every metric that serves as an axis: axes are not charts."""
+        return {
+            axis for table in (self._exact, self._globs, self._expanded) for axis in table.values() if axis
+        }
+
+
+def matches(glob: str, metric: str) -> bool:
+    """Whether W&B applies a definition by ``glob`` to ``metric``: only a trailing ``*`` is a wildcard."""
+    return glob.endswith("*") and metric.startswith(glob[:-1])
+
+
+def makes_point(x: float | None, y: float | None) -> bool:
+    """Whether a row makes a point: it holds both the axis and the metric, and both are finite numbers."""
+    return x is not None and y is not None and math.isfinite(x) and math.isfinite(y)
+
+
+def points(x: "NDArray[np.float64]", y: "NDArray[np.float64]") -> "NDArray[np.bool_]":
+    """:func:`makes_point` for many rows that hold both: a mask of the shape of ``x`` and ``y``."""
+    import numpy as np
+
+    return np.isfinite(x) & np.isfinite(y)
+
+
+def advances(last_x: float | None, x: float) -> bool:
+    """Whether a point at ``x`` continues the line that ends at ``last_x`` (None: there is none yet)."""
+    return last_x is None or x > last_x

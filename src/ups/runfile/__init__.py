@@ -1,0 +1,20 @@
+"""Reading W&B's run files, without wandb: framing, records, and a run as columns.
+
+Three layers, each with the one below: :mod:`~ups.runfile.framing` (bytes ↔ records),
+:mod:`~ups.runfile.records` and :mod:`~ups.runfile.history` (protobuf → values), :mod:`~ups.runfile.run`.
+"""
+
+from ups.runfile.framing import Damage, close_torn_segment, intact_length
+from ups.runfile.run import Run, Segment, Series, last_step, open_run, open_runs
+
+__all__ = [
+    "Damage",
+    "Run",
+    "Segment",
+    "Series",
+    "close_torn_segment",
+    "intact_length",
+    "last_step",
+    "open_run",
+    "open_runs",
+]

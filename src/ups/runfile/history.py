@@ -1,0 +1,278 @@
+"""History records → columns: the rows of a run as NumPy arrays.
+
+A run has as many history records as rows, each with a dozen items in an order that changes from record to
+record, and a Python loop over items would take seconds for every 100,000 rows. So the records of a batch are
+taken apart in step: one NumPy operation moves through all of them, item by item, and the values are converted
+a column's worth at a time.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ups.runfile.records import parse_item, value_of
+from ups.runfile.wire import MARGIN, Bytes, Positions, read_fields, read_varints
+
+__all__ = ["Column", "Columns", "Form"]
+
+_LONGEST_NUMBER = 40  # characters; a longer one (a huge integer) is converted by itself
+_LONGEST_KEY = MARGIN - 8
+_PREFIX = np.array([(1 << 8 * size) - 1 for size in range(9)], dtype=np.uint64)  # the first bytes of a word
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_NUMBER_WORDS = {
+    b"true": 1.0,
+    b"false": 0.0,
+    b"NaN": np.nan,
+    b"Infinity": np.inf,
+    b"-Infinity": -np.inf,
+    b'"NaN"': np.nan,
+    b'"Infinity"': np.inf,
+    b'"-Infinity"': -np.inf,
+}
+_KEY, _NESTED_KEY, _VALUE_JSON = 1, 2, 16  # the fields of an item
+
+
+class Form(IntEnum):
+    """What a value is: a number (NaN and infinities too), or nothing that a line can show."""
+
+    NUMBER = 0
+    OTHER = 1
+
+
+@dataclass
+class Column:
+    """The values logged under one name.
+
+    Attributes:
+        rows: int64, shape (values,): the row of each value, increasing; rows count from 0 in a run.
+        values: float64, shape (values,): NaN where the form is not a number.
+        forms: uint8, shape (values,): numbers of :class:`Form`.
+        sample: the first value that is not a number, as it was logged; None if there is none.
+    """
+
+    rows: NDArray[np.int64]
+    values: NDArray[np.float64]
+    forms: NDArray[np.uint8]
+    sample: Any = None
+
+
+@dataclass
+class _Parts:
+    """A column that still grows."""
+
+    rows: list[NDArray[np.int64]] = field(default_factory=list)
+    values: list[NDArray[np.float64]] = field(default_factory=list)
+    forms: list[NDArray[np.uint8]] = field(default_factory=list)
+    sample: Any = None
+
+
+class Columns:
+    """Collects rows, batch by batch, and holds them as columns.
+
+    Args:
+        with_hidden: also keep the columns whose name begins with ``_`` (``_runtime``, ``_timestamp``).
+    """
+
+    def __init__(self, *, with_hidden: bool = False) -> None:
+        self.rows = 0
+        self._with_hidden = with_hidden
+        self._parts: dict[str, _Parts] = {}
+        self._steps: list[NDArray[np.int64]] = []
+        self._names: list[str] = []  # by key number
+        self._hashes = np.empty(0, dtype=np.uint64)  # sorted
+        self._numbers = np.empty(0, dtype=np.int64)  # the key number of each hash
+
+    def names(self) -> list[str]:
+        """The names in the order in which they first appeared."""
+        return list(self._parts)
+
+    def steps(self) -> NDArray[np.int64]:
+        """W&B's own ``_step`` of each row; int64, shape (rows,)."""
+        if len(self._steps) != 1:
+            self._steps = [np.concatenate([np.empty(0, dtype=np.int64), *self._steps])]
+        return self._steps[0]
+
+    def get(self, name: str) -> Column | None:
+        """The column of that name; None if there is none."""
+        parts = self._parts.get(name)
+        if parts is None:
+            return None
+        rows = np.concatenate(parts.rows)
+        values = np.concatenate(parts.values)
+        forms = np.concatenate(parts.forms)
+        if (np.diff(rows) == 0).any():  # 'a.b' beside {'a': {'b': …}} in one row: the last counts
+            last = np.append(np.diff(rows) > 0, True)
+            rows, values, forms = rows[last], values[last], forms[last]
+        parts.rows, parts.values, parts.forms = [rows], [values], [forms]
+        return Column(rows, values, forms, parts.sample)
+
+    def add(self, buffer: Bytes, start: Positions, end: Positions) -> None:
+        """Add the history records whose content lies between ``start`` and ``end``, one row each."""
+        if not len(start):
+            return
+        row, item_start, item_end = self._items(buffer, start, end)
+        key_end, value_start, value_end = _take_items_apart(buffer, item_start, item_end)
+        key = self._key_numbers(buffer, item_start, key_end)
+        order = np.argsort(key * len(start) + row, kind="stable")
+        order = order[np.searchsorted(key[order], 0) :]  # without the keys that are not kept
+        values, forms = _numbers(buffer, value_start[order], value_end[order])
+        for at in np.flatnonzero(value_start[order] < 0).tolist():  # no JSON form
+            values[at], forms[at] = _number_in(buffer[item_start[order[at]] : item_end[order[at]]].tobytes())
+        bounds = np.flatnonzero(np.diff(key[order], prepend=-1, append=-1))
+        for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+            item = order[low]
+            parts = self._parts.setdefault(self._names[key[item]], _Parts())
+            parts.rows.append(row[order[low:high]] + self.rows)
+            parts.values.append(values[low:high])
+            parts.forms.append(forms[low:high])
+            if parts.sample is None and forms[low:high].any():
+                item = order[low + int(np.argmax(forms[low:high]))]
+                parts.sample = _value_in(buffer[item_start[item] : item_end[item]].tobytes())
+        self.rows += len(start)
+
+    def _items(
+        self, buffer: Bytes, start: Positions, end: Positions
+    ) -> tuple[Positions, Positions, Positions]:
+        """The row, start and end of every item of the records; takes the records' steps on the way."""
+        steps = np.zeros(len(start), dtype=np.int64)
+        rows: list[Positions] = []
+        starts: list[Positions] = []
+        ends: list[Positions] = []
+        at = start.copy()
+        left = np.flatnonzero(at < end)
+        while left.size:
+            found = read_fields(buffer, at[left], end[left])
+            item = found.number == 1
+            rows.append(left[item])
+            starts.append(found.start[item])
+            ends.append(found.end[item])
+            step = np.flatnonzero((found.number == 2) & (found.end > found.start))
+            if step.size:
+                number = read_fields(buffer, found.start[step], found.end[step])
+                steps[left[step]] = read_varints(buffer, number.start)[0]
+            at[left] = np.where(found.number > 0, found.end, end[left])
+            left = left[at[left] < end[left]]
+        self._steps.append(steps)
+        return _joined(rows), _joined(starts), _joined(ends)
+
+    def _key_numbers(self, buffer: Bytes, start: Positions, end: Positions) -> Positions:
+        """The key number of each item, -1 for those that are not kept.
+
+        Two keys are the same if a 64-bit hash of their bytes is: for 10,000 names the odds of a mix-up are 1
+        in 10¹¹.
+        """
+        size = np.minimum(end - start, _LONGEST_KEY)
+        hashes = _hash(buffer, start, size)
+        place = np.searchsorted(self._hashes, hashes)
+        place[place == len(self._hashes)] = 0
+        new = np.flatnonzero(self._hashes[place] != hashes) if len(self._hashes) else np.arange(len(hashes))
+        if new.size:
+            _, first = np.unique(hashes[new], return_index=True)
+            for item in new[np.sort(first)].tolist():
+                self._learn(hashes[item], buffer[start[item] : end[item]].tobytes())
+            place = np.searchsorted(self._hashes, hashes)
+        return self._numbers[place]
+
+    def _learn(self, hashed: np.uint64, raw: bytes) -> None:
+        name = _name_of(raw)
+        number = -1
+        if self._with_hidden or not name.startswith("_"):
+            number = len(self._names)
+            self._names.append(name)
+        place = np.searchsorted(self._hashes, hashed)
+        self._hashes = np.insert(self._hashes, place, hashed)
+        self._numbers = np.insert(self._numbers, place, number)
+
+
+def _take_items_apart(
+    buffer: Bytes, start: Positions, end: Positions
+) -> tuple[Positions, Positions, Positions]:
+    """Of each item: where its key fields end, and where its JSON value starts (-1: it has none) and ends."""
+    key_end = start.copy()
+    value_start = np.full(len(start), -1, dtype=np.int64)
+    value_end = value_start.copy()
+    at = start.copy()
+    left = np.flatnonzero(at < end)
+    while left.size:
+        found = read_fields(buffer, at[left], end[left])
+        key = (found.number == _KEY) | (found.number == _NESTED_KEY)
+        key_end[left[key]] = found.end[key]
+        value = found.number == _VALUE_JSON
+        value_start[left[value]], value_end[left[value]] = found.start[value], found.end[value]
+        at[left] = np.where(found.number > 0, found.end, end[left])
+        left = left[at[left] < end[left]]
+    return key_end, value_start, value_end
+
+
+def _numbers(
+    buffer: Bytes, start: Positions, end: Positions
+) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """The JSON values between ``start`` and ``end`` as numbers, and their forms; a start below 0 is none."""
+    values = np.full(len(start), np.nan)
+    forms = np.full(len(start), Form.OTHER, dtype=np.uint8)
+    size = end - start
+    first = buffer[start]
+    digits = ((first >= ord("0")) & (first <= ord("9"))) | (
+        (first == ord("-")) & (buffer[start + 1] != ord("I"))
+    )
+    plain = np.flatnonzero(digits & (size > 0) & (size <= _LONGEST_NUMBER) & (start >= 0))
+    if plain.size:
+        width = int(size[plain].max()) + 1
+        text = _gather(buffer, start[plain], width)
+        text[np.arange(width) >= size[plain][:, None]] = ord(" ")
+        text[:, -1] = ord(",")
+        values[plain] = np.fromstring(text.tobytes()[:-1], dtype=np.float64, sep=",")
+        forms[plain] = Form.NUMBER
+    rest = np.flatnonzero(~digits & (start >= 0))
+    for word, value in _NUMBER_WORDS.items() if rest.size else ():
+        same = rest[size[rest] == len(word)]
+        for place, letter in enumerate(word):
+            same = same[buffer[start[same] + place] == letter]
+        values[same], forms[same] = value, Form.NUMBER
+    for at in np.flatnonzero(digits & (size > _LONGEST_NUMBER) & (start >= 0)).tolist():
+        values[at] = float(buffer[start[at] : end[at]].tobytes())
+        forms[at] = Form.NUMBER
+    return values, forms
+
+
+def _gather(buffer: Bytes, start: Positions, width: int) -> Bytes:
+    """``width`` bytes from each position; shape (positions, width)."""
+    windows = np.ndarray((len(buffer) - width + 1,), dtype=f"V{width}", buffer=buffer.data, strides=(1,))
+    return windows[start].view(np.uint8).reshape(len(start), width)
+
+
+def _hash(buffer: Bytes, start: Positions, size: Positions) -> NDArray[np.uint64]:
+    """A 64-bit hash of ``size`` bytes from each position."""
+    words = -(-int(size.max(initial=1)) // 8)
+    text = _gather(buffer, start, 8 * words).view("<u8")
+    hashed = size.astype(np.uint64)
+    for place in range(words):
+        word = text[:, place] & _PREFIX[np.clip(size - 8 * place, 0, 8)]
+        hashed = (hashed ^ word) * _MULTIPLIER
+        hashed ^= hashed >> np.uint64(29)
+    return hashed
+
+
+def _value_in(item: bytes) -> Any:
+    return value_of(parse_item(item))
+
+
+def _number_in(item: bytes) -> tuple[float, int]:
+    """The number in one item of any encoding, and its form."""
+    value = _value_in(item)
+    if isinstance(value, int | float):
+        return float(value), Form.NUMBER
+    return np.nan, Form.OTHER
+
+
+def _name_of(raw: bytes) -> str:
+    """The name that W&B shows for the key fields of an item: nested keys joined by dots."""
+    item = parse_item(raw)
+    return ".".join(item.nested_key) or str(item.key)
+
+
+def _joined(parts: list[Positions]) -> Positions:
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)

@@ -1,0 +1,299 @@
+"""Protobuf ↔ dataclasses: what the records of a ``.wandb`` file say.
+
+Only the part of W&B's ``wandb_internal.proto`` that UPS reads is described here, with the field numbers of
+the original, so nothing of wandb is imported and a file of any version since 0.19 can be read. Fields that
+are not described are kept when a message is parsed and written again.
+
+History records, which make up a long file, are not parsed here one by one: see :mod:`ups.runfile.history`.
+"""
+
+import json
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import numpy as np
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError, Message
+
+from ups.runfile.framing import Batch
+from ups.runfile.wire import MARGIN, Bytes, Positions, read_fields
+
+__all__ = [
+    "ConfigChange",
+    "Exit",
+    "Kind",
+    "MetricDefinition",
+    "Payloads",
+    "RunInfo",
+    "SummaryChange",
+    "find_payloads",
+    "parse",
+    "parse_item",
+    "parse_message",
+    "value_of",
+]
+
+
+class Kind(IntEnum):
+    """What a record is about: its field number in the message ``Record``."""
+
+    UNREADABLE = 0
+    HISTORY = 2
+    SUMMARY = 3
+    OUTPUT = 4
+    CONFIG = 5
+    FILES = 6
+    STATS = 7
+    ARTIFACT = 8
+    ALERT = 10
+    TELEMETRY = 11
+    METRIC = 12
+    OUTPUT_RAW = 13
+    RUN = 17
+    EXIT = 18
+    FINAL = 20
+    HEADER = 21
+    FOOTER = 22
+    PREEMPTING = 23
+    ENVIRONMENT = 26
+
+
+_AROUND = (1, 16, 19, 200)  # num, control, uuid, _info: fields of Record beside the one that says its kind
+_FIELDS_BEFORE_KIND = 6
+
+# Message → its fields: name, number, type. A capitalised type is a message; "*" means repeated.
+_MESSAGES: dict[str, str] = {
+    "Timestamp": "seconds 1 int64, nanos 2 int32",
+    "Item": "key 1 string, nested_key 2 string*, none 3 int32, boolean 4 bool, integer 5 sint64, "
+    "number 6 double, text 7 string, json 8 string, value_json 16 string",
+    "HistoryStep": "num 1 int64",
+    "HistoryRecord": "item 1 Item*, step 2 HistoryStep",
+    "SummaryRecord": "update 1 Item*, remove 2 Item*",
+    "ConfigRecord": "update 1 Item*, remove 2 Item*",
+    "MetricOptions": "step_sync 1 bool, hidden 2 bool, defined 3 bool",
+    "MetricControl": "overwrite 1 bool",
+    "MetricRecord": "name 1 string, glob_name 2 string, step_metric 4 string, step_metric_index 5 int32, "
+    "options 6 MetricOptions, _control 9 MetricControl, expanded_from_glob 10 bool",
+    "RunRecord": "run_id 1 string, entity 2 string, project 3 string, config 4 ConfigRecord, "
+    "summary 5 SummaryRecord, run_group 6 string, job_type 7 string, display_name 8 string, notes 9 string, "
+    "tags 10 string*, host 13 string, starting_step 14 int64, start_time 17 Timestamp, resumed 18 bool",
+    "RunExitRecord": "exit_code 1 int32, runtime 2 int32, not_complete 3 bool",
+    "VersionInfo": "producer 1 string, min_consumer 2 string",
+    "HeaderRecord": "version_info 1 VersionInfo",
+    "Record": "num 1 int64, history 2 HistoryRecord, summary 3 SummaryRecord, config 5 ConfigRecord, "
+    "metric 12 MetricRecord, run 17 RunRecord, exit 18 RunExitRecord, header 21 HeaderRecord",
+}
+
+
+def _message_classes() -> dict[str, type[Message]]:
+    """The classes for :data:`_MESSAGES`, in a pool of their own beside any that wandb registers."""
+    kinds = descriptor_pb2.FieldDescriptorProto
+    file = descriptor_pb2.FileDescriptorProto(
+        name="ups_run_file.proto", package="ups_run_file", syntax="proto3"
+    )
+    for name, table in _MESSAGES.items():
+        message = file.message_type.add(name=name)
+        for row in table.split(", "):
+            field, number, kind = row.split()
+            label = kinds.LABEL_REPEATED if kind.endswith("*") else kinds.LABEL_OPTIONAL
+            kind = kind.rstrip("*")
+            described = message.field.add(name=field, number=int(number), label=label)
+            if kind[0].isupper():
+                described.type = kinds.TYPE_MESSAGE
+                described.type_name = f".{file.package}.{kind}"
+            else:
+                described.type = kinds.Type.Value(f"TYPE_{kind.upper()}")
+                if name == "Item" and kind in ("bool", "sint64", "double"):
+                    # Presence tells which of the typed forms a value has.
+                    described.proto3_optional = True
+                    described.oneof_index = len(message.oneof_decl)
+                    message.oneof_decl.add(name=f"_{field}")
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return {
+        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{file.package}.{name}"))
+        for name in _MESSAGES
+    }
+
+
+_CLASSES = _message_classes()
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """A ``run`` record: who the run is. Texts are empty where the record leaves them out."""
+
+    run_id: str
+    name: str
+    project: str
+    entity: str
+    group: str
+    notes: str
+    tags: tuple[str, ...]
+    started: float
+    starting_step: int
+    config: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class MetricDefinition:
+    """A ``metric`` record: one ``define_metric``, by exact name or by glob.
+
+    ``expanded_from_glob`` (wandb 0.29 and older) marks an exact name that wandb filled in from a glob.
+    """
+
+    name: str
+    glob: str
+    step_metric: str
+    hidden: bool
+    step_sync: bool
+    expanded_from_glob: bool
+
+
+@dataclass(frozen=True)
+class ConfigChange:
+    """A ``config`` record: values by path, and paths taken away."""
+
+    update: dict[tuple[str, ...], Any]
+    remove: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class SummaryChange:
+    """A ``summary`` record: values by path, and paths taken away."""
+
+    update: dict[tuple[str, ...], Any]
+    remove: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Exit:
+    """An ``exit`` record: the run ended by itself. ``runtime`` is in seconds."""
+
+    exit_code: int
+    runtime: int
+
+
+class Payloads(NamedTuple):
+    """Where the content of each record of a batch lies; arrays of shape (records,).
+
+    ``kind`` holds numbers of :class:`Kind` (or of kinds not listed there); ``start`` and ``end`` enclose the
+    content in ``buffer``.
+    """
+
+    buffer: Bytes
+    kind: Positions
+    start: Positions
+    end: Positions
+
+
+def find_payloads(batch: Batch) -> Payloads:
+    """Each record's kind and content, from the first few bytes of it."""
+    buffer = np.frombuffer(batch.data + bytes(MARGIN), dtype=np.uint8)
+    limit = batch.starts + batch.lengths
+    kind = np.zeros(len(limit), dtype=np.int64)
+    start, end = limit.copy(), limit.copy()
+    at, left = batch.starts, np.flatnonzero(batch.lengths > 0)
+    for _ in range(_FIELDS_BEFORE_KIND):
+        field = read_fields(buffer, at[left], limit[left])
+        around = np.isin(field.number, _AROUND)
+        found = left[~around]
+        kind[found] = field.number[~around]
+        start[found], end[found] = field.start[~around], field.end[~around]
+        at = end.copy()
+        at[left[around]] = field.end[around]
+        left = left[around]
+        left = left[at[left] < limit[left]]
+        if not left.size:
+            break
+    return Payloads(buffer, kind, start, end)
+
+
+def parse_message(record: bytes) -> Any:
+    """The protobuf message ``Record`` of a record's bytes; unknown fields are kept in it.
+
+    Raises:
+        google.protobuf.message.DecodeError: the bytes are no such message.
+    """
+    message = _CLASSES["Record"]()
+    message.ParseFromString(record)
+    return message
+
+
+def parse_item(item: bytes) -> Any:
+    """The protobuf message of one history, summary or configuration item."""
+    message = _CLASSES["Item"]()
+    message.ParseFromString(item)
+    return message
+
+
+def parse(record: bytes) -> RunInfo | MetricDefinition | ConfigChange | SummaryChange | Exit | None:
+    """What a record says; None for the kinds that UPS does not read, and for bytes that are no record."""
+    try:
+        message = parse_message(record)
+    except DecodeError:
+        return None
+    if message.HasField("run"):
+        return _run_info(message.run)
+    if message.HasField("metric"):
+        metric = message.metric
+        return MetricDefinition(
+            name=metric.name,
+            glob=metric.glob_name,
+            step_metric=metric.step_metric,
+            hidden=metric.options.hidden,
+            step_sync=metric.options.step_sync,
+            expanded_from_glob=metric.expanded_from_glob,
+        )
+    if message.HasField("config"):
+        return ConfigChange(*_changes(message.config))
+    if message.HasField("summary"):
+        return SummaryChange(*_changes(message.summary))
+    if message.HasField("exit"):
+        return Exit(message.exit.exit_code, message.exit.runtime)
+    return None
+
+
+def value_of(item: Any) -> Any:
+    """The value of a history, summary or configuration item, whichever of W&B's encodings it has.
+
+    ``value_json`` is written by every version; 0.31 can add a typed form (setting
+    ``x_history_value_encoding``).
+    """
+    if item.value_json:
+        try:
+            return json.loads(item.value_json)
+        except ValueError:
+            return item.value_json
+    for form in ("boolean", "integer", "number"):
+        if item.HasField(form):
+            return getattr(item, form)
+    if item.json:
+        return json.loads(item.json)
+    return item.text or None
+
+
+def _run_info(run: Any) -> RunInfo:
+    update, _ = _changes(run.config)
+    return RunInfo(
+        run_id=run.run_id,
+        name=run.display_name,
+        project=run.project,
+        entity=run.entity,
+        group=run.run_group,
+        notes=run.notes,
+        tags=tuple(run.tags),
+        started=run.start_time.seconds + run.start_time.nanos / 1e9,
+        starting_step=run.starting_step,
+        config={".".join(path): value for path, value in update.items()},
+    )
+
+
+def _changes(record: Any) -> tuple[dict[tuple[str, ...], Any], tuple[tuple[str, ...], ...]]:
+    update = {_path(item): value_of(item) for item in record.update}
+    return update, tuple(_path(item) for item in record.remove)
+
+
+def _path(item: Any) -> tuple[str, ...]:
+    return tuple(item.nested_key) or (item.key,)
