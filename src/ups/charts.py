@@ -94,10 +94,12 @@ class Axis:
         metric: the name of the x-axis; ``_step``, W&B's own row counter, where nothing else is defined.
         candidates: the axes that could have been chosen, where W&B's choice changes from run to run; else
             empty.
+        defined: whether a definition names this axis.
     """
 
     metric: str
     candidates: tuple[str, ...] = ()
+    defined: bool = False
 
 
 class Definitions:
@@ -134,13 +136,13 @@ class Definitions:
     def axis(self, metric: str) -> Axis:
         """The x-axis of a metric, and whether it is the only one possible."""
         if metric in self._exact:
-            return Axis(self._exact[metric] or DEFAULT_AXIS)
+            return _axis(self._exact[metric])
         globs = sorted((glob for glob in self._globs if matches(glob, metric)), key=len, reverse=True)
         axes = tuple(dict.fromkeys(self._globs[glob] or DEFAULT_AXIS for glob in globs))
         candidates = axes if len(axes) > 1 else ()
         if metric in self._expanded:
-            return Axis(self._expanded[metric] or DEFAULT_AXIS, candidates)
-        return Axis(axes[0] if axes else DEFAULT_AXIS, candidates)
+            return _axis(self._expanded[metric], candidates)
+        return _axis(self._globs[globs[0]] if globs else "", candidates)
 
     def is_hidden(self, metric: str) -> bool:
         """Whether W&B shows no chart for the metric: hidden by name, or by every glob that could apply."""
@@ -154,6 +156,10 @@ class Definitions:
         return {
             axis for table in (self._exact, self._globs, self._expanded) for axis in table.values() if axis
         }
+
+
+def _axis(defined: str, candidates: tuple[str, ...] = ()) -> Axis:
+    return Axis(defined or DEFAULT_AXIS, candidates, bool(defined))
 
 
 def matches(glob: str, metric: str) -> bool:

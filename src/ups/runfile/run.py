@@ -16,6 +16,7 @@ from ups.charts import DEFAULT_AXIS, Axis, Definitions
 from ups.errors import RunFileError
 from ups.runfile.framing import BLOCK, WINDOW, Damage, FrameReader
 from ups.runfile.history import Column, Columns, Form
+from ups.runfile.logs import LostRows, lost_rows
 from ups.runfile.records import (
     ConfigChange,
     Exit,
@@ -62,7 +63,8 @@ class Series:
         x, y: float64, shape (rows,): NaN also where a value is no number.
         held: how many rows hold the metric, with the axis or without.
         not_numeric: how many of those hold something that is no number.
-        sample: the first such value.
+        not_finite: how many of those hold NaN or an infinity.
+        sample: the first value that is no number.
     """
 
     rows: NDArray[np.int64]
@@ -71,6 +73,7 @@ class Series:
     y: NDArray[np.float64]
     held: int
     not_numeric: int
+    not_finite: int
     sample: Any = None
 
 
@@ -123,6 +126,11 @@ class Run:
         """The highest ``_step`` of a row; None without rows."""
         return int(self._columns.steps().max()) if self.rows else None
 
+    @property
+    def logged(self) -> list[str]:
+        """Every name under which something was logged, media too, in order of appearance."""
+        return self._columns.names()
+
     @cached_property
     def metrics(self) -> list[str]:
         """The names whose values a chart could show, in order of appearance: no media, no leading ``_``."""
@@ -146,6 +154,11 @@ class Run:
                     _apply(summary, change)
         return summary
 
+    @cached_property
+    def lost_rows(self) -> LostRows:
+        """The rows that wandb dropped, by the run's own logs."""
+        return lost_rows(segment.path for segment in self.segments)
+
     def axis(self, metric: str) -> Axis:
         """What the metric is drawn against."""
         return self.definitions.axis(metric)
@@ -164,14 +177,16 @@ class Run:
         """The metric against its axis."""
         y = self.column(metric) or _EMPTY
         x = self.column(self.axis(metric).metric) or _EMPTY
-        rows, in_y, in_x = np.intersect1d(y.rows, x.rows, assume_unique=True, return_indices=True)
+        in_y = np.isin(y.rows, x.rows, assume_unique=True)
+        rows = y.rows[in_y]
         return Series(
             rows=rows,
             steps=self._columns.steps()[rows],
-            x=x.values[in_x],
+            x=x.values[np.searchsorted(x.rows, rows)],
             y=y.values[in_y],
             held=len(y.rows),
             not_numeric=int(np.count_nonzero(y.forms != Form.NUMBER)),
+            not_finite=int(np.count_nonzero((y.forms == Form.NUMBER) & ~np.isfinite(y.values))),
             sample=y.sample,
         )
 

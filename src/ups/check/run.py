@@ -1,0 +1,178 @@
+"""A run → its verdicts and findings."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from ups.charts import DEFAULT_AXIS, points, stage_of_axis, step_metric
+from ups.check.findings import ChartCheck, Finding, RunCheck, Verdict, severity_of
+from ups.check.rules import RULES, AxisRows, Chart, never_logged
+from ups.runfile import Run
+
+__all__ = ["check_run"]
+
+
+def check_run(run: Run) -> RunCheck:
+    """Judge every chart of a run, and the run as a whole."""
+    own_steps = {metric: step for metric in run.charts if (step := _own_step(run, metric))}
+    metrics = [metric for metric in run.charts if metric not in own_steps.values()]
+    axis_rows = {
+        axis: _axis_rows(run, axis, metrics) for axis in {run.axis(metric).metric for metric in metrics}
+    }
+    charts: list[ChartCheck] = []
+    findings: list[Finding] = []
+    for metric in metrics:
+        chart = _chart(run, metric, axis_rows[run.axis(metric).metric], own_steps.get(metric))
+        found = [finding for rule in RULES if (finding := rule(chart)) is not None]
+        findings += found
+        charts.append(
+            ChartCheck(
+                metric=metric,
+                stage=chart.stage,
+                axis=chart.axis.metric,
+                rows=chart.series.held,
+                points=len(chart.x),
+                verdict=Verdict(found[0].code) if found else Verdict.FULL,
+                line=chart.y,
+            )
+        )
+    for chart_check, finding in _never_logged(run, charts):
+        findings.append(finding)
+        if chart_check is not None:
+            charts.append(chart_check)
+    stages = dict.fromkeys([*run.stages, *(chart.stage for chart in charts if chart.stage is not None)])
+    return RunCheck(
+        run_id=run.run_id,
+        name=run.name,
+        path=run.path,
+        rows=run.rows,
+        finished=run.finished,
+        stages=tuple(stages),
+        charts=tuple(charts),
+        findings=(*findings, *_run_findings(run)),
+    )
+
+
+def _chart(run: Run, metric: str, axis_rows: AxisRows | None, own_step: str | None) -> Chart:
+    axis, series = run.axis(metric), run.series(metric)
+    drawn = points(series.x, series.y)
+    return Chart(
+        metric=metric,
+        stage=stage_of_axis(axis.metric),
+        axis=axis,
+        series=series,
+        x=series.x[drawn],
+        y=series.y[drawn],
+        axis_rows=axis_rows,
+        own_step=own_step,
+        finished=run.finished,
+    )
+
+
+def _axis_rows(run: Run, axis: str, metrics: Iterable[str]) -> AxisRows | None:
+    column = run.column(axis)
+    if column is None:
+        return None
+    bare = np.full(len(column.rows), axis != DEFAULT_AXIS)
+    for metric in metrics:
+        held = run.column(metric) if bare.any() and run.axis(metric).metric == axis else None
+        if held is not None:
+            bare &= ~np.isin(column.rows, held.rows, assume_unique=True)
+    return AxisRows(column.rows, column.values, bare)
+
+
+def _own_step(run: Run, metric: str) -> str | None:
+    """The step metric of a metric's stage, if every row of it holds that, yet no definition names an axis."""
+    if run.axis(metric).defined:
+        return None
+    held = run.column(metric)
+    folder = metric
+    while "/" in folder and held is not None:
+        folder = folder.rpartition("/")[0]
+        named = [axis for axis in sorted(run.definitions.step_metrics()) if axis.rpartition("/")[0] == folder]
+        for step in (*named, f"{folder}/step"):
+            column = run.column(step) if step != metric else None
+            if column is not None and np.isin(held.rows, column.rows).all():
+                return step
+    return None
+
+
+def _never_logged(run: Run, charts: Iterable[ChartCheck]) -> list[tuple[ChartCheck | None, Finding]]:
+    """A chart and a finding for each name that was defined, a finding for each glob and declared stage."""
+    seen = set(run.logged)
+    found: list[tuple[ChartCheck | None, Finding]] = []
+    axes = run.definitions.step_metrics()
+    for name in run.definitions.names():
+        if name in axes or name.startswith("_") or run.definitions.is_hidden(name):
+            continue
+        prefix = name.removesuffix("*")
+        if any(metric.startswith(prefix) for metric in seen) if name.endswith("*") else name in seen:
+            continue
+        axis = run.axis(name).metric
+        stage = stage_of_axis(axis)
+        finding = never_logged(name, metric=name, stage=stage, finished=run.finished)
+        chart = None if name.endswith("*") else ChartCheck(name, stage, axis, 0, 0, Verdict.NEVER_LOGGED)
+        found.append((chart, finding))
+    known = {chart.stage for chart in charts} | {finding.stage for _, finding in found}
+    for stage in run.stages:
+        folder = step_metric(stage).removesuffix("step")
+        if stage not in known and not any(metric.startswith(folder) for metric in seen):
+            finding = never_logged(f"stage {stage}", metric=None, stage=stage, finished=run.finished)
+            found.append((None, finding))
+    return found
+
+
+def _run_findings(run: Run) -> list[Finding]:
+    """What is wrong with the run as a whole."""
+    findings = []
+    lost = run.lost_rows
+    if lost.count:
+        where = (
+            f", the first at step={lost.step} when the run stood at {lost.current}"
+            if lost.step is not None
+            else ""
+        )
+        findings.append(
+            _run_finding(
+                "lost-rows",
+                lost.count,
+                f"wandb dropped {lost.count:,} calls of log(){where}",
+                "step= must never decrease: each stage counted from 0 again",
+                "leave step= out, and log each stage's step as data",
+            )
+        )
+    if run.damage:
+        length = sum(damage.length for _, damage in run.damage)
+        places = ", ".join(
+            f"{damage.length:,} at {damage.offset:,} of {path.name}" for path, damage in run.damage[:3]
+        )
+        more = f" and {len(run.damage) - 3} more places" if len(run.damage) > 3 else ""
+        findings.append(
+            _run_finding(
+                "damaged-file",
+                len(run.damage),
+                f"{length:,} bytes cannot be read: {places}{more}; {run.rows:,} rows were recovered",
+                "the disk, a copy or a crash changed the file after it was written",
+                "fetch the file again from where it was written, or repair the run",
+                repairable=True,
+            )
+        )
+    if not run.finished:
+        torn = sum(segment.torn for segment in run.segments[-1:])
+        findings.append(
+            _run_finding(
+                "unfinished",
+                1,
+                "the run has no end record"
+                + (f", and its file ends {torn:,} bytes into a record" if torn else ""),
+                "it was killed, or it is still running",
+                "call run.finish() at the end, also when training fails",
+            )
+        )
+    return findings
+
+
+def _run_finding(
+    code: str, count: int, message: str, cause: str, fix: str, *, repairable: bool = False
+) -> Finding:
+    return Finding(code, severity_of(code), None, message, cause, fix, repairable, count)

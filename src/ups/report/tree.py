@@ -1,0 +1,156 @@
+"""A checked run as one tree in the terminal: stages, charts, points, verdicts."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.text import Text
+from rich.tree import Tree
+
+from ups.check import ChartCheck, Finding, RunCheck, Severity, Verdict
+
+__all__ = ["RunTree", "render_tree", "sparkline"]
+
+_BLOCKS, _LETTERS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
+_STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
+_GUIDES = 8  # columns that the tree takes left of a chart
+_GAP = "  "
+_LONGEST_SPARK, _SHORTEST_SPARK = 24, 4
+_LONGEST_NAME = 32
+
+
+@dataclass(frozen=True)
+class RunTree:
+    """A rich renderable; fits itself to the console's width and encoding.
+
+    Attributes:
+        check: the checked run.
+        faults: what went wrong on the way and was survived, with how often.
+    """
+
+    check: RunCheck
+    faults: tuple[tuple[str, int], ...] = ()
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        check = self.check
+        tree = Tree(_title(check), guide_style="dim")
+        by_stage: dict[str | None, list[ChartCheck]] = {stage: [] for stage in check.stages}
+        for chart in check.charts:
+            by_stage.setdefault(chart.stage, []).append(chart)
+        first = {
+            finding.metric: finding for finding in reversed(check.findings) if finding.metric is not None
+        }
+        for stage, charts in by_stage.items():
+            branch = tree.add(_stage_title(stage, charts))
+            for chart in sorted(charts, key=lambda chart: chart.verdict.rank):
+                line = _chart_line(
+                    stage, chart, first.get(chart.metric), widths, ascii_only=options.ascii_only
+                )
+                _explain(branch.add(line), None if chart.verdict is Verdict.FULL else first.get(chart.metric))
+        charted = {chart.metric for chart in check.charts}
+        for finding in check.findings:
+            if finding.metric not in charted:
+                node = tree.add(_finding_line(finding))
+                _explain(node, finding)
+        if self.faults:
+            branch = tree.add(Text("faults on the way", style="yellow"))
+            for message, count in self.faults:
+                branch.add(Text(f"{count:,} x {message}"))
+        yield tree
+
+
+def render_tree(check: RunCheck, *, faults: Iterable[tuple[str, int]] = ()) -> RunTree:
+    """The tree to print for a checked run.
+
+    Args:
+        check: what :func:`ups.check.check_run` said.
+        faults: messages of what went wrong on the way and was survived, each with how often.
+    """
+    return RunTree(check, tuple(faults))
+
+
+def sparkline(values: NDArray[np.float64], width: int, *, ascii_only: bool = False) -> str:
+    """The course of ``values``, shape (points,), in at most ``width`` marks, each the mean of its share."""
+    if not len(values) or width < 1:
+        return ""
+    marks = _LETTERS if ascii_only else _BLOCKS
+    means = np.array([part.mean() for part in np.array_split(values, min(width, len(values)))])
+    low, high = float(means.min()), float(means.max())
+    share = (means - low) / (high - low) if high > low else np.zeros(len(means))
+    return "".join(marks[int(level)] for level in np.rint(share * (len(marks) - 1)))
+
+
+def _title(check: RunCheck) -> Text:
+    title = Text(check.name or check.run_id or check.path.name, style="bold")
+    if check.name and check.run_id:
+        title.append(f" ({check.run_id})", style="dim")
+    full = sum(chart.verdict is Verdict.FULL for chart in check.charts)
+    title.append(f"{_GAP}{full} of {len(check.charts)} charts full, {check.rows:,} rows", style="not bold")
+    return title
+
+
+def _stage_title(stage: str | None, charts: list[ChartCheck]) -> Text:
+    title = Text("other charts" if stage is None else stage, style="bold")
+    if not charts:
+        title.append(f"{_GAP}no charts", style="dim not bold")
+    return title
+
+
+def _widths(by_stage: dict[str | None, list[ChartCheck]], width: int) -> tuple[int, int, int]:
+    """The columns for the names, the points and the sparklines, the same in every stage."""
+    charts = [(stage, chart) for stage, group in by_stage.items() for chart in group]
+    name = max((len(_short(stage, chart)) for stage, chart in charts), default=0)
+    points = max((len(_points(chart)) for _, chart in charts), default=0)
+    verdict = max((len(chart.verdict) for _, chart in charts), default=0)
+    rest = width - _GUIDES - points - verdict - 3 * len(_GAP)
+    name = max(1, min(name, _LONGEST_NAME, rest))
+    spark = min(rest - name, _LONGEST_SPARK)
+    return name, points, spark if spark >= _SHORTEST_SPARK else 0
+
+
+def _chart_line(
+    stage: str | None,
+    chart: ChartCheck,
+    finding: Finding | None,
+    widths: tuple[int, int, int],
+    *,
+    ascii_only: bool,
+) -> Text:
+    name, points, spark = widths
+    line = Text(no_wrap=True)
+    short = Text(_short(stage, chart))
+    short.truncate(name, overflow="crop" if ascii_only else "ellipsis", pad=True)
+    line.append_text(short)
+    line.append(_GAP + _points(chart).rjust(points))
+    if spark:
+        line.append(_GAP + sparkline(chart.line, spark, ascii_only=ascii_only).ljust(spark), style="dim")
+    style = "green" if finding is None else _STYLES[finding.severity]
+    line.append(_GAP)
+    line.append(str(chart.verdict), style=style)
+    return line
+
+
+def _finding_line(finding: Finding) -> Text:
+    line = Text(finding.code, style=_STYLES[finding.severity])
+    line.append(f"{_GAP}{finding.message}", style="not bold default")
+    return line
+
+
+def _explain(node: Tree, finding: Finding | None) -> None:
+    """Below a chart or finding: why, and what to change."""
+    if finding is not None:
+        node.add(Text(f"why: {finding.cause}", style="dim"))
+        node.add(Text(f"fix: {finding.fix}"))
+
+
+def _short(stage: str | None, chart: ChartCheck) -> str:
+    """The metric's name without the stage that stands above it."""
+    if stage is None:
+        return chart.metric
+    return chart.metric.removeprefix("training/").removeprefix(f"{stage}/")
+
+
+def _points(chart: ChartCheck) -> str:
+    return "1 point" if chart.points == 1 else f"{chart.points:,} points"
