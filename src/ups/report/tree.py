@@ -42,6 +42,7 @@ class RunTree:
         first = {
             finding.metric: finding for finding in reversed(check.findings) if finding.metric is not None
         }
+        widths = _widths(by_stage, options.max_width)
         for stage, charts in by_stage.items():
             branch = tree.add(_stage_title(stage, charts))
             for chart in sorted(charts, key=lambda chart: chart.verdict.rank):
