@@ -3,4 +3,42 @@
 Importing this package imports neither wandb, NumPy nor torch; the public names load what they need when used.
 """
 
+from typing import TYPE_CHECKING, Any
+
+from ups import errors
+
+if TYPE_CHECKING:
+    from ups.runfile import Run, open_run
+    from ups.tracking import Stage, WandBContext, create_wandb_context, join_wandb_context
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "Run",
+    "Stage",
+    "WandBContext",
+    "create_wandb_context",
+    "errors",
+    "join_wandb_context",
+    "open_run",
+]
+
+_HOMES = {
+    "Run": "ups.runfile",
+    "open_run": "ups.runfile",
+    "Stage": "ups.tracking",
+    "WandBContext": "ups.tracking",
+    "create_wandb_context": "ups.tracking",
+    "join_wandb_context": "ups.tracking",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name's home when it is first asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ups' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value

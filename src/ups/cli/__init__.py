@@ -6,7 +6,7 @@ import sys
 import click
 
 import ups
-from ups.errors import UPSError
+from ups.errors import DeliveryError, UPSError
 
 __all__ = ["main"]
 
@@ -46,9 +46,12 @@ def _ups() -> None:
 
 
 def main() -> None:
-    """Run the command line and exit: 0 done, 1 findings or failed work, 2 wrong usage or unreadable input."""
+    """Run the command line and exit: 0 done, 1 findings or work not done, 2 wrong usage or unreadable input."""
     try:
         _ups.main(prog_name="ups", standalone_mode=True)
+    except DeliveryError as error:
+        click.echo(f"ups: {error}", err=True)
+        sys.exit(1)
     except UPSError as error:
         click.echo(f"ups: {error}", err=True)
         sys.exit(2)

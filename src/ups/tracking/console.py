@@ -1,0 +1,105 @@
+"""The console log: what the training process prints, kept for W&B's Logs tab.
+
+As wandb's own ``wrap`` does, the ``write`` of ``sys.stdout`` and ``sys.stderr`` is wrapped; what they write goes
+where it went before, and into a file of the run's directory, which delivery follows.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from ups.errors import RunDirectoryError
+
+__all__ = ["ConsoleCapture", "ConsoleReader"]
+
+_READ_AT_ONCE = 256 * 1024  # bytes
+
+
+class ConsoleCapture:
+    """Writes all that this process prints to ``path`` as well, from :meth:`start` to :meth:`stop`.
+
+    Args:
+        path: The file to append to.
+        on_failure: Called with the error when the file takes no more; capturing then ends, printing goes on.
+
+    Raises:
+        RunDirectoryError: The file cannot be created.
+    """
+
+    def __init__(self, path: Path, *, on_failure: Callable[[OSError], None]) -> None:
+        self._on_failure = on_failure
+        self._wrapped: list[tuple[IO[str], Any, Any]] = []
+        try:
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise RunDirectoryError(f"cannot write the console log {path}: {error.strerror}") from error
+
+    def start(self) -> None:
+        """Wrap the streams. A stream that cannot be wrapped, or that there is none of, is left as it is."""
+        for stream in (sys.stdout, sys.stderr):
+            if stream is None:
+                continue
+            original = stream.write
+            wrapper = self._wrapper(original)
+            try:
+                stream.write = wrapper  # type: ignore[method-assign]
+            except AttributeError:
+                continue
+            self._wrapped.append((stream, original, wrapper))
+
+    def stop(self) -> None:
+        """Give the streams their own ``write`` back, where nobody has wrapped them again since."""
+        for stream, original, wrapper in self._wrapped:
+            if stream.write is wrapper:
+                stream.write = original  # type: ignore[method-assign]
+        self._wrapped.clear()
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            os.close(descriptor)
+
+    def _wrapper(self, original: Callable[[str], int]) -> Callable[[str], int]:
+        def write(text: str) -> int:
+            written = original(text)
+            if self._descriptor >= 0 and isinstance(text, str):
+                self._keep(text)
+            return written
+
+        return write
+
+    def _keep(self, text: str) -> None:
+        try:
+            os.write(self._descriptor, text.encode("utf-8", "replace"))
+        except OSError as error:
+            self._descriptor, descriptor = -1, self._descriptor
+            os.close(descriptor)
+            self._on_failure(error)
+
+
+class ConsoleReader:
+    """Follows the console log of one process, whole lines at a time.
+
+    Attributes:
+        offset: Bytes that :meth:`read` has given out.
+    """
+
+    def __init__(self, path: Path, offset: int = 0) -> None:
+        self._path = path
+        self.offset = offset
+
+    def read(self, *, ended: bool) -> str:
+        """What was printed since, up to the last line break; all of it where the process has ``ended``."""
+        try:
+            if self._path.stat().st_size <= self.offset:
+                return ""
+            with self._path.open("rb") as file:
+                file.seek(self.offset)
+                chunk = file.read(_READ_AT_ONCE)
+        except FileNotFoundError:
+            return ""
+        if not ended or len(chunk) == _READ_AT_ONCE:
+            whole = chunk.rfind(b"\n") + 1
+            chunk = chunk[:whole] if whole or len(chunk) < _READ_AT_ONCE else chunk
+        self.offset += len(chunk)
+        return chunk.decode("utf-8", "replace")

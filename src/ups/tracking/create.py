@@ -1,0 +1,150 @@
+"""Starting a run, and joining one from another process."""
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from ups.charts import check_stage_name
+from ups.errors import MissingDependency, UsageError
+from ups.tracking import liveness
+from ups.tracking.config import plain_config, sweep_parameters
+from ups.tracking.context import DISABLED, RUN_DIR_VARIABLE, WandBContext
+from ups.tracking.mode import resolve_mode
+from ups.tracking.run_directory import Description, RunDirectory, new_run_id
+from ups.tracking.surroundings import surroundings
+from ups.tracking.values import shown
+
+__all__ = ["create_wandb_context", "join_wandb_context"]
+
+
+def create_wandb_context(
+    config: Any = None,
+    run_id: str | None = None,
+    *,
+    project: str | None = None,
+    entity: str | None = None,
+    name: str | None = None,
+    tags: Sequence[str] = (),
+    group: str | None = None,
+    stages: Sequence[str] = (),
+    mode: Literal["online", "offline", "local", "disabled"] | None = None,
+    delivery: Literal["process", "thread"] = "process",
+    strict: bool = False,
+    dir: str | os.PathLike[str] | None = None,
+) -> WandBContext:
+    """Start a run: one pipeline, all its stages, in one W&B run. Needs no account and never prompts.
+
+    Args:
+        config: The run's configuration: a dictionary, a dataclass, an OmegaConf or argparse object. Values whose
+            key names a secret are masked. In a sweep, the agent's parameters are laid over it.
+        run_id: W&B's id of the run; by default ``WANDB_RUN_ID``, else a fresh one.
+        project, entity, name, tags, group: As in ``wandb.init``; by default the ``WANDB_*`` variables.
+        stages: The stages that the run shall have. One that is declared and never logged is told at the end.
+        mode: ``online``; ``offline`` (W&B's files, for ``wandb sync``); ``local`` (the journal only, for
+            ``ups deliver``); ``disabled`` (nothing at all). By default ``WANDB_MODE``, else ``online`` where
+            credentials are configured, else ``offline``.
+        delivery: ``process``, or ``thread`` for notebooks and debuggers.
+        strict: Raise on what would otherwise be counted and reported: a value that is no number, a step that
+            goes back, a full disk, rows that could not be delivered.
+        dir: The folder that gets a folder for this run; by default ``ups-runs`` in ``WANDB_DIR`` or here.
+
+    Returns:
+        The run's context. Use it with ``with``, or call :meth:`WandBContext.finish`.
+
+    Raises:
+        UsageError: An argument cannot work; :class:`~ups.errors.InvalidName` for a name.
+        MissingDependency: wandb is not installed, and the mode needs it.
+        RunDirectoryError: The run's directory cannot be written, or holds a run already.
+    """
+    _check_stages(stages)
+    _check_delivery(delivery)
+    if isinstance(tags, str):
+        raise UsageError(f"tags is the string {tags!r}: pass a list of tags, as in tags=[{tags!r}]")
+    chosen = resolve_mode(mode)
+    settings = {**plain_config(config), **plain_config(sweep_parameters())}
+    if chosen == "disabled":
+        return WandBContext(None, Description(run_id=run_id or "disabled", mode=chosen, created=0, config=settings))
+    if chosen != "local":
+        _require_wandb()
+    if stages:
+        settings["ups"] = {"stages": list(stages)}
+    identity = run_id or os.environ.get("WANDB_RUN_ID") or new_run_id()
+    description = Description(
+        run_id=identity,
+        mode=chosen,
+        created=time.time(),
+        stages=tuple(stages),
+        config=settings,
+        project=project,
+        entity=entity,
+        name=name,
+        tags=tuple(tags),
+        group=group,
+        **surroundings(),
+    )
+    parent = Path(dir) if dir is not None else Path(os.environ.get("WANDB_DIR") or ".") / "ups-runs"
+    directory = RunDirectory.create(parent.absolute() / identity, description)
+    return WandBContext(directory, description, delivery=delivery, strict=strict, owner=True)
+
+
+def join_wandb_context(
+    dir: str | os.PathLike[str] | None = None,
+    *,
+    delivery: Literal["process", "thread"] = "process",
+    strict: bool = False,
+) -> WandBContext:
+    """Join a run from another process: a stage of the pipeline that runs on its own, or a rank.
+
+    The process appends to a journal of its own. While the process that created the run lives, its delivery takes
+    up these rows too. Where nothing of the run lives any more, this process delivers, and its end is the run's.
+
+    Args:
+        dir: The run's directory; by default ``UPS_RUN_DIR``, which a run sets for the processes it starts.
+        delivery, strict: As for :func:`create_wandb_context`.
+
+    Raises:
+        UsageError: Neither ``dir`` nor ``UPS_RUN_DIR`` is given.
+        RunDirectoryError: There is no run's directory there, or it cannot be written.
+    """
+    _check_delivery(delivery)
+    place = os.fspath(dir) if dir is not None else os.environ.get(RUN_DIR_VARIABLE)
+    if not place:
+        raise UsageError(
+            f"there is no run to join: {RUN_DIR_VARIABLE} is not set. Start this process from one that has called"
+            " create_wandb_context(), or pass the run's directory"
+        )
+    if place == DISABLED or os.environ.get("WANDB_MODE") == DISABLED:
+        return WandBContext(None, Description(run_id="disabled", mode="disabled", created=0))
+    directory = RunDirectory.open(Path(place).absolute())
+    description = directory.describe()
+    alive = any(liveness.is_held(directory.mark_of(process)) for process in directory.processes())
+    if description.mode != "local" and not alive:
+        _require_wandb()
+    return WandBContext(directory, description, delivery=delivery, strict=strict, owner=not alive)
+
+
+def _check_stages(stages: Sequence[str]) -> None:
+    if isinstance(stages, str):
+        raise UsageError(f"stages is the string {stages!r}: pass a list of names, as in stages=[{stages!r}]")
+    for index, name in enumerate(stages):
+        check_stage_name(name)
+        if name in stages[:index]:
+            raise UsageError(f"stage {name!r} is listed twice in stages=: give each stage a name of its own")
+
+
+def _check_delivery(delivery: str) -> None:
+    if delivery not in ("process", "thread"):
+        raise UsageError(f"delivery is {shown(delivery)}: choose 'process' or 'thread'")
+
+
+def _require_wandb() -> None:
+    """wandb is imported where it delivers; here it is enough to see that it is there."""
+    from importlib.util import find_spec
+
+    if find_spec("wandb") is None:
+        raise MissingDependency(
+            "wandb is not installed: pip install wandb. Or track with mode='local', and deliver with"
+            " 'ups deliver' from a machine that has it"
+        )

@@ -1,0 +1,439 @@
+"""Delivery: journal → W&B, each row exactly once.
+
+A delivery goes through *sessions* (:mod:`ups.tracking.session`); a healthy run has one. Each session begins at the
+start of the journals and goes through them in the order that the sequence (:mod:`ups.tracking.sequence`) has
+written down, which gives every row the number it had before. What W&B holds already, by the last step in its
+files or at its server, is passed over; the rest is handed over with its number as W&B's ``step``; then the session
+takes up what is new, writing each stretch down before it hands a row of it over. So a crash at any instant costs
+nothing and repeats nothing: a row whose number W&B holds is not given again, and W&B rejects a step it has.
+
+Summary, configuration and tags are set again by each session. Alerts, artifacts, saved files and console lines have
+a cursor that is written after the fact: they arrive at least once.
+
+At the end W&B is asked what it holds: its file offline, its server online. A session that ended short of the
+journal is followed by another, until patience runs out; then the delivery says what is missing.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from ups.errors import DeliveryError
+from ups.runfile import close_torn_segment, last_step
+from ups.tracking import liveness
+from ups.tracking.console import ConsoleReader
+from ups.tracking.faults import Faults
+from ups.tracking.journal import JournalReader
+from ups.tracking.rows import RowRule
+from ups.tracking.run_directory import RunDirectory, write_atomically
+from ups.tracking.sequence import Sequence, Stretch
+from ups.tracking.session import Refused, Session, SessionLost, end_backend, held_by_server
+from ups.tracking.status import Status, read_status, write_status
+
+__all__ = ["PATIENCE", "Delivery"]
+
+PATIENCE = 900.0  # seconds without progress after the run's end before a delivery gives up
+
+_POLL = 0.05  # seconds
+_STATUS_EVERY = 0.25  # seconds
+_SYNC_EVERY = 1.0  # seconds
+_STRETCH = 2_000  # records written down at once
+_SERVER_LAG = 20.0  # seconds that a server may take to show what it was given
+_RETRY = (1.0, 2.0, 5.0, 10.0, 30.0)  # seconds between sessions
+
+
+class Delivery:
+    """Delivers one run until it has ended and W&B holds it.
+
+    Args:
+        directory: The run's directory.
+        mode: ``online`` or ``offline``.
+        owner: The process whose end is the run's end. Without one the run ends when no process of it lives.
+        own_process: Whether this process is delivery's alone.
+        patience: Seconds without progress, after the run's end, before giving up.
+
+    Raises:
+        DeliveryError: Another delivery has this run.
+        RunDirectoryError: The directory cannot be read or written.
+    """
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        mode: str,
+        *,
+        owner: str | None = None,
+        own_process: bool = True,
+        patience: float = PATIENCE,
+        on_progress: Callable[[Status], None] = lambda status: None,
+    ) -> None:
+        self._directory = directory
+        self._description = directory.describe()
+        self._owner = owner
+        self._own_process = own_process
+        self._patience = patience
+        self._on_progress = on_progress
+        self._faults = Faults(say=False)
+        if not liveness.hold(directory.delivery / "running"):
+            raise DeliveryError(f"{directory.path} is being delivered by another process: let that one finish")
+        before = read_status(directory)
+        if before is not None:
+            end_backend(before.backend)
+        self.status = Status(pid=os.getpid(), owner=owner, mode=mode, url=before.url if before else None)
+        self._sequence = Sequence(directory.delivery / "sequence.jsonl")
+        self._cursor = _Cursor(directory.delivery / "cursor.json")
+        self._readers: dict[str, JournalReader] = {}
+        self._consoles: dict[str, ConsoleReader] = {}
+        self._ends: dict[str, tuple[float, int]] = {}
+        self._next_status = self._next_sync = 0.0
+
+    def run(self) -> Status:
+        """Deliver until the run has ended and W&B holds every row, or patience runs out. Returns the last status."""
+        failed = 0
+        progress = (0, 0)
+        since = time.monotonic()
+        try:
+            while True:
+                try:
+                    exit_code = self._session()
+                    if self._verify():
+                        self._tell("finished")
+                        return self.status
+                    self._fault(
+                        "short",
+                        f"W&B held {self.status.held} of {self.status.rows} rows when the run was closed:"
+                        f" delivering the rest again (exit code {exit_code})",
+                    )
+                except SessionLost as lost:
+                    self._fault("session", f"{lost}. Rows wait in the journal; trying again")
+                except OSError as error:
+                    self._fault("disk", f"delivery cannot write {error.filename or 'its files'}: {error.strerror}")
+                reached = (self.status.held or 0, self.status.rows)
+                if reached > progress:
+                    progress, since, failed = reached, time.monotonic(), 0
+                if self._has_ended() is not None and time.monotonic() - since > self._patience:
+                    self._tell("undelivered")
+                    return self.status
+                self._wait(_RETRY[min(failed, len(_RETRY) - 1)])
+                failed += 1
+        except BaseException:
+            self._tell("stopped")
+            raise
+        finally:
+            self._sequence.close()
+            for reader in self._readers.values():
+                reader.close()
+            liveness.release(self._directory.delivery / "running")
+
+    def _session(self) -> int:
+        """One session, from ``wandb.init`` to ``finish``. Returns the exit code that the run was closed with."""
+        self._tell("starting")
+        online = self.status.mode == "online"
+        held = -1 if online else self._held_offline()
+        session = Session(self._directory, self._description, self.status.mode, own_process=self._own_process)
+        try:
+            if online:
+                held = session.next_step - 1
+            if self._sequence.first is None:
+                self._sequence.begin(held + 1)
+            self.status.url, self.status.project, self.status.entity = (
+                session.url,
+                session.project,
+                session.entity,
+            )
+            self.status.backend = session.backend
+            self._tell("delivering")
+            first = self._sequence.first or 0
+            handover = _Handover(self, session, self._directory, self._cursor, first, held)
+            exit_code = self._follow(session, handover)
+            self._note_progress(handover)
+            self._tell("finishing")
+            session.finish(exit_code)
+            return exit_code
+        except (SessionLost, OSError):
+            session.abandon()
+            raise
+
+    def _follow(self, session: Session, handover: "_Handover") -> int:
+        """Hand over what the sequence has, then what is new, until the run has ended. Returns its exit code."""
+        for stretch in self._sequence:
+            handover.take(stretch.process, self._read_stretch(stretch))
+            self._progress(session, handover)
+        handover.restore_summary()
+        offsets = self._sequence.offsets()
+        for process in self._directory.processes():
+            self._reader(process).offset = offsets.get(process, 0)
+        while True:
+            ended = self._has_ended()  # asked before the journals are read, so that nothing comes between
+            moved = False
+            for process in self._directory.processes():
+                moved |= self._take_new(process, handover)
+                moved |= self._take_console(process, session, ended=ended is not None)
+                self._progress(session, handover)
+            if not moved:
+                if ended is not None:
+                    self._cursor.save()
+                    self._sequence.sync()
+                    return ended
+                session.check()
+                time.sleep(_POLL)
+
+    def _take_new(self, process: str, handover: "_Handover") -> bool:
+        reader = self._reader(process)
+        start, damaged = reader.offset, reader.damaged
+        records = []
+        for record in reader.read():
+            records.append(record)
+            if len(records) == _STRETCH:
+                break
+        if reader.damaged > damaged:
+            self._fault(
+                "damaged",
+                f"{reader.path} has lines that are no journal lines: passed over",
+                reader.damaged - damaged,
+            )
+        if not records:
+            return False
+        self._sequence.add(Stretch(process, start, reader.offset))
+        handover.take(process, records)
+        return True
+
+    def _take_console(self, process: str, session: Session, *, ended: bool) -> bool:
+        key = f"console/{process}"
+        reader = self._consoles.get(process)
+        if reader is None:
+            path = self._directory.console_of(process)
+            reader = self._consoles[process] = ConsoleReader(path, self._cursor.get(key))
+        text = reader.read(ended=ended)
+        if text:
+            session.write_console(text)
+            self._cursor.set(key, reader.offset)
+        return bool(text)
+
+    def _read_stretch(self, stretch: Stretch) -> Iterable[tuple[dict[str, Any], int]]:
+        reader = JournalReader(self._directory.journal_of(stretch.process), stretch.start)
+        try:
+            yield from reader.read(until=stretch.end)
+        finally:
+            reader.close()
+
+    def _reader(self, process: str) -> JournalReader:
+        if process not in self._readers:
+            self._readers[process] = JournalReader(self._directory.journal_of(process))
+        return self._readers[process]
+
+    def note_end(self, process: str, time: float, exit_code: int) -> None:
+        """Take note that a process of the run has said that it is done."""
+        self._ends[process] = (time, exit_code)
+
+    def note_refusal(self, kind: str, message: str) -> None:
+        """Count something that wandb would not take, though it goes on taking the rest."""
+        self._fault(kind, message)
+
+    def _has_ended(self) -> int | None:
+        """The run's exit code if it has ended, else None: that of the process which ended last.
+
+        A process that is gone without a word has failed.
+        """
+        ends = [(0.0, 0)]
+        for process in [self._owner] if self._owner is not None else self._directory.processes():
+            if process in self._ends:
+                ends.append(self._ends[process])
+            elif liveness.is_held(self._directory.mark_of(process)):
+                return None
+            else:
+                ends.append((self._directory.journal_of(process).stat().st_mtime, 1))
+        return max(ends)[1]
+
+    def _held_offline(self) -> int:
+        """The last step in W&B's files, which are left without a torn end; -1 for none."""
+        held = -1
+        for segment in self._directory.segments():
+            close_torn_segment(segment)
+            step = last_step(segment)
+            held = held if step is None else max(held, step)
+        return held
+
+    def _verify(self) -> bool:
+        """Whether W&B holds every row, by its own word. A server is given some time to show the newest."""
+        first = self._sequence.first or 0
+        if self.status.mode == "offline":
+            self.status.held = self._held_offline() + 1 - first
+            return self.status.held >= self.status.rows
+        patience = time.monotonic() + min(_SERVER_LAG, self._patience)
+        while True:
+            step, self.status.counts = held_by_server(self.status.entity, self.status.project, self._description.run_id)
+            self.status.held = step + 1 - first
+            if self.status.held >= self.status.rows:
+                return True
+            if time.monotonic() > patience:
+                return False
+            time.sleep(0.5)
+
+    def _progress(self, session: Session, handover: "_Handover") -> None:
+        now = time.monotonic()
+        if now >= self._next_sync:
+            self._next_sync = now + _SYNC_EVERY
+            self._sequence.sync()
+            self._cursor.save()
+        if now >= self._next_status:
+            self._note_progress(handover)
+            self._tell(self.status.state)
+        if session.stop_requested and not self.status.stop:
+            self._judge_stop(handover)
+
+    def _note_progress(self, handover: "_Handover") -> None:
+        self.status.rows = handover.rows
+        self.status.taken = sum(self._sequence.offsets().values())
+        self.status.withheld = dict(handover.rule.withheld)
+
+    def _judge_stop(self, handover: "_Handover") -> None:
+        """wandb asks to stop for two reasons. Where the server has what it was given, it was the Stop button.
+
+        Raises:
+            SessionLost: The server has not: wandb has given up uploading.
+        """
+        self._note_progress(handover)
+        if not self._verify():
+            raise SessionLost(f"the server has refused rows for good: it holds {self.status.held} of {handover.rows}")
+        self.status.stop = True
+        self._tell(self.status.state)
+
+    def _wait(self, seconds: float) -> None:
+        """Wait before the next session; shorter where the run ends meanwhile."""
+        self._tell("starting")
+        time.sleep(seconds)
+
+    def _fault(self, kind: str, message: str, count: int = 1) -> None:
+        self._faults.add(kind, message, count)
+        self._tell(self.status.state)
+
+    def _tell(self, state: str) -> None:
+        self._next_status = time.monotonic() + _STATUS_EVERY
+        self.status.state = state
+        self.status.faults = self._faults.as_dict()
+        try:
+            write_status(self._directory, self.status)
+        except OSError as error:
+            self._faults.add("status", f"delivery cannot write its status: {error.strerror}")
+        self._on_progress(self.status)
+
+
+class _Handover:
+    """Takes records in order and gives a session what W&B does not hold yet."""
+
+    def __init__(
+        self,
+        delivery: Delivery,
+        session: Session,
+        directory: RunDirectory,
+        cursor: "_Cursor",
+        first: int,
+        held: int,
+    ) -> None:
+        self.rule = RowRule()
+        self._delivery = delivery
+        self._session = session
+        self._directory = directory
+        self._cursor = cursor
+        self._number = self._first = first
+        self._held = held
+        self._summary: dict[str, Any] = {}
+
+    @property
+    def rows(self) -> int:
+        """How many rows have been numbered."""
+        return self._number - self._first
+
+    def take(self, process: str, records: Iterable[tuple[dict[str, Any], int]]) -> None:
+        """Hand over the records of a process's journal, each with the offset at its end."""
+        for record, offset in records:
+            try:
+                if "values" in record:
+                    self._take_row(record)
+                elif "table" in record or "image" in record:
+                    self._take_media(record)
+                else:
+                    self._take_other(process, record, offset)
+            except Refused as refused:
+                self._delivery.note_refusal(f"refused:{refused.what}", str(refused))
+
+    def restore_summary(self) -> None:
+        """After a cut: set the summary of what earlier sessions delivered, which a new session does not know."""
+        if self._held >= self._first:
+            self._session.update_summary({**self.rule.last, **self._summary})
+
+    def _next(self) -> int | None:
+        """The next number, or None where W&B holds that row already."""
+        number = self._number
+        self._number += 1
+        return number if number > self._held else None
+
+    def _take_row(self, record: dict[str, Any]) -> None:
+        row = self.rule.row(record)
+        if row is not None:
+            number = self._next()
+            if number is not None:
+                self._session.log(row, number)
+
+    def _take_media(self, record: dict[str, Any]) -> None:
+        number = self._next()
+        if number is None:
+            return
+        if "table" in record:
+            self._session.log_table(record["table"], self._directory.path / record["path"], number)
+        else:
+            path = self._directory.path / record["path"]
+            self._session.log_image(record["image"], path, record.get("caption"), number)
+
+    def _take_other(self, process: str, record: dict[str, Any], offset: int) -> None:
+        if "summary" in record:
+            self._summary.update(record["summary"])
+            self._session.update_summary(record["summary"])
+        elif "config" in record:
+            self._session.update_config(record["config"])
+        elif "tags" in record:
+            self._session.add_tags(record["tags"])
+        elif "end" in record:
+            self._delivery.note_end(process, record["time"], record["end"]["exit_code"])
+        elif offset > self._cursor.get(f"journal/{process}"):
+            self._take_once(record)
+            self._cursor.set(f"journal/{process}", offset)
+
+    def _take_once(self, record: dict[str, Any]) -> None:
+        """What would show twice if it were given twice."""
+        if "alert" in record:
+            self._session.alert(**record["alert"])
+        elif "artifact" in record:
+            artifact = record["artifact"]
+            self._session.log_artifact(self._directory.path / artifact["path"], artifact["name"], artifact["type"])
+        elif "file" in record:
+            base = self._directory.path / record["file"]["base"]
+            self._session.save_file(base / record["file"]["name"], base)
+
+
+class _Cursor:
+    """How far each source has been given out, for what is delivered at least once; a small file, replaced whole."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._changed = False
+        try:
+            self._offsets: dict[str, int] = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            self._offsets = {}
+
+    def get(self, source: str) -> int:
+        return self._offsets.get(source, 0)
+
+    def set(self, source: str, offset: int) -> None:
+        self._offsets[source] = offset
+        self._changed = True
+
+    def save(self) -> None:
+        if self._changed:
+            write_atomically(self._path, json.dumps(self._offsets) + "\n")
+            self._changed = False

@@ -1,0 +1,202 @@
+"""The training process's hold on its delivery: start it, watch it, start it again, hear what it says.
+
+The delivery process shares no interpreter lock with the training, runs in a session of its own so that Ctrl-C
+reaches only the trainer, and outlives it. ``delivery="thread"`` runs the same delivery in a thread of the training
+process instead, for notebooks and debuggers.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from typing import Protocol
+
+from ups.errors import RunDirectoryError, UPSError
+from ups.tracking.faults import Faults
+from ups.tracking.journal import Journal
+from ups.tracking.run_directory import RunDirectory
+from ups.tracking.status import Status, read_status
+
+__all__ = ["Deliverer", "DeliveryProcess", "DeliveryThread", "Watch"]
+
+_NICENESS = 5  # the training comes first
+_RESTARTS = 10  # in a row, without a row more in W&B
+_WATCH_EVERY = 1.0  # seconds
+
+
+class Deliverer(Protocol):
+    """What delivers a run: a process or a thread."""
+
+    def start(self) -> None:
+        """Start it."""
+
+    def is_running(self) -> bool:
+        """Whether it runs."""
+
+    def log_tail(self) -> str:
+        """The last line that it said, for a message."""
+
+
+class JournalHolder(Protocol):
+    """What has a journal."""
+
+    @property
+    def journal(self) -> Journal:
+        """The journal of this process."""
+
+
+class DeliveryProcess:
+    """A delivery in a process of its own."""
+
+    def __init__(self, directory: RunDirectory, owner: str) -> None:
+        self._directory = directory
+        self._owner = owner
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it. It inherits the environment and the working directory, and nothing else."""
+        environment = {name: value for name, value in os.environ.items() if name != "UPS_RUN_DIR"}
+        with (self._directory.delivery / "log.txt").open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "ups",
+                    "deliver",
+                    str(self._directory.path),
+                    "--owner",
+                    self._owner,
+                ]
+                + ["--nice", str(_NICENESS)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
+            )
+
+    def is_running(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def log_tail(self) -> str:
+        """The last line of its log."""
+        try:
+            lines = (self._directory.delivery / "log.txt").read_text(encoding="utf-8", errors="replace").split("\n")
+        except OSError:
+            return ""
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+class DeliveryThread:
+    """The same delivery in a thread of this process."""
+
+    def __init__(self, directory: RunDirectory, owner: str, mode: str) -> None:
+        self._directory = directory
+        self._owner = owner
+        self._mode = mode
+        self._thread: threading.Thread | None = None
+        self._last = ""
+
+    def start(self) -> None:
+        """Start it."""
+        self._thread = threading.Thread(target=self._deliver, name="ups-delivery", daemon=True)
+        self._thread.start()
+
+    def is_running(self) -> bool:
+        """Whether it runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def log_tail(self) -> str:
+        """The last line that it said."""
+        return self._last
+
+    def _deliver(self) -> None:
+        from ups.tracking.delivery import Delivery
+
+        try:
+            Delivery(self._directory, self._mode, owner=self._owner, own_process=False).run()
+        except UPSError as error:
+            self._last = str(error)
+
+
+class Watch:
+    """A thread of the training process that syncs the journal, hears what delivery says and restarts it if it died.
+
+    Args:
+        directory: The run's directory.
+        holder: Has the journal to sync, as its attribute ``journal``.
+        deliverer: What delivers the run; None for a run that is only journaled.
+        faults: Takes in what delivery counted.
+
+    Attributes:
+        stop_requested: Whether somebody pressed Stop in W&B.
+    """
+
+    def __init__(
+        self, directory: RunDirectory, holder: "JournalHolder", deliverer: Deliverer | None, faults: Faults
+    ) -> None:
+        self._directory = directory
+        self._holder = holder
+        self._deliverer = deliverer
+        self._faults = faults
+        self._stop = threading.Event()
+        self._restarts = 0
+        self._rows = 0
+        self.stop_requested = False
+        self._thread = threading.Thread(target=self._watch, name="ups-watch", daemon=True)
+
+    def start(self) -> None:
+        """Start delivery, and the thread."""
+        if self._deliverer is not None:
+            self._deliverer.start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread. Delivery goes on."""
+        self._stop.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def hear(self) -> Status | None:
+        """What delivery said last, its faults counted with this process's."""
+        try:
+            status = read_status(self._directory)
+        except RunDirectoryError as error:
+            self._faults.add("status", str(error))
+            return None
+        if status is not None:
+            self._faults.merge(status.faults)
+            self.stop_requested = status.stop
+            if status.rows > self._rows:
+                self._rows, self._restarts = status.rows, 0
+        return status
+
+    def revive(self) -> bool:
+        """Start delivery again if it ended before the run did. False if that is of no use any more."""
+        if self._deliverer is None or self._deliverer.is_running() or self._directory.delivery_is_running():
+            return True
+        if self._restarts >= _RESTARTS:
+            return False
+        self._restarts += 1
+        self._faults.add(
+            "delivery",
+            f"the delivery process ended before the run did ({self._deliverer.log_tail() or 'killed'}):"
+            " started again, and the rows that wait are in the journal",
+        )
+        self._deliverer.start()
+        return True
+
+    def _watch(self) -> None:
+        started = time.monotonic()
+        while not self._stop.wait(_WATCH_EVERY):
+            try:
+                self._holder.journal.sync()
+            except OSError as error:
+                self._faults.add("sync", f"the journal could not be synced to the disk: {error.strerror}")
+            self.hear()
+            if time.monotonic() - started > 5 * _WATCH_EVERY * min(self._restarts, 6):
+                self.revive()
+                started = time.monotonic()

@@ -1,0 +1,138 @@
+"""Waiting at the end of a run until delivery has brought everything to W&B."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+from ups.tracking import liveness
+from ups.tracking.delivery_process import Deliverer, Watch
+from ups.tracking.faults import say
+from ups.tracking.run_directory import RunDirectory
+from ups.tracking.sequence import taken_up
+from ups.tracking.status import Status, read_status
+
+__all__ = ["drain", "leave_nothing_behind"]
+
+_POLL = 0.05  # seconds
+_CLOSING = 60.0  # seconds that a delivery which is closing the run may take
+_SAY_EVERY = 5.0  # seconds, where there is no terminal to draw a bar on
+
+
+def drain(directory: RunDirectory, owner: str, watch: Watch, timeout: float, *, background: bool) -> bool:
+    """Wait until the delivery of ``owner`` has finished, with a progress line. True if W&B holds every row.
+
+    Stops waiting after ``timeout`` seconds without progress, or at Ctrl-C; then it says what W&B does not hold and
+    how to deliver it.
+
+    Args:
+        background: Whether delivery goes on when this process has ended.
+    """
+    progress: tuple[object, ...] = ()
+    since = time.monotonic()
+    status: Status | None = None
+    with _progress_line() as show:
+        try:
+            while time.monotonic() - since < timeout:
+                heard = watch.hear()
+                if heard is not None and heard.owner == owner:
+                    status = heard
+                    if status.state == "finished":
+                        return True
+                    if status.state == "undelivered":
+                        break
+                    if (now := (status.state, status.rows, status.taken, status.held)) != progress:
+                        progress, since = now, time.monotonic()
+                if not watch.revive():
+                    break
+                show(status, _size(directory))
+                time.sleep(_POLL)
+        except KeyboardInterrupt:
+            _say_what_is_left(directory, status, background=background)
+            raise
+    _say_what_is_left(directory, status, background=background)
+    return False
+
+
+def leave_nothing_behind(directory: RunDirectory, process: str, deliverer: Callable[[], Deliverer]) -> None:
+    """After this process has let go of the run: if rows wait and nobody is left to deliver them, deliver them.
+
+    Two processes that end at the same moment cannot both leave rows behind: each lets go first and looks then.
+    """
+    if any(liveness.is_held(directory.mark_of(other)) for other in directory.processes() if other != process):
+        return
+    give_up = time.monotonic() + _CLOSING
+    while directory.delivery_is_running() and time.monotonic() < give_up:
+        status = read_status(directory)
+        if status is not None and status.state == "starting":
+            return  # it has not read the journals yet
+        if not _waiting(directory):
+            return
+        time.sleep(_POLL)
+    if _waiting(directory) and not directory.delivery_is_running():
+        deliverer().start()
+
+
+def _size(directory: RunDirectory) -> int:
+    """Bytes in all journals of the run."""
+    return sum(directory.journal_of(process).stat().st_size for process in directory.processes())
+
+
+def _waiting(directory: RunDirectory) -> int:
+    """Bytes in the journals that no delivery has taken up."""
+    return _size(directory) - sum(taken_up(directory.delivery / "sequence.jsonl").values())
+
+
+def _say_what_is_left(directory: RunDirectory, status: Status | None, *, background: bool) -> None:
+    if status is None:
+        held = "W&B has nothing of this run yet"
+    elif status.held is not None and status.rows:
+        held = f"W&B is known to hold {status.held:,} of {status.rows:,} rows"
+    else:
+        held = f"{status.rows:,} rows were handed to wandb, and W&B has not confirmed them"
+    gave_up = status is not None and status.state == "undelivered"
+    goes_on = "Delivery goes on in the background. " if background and not gave_up else ""
+    say(f"{held}; every row is in {directory.journal}. {goes_on}To deliver the rest: ups deliver {directory.path}")
+
+
+@contextlib.contextmanager
+def _progress_line() -> Iterator[Callable[[Status | None, int], None]]:
+    """Gives a function that shows how far delivery is: a bar on a terminal, else a line every few seconds."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield _plain_line()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("ups: delivering to W&B"),
+        BarColumn(),
+        TextColumn("{task.fields[told]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None, told="starting")
+
+        def show(status: Status | None, size: int) -> None:
+            if status is not None:
+                bar.update(task, total=max(size, 1), completed=status.taken, told=_told(status))
+
+        yield show
+
+
+def _plain_line() -> Callable[[Status | None, int], None]:
+    started = said = time.monotonic()
+
+    def show(status: Status | None, size: int) -> None:
+        nonlocal said
+        if time.monotonic() - said > _SAY_EVERY:
+            said = time.monotonic()
+            told = _told(status) if status is not None else "starting"
+            say(f"delivering to W&B: {told} ({said - started:.0f} s)")
+
+    return show
+
+
+def _told(status: Status) -> str:
+    state = {"finishing": "waiting for W&B", "starting": "connecting"}.get(status.state, status.state)
+    return f"{status.rows:,} rows, {state}"

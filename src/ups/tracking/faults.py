@@ -1,0 +1,54 @@
+"""Faults: what went wrong on the way, counted by kind and said once a kind."""
+
+import sys
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["Faults"]
+
+
+class Faults:
+    """A count and a first message for each kind of fault. Safe to use from several threads.
+
+    A fault never stops training. The first of a kind is said on stderr as it happens; the counts stand in the
+    report of :meth:`~ups.tracking.WandBContext.finish`.
+    """
+
+    def __init__(self, *, say: bool = True) -> None:
+        self._say = say
+        self._lock = threading.Lock()
+        self._counts: dict[str, int] = {}
+        self._messages: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def add(self, kind: str, message: str, count: int = 1, *, quiet: bool = False) -> None:
+        """Count ``count`` faults of ``kind``; say ``message`` if it is the first of its kind, unless ``quiet``."""
+        with self._lock:
+            first = kind not in self._counts
+            self._counts[kind] = self._counts.get(kind, 0) + count
+            if first:
+                self._messages[kind] = message
+        if first and self._say and not quiet:
+            say(message)
+
+    def merge(self, reported: Mapping[str, Mapping[str, Any]]) -> None:
+        """Take in what another process counted (see :meth:`as_dict`), keeping the larger count of each kind."""
+        for kind, fault in reported.items():
+            missing = int(fault["count"]) - self._counts.get(kind, 0)
+            if missing > 0:
+                self.add(kind, str(fault["message"]), missing)
+
+    def as_dict(self) -> dict[str, dict[str, Any]]:
+        """``{kind: {"count": int, "message": str}}``, in the order in which the kinds first happened."""
+        with self._lock:
+            return {kind: {"count": count, "message": self._messages[kind]} for kind, count in self._counts.items()}
+
+
+def say(message: str) -> None:
+    """Print ``message`` on stderr, as UPS's own; a closed stderr takes it nowhere, and training goes on."""
+    if sys.stderr is None or sys.stderr.closed:
+        return
+    print(f"ups: {message}", file=sys.stderr, flush=True)

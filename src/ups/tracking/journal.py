@@ -1,0 +1,198 @@
+"""The journal: an append-only file of JSON lines, one for each row, and its reader.
+
+Each process of a run writes a journal of its own, so nothing is shared but the folder. A line is written with a
+single ``write`` and is in the file when :meth:`Journal.append` returns; it survives the process being killed.
+:meth:`Journal.sync` bounds what a power cut can take.
+
+A line is a JSON object with ``time`` (seconds since 1970) and one more key that tells its kind::
+
+    {"time": 1764000000.25, "stage": "operator", "step": 7, "values": {"loss": 0.5, "lr": NaN}}
+    {"time": 1764000000.25, "values": {"accuracy": 0.9}}                 a row of no stage
+    {"time": 1764000000.25, "summary": {"eval/l2": 0.001}}
+    {"time": 1764000000.25, "rejected": {...}, "why": "..."}             kept here, never delivered
+
+and ``config``, ``tags``, ``table``, ``image``, ``file``, ``artifact``, ``alert``, ``begin`` and ``end`` likewise.
+NaN and the infinities stand as ``NaN``, ``Infinity`` and ``-Infinity``, as Python's ``json`` reads and writes them.
+
+A write that fails (a full disk) loses nothing at first: the bytes wait in memory, bounded by
+:data:`WAITING_LIMIT`, and go out before the next line. So the file is at every moment a prefix of what was
+logged, and a last line without a newline is one still to be completed.
+"""
+
+import json
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ups.errors import RunDirectoryError
+
+__all__ = ["WAITING_LIMIT", "Journal", "JournalReader", "encode_record"]
+
+WAITING_LIMIT = 64 * 1024 * 1024  # bytes kept in memory while the disk takes none
+
+_READ_AT_ONCE = 1024 * 1024  # bytes
+
+
+def encode_record(record: dict[str, Any]) -> bytes:
+    """``record`` as a line of a journal."""
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass") + b"\n"
+
+
+class Journal:
+    """Appends to one file. Safe to use from several threads and from a signal handler.
+
+    Args:
+        path: The file, which must not exist.
+        on_failure: Called with the error when a line could not be written, and with None when the lines that
+            waited have all been written after all.
+        on_loss: Called for each line that was given up because :data:`WAITING_LIMIT` was reached.
+
+    Raises:
+        RunDirectoryError: The file cannot be created.
+    """
+
+    def __init__(
+        self, path: Path, *, on_failure: Callable[[OSError | None], None], on_loss: Callable[[], None]
+    ) -> None:
+        self.path = path
+        self.lock = threading.RLock()
+        self._on_failure = on_failure
+        self._on_loss = on_loss
+        self._waiting: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        self._synced = True
+        try:
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
+        except OSError as error:
+            raise RunDirectoryError(f"cannot write the journal {path}: {error.strerror}") from error
+
+    @property
+    def waiting(self) -> int:
+        """How many lines wait in memory because the disk took none."""
+        return len(self._waiting)
+
+    def append(self, line: bytes) -> None:
+        """Write ``line``, which ends with a newline, behind what is in the file."""
+        with self.lock:
+            self._synced = False
+            if self._waiting:
+                self._wait(line)
+                self._write_waiting()
+                return
+            try:
+                written = os.write(self._descriptor, line)
+            except OSError as error:
+                self._wait(line)
+                self._on_failure(error)
+            else:
+                if written != len(line):
+                    self._wait(line[written:])
+
+    def sync(self) -> None:
+        """Write what waits, and have the operating system put the file on the disk. Slow: off the training thread.
+
+        Raises:
+            OSError: The disk refused; what was appended stays with the operating system or in memory.
+        """
+        with self.lock:
+            if self._waiting:
+                self._write_waiting()
+            if self._synced or self._descriptor < 0:
+                return
+            self._synced = True
+            descriptor = os.dup(self._descriptor)  # closed by nobody else while it syncs, outside the lock
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def close(self) -> int:
+        """Write what waits, sync and close. Returns how many lines could not be written."""
+        with self.lock:
+            if self._descriptor < 0:
+                return len(self._waiting)
+            if self._waiting:
+                self._write_waiting()
+            try:
+                os.fsync(self._descriptor)
+            except OSError as error:
+                self._on_failure(error)
+            os.close(self._descriptor)
+            self._descriptor = -1
+            return len(self._waiting)
+
+    def _wait(self, line: bytes) -> None:
+        if self._waiting_bytes + len(line) > WAITING_LIMIT:
+            self._on_loss()
+            return
+        self._waiting.append(line)
+        self._waiting_bytes += len(line)
+
+    def _write_waiting(self) -> None:
+        while self._waiting:
+            line = self._waiting[0]
+            try:
+                written = os.write(self._descriptor, line)
+            except OSError as error:
+                self._on_failure(error)
+                return
+            self._waiting_bytes -= written
+            if written != len(line):
+                self._waiting[0] = line[written:]
+            else:
+                self._waiting.popleft()
+        self._on_failure(None)
+
+
+class JournalReader:
+    """Follows a journal that may still be growing.
+
+    Attributes:
+        path: The file.
+        offset: Bytes read so far: always the end of a whole line.
+        damaged: Lines so far that were no JSON object. They are passed over.
+    """
+
+    def __init__(self, path: Path, offset: int = 0) -> None:
+        self.path = path
+        self.offset = offset
+        self.damaged = 0
+        self._file = path.open("rb")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def read(self, until: int | None = None) -> Iterator[tuple[dict[str, Any], int]]:
+        """The records behind :attr:`offset`, each with the offset at its end, as far as there are whole lines.
+
+        Args:
+            until: Stop at this offset, which is the end of a line.
+        """
+        while until is None or self.offset < until:
+            self._file.seek(self.offset)
+            wanted = _READ_AT_ONCE if until is None else min(_READ_AT_ONCE, until - self.offset)
+            chunk = self._file.read(wanted)
+            if b"\n" not in chunk and len(chunk) == wanted:  # one line longer than a chunk
+                chunk += self._file.readline()
+            end = chunk.rfind(b"\n") + 1
+            if not end:
+                return
+            for line in chunk[: end - 1].split(b"\n"):
+                self.offset += len(line) + 1
+                record = _decode(line)
+                if record is None:
+                    self.damaged += 1
+                else:
+                    yield record, self.offset
+
+
+def _decode(line: bytes) -> dict[str, Any] | None:
+    try:
+        record = json.loads(line.decode("utf-8", "surrogatepass"))
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None

@@ -1,0 +1,91 @@
+"""A process's mark that it is alive: a file that it holds locked until it ends, however it ends.
+
+A POSIX record lock belongs to the process, not to the open file: a forked child does not inherit it, the kernel
+drops it with the process (also after SIGKILL), and it does not depend on process numbers, which are reused, or
+on the clock, which can be set back. It has one trap: closing *any* descriptor of the file in the holding process
+drops the lock, so the holder asks its own table, never the file.
+"""
+
+import errno
+import os
+import threading
+import time
+from pathlib import Path
+
+from ups.errors import RunDirectoryError
+
+try:
+    import fcntl
+except ImportError:  # Windows: a lock by region does the same there
+    fcntl = None  # type: ignore[assignment]
+    import msvcrt
+
+__all__ = ["hold", "is_held", "release"]
+
+_held: dict[Path, tuple[int, int]] = {}  # path → (process id, descriptor)
+_lock = threading.Lock()
+_ATTEMPTS, _PAUSE = 5, 0.01  # someone asking is_held() has the lock for a moment
+
+
+def hold(path: Path) -> bool:
+    """Lock ``path`` for the rest of this process, or until :func:`release`. False if another process holds it.
+
+    Raises:
+        RunDirectoryError: The file cannot be created or locked for another reason.
+    """
+    path = path.resolve()
+    with _lock:
+        if path in _held and _held[path][0] == os.getpid():
+            return False
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+        except OSError as error:
+            raise RunDirectoryError(f"cannot write {path}: {error.strerror}") from error
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                time.sleep(_PAUSE)
+            if _try_lock(path, descriptor):
+                _held[path] = (os.getpid(), descriptor)
+                return True
+        os.close(descriptor)
+        return False
+
+
+def is_held(path: Path) -> bool:
+    """Whether a living process, this one or another, holds ``path``."""
+    path = path.resolve()
+    with _lock:
+        if path in _held and _held[path][0] == os.getpid():
+            return True
+        try:
+            descriptor = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise RunDirectoryError(f"cannot open {path}: {error.strerror}") from error
+        try:
+            return not _try_lock(path, descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def release(path: Path) -> None:
+    """Give ``path`` back, if this process holds it."""
+    path = path.resolve()
+    with _lock:
+        process, descriptor = _held.pop(path, (0, -1))
+        if process == os.getpid():
+            os.close(descriptor)
+
+
+def _try_lock(path: Path, descriptor: int) -> bool:
+    try:
+        if fcntl is not None:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        else:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
+            return False
+        raise RunDirectoryError(f"cannot lock {path}: {error.strerror}") from error
+    return True

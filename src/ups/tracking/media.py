@@ -1,0 +1,137 @@
+"""What a run shows besides numbers: tables, images, files. Written to the run's directory, then delivered."""
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ups.errors import InvalidValue, MissingDependency, UsageError
+from ups.tracking.run_directory import write_atomically
+from ups.tracking.values import number, shown
+
+__all__ = ["keep_artifact", "keep_file", "keep_image", "keep_table"]
+
+
+def keep_table(folder: Path, name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
+    """Write a table below ``folder``. A cell is text, a truth value, None or a number; other values become text.
+
+    Raises:
+        InvalidValue: A row has not as many cells as there are columns.
+    """
+    names = [str(column) for column in columns]
+    cells = [[_cell(value) for value in row] for row in rows]
+    for index, row in enumerate(cells):
+        if len(row) != len(names):
+            raise InvalidValue(f"table {name!r}: row {index} has {len(row)} cells for {len(names)} columns")
+    path = _new_path(folder / "tables", name, ".json")
+    write_atomically(path, json.dumps({"columns": names, "rows": cells}, ensure_ascii=False))
+    return path
+
+
+def keep_image(folder: Path, name: str, image: Any) -> Path:
+    """Write an image below ``folder``: a path, a matplotlib figure, a PIL image, or an array.
+
+    An array is height × width (grey), or height × width × 3 or 4 (colour); floats from 0 to 1, or bytes.
+
+    Raises:
+        InvalidValue: ``image`` is none of these.
+        MissingDependency: An array needs Pillow.
+    """
+    if isinstance(image, (str, Path)):
+        source = Path(image)
+        if not source.is_file():
+            raise InvalidValue(f"image {name!r}: there is no file {source}")
+        path = _new_path(folder / "images", name, source.suffix.lower() or ".png")
+        shutil.copyfile(source, path)
+        return path
+    path = _new_path(folder / "images", name, ".png")
+    if hasattr(image, "savefig"):
+        image.savefig(path)
+    elif hasattr(image, "save") and hasattr(image, "mode"):
+        image.save(path)
+    else:
+        _picture(name, image).save(path)
+    return path
+
+
+def keep_file(folder: Path, source: Path, base: Path | None) -> tuple[Path, Path]:
+    """Copy a file below ``folder``. Returns the base folder of the copy, and the name under it.
+
+    Raises:
+        UsageError: There is no such file, or it does not lie below ``base``.
+    """
+    if not source.is_file():
+        raise UsageError(f"save_file: there is no file {source}")
+    try:
+        name = source.resolve().relative_to(base.resolve()) if base is not None else Path(source.name)
+    except ValueError:
+        raise UsageError(f"save_file: {source} does not lie below base_path {base}") from None
+    target = folder / "files" / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(source, target)
+    return folder / "files", name
+
+
+def keep_artifact(folder: Path, source: Path, name: str) -> Path:
+    """Copy a file or a folder below ``folder``, as it is now.
+
+    Raises:
+        UsageError: There is nothing at ``source``.
+    """
+    target = _new_path(folder / "artifacts", name, "")
+    if source.is_dir():
+        shutil.copytree(source, target)
+    elif source.is_file():
+        target.mkdir()
+        shutil.copy2(source, target / source.name)
+        return target / source.name
+    else:
+        raise UsageError(f"log_artifact: there is no file or folder {source}")
+    return target
+
+
+def _new_path(folder: Path, name: str, suffix: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", name).strip("._") or "unnamed"
+    path = folder / f"{stem}{suffix}"
+    copy = 1
+    while path.exists():
+        copy += 1
+        path = folder / f"{stem}-{copy}{suffix}"
+    return path
+
+
+def _cell(value: Any) -> Any:
+    if value is None or isinstance(value, (str, bool)):
+        return value
+    try:
+        return number(value)
+    except InvalidValue:
+        return shown(value, 1000)
+
+
+def _picture(name: str, image: Any) -> Any:
+    numpy = sys.modules.get("numpy")
+    if numpy is None or not hasattr(image, "__array__"):
+        raise InvalidValue(
+            f"image {name!r}: {shown(image)} is no image: pass a path, a matplotlib figure, a PIL image or an array"
+        )
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise MissingDependency(
+            f"image {name!r}: an array needs Pillow to become an image: pip install 'ups-tracking[media]'"
+        ) from error
+    array = numpy.asarray(image)
+    if array.dtype.kind == "f":
+        array = (numpy.clip(numpy.nan_to_num(array), 0, 1) * 255).round().astype("uint8")
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        raise InvalidValue(
+            f"image {name!r}: an array of shape {array.shape} is no image: pass height × width, or height × width × 3 or 4"
+        )
+    return Image.fromarray(array.astype("uint8"))

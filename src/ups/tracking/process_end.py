@@ -1,0 +1,69 @@
+"""What becomes of open runs when their process ends or forks without having finished them."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import weakref
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ups.tracking.context import WandBContext
+
+__all__ = ["exit_code_of", "register", "unregister"]
+
+_open: weakref.WeakSet[WandBContext] = weakref.WeakSet()
+_uncaught: BaseException | None = None
+_hooked = False
+
+
+def register(context: WandBContext) -> None:
+    """Finish ``context`` when the process ends, unless it has been by then."""
+    global _hooked
+    _open.add(context)
+    if not _hooked:
+        _hooked = True
+        _note_uncaught()
+        atexit.register(_finish_all)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_after_fork)
+
+
+def unregister(context: WandBContext) -> None:
+    """``context`` is being finished."""
+    _open.discard(context)
+
+
+def exit_code_of(error: BaseException | None) -> int:
+    """The exit code of a process that ends with ``error``: 130 for Ctrl-C, as shells have it."""
+    if error is None:
+        return 0
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    return 1
+
+
+def _finish_all() -> None:
+    for context in list(_open):
+        context.finish(exit_code_of(_uncaught))
+
+
+def _after_fork() -> None:
+    for context in _open:
+        context.reopen_after_fork()
+
+
+def _note_uncaught() -> None:
+    """An exception that ends the process is seen only by the hook that prints it."""
+    before = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+        global _uncaught
+        _uncaught = error
+        before(kind, error, traceback)
+
+    sys.excepthook = hook

@@ -1,0 +1,186 @@
+"""A run's directory: who the run is, and where everything of it lies.
+
+::
+
+    <dir>/<run id>/
+      run.json          the run: id, project, configuration, stages, program, git, … (:class:`Description`)
+      journal/          one file a process: its rows; beside each, the mark that the process is alive
+      console/          one file a process: what it printed
+      media/            tables and images that were logged, and copies of saved files
+      checkpoints/      the training's own
+      delivery/         what delivery knows: sequence, cursor, status, log
+      wandb/            W&B's own files
+"""
+
+import dataclasses
+import json
+import os
+import re
+import secrets
+import socket
+import string
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from ups.errors import InvalidName, RunDirectoryError
+from ups.tracking import liveness
+
+__all__ = ["Description", "RunDirectory", "new_run_id", "write_atomically"]
+
+_SCHEMA = 1
+_RUN_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
+_DESCRIPTION = "run.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What ``run.json`` holds: all that delivery needs to make the W&B run what a plain one would be."""
+
+    run_id: str
+    mode: str
+    created: float  # seconds since 1970
+    stages: tuple[str, ...] = ()
+    config: dict[str, Any] = field(default_factory=dict)
+    project: str | None = None
+    entity: str | None = None
+    name: str | None = None
+    tags: tuple[str, ...] = ()
+    group: str | None = None
+    host: str = ""
+    pid: int = 0
+    program: str | None = None
+    program_path: str | None = None  # relative to the git root or the working directory
+    arguments: tuple[str, ...] = ()
+    executable: str = ""
+    python: str = ""
+    working_directory: str = ""
+    git_root: str | None = None
+    git_commit: str | None = None
+    git_remote: str | None = None
+    environment: dict[str, str] = field(default_factory=dict)  # WANDB_* without secrets
+
+
+class RunDirectory:
+    """The paths in a run's directory. Making one touches no disk; see :meth:`create` and :meth:`open`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.journal = path / "journal"
+        self.console = path / "console"
+        self.media = path / "media"
+        self.checkpoints = path / "checkpoints"
+        self.delivery = path / "delivery"
+        self.wandb = path / "wandb"
+
+    @classmethod
+    def create(cls, path: Path, description: Description) -> Self:
+        """Make a new run's directory.
+
+        Raises:
+            InvalidName: The run id cannot be a folder's name.
+            RunDirectoryError: The directory holds a run already, or cannot be written.
+        """
+        if not _RUN_ID.match(description.run_id):
+            raise InvalidName(
+                f"{description.run_id!r} is not a run id: use letters, digits, '_', '-' and '.', at most 128"
+            )
+        directory = cls(path)
+        if (path / _DESCRIPTION).exists():
+            raise RunDirectoryError(
+                f"{path} holds a run already: leave out run_id for a new run, or join that one with"
+                f" join_wandb_context({str(path)!r})"
+            )
+        try:
+            for folder in (directory.journal, directory.console, directory.delivery):
+                folder.mkdir(parents=True, exist_ok=True)
+            text = json.dumps({"schema": _SCHEMA, **dataclasses.asdict(description)}, indent=1, ensure_ascii=False)
+            write_atomically(path / _DESCRIPTION, text + "\n")
+        except OSError as error:
+            raise RunDirectoryError(
+                f"cannot write the run directory {path}: {error.strerror or error}."
+                " Pass dir=, or set WANDB_DIR, to a folder that you can write"
+            ) from error
+        return directory
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """An existing run's directory.
+
+        Raises:
+            RunDirectoryError: There is none at ``path``.
+        """
+        if not (path / _DESCRIPTION).is_file():
+            raise RunDirectoryError(f"{path} is not a UPS run directory: it has no {_DESCRIPTION}")
+        return cls(path)
+
+    def describe(self) -> Description:
+        """Read ``run.json``.
+
+        Raises:
+            RunDirectoryError: It cannot be read, is not JSON, or is of a newer schema than this UPS knows.
+        """
+        path = self.path / _DESCRIPTION
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if content["schema"] > _SCHEMA:
+                raise RunDirectoryError(f"{path} was written by a newer UPS (schema {content['schema']}): upgrade")
+            known = {f.name for f in dataclasses.fields(Description)}
+            values = {key: tuple(v) if isinstance(v, list) else v for key, v in content.items() if key in known}
+            return Description(**values)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunDirectoryError(f"cannot read {path}: {error}") from error
+
+    def new_process_name(self) -> str:
+        """A name for this process's journal and console log that no other process of the run has."""
+        host = re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname()) or "host"
+        for attempt in range(10_000):
+            name = f"{host}-{os.getpid()}" + (f"-{attempt}" if attempt else "")
+            if not (self.journal / f"{name}.jsonl").exists():
+                return name
+        raise RunDirectoryError(f"{self.journal} is full of journals of {host}-{os.getpid()}")
+
+    def journal_of(self, process: str) -> Path:
+        """The journal of a process."""
+        return self.journal / f"{process}.jsonl"
+
+    def mark_of(self, process: str) -> Path:
+        """The file that a process holds while it lives (see :mod:`ups.tracking.liveness`)."""
+        return self.journal / f"{process}.alive"
+
+    def console_of(self, process: str) -> Path:
+        """What a process printed."""
+        return self.console / f"{process}.log"
+
+    def processes(self) -> list[str]:
+        """The names of all processes that have a journal here, oldest journal first."""
+        try:
+            found = [
+                (entry.stat().st_ctime_ns, entry.name)
+                for entry in os.scandir(self.journal)
+                if entry.name.endswith(".jsonl")
+            ]
+        except OSError as error:
+            raise RunDirectoryError(f"cannot read {self.journal}: {error.strerror}") from error
+        return [name.removesuffix(".jsonl") for _, name in sorted(found)]
+
+    def delivery_is_running(self) -> bool:
+        """Whether a delivery, in any process, holds this run."""
+        return liveness.is_held(self.delivery / "running")
+
+    def segments(self) -> list[Path]:
+        """W&B's own files of this run, oldest first: more than one where delivery was cut off."""
+        found = self.wandb.glob("*run-*/run-*.wandb")
+        return sorted(found, key=lambda path: path.parent.name.partition("run-")[2])
+
+
+def new_run_id() -> str:
+    """A fresh run id of the form that W&B makes: 8 lower-case letters and digits."""
+    return "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace ``path`` by ``text`` so that a reader finds the old content or the new, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

@@ -1,0 +1,119 @@
+"""The sequence: which row of which journal has which number in W&B, written down before the row is handed over.
+
+The file has a line for each stretch of a journal that was taken up: ``{"journal": ..., "start": ..., "end": ...}``
+in bytes, after a first line with the number of the first row. Going through the same stretches in the same order
+gives the same rows the same numbers, so after a crash the last number that W&B holds says where to go on.
+"""
+
+import errno
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ups.errors import DeliveryError
+
+__all__ = ["Sequence", "Stretch", "taken_up"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Whole lines of one process's journal, from byte ``start`` to byte ``end``."""
+
+    process: str
+    start: int
+    end: int
+
+
+class Sequence:
+    """The file ``delivery/sequence.jsonl``.
+
+    Attributes:
+        first: The number of the first row; None before :meth:`begin`.
+
+    Raises:
+        DeliveryError: The file is not what this class writes.
+        OSError: The file cannot be read or written; what is in it stays whole.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.first: int | None = None
+        self._stretches: list[Stretch] = []
+        self._read()
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        self._unsynced = False
+
+    def __iter__(self) -> Iterator[Stretch]:
+        return iter(tuple(self._stretches))
+
+    def begin(self, first: int) -> None:
+        """Number the rows from ``first``. Only for a sequence that has not begun."""
+        self._write({"first": first})
+        self.first = first
+
+    def add(self, stretch: Stretch) -> None:
+        """Write a stretch down, behind the others; one that goes on where the newest ended is joined to it in memory."""
+        self._write({"journal": stretch.process, "start": stretch.start, "end": stretch.end})
+        self._join(stretch)
+
+    def offsets(self) -> dict[str, int]:
+        """How far each process's journal has been taken up, in bytes."""
+        return {stretch.process: stretch.end for stretch in self._stretches}
+
+    def sync(self) -> None:
+        """Have the operating system put what was written on the disk."""
+        if self._unsynced:
+            os.fsync(self._descriptor)
+            self._unsynced = False
+
+    def close(self) -> None:
+        """Sync and close."""
+        self.sync()
+        os.close(self._descriptor)
+
+    def _join(self, stretch: Stretch) -> None:
+        newest = self._stretches[-1] if self._stretches else None
+        if newest is not None and newest.process == stretch.process and newest.end == stretch.start:
+            self._stretches[-1] = Stretch(stretch.process, newest.start, stretch.end)
+        else:
+            self._stretches.append(stretch)
+
+    def _write(self, entry: dict[str, object]) -> None:
+        line = json.dumps(entry).encode() + b"\n"
+        size = os.fstat(self._descriptor).st_size
+        if os.write(self._descriptor, line) != len(line):
+            os.ftruncate(self._descriptor, size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        self._unsynced = True
+
+    def _read(self) -> None:
+        if not self.path.exists():
+            return
+        content = self.path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole != len(content):  # the write was cut off, so nothing of that stretch was handed over
+            os.truncate(self.path, whole)
+        try:
+            for line in content[:whole].splitlines():
+                entry = json.loads(line)
+                if "first" in entry:
+                    self.first = int(entry["first"])
+                else:
+                    self._join(Stretch(entry["journal"], int(entry["start"]), int(entry["end"])))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DeliveryError(
+                f"{self.path} is damaged ({error}), so it is not known which rows W&B has. The rows are all in"
+                f" {self.path.parent.parent / 'journal'}"
+            ) from error
+
+
+def taken_up(path: Path) -> dict[str, int]:
+    """How far each process's journal has been taken up, in bytes, by the sequence in ``path``; only reads."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    entries = [json.loads(line) for line in content[: content.rfind(b"\n") + 1].splitlines()]
+    return {entry["journal"]: int(entry["end"]) for entry in entries if "journal" in entry}

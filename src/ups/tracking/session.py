@@ -1,0 +1,301 @@
+"""A W&B session: one ``wandb.init`` … ``finish``. Every call of wandb that delivery makes is here.
+
+What wandb raises while a session is open means that the session is over (its backend process has died, or the
+server has refused for good); it becomes :class:`SessionLost`, and delivery opens the next one from the journal.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from ups.errors import MissingDependency
+from ups.tracking.rows import Row
+from ups.tracking.run_directory import Description, RunDirectory
+
+__all__ = ["Refused", "Session", "SessionLost", "end_backend", "held_by_server", "require_wandb"]
+
+_FINISH_TIMEOUT = 900.0  # seconds; wandb's own default is to wait for ever
+_INIT_TIMEOUT = 60.0  # seconds
+
+
+class SessionLost(Exception):  # noqa: N818 - the session is lost; the run is not
+    """wandb can take no more in this session."""
+
+
+class Refused(Exception):  # noqa: N818 - a message to delivery, not a failure of it
+    """wandb would not take one thing, and goes on taking others.
+
+    Attributes:
+        what: What it was, in a word or two.
+    """
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(f"W&B would not take {what}: {reason}. It is in the run directory")
+        self.what = what
+
+
+def require_wandb() -> None:
+    """Raise :class:`~ups.errors.MissingDependency` if wandb is not installed. Does not import it."""
+    from importlib.util import find_spec
+
+    if find_spec("wandb") is None:
+        raise MissingDependency(
+            "wandb is not installed: pip install wandb, or track with mode='local' and deliver from a machine that has it"
+        )
+
+
+class Session:
+    """An open W&B run.
+
+    Args:
+        directory: The run's directory; W&B's files go below its ``wandb``.
+        description: Who the run is.
+        mode: ``online`` or ``offline``.
+        own_process: Whether this process is delivery's alone, so that it may speak for the training process.
+
+    Attributes:
+        next_step: The W&B step that the server expects next; 0 offline, where there is nobody to ask.
+        stop_requested: Whether W&B's Stop button was pressed, or an upload failed for good.
+
+    Raises:
+        SessionLost: wandb cannot open the run now.
+    """
+
+    def __init__(self, directory: RunDirectory, description: Description, mode: str, *, own_process: bool) -> None:
+        require_wandb()
+        if own_process and description.program:
+            sys.argv = [description.program, *description.arguments]
+        self._defined: set[str] = set()
+        self._stop = threading.Event()
+        with _losing("open the run"):
+            import wandb
+
+            self._wandb = wandb
+            with _environment(description.environment):
+                self._run = wandb.init(
+                    id=description.run_id,
+                    project=description.project,
+                    entity=description.entity,
+                    name=description.name,
+                    tags=description.tags or None,
+                    group=description.group,
+                    config=description.config,
+                    dir=str(directory.path),
+                    mode=mode,  # type: ignore[arg-type]
+                    resume="allow" if mode == "online" else None,
+                    reinit="create_new",
+                    settings=wandb.Settings(**_settings(description, self._stop.set, own_process=own_process)),
+                )
+            self.next_step = int(self._run.starting_step) if mode == "online" else 0
+        self._backend = [p for p in psutil.Process().children(recursive=True) if p.name().startswith("wandb-")]
+
+    @property
+    def url(self) -> str | None:
+        """The run's page; None offline."""
+        return None if self._run.offline else self._run.url
+
+    @property
+    def sweep_id(self) -> str | None:
+        """The sweep that the run belongs to."""
+        return self._run.sweep_id
+
+    @property
+    def project(self) -> str:
+        """The project, as W&B resolved it."""
+        return self._run.project
+
+    @property
+    def entity(self) -> str:
+        """The entity, as W&B resolved it; empty offline where none was given."""
+        return self._run.entity
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether W&B asked to stop: by its button, or because it can upload no more."""
+        return self._stop.is_set()
+
+    @property
+    def backend(self) -> list[tuple[int, float]]:
+        """The processes that wandb runs for this session: (process id, start time)."""
+        return [(p.pid, p.create_time()) for p in self._backend]
+
+    def check(self) -> None:
+        """Raise :class:`SessionLost` if wandb's backend has died."""
+        for process in self._backend:
+            if process.name() == "wandb-core" and not process.is_running():
+                raise SessionLost("wandb's backend process (wandb-core) has died")
+
+    def log(self, row: Row, number: int) -> None:
+        """Hand a row over as W&B's step ``number``, with its metrics defined first."""
+        with _losing("log a row"):
+            if row.axis is not None:
+                self._define(row)
+            self._run.log({**row.values, "_timestamp": row.time}, step=number, commit=True)
+
+    def log_table(self, name: str, path: Path, number: int) -> None:
+        """Hand over a table that was written to ``path``."""
+        content = json.loads(path.read_text(encoding="utf-8"))
+        with self._refusing("a table"):
+            table = self._wandb.Table(columns=content["columns"], data=content["rows"], allow_mixed_types=True)
+            self._run.log({name: table}, step=number, commit=True)
+
+    def log_image(self, name: str, path: Path, caption: str | None, number: int) -> None:
+        """Hand over the image in ``path``."""
+        with self._refusing("an image"):
+            self._run.log({name: self._wandb.Image(str(path), caption=caption)}, step=number, commit=True)
+
+    def update_summary(self, values: dict[str, Any]) -> None:
+        """Set summary values."""
+        with self._refusing("a summary value"):
+            self._run.summary.update(values)
+
+    def update_config(self, values: dict[str, Any]) -> None:
+        """Set configuration values."""
+        with self._refusing("a configuration value"):
+            self._run.config.update(values, allow_val_change=True)
+
+    def add_tags(self, tags: list[str]) -> None:
+        """Add tags."""
+        with self._refusing("tags"):
+            self._run.tags = tuple(dict.fromkeys((*(self._run.tags or ()), *tags)))
+
+    def save_file(self, path: Path, base: Path) -> None:
+        """Save a file with the run, under its path relative to ``base``."""
+        with self._refusing("a saved file"):
+            self._run.save(str(path), base_path=str(base), policy="now")
+
+    def log_artifact(self, path: Path, name: str, type_: str) -> None:
+        """Log a file or a folder as an artifact."""
+        with self._refusing("an artifact"):
+            self._run.log_artifact(str(path), name=name, type=type_)
+
+    def alert(self, title: str, text: str, level: str) -> None:
+        """Send an alert."""
+        with self._refusing("an alert"):
+            self._run.alert(title=title, text=text, level=level)
+
+    def write_console(self, text: str) -> None:
+        """Add to the run's console log."""
+        with _losing("write the console log"):
+            self._run.write_logs(text)
+
+    def finish(self, exit_code: int) -> None:
+        """Close the run and wait until wandb has let go of its data. The session is over after this."""
+        with _losing("finish the run"):
+            self._run.finish(exit_code=exit_code)
+
+    def abandon(self) -> None:
+        """Give a lost session up: end wandb's backend, so that the next session starts clean."""
+        end_backend(self.backend)
+        with contextlib.suppress(SessionLost), _losing("tear wandb down"):
+            self._wandb.teardown(exit_code=1)
+
+    @contextlib.contextmanager
+    def _refusing(self, what: str) -> Iterator[None]:
+        """A failure that is about the thing itself is :class:`Refused`; about the connection, :class:`SessionLost`."""
+        try:
+            yield
+        except ConnectionError as error:
+            raise SessionLost(f"wandb could not take {what}: {error}") from error
+        except Exception as error:
+            self.check()
+            raise Refused(what, _text(error)) from error
+
+    def _define(self, row: Row) -> None:
+        assert row.axis is not None
+        for name in (row.axis, *row.values):
+            if name not in self._defined:
+                self._defined.add(name)
+                if name == row.axis:
+                    self._run.define_metric(name, hidden=True)
+                else:
+                    self._run.define_metric(name, step_metric=row.axis, step_sync=False)
+
+
+def held_by_server(entity: str | None, project: str | None, run_id: str) -> tuple[int, dict[str, int]]:
+    """What the server holds of a run: its last step (-1 for none), and how many rows hold each metric.
+
+    Raises:
+        SessionLost: The server does not answer, or does not know the run.
+    """
+    with _losing("ask the server what it holds"):
+        import wandb
+
+        run = wandb.Api(timeout=20).run(f"{entity}/{project}/{run_id}")
+        keys = (run.history_keys or {}).get("keys", {})
+        counts = {name: sum(int(kind["count"]) for kind in entry["typeCounts"]) for name, entry in keys.items()}
+        return int(run.lastHistoryStep), counts
+
+
+def end_backend(backend: list[tuple[int, float]], patience: float = 3.0) -> None:
+    """See to it that the backend processes of a session that is over are gone, and write to its files no more."""
+    left = []
+    for process_id, started in backend:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(process_id)
+            if process.name().startswith("wandb-") and abs(process.create_time() - started) < 5:
+                left.append(process)
+    _, left = psutil.wait_procs(left, timeout=patience)  # without its owner it flushes and ends by itself
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(left, timeout=patience)
+
+
+def _settings(description: Description, stop: Any, *, own_process: bool) -> dict[str, Any]:
+    settings: dict[str, Any] = {"stop_fn": stop, "stop_on_fatal_error": True, "init_timeout": _INIT_TIMEOUT}
+    settings["finish_timeout"] = _FINISH_TIMEOUT
+    if not own_process:
+        return settings | {"silent": True}
+    if "WANDB_CONSOLE" not in os.environ:
+        settings["console"] = "wrap"
+    settings |= {
+        "silent": True,
+        "host": description.host,
+        "x_executable": description.executable,
+        "program": description.program,
+        "program_relpath": description.program_path,
+        "program_abspath": description.program,
+        "git_root": description.git_root,
+        "git_commit": description.git_commit,
+        "git_remote_url": description.git_remote,
+    }
+    if description.host == socket.gethostname() and psutil.pid_exists(description.pid):
+        settings["x_stats_pid"] = description.pid
+    else:  # this machine is not where the training ran
+        settings |= {"x_disable_stats": True, "x_disable_machine_info": True}
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+@contextlib.contextmanager
+def _losing(what: str) -> Iterator[None]:
+    try:
+        yield
+    except MissingDependency:
+        raise
+    except Exception as error:
+        raise SessionLost(f"wandb could not {what}: {_text(error)}") from error
+
+
+def _text(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+@contextlib.contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """With ``variables`` set where the environment has no value for them, as they were when the run was made."""
+    added = {name: value for name, value in variables.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)

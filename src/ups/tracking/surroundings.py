@@ -1,0 +1,100 @@
+"""What a plain wandb run notes about the process it runs in, noted by the training process itself.
+
+Delivery runs elsewhere, perhaps on another machine: what it would see of itself is not the training.
+"""
+
+import os
+import platform
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+__all__ = ["surroundings", "wandb_environment"]
+
+_SECRET_VARIABLE = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH")
+# About this process, not about the run: another process that takes them over would go wrong.
+_OF_THIS_PROCESS = frozenset(
+    {"WANDB_MODE", "WANDB_SERVICE", "WANDB_DIR", "WANDB_RUN_ID", "WANDB_X_STATS_PID", "WANDB_RESUME"}
+)
+
+
+def surroundings() -> dict[str, Any]:
+    """The fields of :class:`~ups.tracking.run_directory.Description` that tell where a run was made."""
+    program = _program()
+    root, commit, remote = _git()
+    return {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "program": program,
+        "program_path": _relative(program, root),
+        "arguments": tuple(sys.argv[1:]),
+        "executable": sys.executable,
+        "python": platform.python_version(),
+        "working_directory": str(Path.cwd()),
+        "git_root": root,
+        "git_commit": commit,
+        "git_remote": remote,
+        "environment": wandb_environment(),
+    }
+
+
+def wandb_environment() -> dict[str, str]:
+    """The ``WANDB_*`` variables that say how the run shall be, without those whose name tells of a secret."""
+    return {
+        name: value
+        for name, value in sorted(os.environ.items())
+        if name.startswith("WANDB_") and name not in _OF_THIS_PROCESS and not _SECRET_VARIABLE.search(name)
+    }
+
+
+def _program() -> str | None:
+    """The script, as wandb names it: its path, or ``-m module``."""
+    named = os.environ.get("WANDB_PROGRAM")
+    if named:
+        return named
+    main = sys.modules.get("__main__")
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:
+        return f"-m {spec.name.removesuffix('.__main__')}"
+    file = getattr(main, "__file__", None)
+    return str(Path(file).resolve()) if file else None
+
+
+def _relative(program: str | None, root: str | None) -> str | None:
+    if program is None or program.startswith("-m "):
+        return None
+    try:
+        return str(Path(program).resolve().relative_to(root or Path.cwd()))
+    except ValueError:
+        return None
+
+
+def _git() -> tuple[str | None, str | None, str | None]:
+    """The root, commit and remote of the git checkout around the working directory."""
+    if os.environ.get("WANDB_DISABLE_GIT", "").lower() in ("1", "true"):
+        return None, None, None
+    root = _ask_git("rev-parse", "--show-toplevel")
+    if root is None:
+        return None, None, None
+    remote = _ask_git("remote", "get-url", os.environ.get("WANDB_GIT_REMOTE", "origin"))
+    if remote is not None:
+        remote = re.sub(r"(?<=://)[^/@]*:[^/@]*@", "", remote)  # a password in the address is nobody's to read
+    return root, _ask_git("rev-parse", "HEAD"), remote
+
+
+def _ask_git(*arguments: str) -> str | None:
+    try:
+        answer = subprocess.run(
+            ["git", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None if answer.returncode == 0 else None
