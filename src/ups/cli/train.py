@@ -1,0 +1,129 @@
+"""``ups train``: train the three-stage neural simulator."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from ups.errors import MissingDependency, UsageError
+
+if TYPE_CHECKING:
+    from ups.simulator.pipeline import Outcome
+    from ups.tracking import WandBContext
+
+__all__ = ["command"]
+
+_LATEST = "latest"
+_INTERRUPTED = 130
+
+_Mode = Literal["online", "offline", "local", "disabled"]
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--preset", metavar="NAME", help="smoke (seconds), quick (minutes; the default) or full.")
+@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override one key. Repeatable.")
+@click.option("--problem", metavar="NAME", help="ks (Kuramoto-Sivashinsky) or burgers.")
+@click.option("--seed", type=int, help="Seed of the training data, the weights and the batches.")
+@click.option("--stage", metavar="NAME", help="Train this stage alone: operator, …, or control.")
+@click.option(
+    "--resume",
+    metavar="[RUN_DIR]",
+    is_flag=False,
+    flag_value=_LATEST,
+    help="Go on with a run where its checkpoints stand; without a directory, the latest.",
+)
+@click.option("--mode", type=click.Choice(["online", "offline", "local", "disabled"]), help="How to track the run.")
+@click.option("--project", help="The W&B project.")
+@click.option("--name", help="The run's name in W&B.")
+@click.option("--dir", "parent", type=click.Path(path_type=Path), help="The folder that gets the run's folder.")
+def command(
+    preset: str | None,
+    overrides: tuple[str, ...],
+    problem: str | None,
+    seed: int | None,
+    stage: str | None,
+    resume: str | None,
+    mode: _Mode | None,
+    project: str | None,
+    name: str | None,
+    parent: Path | None,
+) -> None:
+    """Train a neural simulator in three stages, every chart full.
+
+    The stages are operator, diffusion_residual and consistency_distill. A control follows, the operator alone
+    trained with the compute of all three, and an evaluation of each. Ctrl-C saves a checkpoint first.
+
+    \b
+    Example:
+      ups train --preset smoke
+      ups train --problem burgers --set stages.operator.steps=500
+      ups train --resume
+    """
+    _require_simulator()
+    from ups.simulator import pipeline, run_directory
+    from ups.simulator.config import load, nearest
+    from ups.simulator.progress import Reporter
+
+    names = (*pipeline.STAGES, pipeline.CONTROL)
+    if stage is not None and stage not in names:
+        raise UsageError(f"there is no stage {stage!r}{nearest(stage, names)}")
+    changes = list(overrides)
+    if problem is not None:
+        changes.append(f"problem={problem}")
+    if seed is not None:
+        changes.append(f"seed={seed}")
+
+    if resume is None:
+        config = load(preset or "quick", changes)
+        run_dir, context = run_directory.start(
+            config, stages=(stage,) if stage else names, parent=parent, mode=mode, project=project, name=name
+        )
+    else:
+        if preset or changes or mode or project or name:
+            raise UsageError("--resume goes on with a run as it was configured: leave out the other settings")
+        run_dir = run_directory.latest(parent) if resume == _LATEST else Path(resume)
+        config, context = run_directory.go_on(run_dir)
+
+    try:
+        with context:
+            reporter = Reporter()
+            outcome = pipeline.Pipeline(config, run_dir, context, reporter).run(stage)
+            if outcome.evaluations:
+                reporter.table(pipeline.COLUMNS, pipeline.table_rows(outcome.evaluations))
+    except KeyboardInterrupt:
+        click.echo(f"Interrupted. Go on with: ups train --resume {_shown(run_dir)}", err=True)
+        sys.exit(_INTERRUPTED)
+    _say_what_next(run_dir, context, outcome)
+
+
+def _require_simulator() -> None:
+    """Raise MissingDependency, with what to install, unless the extra is there."""
+    try:
+        import matplotlib  # noqa: F401
+        import PIL  # noqa: F401
+        import torch  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingDependency(
+            f"'ups train' needs {error.name}, which is not installed: pip install 'ups-tracking[simulator]'"
+        ) from error
+
+
+def _say_what_next(run_dir: Path, context: "WandBContext", outcome: "Outcome") -> None:
+    lines: Sequence[str]
+    if outcome.stopped:
+        lines = [f"ups train --resume {_shown(run_dir)}"]
+    else:
+        lines = ["ups train --problem burgers", "ups train --preset full"]
+        if context.enabled:
+            lines = [f"ups check {_shown(run_dir)}", *lines]
+    click.echo("Stopped. Go on with:" if outcome.stopped else "Next:")
+    for line in lines:
+        click.echo(f"  {line}")
+
+
+def _shown(path: Path) -> str:
+    """A path as short as it can be typed from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_absolute() and path.is_relative_to(here) else str(path)

@@ -1,0 +1,89 @@
+"""Checkpoints: all that a stage needs to go on as if it had never stopped."""
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ups.errors import RunDirectoryError
+from ups.simulator.config import Config, from_dict
+
+__all__ = ["Checkpoint", "checkpoint_path", "load_checkpoint", "save_checkpoint"]
+
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A stage after some of its steps.
+
+    Attributes:
+        stage: the name of the stage.
+        step: steps done.
+        steps: steps in all.
+        config: the configuration of the run.
+        model: weights and buffers of the model.
+        average: weights and buffers of its moving average.
+        optimizer: the optimizer's state.
+        generator: state of the generator that draws batches and noise, uint8.
+    """
+
+    stage: str
+    step: int
+    steps: int
+    config: Config
+    model: dict[str, Any]
+    average: dict[str, Any]
+    optimizer: dict[str, Any]
+    generator: torch.Tensor
+
+    @property
+    def finished(self) -> bool:
+        """Whether the stage has done all its steps."""
+        return self.step >= self.steps
+
+
+def checkpoint_path(run_dir: Path, stage: str) -> Path:
+    """Where a run keeps the checkpoint of a stage."""
+    return run_dir / "checkpoints" / f"{stage}.pt"
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint so that ``path`` holds the old one or the new one, never a part.
+
+    Raises:
+        RunDirectoryError: the file cannot be written.
+    """
+    content = {name: getattr(checkpoint, name) for name in checkpoint.__dataclass_fields__}
+    content |= {"version": _VERSION, "config": asdict(checkpoint.config)}
+    unfinished = path.with_suffix(".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with unfinished.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except OSError as error:
+        raise RunDirectoryError(f"cannot write the checkpoint {path}: {error}") from error
+
+
+def load_checkpoint(path: Path) -> Checkpoint | None:
+    """The checkpoint in a file; None if there is no such file. Only data is loaded, never code.
+
+    Raises:
+        RunDirectoryError: the file is not a checkpoint of this version of the simulator.
+    """
+    if not path.exists():
+        return None
+    try:
+        content = torch.load(path, weights_only=True)
+        if content.pop("version") != _VERSION:
+            raise RunDirectoryError(f"{path} was written by another version of the simulator: train it again")
+        return Checkpoint(**(content | {"config": from_dict(content["config"])}))
+    except RunDirectoryError:
+        raise
+    except Exception as error:  # a damaged file makes torch.load raise almost anything
+        raise RunDirectoryError(f"cannot read the checkpoint {path}: {error}") from error

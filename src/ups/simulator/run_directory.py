@@ -1,0 +1,97 @@
+"""Where a training run lives: in the tracker's directory, or in one of its own if it is not tracked."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+from ups.errors import ConfigError, RunDirectoryError
+from ups.simulator.config import Config, from_dict
+from ups.tracking import WandBContext, create_wandb_context, join_wandb_context
+from ups.tracking.run_directory import new_run_id
+
+__all__ = ["go_on", "latest", "load_config", "start"]
+
+
+def start(
+    config: Config,
+    *,
+    stages: Sequence[str],
+    parent: Path | None,
+    mode: Literal["online", "offline", "local", "disabled"] | None,
+    project: str | None,
+    name: str | None,
+) -> tuple[Path, WandBContext]:
+    """A new run: its directory, which holds the configuration, and its context.
+
+    Raises:
+        RunDirectoryError: the directory cannot be written.
+    """
+    context = create_wandb_context(config, project=project, name=name, stages=stages, mode=mode, dir=parent)
+    run_dir = context.dir if context.enabled else _parent(parent) / f"untracked-{new_run_id()}"
+    try:
+        _save_config(run_dir, config)
+    except BaseException:
+        context.finish(1)
+        raise
+    return run_dir, context
+
+
+def go_on(run_dir: Path) -> tuple[Config, WandBContext]:
+    """The configuration of an existing run, and its context; one that tracks nothing if the run is not tracked.
+
+    Raises:
+        RunDirectoryError: there is no run of ``ups train`` in the directory.
+    """
+    config = load_config(run_dir)
+    if (run_dir / "run.json").exists():
+        return config, join_wandb_context(run_dir)
+    return config, create_wandb_context(config, mode="disabled")
+
+
+def latest(parent: Path | None) -> Path:
+    """The run of ``ups train`` that was last started or written a checkpoint of.
+
+    Raises:
+        RunDirectoryError: there is none in the folder.
+    """
+    folder = _parent(parent)
+    runs = [path.parent for path in folder.glob("*/checkpoints/config.json")]
+    if not runs:
+        raise RunDirectoryError(f"there is no run to go on with in {folder}: name its directory, or start one")
+    return max(runs, key=lambda checkpoints: checkpoints.stat().st_mtime).parent
+
+
+def load_config(run_dir: Path) -> Config:
+    """The configuration that a run was started with.
+
+    Raises:
+        RunDirectoryError: there is none in the directory, or it cannot be read.
+    """
+    path = _config_path(run_dir)
+    try:
+        return from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise RunDirectoryError(f"{run_dir} is no run of 'ups train': there is no {path}") from error
+    except (OSError, ValueError, ConfigError) as error:
+        raise RunDirectoryError(f"cannot read {path}: {error}") from error
+
+
+def _save_config(run_dir: Path, config: Config) -> None:
+    path = _config_path(run_dir)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise RunDirectoryError(f"cannot write {path}: {error}") from error
+
+
+def _config_path(run_dir: Path) -> Path:
+    return run_dir / "checkpoints" / "config.json"
+
+
+def _parent(parent: Path | None) -> Path:
+    """The folder of the runs, as the tracker chooses it."""
+    return parent if parent is not None else Path(os.environ.get("WANDB_DIR") or ".") / "ups-runs"
