@@ -38,9 +38,7 @@ _STAGE_NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
 def check_stage_name(name: str) -> None:
     """Raise :class:`~ups.errors.InvalidName` unless ``name`` is letters, digits, ``_`` and ``-``."""
     if not isinstance(name, str) or not _STAGE_NAME.match(name):
-        raise InvalidName(
-            f"{name!r} is not a stage name: use letters, digits, '_' and '-', as in 'diffusion_residual'"
-        )
+        raise InvalidName(f"{name!r} is not a stage name: use letters, digits, '_' and '-', as in 'diffusion_residual'")
 
 
 def check_metric_name(name: str) -> None:
@@ -52,19 +50,13 @@ def check_metric_name(name: str) -> None:
     if not isinstance(name, str) or not name:
         raise InvalidName(f"{name!r} is not a metric name: use a string that is not empty, as in 'loss'")
     if name == "step":
-        raise InvalidName(
-            "'step' is the stage's own x-axis: pass it as the first argument of log(), not as a metric"
-        )
+        raise InvalidName("'step' is the stage's own x-axis: pass it as the first argument of log(), not as a metric")
     if name.startswith("_"):
-        raise InvalidName(
-            f"{name!r} starts with '_', which W&B hides: call it {name.lstrip('_') or 'value'!r}"
-        )
+        raise InvalidName(f"{name!r} starts with '_', which W&B hides: call it {name.lstrip('_') or 'value'!r}")
     if name.startswith("/") or name.endswith("/"):
         raise InvalidName(f"{name!r} starts or ends with '/': call it {name.strip('/') or 'value'!r}")
     if "*" in name or not name.isprintable() or name != name.strip():
-        raise InvalidName(
-            f"{name!r} holds '*', a control character or outer spaces, which W&B does not match by name"
-        )
+        raise InvalidName(f"{name!r} holds '*', a control character or outer spaces, which W&B does not match by name")
 
 
 def step_metric(stage: str) -> str:
@@ -153,9 +145,7 @@ class Definitions:
 
     def step_metrics(self) -> set[str]:
         """Every metric that serves as an axis: axes are not charts."""
-        return {
-            axis for table in (self._exact, self._globs, self._expanded) for axis in table.values() if axis
-        }
+        return {axis for table in (self._exact, self._globs, self._expanded) for axis in table.values() if axis}
 
 
 def _axis(defined: str, candidates: tuple[str, ...] = ()) -> Axis:

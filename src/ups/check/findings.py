@@ -68,7 +68,7 @@ class Finding:
     Attributes:
         code: a verdict, or ``lost-rows``, ``damaged-file`` or ``unfinished``.
         severity: how much it matters.
-        metric: the chart; None for the run as a whole, or a whole stage.
+        metric: the chart; None for the run as a whole.
         message: what is wrong, with the numbers.
         cause: why.
         fix: what to change, as code where code fixes it.
@@ -93,7 +93,7 @@ class ChartCheck:
     """One chart.
 
     Attributes:
-        metric: the metric that is drawn.
+        metric: the metric that is drawn; a glob, or ``training/<stage>/*``, where nothing was logged.
         stage: the stage it belongs to; None without one.
         axis: the metric that it is drawn against.
         rows: the rows that hold the metric.

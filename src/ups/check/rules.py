@@ -170,8 +170,7 @@ def backwards(chart: Chart) -> Finding | None:
         chart,
         Verdict.BACKWARDS,
         int(back.size),
-        f"{chart.axis.metric} goes back {_times(back.size)}, "
-        f"first from {chart.x[first]:g} to {chart.x[first + 1]:g}",
+        f"{chart.axis.metric} goes back {_times(back.size)}, first from {chart.x[first]:g} to {chart.x[first + 1]:g}",
         "the stage was run twice, or resumed from an older checkpoint, so the line folds over itself",
         f"count {chart.axis.metric} on from its last value, or log the second part as a stage of its own",
     )
@@ -236,14 +235,14 @@ RULES: tuple[Callable[[Chart], Finding | None], ...] = (
 """Every rule about a chart that has rows; the first that applies gives the verdict."""
 
 
-def never_logged(what: str, *, metric: str | None, stage: str | None, finished: bool) -> Finding:
-    """The finding for a defined metric or declared stage, ``what``, without a row."""
+def never_logged(metric: str, stage: str | None, *, finished: bool) -> Finding:
+    """The finding for a defined name or glob, or all metrics of a declared stage, without a row."""
     code = Verdict.NEVER_LOGGED
     return Finding(
         code=code,
         severity=severity_of(code, finished=finished),
         metric=metric,
-        message=f"{what} has not one row",
+        message=f"{metric} has not one row",
         cause="it was never logged, its rows were dropped for a step= that went back, or its name differs",
         fix="log it under exactly this name, and without step=",
         repairable=False,

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ups.charts import DEFAULT_AXIS, points, stage_of_axis, step_metric
+from ups.charts import DEFAULT_AXIS, matches, metric_key, points, stage_of_axis, step_metric
 from ups.check.findings import ChartCheck, Finding, RunCheck, Verdict, severity_of
 from ups.check.rules import RULES, AxisRows, Chart, never_logged
 from ups.runfile import Run
@@ -16,9 +16,7 @@ def check_run(run: Run) -> RunCheck:
     """Judge every chart of a run, and the run as a whole."""
     own_steps = {metric: step for metric in run.charts if (step := _own_step(run, metric))}
     metrics = [metric for metric in run.charts if metric not in own_steps.values()]
-    axis_rows = {
-        axis: _axis_rows(run, axis, metrics) for axis in {run.axis(metric).metric for metric in metrics}
-    }
+    axis_rows = {axis: _axis_rows(run, axis, metrics) for axis in {run.axis(metric).metric for metric in metrics}}
     charts: list[ChartCheck] = []
     findings: list[Finding] = []
     for metric in metrics:
@@ -36,10 +34,9 @@ def check_run(run: Run) -> RunCheck:
                 line=chart.y,
             )
         )
-    for chart_check, finding in _never_logged(run, charts):
+    for missing, finding in _never_logged(run, charts):
+        charts.append(missing)
         findings.append(finding)
-        if chart_check is not None:
-            charts.append(chart_check)
     stages = dict.fromkeys([*run.stages, *(chart.stage for chart in charts if chart.stage is not None)])
     return RunCheck(
         run_id=run.run_id,
@@ -97,29 +94,29 @@ def _own_step(run: Run, metric: str) -> str | None:
     return None
 
 
-def _never_logged(run: Run, charts: Iterable[ChartCheck]) -> list[tuple[ChartCheck | None, Finding]]:
-    """A chart and a finding for each name that was defined, a finding for each glob and declared stage."""
-    seen = set(run.logged)
-    found: list[tuple[ChartCheck | None, Finding]] = []
-    axes = run.definitions.step_metrics()
-    for name in run.definitions.names():
-        if name in axes or name.startswith("_") or run.definitions.is_hidden(name):
-            continue
-        prefix = name.removesuffix("*")
-        if any(metric.startswith(prefix) for metric in seen) if name.endswith("*") else name in seen:
-            continue
-        axis = run.axis(name).metric
-        stage = stage_of_axis(axis)
-        finding = never_logged(name, metric=name, stage=stage, finished=run.finished)
-        chart = None if name.endswith("*") else ChartCheck(name, stage, axis, 0, 0, Verdict.NEVER_LOGGED)
-        found.append((chart, finding))
-    known = {chart.stage for chart in charts} | {finding.stage for _, finding in found}
-    for stage in run.stages:
-        folder = step_metric(stage).removesuffix("step")
-        if stage not in known and not any(metric.startswith(folder) for metric in seen):
-            finding = never_logged(f"stage {stage}", metric=None, stage=stage, finished=run.finished)
-            found.append((None, finding))
-    return found
+def _never_logged(run: Run, charts: Iterable[ChartCheck]) -> list[tuple[ChartCheck, Finding]]:
+    """A chart and a finding for each defined name or glob, and each declared stage, without a row."""
+    missing = [
+        ChartCheck(name, stage_of_axis(axis), axis, rows=0, points=0, verdict=Verdict.NEVER_LOGGED)
+        for name in run.definitions.names()
+        if _is_missing(run, name)
+        for axis in [run.axis(name).metric]
+    ]
+    known = {chart.stage for chart in (*charts, *missing)}
+    missing += [
+        ChartCheck(every, stage, step_metric(stage), rows=0, points=0, verdict=Verdict.NEVER_LOGGED)
+        for stage in run.stages
+        for every in [metric_key(stage, "*")]
+        if stage not in known and not any(matches(every, metric) for metric in run.logged)
+    ]
+    return [(chart, never_logged(chart.metric, chart.stage, finished=run.finished)) for chart in missing]
+
+
+def _is_missing(run: Run, name: str) -> bool:
+    """Whether a name or glob was defined for charts, and no row holds a metric that it fits."""
+    if name in run.definitions.step_metrics() or name.startswith("_") or run.definitions.is_hidden(name):
+        return False
+    return not any(metric == name or matches(name, metric) for metric in run.logged)
 
 
 def _run_findings(run: Run) -> list[Finding]:
@@ -127,11 +124,7 @@ def _run_findings(run: Run) -> list[Finding]:
     findings = []
     lost = run.lost_rows
     if lost.count:
-        where = (
-            f", the first at step={lost.step} when the run stood at {lost.current}"
-            if lost.step is not None
-            else ""
-        )
+        where = f", the first at step={lost.step} when the run stood at {lost.current}" if lost.step is not None else ""
         findings.append(
             _run_finding(
                 "lost-rows",
@@ -143,9 +136,7 @@ def _run_findings(run: Run) -> list[Finding]:
         )
     if run.damage:
         length = sum(damage.length for _, damage in run.damage)
-        places = ", ".join(
-            f"{damage.length:,} at {damage.offset:,} of {path.name}" for path, damage in run.damage[:3]
-        )
+        places = ", ".join(f"{damage.length:,} at {damage.offset:,} of {path.name}" for path, damage in run.damage[:3])
         more = f" and {len(run.damage) - 3} more places" if len(run.damage) > 3 else ""
         findings.append(
             _run_finding(
@@ -163,8 +154,7 @@ def _run_findings(run: Run) -> list[Finding]:
             _run_finding(
                 "unfinished",
                 1,
-                "the run has no end record"
-                + (f", and its file ends {torn:,} bytes into a record" if torn else ""),
+                "the run has no end record" + (f", and its file ends {torn:,} bytes into a record" if torn else ""),
                 "it was killed, or it is still running",
                 "call run.finish() at the end, also when training fails",
             )
@@ -172,7 +162,5 @@ def _run_findings(run: Run) -> list[Finding]:
     return findings
 
 
-def _run_finding(
-    code: str, count: int, message: str, cause: str, fix: str, *, repairable: bool = False
-) -> Finding:
+def _run_finding(code: str, count: int, message: str, cause: str, fix: str, *, repairable: bool = False) -> Finding:
     return Finding(code, severity_of(code), None, message, cause, fix, repairable, count)

@@ -39,22 +39,16 @@ class RunTree:
         by_stage: dict[str | None, list[ChartCheck]] = {stage: [] for stage in check.stages}
         for chart in check.charts:
             by_stage.setdefault(chart.stage, []).append(chart)
-        first = {
-            finding.metric: finding for finding in reversed(check.findings) if finding.metric is not None
-        }
+        first = {finding.metric: finding for finding in reversed(check.findings) if finding.metric is not None}
         widths = _widths(by_stage, options.max_width)
         for stage, charts in by_stage.items():
-            branch = tree.add(_stage_title(stage, charts))
+            branch = tree.add(Text("other charts" if stage is None else stage, style="bold"))
             for chart in sorted(charts, key=lambda chart: chart.verdict.rank):
-                line = _chart_line(
-                    stage, chart, first.get(chart.metric), widths, ascii_only=options.ascii_only
-                )
+                line = _chart_line(stage, chart, first.get(chart.metric), widths, ascii_only=options.ascii_only)
                 _explain(branch.add(line), None if chart.verdict is Verdict.FULL else first.get(chart.metric))
-        charted = {chart.metric for chart in check.charts}
         for finding in check.findings:
-            if finding.metric not in charted:
-                node = tree.add(_finding_line(finding))
-                _explain(node, finding)
+            if finding.metric is None:
+                _explain(tree.add(_finding_line(finding)), finding)
         if self.faults:
             branch = tree.add(Text("faults on the way", style="yellow"))
             for message, count in self.faults:
@@ -89,13 +83,6 @@ def _title(check: RunCheck) -> Text:
         title.append(f" ({check.run_id})", style="dim")
     full = sum(chart.verdict is Verdict.FULL for chart in check.charts)
     title.append(f"{_GAP}{full} of {len(check.charts)} charts full, {check.rows:,} rows", style="not bold")
-    return title
-
-
-def _stage_title(stage: str | None, charts: list[ChartCheck]) -> Text:
-    title = Text("other charts" if stage is None else stage, style="bold")
-    if not charts:
-        title.append(f"{_GAP}no charts", style="dim not bold")
     return title
 
 

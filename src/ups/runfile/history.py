@@ -133,9 +133,7 @@ class Columns:
                 parts.sample = _value_in(buffer[item_start[item] : item_end[item]].tobytes())
         self.rows += len(start)
 
-    def _items(
-        self, buffer: Bytes, start: Positions, end: Positions
-    ) -> tuple[Positions, Positions, Positions]:
+    def _items(self, buffer: Bytes, start: Positions, end: Positions) -> tuple[Positions, Positions, Positions]:
         """The row, start and end of every item of the records; takes the records' steps on the way."""
         steps = np.zeros(len(start), dtype=np.int64)
         rows: list[Positions] = []
@@ -187,9 +185,7 @@ class Columns:
         self._numbers = np.insert(self._numbers, place, number)
 
 
-def _take_items_apart(
-    buffer: Bytes, start: Positions, end: Positions
-) -> tuple[Positions, Positions, Positions]:
+def _take_items_apart(buffer: Bytes, start: Positions, end: Positions) -> tuple[Positions, Positions, Positions]:
     """Of each item: where its key fields end, and where its JSON value starts (-1: it has none) and ends."""
     key_end = start.copy()
     value_start = np.full(len(start), -1, dtype=np.int64)
@@ -207,17 +203,13 @@ def _take_items_apart(
     return key_end, value_start, value_end
 
 
-def _numbers(
-    buffer: Bytes, start: Positions, end: Positions
-) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+def _numbers(buffer: Bytes, start: Positions, end: Positions) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     """The JSON values between ``start`` and ``end`` as numbers, and their forms; a start below 0 is none."""
     values = np.full(len(start), np.nan)
     forms = np.full(len(start), Form.OTHER, dtype=np.uint8)
     size = end - start
     first = buffer[start]
-    digits = ((first >= ord("0")) & (first <= ord("9"))) | (
-        (first == ord("-")) & (buffer[start + 1] != ord("I"))
-    )
+    digits = ((first >= ord("0")) & (first <= ord("9"))) | ((first == ord("-")) & (buffer[start + 1] != ord("I")))
     plain = np.flatnonzero(digits & (size > 0) & (size <= _LONGEST_NUMBER) & (start >= 0))
     if plain.size:
         width = int(size[plain].max()) + 1

@@ -34,9 +34,7 @@ def lost_rows(files: Iterable[Path]) -> LostRows:
     first: dict[str, object] = {}
     for file in files:
         try:
-            with (file.parent / "logs" / "debug-internal.log").open(
-                encoding="utf-8", errors="replace"
-            ) as log:
+            with (file.parent / "logs" / "debug-internal.log").open(encoding="utf-8", errors="replace") as log:
                 for line in log:
                     if _REFUSED in line:
                         count += 1

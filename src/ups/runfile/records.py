@@ -89,9 +89,7 @@ _MESSAGES: dict[str, str] = {
 def _message_classes() -> dict[str, type[Message]]:
     """The classes for :data:`_MESSAGES`, in a pool of their own beside any that wandb registers."""
     kinds = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(
-        name="ups_run_file.proto", package="ups_run_file", syntax="proto3"
-    )
+    file = descriptor_pb2.FileDescriptorProto(name="ups_run_file.proto", package="ups_run_file", syntax="proto3")
     for name, table in _MESSAGES.items():
         message = file.message_type.add(name=name)
         for row in table.split(", "):

@@ -167,9 +167,7 @@ class Run:
         """All values logged under a name, ``_step`` and ``_timestamp`` too; None if there are none."""
         if name == DEFAULT_AXIS:
             steps = self._columns.steps()
-            return Column(
-                np.arange(len(steps)), steps.astype(np.float64), np.zeros(len(steps), dtype=np.uint8)
-            )
+            return Column(np.arange(len(steps)), steps.astype(np.float64), np.zeros(len(steps), dtype=np.uint8))
         columns = self._hidden_columns if name.startswith("_") else self._columns
         return columns.get(name)
 
@@ -258,12 +256,8 @@ def open_runs(path: str | os.PathLike[str]) -> list[Run]:
     for file in _segment_files(path):
         by_id.setdefault(file.stem, []).append(file)
     if not by_id:
-        raise RunFileError(
-            f"{path} holds no .wandb file: name a run's directory, a wandb folder or a .wandb file"
-        )
-    return [
-        Run(path if len(by_id) == 1 else files[0].parent, files, stages=stages) for files in by_id.values()
-    ]
+        raise RunFileError(f"{path} holds no .wandb file: name a run's directory, a wandb folder or a .wandb file")
+    return [Run(path if len(by_id) == 1 else files[0].parent, files, stages=stages) for files in by_id.values()]
 
 
 def open_run(path: str | os.PathLike[str]) -> Run:

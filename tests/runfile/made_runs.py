@@ -1,0 +1,254 @@
+"""Makes runs with the real wandb client, one a function below; run as a script: ``made_runs.py FOLDER [NAME…]``.
+
+Each lies in ``FOLDER/<name>/wandb``. One process makes them all, for starting the client takes longest.
+"""
+
+import math
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import wandb
+
+STEP = "training/operator/step"
+LOSS = "training/operator/loss"
+Run = Any
+
+
+def staged(run: Run) -> None:
+    """Three stages, each with its own axis, as they should be."""
+    for stage, steps in (("operator", 100), ("diffusion_residual", 50), ("consistency_distill", 30)):
+        axis = f"training/{stage}/step"
+        run.define_metric(axis, hidden=True)
+        run.define_metric(f"training/{stage}/loss", step_metric=axis)
+        for step in range(steps):
+            run.log({f"training/{stage}/loss": 1 / (step + 1), axis: step})
+
+
+def naive(run: Run) -> None:
+    """The staged training that counts step= from 0 in each stage and never logs the axis."""
+    for stage, steps in (("operator", 100), ("diffusion_residual", 50)):
+        run.define_metric(f"training/{stage}/*", step_metric=f"training/{stage}/step")
+        for step in range(steps):
+            run.log({f"training/{stage}/loss": 1.0}, step=step)
+
+
+def every_value(run: Run) -> None:
+    """Every form that a value can have."""
+    import numpy as np
+
+    run.log(
+        {
+            "int": 3,
+            "negative": -7,
+            "huge": 10**60,
+            "float": 0.1,
+            "tiny": 5e-324,
+            "big": 1.7976931348623157e308,
+            "float32": np.float32(1.1),
+            "bool": True,
+            "nan": math.nan,
+            "inf": math.inf,
+            "minus_inf": -math.inf,
+            "text": "hi",
+            "number_text": "12",
+            "none": None,
+            "list": [1, 2],
+            "nested": {"a": {"b": 2.5}},
+            "dot.ted": 4,
+            "ünï/cödé": 5,
+            "histogram": wandb.Histogram([1, 2, 3]),
+            "image": wandb.Image(np.zeros((4, 4, 3), np.uint8)),
+            "table": wandb.Table(columns=["a"], data=[[1]]),
+        }
+    )
+
+
+def many_rows(run: Run) -> None:
+    """Records across several blocks, and values as wide as they get."""
+    for step in range(2000):
+        run.log({"x": step, "sin": math.sin(step), "exp": math.exp(step % 700 - 350), "wide": "w" * 50})
+    run.log({"longer_than_a_block": "z" * 100_000, "x": 2000})
+
+
+def declared(run: Run) -> None:
+    """Two stages declared, one of them logged."""
+    run.config["ups"] = {"stages": ["operator", "diffusion_residual"]}
+    run.define_metric(STEP, hidden=True)
+    run.define_metric(LOSS, step_metric=STEP)
+    for step in range(3):
+        run.log({LOSS: step, STEP: step})
+
+
+def killed(run: Run) -> None:
+    """The process is killed before the run finishes; only made when asked for by name."""
+    run.config["ups"] = {"stages": ["operator"]}
+    run.log({"other": 1})
+    run.log({"other": 2})
+    time.sleep(1.5)  # until what was logged is in the file
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def described(run: Run) -> None:
+    """What a run says about itself."""
+    run.config.update({"lr": 0.1, "model": {"width": 32, "layers": [1, 2]}})
+    run.config.update({"lr": 0.2}, allow_val_change=True)
+    run.define_metric(LOSS, step_metric=STEP, summary="min")
+    run.log({LOSS: 3.0, STEP: 0})
+    run.log({LOSS: 2.0, STEP: 1})
+    run.log({LOSS: 4.0, STEP: 2})
+    run.summary["best"] = {"loss": 2.0}
+    run.finish(exit_code=3)
+
+
+def empty(run: Run) -> None:
+    run.define_metric(LOSS, step_metric=STEP, step_sync=False)
+    for value in range(5):
+        run.log({LOSS: value})
+
+
+def empty_near_miss(run: Run) -> None:
+    """One row of five lacks the axis."""
+    run.define_metric(LOSS, step_metric=STEP, step_sync=False)
+    for value in range(5):
+        run.log({LOSS: value, STEP: value} if value else {LOSS: value})
+
+
+def frozen(run: Run) -> None:
+    run.define_metric(LOSS, step_metric=STEP)
+    for value in range(5):
+        run.log({LOSS: value})
+
+
+def stale(run: Run) -> None:
+    run.define_metric(LOSS, step_metric=STEP)
+    for value in range(9):
+        run.log({LOSS: value, STEP: value} if value % 3 == 0 else {LOSS: value})
+
+
+def lagging(run: Run) -> None:
+    run.define_metric(LOSS, step_metric=STEP)
+    for value in range(9):
+        run.log({LOSS: value})
+        run.log({STEP: value})
+
+
+def lagging_near_miss(run: Run) -> None:
+    """The axis comes in a row of its own before the metric's, and a second metric every third step."""
+    run.define_metric("training/operator/*", step_metric=STEP)
+    for value in range(9):
+        run.log({STEP: value})
+        run.log({LOSS: value})
+        if value % 3 == 0:
+            run.log({"training/operator/val": value})
+
+
+def validated(run: Run) -> None:
+    """A validation before training and after every third step, in rows without the axis."""
+    run.define_metric("training/operator/*", step_metric=STEP)
+    run.log({"training/operator/val": 0})
+    for value in range(1, 10):
+        run.log({LOSS: value, STEP: value})
+        if value % 3 == 0:
+            run.log({"training/operator/val": value})
+
+
+def backwards(run: Run) -> None:
+    run.define_metric(LOSS, step_metric=STEP)
+    for value in [0, 1, 2, 3, 1, 2, 3, 4]:
+        run.log({LOSS: value, STEP: value})
+
+
+def single_point(run: Run) -> None:
+    run.log({"test/accuracy": 0.9})
+
+
+def two_points(run: Run) -> None:
+    for value in (0.8, 0.9):
+        run.log({"test/accuracy": value})
+
+
+def not_numeric(run: Run) -> None:
+    for value in ("good", "bad"):
+        run.log({"text": value, "none": None, "list": [1], "mixed": value if value == "good" else 1, "yes": True})
+    run.log({"mixed": 2})
+
+
+def not_finite(run: Run) -> None:
+    for value in (1.0, 2.0, math.nan):
+        run.log({"some": value, "all": math.inf, "words": "NaN", "large": 1e308})
+
+
+def never_logged(run: Run) -> None:
+    run.define_metric(LOSS, step_metric=STEP)
+    run.define_metric("training/diffusion/*", step_metric="training/diffusion/step")
+    run.define_metric("shown/later", hidden=True)
+    run.log({"other": 1})
+    run.log({"other": 2})
+
+
+def ambiguous(run: Run) -> None:
+    run.define_metric("*", step_metric="global_step")
+    run.define_metric("training/operator/*", step_metric=STEP)
+    run.define_metric("training/operator/exact", step_metric=STEP)
+    for value in range(3):
+        run.log({LOSS: value, "training/operator/exact": value, STEP: value, "global_step": value})
+
+
+def globs_that_agree(run: Run) -> None:
+    run.define_metric("training/*", step_metric=STEP)
+    run.define_metric("training/operator/*", step_metric=STEP)
+    for value in range(3):
+        run.log({LOSS: value, STEP: value})
+
+
+def orphan(run: Run) -> None:
+    run.define_metric("training/diffusion/*", step_metric="training/diffusion_residual/step")
+    for value in range(3):
+        run.log({"training/diffusion_residual/loss": value, "training/diffusion_residual/step": value})
+        run.log({"training/diffusion_residual/alone": value})
+
+
+def lost(run: Run) -> None:
+    for stage in ("a", "b"):
+        for step in range(10 if stage == "a" else 4):
+            run.log({f"{stage}/loss": step}, step=step)
+
+
+CASES: dict[str, Callable[[Run], None]] = {
+    made.__name__: made
+    for made in (
+        staged, naive, every_value, many_rows, declared, killed, described, empty, empty_near_miss, frozen, stale,
+        lagging, lagging_near_miss, validated, backwards, single_point, two_points, not_numeric, not_finite,
+        never_logged, ambiguous, globs_that_agree, orphan, lost,
+    )
+}  # fmt: skip
+
+
+def main(folder: Path, names: list[str]) -> None:
+    for name in names or [name for name in CASES if name != "killed"]:
+        (folder / name).mkdir(parents=True)
+        settings = wandb.Settings(silent=True, console="off", x_disable_stats=True)
+        if name == "every_value":
+            settings.x_history_value_encoding = "json,typed"
+        if name == "killed":
+            settings.x_transaction_log_flush_interval = 0.2
+        run = wandb.init(
+            mode="offline",
+            dir=folder / name,
+            project="made",
+            id=name,
+            name=f"{name} run",
+            tags=["t"],
+            settings=settings,
+        )
+        CASES[name](run)
+        run.finish()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])
