@@ -6,11 +6,25 @@ from collections.abc import Iterator
 
 import pytest
 
+from .client import run_client, run_sync, start_client, start_process
 from .faults import Fault
 from .server import API_KEY, Request, WandBServer
 from .state import Alert, Artifact, Run
 
-__all__ = ["API_KEY", "Alert", "Artifact", "Fault", "Request", "Run", "WandBServer", "wandb_server"]
+__all__ = [
+    "API_KEY",
+    "Alert",
+    "Artifact",
+    "Fault",
+    "Request",
+    "Run",
+    "WandBServer",
+    "run_client",
+    "run_sync",
+    "start_client",
+    "start_process",
+    "wandb_server",
+]
 
 
 @pytest.fixture

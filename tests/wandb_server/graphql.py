@@ -61,9 +61,9 @@ class GraphQL:
             "UpdateArtifactManifest": self._update_manifest,
             "CreateArtifactFiles": self._create_artifact_files,
             "CommitArtifact": self._commit_artifact,
-            "UseArtifact": lambda variables: {
-                "useArtifact": {"artifact": {"id": variables["input"]["artifactID"]}}
-            },
+            "ArtifactByID": self._artifact_by_id,
+            "ArtifactType": self._artifact_type,
+            "UseArtifact": lambda variables: {"useArtifact": {"artifact": {"id": variables["input"]["artifactID"]}}},
             "ClientIDMapping": lambda _: {"clientIDMapping": None},
             "Run": self._run,
             "RunState": self._run,
@@ -130,9 +130,7 @@ class GraphQL:
 
     def _create_run_files(self, variables: Json) -> Json:
         run = self._known_run(variables["run"])
-        files = [
-            {"name": name, "uploadUrl": self._upload_url("run", run.id, name)} for name in variables["files"]
-        ]
+        files = [{"name": name, "uploadUrl": self._upload_url("run", run.id, name)} for name in variables["files"]]
         return {"createRunFiles": {"runID": run.storage_id, "uploadHeaders": [], "files": files}}
 
     def _alert(self, variables: Json) -> Json:
@@ -159,33 +157,32 @@ class GraphQL:
 
     def _create_artifact(self, variables: Json) -> Json:
         given = variables["input"]
-        names = given.get("artifactCollectionNames") or [given.get("artifactCollectionName", "")]
-        known = [artifact for artifact in self._store.artifacts.values() if artifact.name == names[0]]
-        same = next(
-            (old for old in known if old.digest == given["digest"] and old.state == "COMMITTED"), None
-        )
+        name = (given.get("artifactCollectionNames") or [given.get("artifactCollectionName", "")])[0]
+        known = [artifact for artifact in self._store.artifacts.values() if artifact.name == name]
+        same = next((old for old in known if old.digest == given["digest"] and old.state == "COMMITTED"), None)
         artifact = same or Artifact(
             id=self._store.new_id("artifact"),
-            name=names[0],
+            entity=given["entityName"],
+            project=given["projectName"],
+            name=name,
+            version=len(known),
             type=given["artifactTypeName"],
             digest=given["digest"],
             run=given.get("runName") or "",
             aliases=[alias["alias"] for alias in given.get("aliases") or []],
+            description=given.get("description"),
+            metadata=given.get("metadata"),
         )
         self._store.artifacts[artifact.id] = artifact
-        latest = {"id": known[-1].id} if known else None
-        sequence = {"latestArtifact": latest}
-        return {"createArtifact": {"artifact": {**_artifact(artifact), "artifactSequence": sequence}}}
+        answer = _artifact(artifact)
+        answer["artifactSequence"]["latestArtifact"] = {"id": known[-1].id} if known else None
+        return {"createArtifact": {"artifact": answer}}
 
     def _create_manifest(self, variables: Json) -> Json:
         return {"createArtifactManifest": self._manifest(variables["artifactID"])}
 
     def _update_manifest(self, variables: Json) -> Json:
-        return {
-            "updateArtifactManifest": self._manifest(
-                variables["artifactManifestID"].removeprefix("manifest:")
-            )
-        }
+        return {"updateArtifactManifest": self._manifest(variables["artifactManifestID"].removeprefix("manifest:"))}
 
     def _manifest(self, artifact_id: str) -> Json:
         file = {
@@ -210,6 +207,15 @@ class GraphQL:
         artifact = self._store.artifacts[variables["artifactID"]]
         artifact.state = "COMMITTED"
         return {"commitArtifact": {"artifact": _artifact(artifact)}}
+
+    def _artifact_by_id(self, variables: Json) -> Json:
+        artifact = self._store.artifacts.get(variables["id"])
+        return {"artifact": artifact and _artifact(artifact)}
+
+    def _artifact_type(self, variables: Json) -> Json:
+        name = variables["name"].partition(":")[0]
+        found = next((one for one in self._store.artifacts.values() if one.name == name), None)
+        return {"project": {"artifact": found and _artifact(found)}}
 
     # Reading back
 
@@ -259,12 +265,9 @@ _RUN_FIELDS = {
 }
 
 
-def _project(run: Run) -> Json:
-    return {
-        "id": f"project:{run.project}",
-        "name": run.project,
-        "entity": {"id": f"entity:{run.entity}", "name": run.entity},
-    }
+def _project(of: Run | Artifact) -> Json:
+    entity = {"id": f"entity:{of.entity}", "name": of.entity}
+    return {"id": f"project:{of.project}", "internalId": "1", "name": of.project, "entity": entity}
 
 
 def _bucket(run: Run) -> Json:
@@ -301,7 +304,33 @@ def _bucket(run: Run) -> Json:
 
 
 def _artifact(artifact: Artifact) -> Json:
-    return {"id": artifact.id, "state": artifact.state, "digest": artifact.digest}
+    collection = {"name": artifact.name, "project": _project(artifact)}
+    return {
+        "__typename": "Artifact",
+        "id": artifact.id,
+        "state": artifact.state,
+        "digest": artifact.digest,
+        "digestAlgorithm": "MANIFEST_MD5",
+        "description": artifact.description,
+        "metadata": artifact.metadata,
+        "versionIndex": artifact.version,
+        "artifactType": {"name": artifact.type},
+        "artifactSequence": {"__typename": "ArtifactSequence", **collection},
+        "aliases": [
+            {"__typename": "ArtifactAlias", "id": f"{artifact.id}:{alias}", "alias": alias}
+            | {"artifactCollection": {"__typename": "ArtifactSequence", **collection}}
+            for alias in artifact.aliases
+        ],
+        "tags": [],
+        "size": sum(len(content) for content in artifact.files.values()),
+        "fileCount": len(artifact.files),
+        "historyStep": None,
+        "commitHash": None,
+        "ttlDurationSeconds": -1,
+        "ttlIsInherited": True,
+        "createdAt": _CREATED_AT,
+        "updatedAt": _CREATED_AT,
+    }
 
 
 def _history_keys(run: Run) -> Json | None:

@@ -127,7 +127,8 @@ class WandBServer:
     def environment(self, directory: Path, *, quick: bool = True) -> dict[str, str]:
         """The variables that make a process log here, and keep it from the user's own files and proxies.
 
-        `quick` makes the client retry and transmit in tenths of a second; without it, its defaults stand.
+        `quick` makes the client transmit and retry every second, which is as quick as it can; without it, it
+        transmits every 15 seconds, and retries after 2, 4, 8 and so on.
         """
         folders = {name: directory / name for name in ("config", "cache", "data", "artifacts", "home")}
         for folder in folders.values():
@@ -195,11 +196,15 @@ class WandBServer:
         return 200, {}
 
 
+# In whole seconds: wandb-core drops fractions, and takes 0 for its own default.
 _QUICK = {
-    f"WANDB_X_{client}_RETRY_WAIT_{bound}_SECONDS": seconds
-    for client in ("FILE_STREAM", "FILE_TRANSFER", "GRAPHQL")
-    for bound, seconds in (("MIN", "0.1"), ("MAX", "0.5"))
-} | {"WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "0.1"}
+    "WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "1",
+    **{
+        f"WANDB_X_{client}_RETRY_WAIT_{bound}_SECONDS": "1"
+        for client in ("FILE_STREAM", "FILE_TRANSFER", "GRAPHQL")
+        for bound in ("MIN", "MAX")
+    },
+}
 
 
 class _HTTPServer(ThreadingHTTPServer):
@@ -265,9 +270,7 @@ class _Handler(BaseHTTPRequestHandler):
         if status is None:
             self.close_connection = True
         seconds = time.time() - started
-        entry = Request(
-            started, seconds, self.command, self.path, route, operation, status, fault is not None
-        )
+        entry = Request(started, seconds, self.command, self.path, route, operation, status, fault is not None)
         backend.requests.append(entry)
 
     def _answer(self, fault: Fault | None, route: Route, body: bytes) -> int | None:

@@ -34,11 +34,16 @@ class Artifact:
     """An artifact on its way in (PENDING), or whole (COMMITTED)."""
 
     id: str
+    entity: str
+    project: str
     name: str
+    version: int
     type: str
     digest: str
     run: str
     aliases: list[str]
+    description: str | None = None
+    metadata: str | None = None
     state: str = "PENDING"
     files: dict[str, bytes] = field(default_factory=dict)
     manifest: bytes = b""

@@ -1,0 +1,480 @@
+"""The test server, seen by the real wandb client; and how that client behaves when the server does not."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import math
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from wandb_server import Fault, Run, WandBServer, run_client, run_sync, start_client
+
+STAGES = ("operator", "diffusion_residual", "consistency_distill")
+
+THREE_STAGES = """
+    import wandb
+
+    run = wandb.init(
+        project="pde", id="three", name="three stages", group="g", notes="n", tags=["a", "b"],
+        config={"lr": 0.1, "net": {"width": 32}},
+    )
+    for stage in ("operator", "diffusion_residual", "consistency_distill"):
+        for step in range(100):
+            run.log({f"training/{stage}/loss": 1 / (step + 1), f"training/{stage}/step": step})
+    run.log({"odd": float("nan"), "wide": float("-inf")})
+    run.alert("Title", "what happened", level="WARN")
+    print("said on the console")
+    run.finish()
+"""
+
+LOG_ROWS = """
+    import sys
+    import wandb
+
+    first, count = int(sys.argv[1]), int(sys.argv[2])
+    run = wandb.init(project="pde", id="rows", config={"lr": 0.1}, tags=["kept"])
+    for number in range(first, first + count):
+        run.log({"loss": number}, step=number, commit=True)
+    run.finish()
+"""
+
+RESUME = """
+    import wandb
+
+    for exit_code in (0, 3):
+        run = wandb.init(project="pde", id="resumed", resume="allow", config={"lr": 0.1}, tags=["kept"])
+        print(f"STEPS{exit_code}", run.step, run.starting_step, run.resumed)
+        for number in range(10):
+            run.log({"loss": number})
+        run.finish(exit_code)
+    try:
+        wandb.init(project="pde", id="unknown", resume="must")
+    except wandb.errors.UsageError as error:
+        print("RAISED", error)
+"""
+
+READ_BACK = """
+    import json
+    import wandb
+
+    run = wandb.Api().run("tester/pde/three")
+    print("READ", json.dumps({
+        "state": run.state,
+        "last": run.lastHistoryStep,
+        "config": dict(run.config),
+        "tags": run.tags,
+        "summary": run.summary["training/operator/loss"],
+        "keys": run.history_keys["keys"]["training/operator/loss"],
+        "all": len(list(run.scan_history())),
+        "some": list(run.scan_history(keys=["training/operator/loss", "training/operator/step"]))[-1],
+        "page": [row["_step"] for row in run.scan_history(page_size=4, min_step=5, max_step=15)],
+        "history": len(run.history(pandas=False)),
+    }))
+"""
+
+MEDIA = """
+    import time
+    from pathlib import Path
+    import numpy
+    import wandb
+
+    run = wandb.init(project="pde", id="media")
+    run.log({"table": wandb.Table(columns=["x"], data=[[1], [2]]), "image": wandb.Image(numpy.zeros((4, 4)))})
+    Path("weights.txt").write_text("weights")
+    artifact = wandb.Artifact("checkpoint", "model")
+    artifact.add_file("weights.txt")
+    run.log_artifact(artifact, aliases=["best"]).wait(timeout=20)
+    run.alert("Title", "text")
+    started = time.time()
+    run.finish()
+    print("VERSION", artifact.version, "FINISHED", time.time() - started < 5)
+"""
+
+LOG_FOR_A_WHILE = """
+    import sys
+    import time
+    import wandb
+
+    stopped = []
+    settings = wandb.Settings(stop_on_fatal_error=True, stop_fn=lambda: stopped.append(time.time()))
+    run = wandb.init(project="pde", id=sys.argv[1], settings=settings)
+    started, longest = time.time(), float(sys.argv[2])
+    number = 0
+    while not stopped and time.time() - started < longest:
+        run.log({"loss": number})
+        number += 1
+        time.sleep(0.02)
+    run.finish()
+    print("ROWS", number, "STOPPED AFTER", stopped[0] - started if stopped else None)
+"""
+
+INIT_WITHOUT_SERVER = """
+    import time
+    import wandb
+
+    def init(mode):
+        started = time.time()
+        try:
+            wandb.init(project="pde", id="late", mode=mode, settings=wandb.Settings(init_timeout=2))
+        except Exception as error:
+            print("RAISED", type(error).__name__, int(time.time() - started), str(error).partition("\\n")[0])
+
+    init("online")
+    init("offline")
+"""
+
+
+def word_after(output: str, mark: str) -> str:
+    """What a client printed after a mark, to the end of that line."""
+    return output.split(f"{mark} ", 1)[1].splitlines()[0]
+
+
+def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.01)
+
+
+def losses(run: Run) -> list[int]:
+    return [row["loss"] for row in run.history]
+
+
+class TestOnline:
+    def test_three_stages_arrive_whole(self, wandb_server: WandBServer, tmp_path: Path) -> None:
+        """Every row, and all that stands beside the rows, is on the server when `finish` returns."""
+        run_client(wandb_server, tmp_path, THREE_STAGES)
+        run = wandb_server.run("three")
+        for stage in STAGES:
+            wanted = [(1 / (step + 1), step) for step in range(100)]
+            points = run.points(f"training/{stage}/loss", f"training/{stage}/step")
+            assert points == [(pytest.approx(loss), step) for loss, step in wanted]
+        assert [row["_step"] for row in run.history] == list(range(301))
+        assert math.isnan(run.history[-1]["odd"])
+        assert run.history[-1]["wide"] == -math.inf
+        assert run.config == {"lr": 0.1, "net": {"width": 32}}
+        assert run.summary["training/consistency_distill/step"] == 99
+        assert (run.name, run.group, run.notes, run.tags) == ("three stages", "g", "n", ["a", "b"])
+        assert (run.entity, run.project, run.last_step) == ("tester", "pde", 300)
+        assert (run.state, run.exit_code, run.complete) == ("finished", 0, True)
+        assert "said on the console\n" in run.output
+        assert [(alert.title, alert.text, alert.severity) for alert in run.alerts] == [
+            ("Title", "what happened", "WARN")
+        ]
+        assert {"config.yaml", "wandb-metadata.json", "requirements.txt"} <= set(run.files)
+        assert wandb_server.unknown_operations == []
+
+        read = json.loads(word_after(run_client(wandb_server, tmp_path, READ_BACK), "READ"))
+        assert read == {
+            "state": "finished",
+            "last": 300,
+            "config": {"lr": 0.1, "net": {"width": 32}},
+            "tags": ["a", "b"],
+            "summary": 0.01,
+            "keys": {"typeCounts": [{"type": "number", "count": 100}]},
+            "all": 301,
+            "some": {"training/operator/loss": 0.01, "training/operator/step": 99, "_step": 99},
+            "page": list(range(5, 15)),
+            "history": 301,
+        }
+        assert wandb_server.unknown_operations == []
+
+    def test_resume_goes_on(self, wandb_server: WandBServer, tmp_path: Path) -> None:
+        """A resumed run continues at `starting_step`; `run.step` says 0 until the first row."""
+        output = run_client(wandb_server, tmp_path, RESUME)
+        run = wandb_server.run("resumed")
+        assert word_after(output, "STEPS0") == "0 0 False"
+        assert word_after(output, "STEPS3") == "0 10 True"
+        assert [row["_step"] for row in run.history] == list(range(20))
+        assert (run.config, run.tags, run.state, run.exit_code) == ({"lr": 0.1}, ["kept"], "failed", 3)
+        assert "does not exist" in word_after(output, "RAISED")
+
+    def test_media_and_artifacts_arrive(self, wandb_server: WandBServer, tmp_path: Path) -> None:
+        """Tables, images, artifacts and alerts are uploaded, and `finish` waits for no answer in vain."""
+        output = run_client(wandb_server, tmp_path, MEDIA)
+        run = wandb_server.run("media")
+        assert word_after(output, "VERSION") == "v0 FINISHED True"
+        assert any(name.startswith("media/images/image_0") for name in run.files)
+        assert any(name.startswith("media/table/table_0") for name in run.files)
+        table, checkpoint = sorted(wandb_server.artifacts, key=lambda artifact: artifact.type, reverse=True)
+        assert (table.type, table.state, list(table.files)) == ("run_table", "COMMITTED", ["table.table.json"])
+        assert (checkpoint.name, checkpoint.state) == ("checkpoint", "COMMITTED")
+        assert checkpoint.files == {"weights.txt": b"weights"}
+        assert "best" in checkpoint.aliases
+        assert b"weights.txt" in checkpoint.manifest
+        assert len(run.alerts) == 1
+        assert wandb_server.unknown_operations == []
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two offline sessions of one run: rows 0 to 99, and 100 to 149."""
+    directory = tmp_path_factory.mktemp("offline")
+    nowhere = WandBServer()
+    for first, count in ((0, 100), (100, 50)):
+        run_client(nowhere, directory / str(first), LOG_ROWS, str(first), str(count), WANDB_MODE="offline")
+    one, two = (next((directory / name / "wandb").glob("offline-run-*-rows")) for name in ("0", "100"))
+    # Segments are told apart, and put in order, by the second in their names.
+    return one.rename(one.with_name("offline-run-20260101_000000-rows")), two
+
+
+@pytest.fixture
+def segments(recorded: tuple[Path, Path], tmp_path: Path) -> tuple[Path, Path]:
+    first, second = (Path(shutil.copytree(one, tmp_path / "wandb" / one.name)) for one in recorded)
+    return first, second
+
+
+class TestSync:
+    def test_every_row_lands_once(self, wandb_server: WandBServer, tmp_path: Path, segments: tuple[Path, Path]) -> None:
+        """Two segments of one run are joined, and a marker beside each keeps a second sync from doubling it."""
+        first, second = segments
+        run_sync(wandb_server, tmp_path, first, second)
+        run = wandb_server.run("rows")
+        assert losses(run) == list(range(150))
+        assert [row["_step"] for row in run.history] == list(range(150))
+        assert (run.state, run.exit_code, run.config, run.tags) == ("finished", 0, {"lr": 0.1}, ["kept"])
+        assert "Skipped 2 synced run(s)" in run_sync(wandb_server, tmp_path, first, second)
+        assert len(run.history) == 150
+
+    def test_the_marker_is_all_that_keeps_rows_from_doubling(
+        self, wandb_server: WandBServer, tmp_path: Path, segments: tuple[Path, Path]
+    ) -> None:
+        """`wandb sync` appends to what the server has, and never looks at what that is."""
+        first, _ = segments
+        run_sync(wandb_server, tmp_path, first)
+        (first / "run-rows.wandb.synced").unlink()
+        run_sync(wandb_server, tmp_path, first)
+        assert losses(wandb_server.run("rows")) == [*range(100), *range(100)]
+
+    def test_a_segment_that_ends_between_records_is_taken_as_failed(
+        self, wandb_server: WandBServer, tmp_path: Path, segments: tuple[Path, Path]
+    ) -> None:
+        """Without its exit record, a whole segment is synced, the run has failed, and the next one follows."""
+        first, second = segments
+        damaged = first / "run-rows.wandb"
+        ends = list(record_ends(damaged.read_bytes()))
+        damaged.write_bytes(damaged.read_bytes()[: ends[len(ends) // 2]])
+        run_sync(wandb_server, tmp_path, first)
+        run = wandb_server.run("rows")
+        kept = len(run.history)
+        assert 0 < kept < 100
+        assert (run.state, run.exit_code) == ("failed", 1)
+        run_sync(wandb_server, tmp_path, first, second)
+        assert losses(run) == [*range(kept), *range(100, 150)]
+
+    @pytest.mark.parametrize("cut", [3, 12], ids=["in the header", "in the payload"])
+    def test_a_torn_segment_blocks_the_next(
+        self, cut: int, wandb_server: WandBServer, tmp_path: Path, segments: tuple[Path, Path]
+    ) -> None:
+        """A record that is cut short ends the sync with an error, a status of 0, and nothing of the rest."""
+        first, second = segments
+        torn = first / "run-rows.wandb"
+        ends = list(record_ends(torn.read_bytes()))
+        torn.write_bytes(torn.read_bytes()[: ends[len(ends) // 2] + cut])
+        assert "ends with an incomplete record" in run_sync(wandb_server, tmp_path, first, second)
+        run = wandb_server.run("rows")
+        assert losses(run) == list(range(len(run.history)))
+        assert 0 < len(run.history) < 100
+
+    def test_a_fatal_answer_is_marked_as_synced(
+        self, wandb_server: WandBServer, tmp_path: Path, segments: tuple[Path, Path]
+    ) -> None:
+        """With the server answering 403 to the rows, it gets none, and the next sync skips the segment."""
+        first, _ = segments
+        with wandb_server.faulty(Fault(status=403, match="file_stream")):
+            assert "Fatal error while uploading data" in run_sync(wandb_server, tmp_path, first)
+        assert "Skipped 1 synced run(s)" in run_sync(wandb_server, tmp_path, first)
+        assert wandb_server.run("rows").history == []
+
+
+class TestFaultsAgainstTheClient:
+    def test_passing_faults_cost_nothing(self, wandb_server: WandBServer, tmp_path: Path) -> None:
+        """After errors, throttling, cut connections, lost answers and an absence, each row is there once."""
+        client = start_client(wandb_server, tmp_path, LOG_FOR_A_WHILE, "faulty", "6")
+        until(lambda: "faulty" in wandb_server.runs)
+        run = wandb_server.run("faulty")
+        until(lambda: bool(run.history))
+        for fault in (
+            Fault(status=500, match="file_stream", requests=1),
+            Fault(status=429, match="file_stream", requests=1),
+            Fault(drop=True, match="file_stream", requests=1),
+            Fault(drop=True, lost_answer=True, match="file_stream", requests=1),
+        ):
+            wandb_server.fault = fault
+            until(lambda: wandb_server.faults.struck == 1)
+        with wandb_server.away():
+            time.sleep(1.0)
+        output, _ = client.communicate(timeout=60)
+        count, stopped = word_after(output, "ROWS").split(" STOPPED AFTER ")
+        assert losses(run) == list(range(int(count)))
+        assert (run.state, stopped) == ("finished", "None")
+        assert run.resent_lines > 0
+
+    def test_a_fatal_answer_loses_the_run_quietly(self, wandb_server: WandBServer, tmp_path: Path) -> None:
+        """One 403 ends the upload for good, and `finish` returns as if all were well."""
+        wandb_server.fault = Fault(status=403, match="file_stream", requests=1)
+        output = run_client(wandb_server, tmp_path, LOG_ROWS, "0", "100")
+        run = wandb_server.run("rows")
+        assert "Fatal error while uploading data" in output
+        assert (run.history, run.state, run.exit_code) == ([], "running", None)
+
+
+@dataclass
+class Outcomes:
+    """What the slow clients printed."""
+
+    fatal: str
+    stop_button: str
+    no_server: str
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
+    def start(server: WandBServer, script: str, *arguments: str) -> subprocess.Popen[str]:
+        return start_client(server, tmp_path_factory.mktemp("slow"), script, *arguments)
+
+    absent = WandBServer()
+    with WandBServer() as refusing, WandBServer() as stopping:
+        clients = [
+            start(refusing, LOG_FOR_A_WHILE, "fatal", "40"),
+            start(stopping, LOG_FOR_A_WHILE, "stopped", "40"),
+            start(absent, INIT_WITHOUT_SERVER),
+        ]
+        until(lambda: "fatal" in refusing.runs and bool(refusing.run("fatal").history))
+        refusing.fault = Fault(status=409, match="file_stream", requests=1)
+        until(lambda: "stopped" in stopping.runs and bool(stopping.run("stopped").history))
+        stopping.run("stopped").stop_requested = True
+        return Outcomes(*(client.communicate(timeout=60)[0] for client in clients))
+
+
+class TestSlowFacts:
+    """What takes the client its own good time; the clients run side by side."""
+
+    def test_a_fatal_answer_calls_stop_fn(self, outcomes: Outcomes) -> None:
+        """With `stop_on_fatal_error`, `stop_fn` is called: at the first poll after, and polls are 15 s apart."""
+        assert 14 < float(word_after(outcomes.fatal, "STOPPED AFTER")) < 17
+
+    def test_the_stop_button_calls_stop_fn(self, outcomes: Outcomes) -> None:
+        """A run that is stopped on the server is told so by the same poll."""
+        assert 14 < float(word_after(outcomes.stop_button, "STOPPED AFTER")) < 17
+
+    def test_init_without_a_server_raises(self, outcomes: Outcomes) -> None:
+        """`init` tries to log in for 10 s, then for `init_timeout`; then its run id is spent in that process."""
+        first, second = (line for line in outcomes.no_server.splitlines() if line.startswith("RAISED"))
+        name, seconds, _ = first.removeprefix("RAISED ").split(" ", 2)
+        assert name == "CommError"
+        assert 11 <= int(seconds) <= 15
+        assert "ServerResponseError" in second
+        assert "run ID late is in use" in second
+
+
+class TestFaults:
+    """Each fault, against a bare connection."""
+
+    def test_status_for_a_number_of_requests(self, wandb_server: WandBServer) -> None:
+        wandb_server.fault = Fault(status=409, requests=2)
+        assert [ask(wandb_server) for _ in range(3)] == [409, 409, 200]
+        assert [(request.status, request.faulty) for request in wandb_server.requests] == [
+            (409, True),
+            (409, True),
+            (200, False),
+        ]
+
+    def test_status_for_a_while(self, wandb_server: WandBServer) -> None:
+        wandb_server.fault = Fault(status=500, seconds=0.2)
+        assert ask(wandb_server) == 500
+        time.sleep(0.25)
+        assert ask(wandb_server) == 200
+
+    def test_a_route_and_an_operation(self, wandb_server: WandBServer) -> None:
+        with wandb_server.faulty(Fault(status=403, match="file_stream")):
+            assert ask(wandb_server) == 200
+            assert ask(wandb_server, "/files/tester/pde/nobody/file_stream") == 403
+        with wandb_server.faulty(Fault(status=403, operation="UpsertBucket")):
+            assert ask(wandb_server) == 200
+            assert ask(wandb_server, operation="UpsertBucket") == 403
+
+    def test_delay(self, wandb_server: WandBServer) -> None:
+        wandb_server.fault = Fault(delay=0.2)
+        started = time.monotonic()
+        assert ask(wandb_server) == 200
+        assert 0.2 <= time.monotonic() - started < 2
+
+    def test_drop(self, wandb_server: WandBServer) -> None:
+        with wandb_server.faulty(Fault(drop=True)):
+            assert ask(wandb_server, operation="UpsertBucket") is None
+        assert wandb_server.runs == {}
+
+    def test_lost_answer(self, wandb_server: WandBServer) -> None:
+        with wandb_server.faulty(Fault(drop=True, lost_answer=True)):
+            assert ask(wandb_server, operation="UpsertBucket") is None
+        assert list(wandb_server.runs) == ["made"]
+
+    @pytest.mark.parametrize("release", ["clear", "stop", "expire"])
+    def test_hang(self, release: str, wandb_server: WandBServer) -> None:
+        """It answers when the fault is cleared or over, and is cut off when the server stops."""
+        answers: list[int | None] = []
+        wandb_server.fault = Fault(hang=True, seconds=0.5 if release == "expire" else None)
+        waiting = threading.Thread(target=lambda: answers.append(ask(wandb_server)))
+        waiting.start()
+        until(lambda: wandb_server.faults.struck == 1)
+        waiting.join(0.2)
+        assert waiting.is_alive()
+        if release == "clear":
+            wandb_server.fault = None
+        if release == "stop":
+            wandb_server.stop()
+        waiting.join(5)
+        assert answers == [None if release == "stop" else 200]
+
+    def test_absence_keeps_port_and_state(self, wandb_server: WandBServer) -> None:
+        ask(wandb_server, operation="UpsertBucket")
+        with wandb_server.away():
+            assert ask(wandb_server) is None
+        assert ask(wandb_server) == 200
+        assert list(wandb_server.runs) == ["made"]
+
+    def test_lines_that_are_sent_again_replace_themselves(self, wandb_server: WandBServer) -> None:
+        ask(wandb_server, operation="UpsertBucket")
+        for offset, steps in ((0, [0, 1, 2]), (1, [1, 2, 3]), (4, [4])):
+            lines = [json.dumps({"_step": step}) for step in steps]
+            body = {"files": {"wandb-history.jsonl": {"offset": offset, "content": lines}}}
+            ask(wandb_server, "/files/tester/pde/made/file_stream", body=body)
+        run = wandb_server.run("made")
+        assert [row["_step"] for row in run.history] == [0, 1, 2, 3, 4]
+        assert (run.line_count("wandb-history.jsonl"), run.resent_lines) == (5, 2)
+
+
+def ask(server: WandBServer, path: str = "/graphql", operation: str = "Viewer", body: object = None) -> int | None:
+    """The status of one request; None when the connection is refused or cut."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    query = {"operationName": operation, "variables": {"name": "made", "project": "pde"}}
+    try:
+        connection.request("POST", path, json.dumps(body or query))
+        return connection.getresponse().status
+    except (ConnectionError, http.client.RemoteDisconnected):
+        return None
+    finally:
+        connection.close()
+
+
+def record_ends(data: bytes) -> Iterator[int]:
+    """Where the records of a `.wandb` file end. It is LevelDB's log: blocks of 32 KiB, chunks with 7-byte headers."""
+    offset = 7
+    while offset + 7 <= len(data):
+        left_in_block = 32768 - offset % 32768
+        if left_in_block < 7:
+            offset += left_in_block
+            continue
+        kind = data[offset + 6]
+        offset += 7 + int.from_bytes(data[offset + 4 : offset + 6], "little")
+        if kind in (1, 4):  # full, last
+            yield offset

@@ -1,0 +1,58 @@
+"""Processes that log to the server: the wandb client in an interpreter of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+from .server import WandBServer
+
+
+def start_process(
+    server: WandBServer, directory: Path, command: Sequence[str | Path], *, quick: bool = True, **variables: str
+) -> subprocess.Popen[str]:
+    """Start a command in `directory`, without the W&B variables of this process and with those of the server."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    environment = inherited | server.environment(directory, quick=quick) | variables
+    return subprocess.Popen(
+        [sys.executable, *command],
+        cwd=directory,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def start_client(
+    server: WandBServer, directory: Path, script: str, *arguments: str, quick: bool = True, **variables: str
+) -> subprocess.Popen[str]:
+    """Start a Python script, given as text."""
+    command = ["-c", textwrap.dedent(script), *arguments]
+    return start_process(server, directory, command, quick=quick, **variables)
+
+
+def run_client(
+    server: WandBServer, directory: Path, script: str, *arguments: str, quick: bool = True, **variables: str
+) -> str:
+    """Run a Python script, given as text, and return what it printed; it must succeed."""
+    return _output(start_client(server, directory, script, *arguments, quick=quick, **variables))
+
+
+def run_sync(server: WandBServer, directory: Path, *arguments: str | Path) -> str:
+    """Run `wandb sync` and return what it printed. Its exit status is 0 even when it fails."""
+    return _output(start_process(server, directory, ["-m", "wandb", "sync", *arguments]))
+
+
+def _output(process: subprocess.Popen[str], timeout: float = 60.0) -> str:
+    try:
+        printed, _ = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    assert process.returncode == 0, printed
+    return printed
