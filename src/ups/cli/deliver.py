@@ -28,11 +28,12 @@ def command(run_dir: Path, mode: str | None, owner: str | None, nice: int) -> No
       ups deliver ups-runs/3kq0x8ab
     """
     from ups.tracking.delivery import Delivery
-    from ups.tracking.mode import resolve_mode
+    from ups.tracking.mode import require_wandb, resolve_mode
     from ups.tracking.run_directory import RunDirectory
 
     if nice and hasattr(os, "nice"):
         os.nice(nice)
+    require_wandb()
     directory = RunDirectory.open(run_dir.absolute())
     made = directory.describe().mode
     chosen = mode or (made if made in ("online", "offline") else resolve_mode(None))

@@ -232,7 +232,7 @@ class WandBContext:
                 self.record(table=name, path=self._inside(path))
 
     def log_image(self, name: str, image: Any, caption: str | None = None) -> None:
-        """Log an image: a path, a matplotlib figure, a PIL image, or an array (see :func:`ups.tracking.media.keep_image`)."""
+        """Log an image: a path, a matplotlib figure, a PIL image, or an array of height × width (× 3 or 4)."""
         with self._keeping("image", name) as folder:
             if folder is not None:
                 path = media.keep_image(folder, name, image)

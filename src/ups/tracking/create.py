@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ups.charts import check_stage_name
-from ups.errors import MissingDependency, UsageError
+from ups.errors import UsageError
 from ups.tracking import liveness
 from ups.tracking.config import plain_config, sweep_parameters
 from ups.tracking.context import DISABLED, RUN_DIR_VARIABLE, WandBContext
-from ups.tracking.mode import resolve_mode
+from ups.tracking.mode import require_wandb, resolve_mode
 from ups.tracking.run_directory import Description, RunDirectory, new_run_id
 from ups.tracking.surroundings import surroundings
 from ups.tracking.values import shown
@@ -67,7 +67,7 @@ def create_wandb_context(
     if chosen == "disabled":
         return WandBContext(None, Description(run_id=run_id or "disabled", mode=chosen, created=0, config=settings))
     if chosen != "local":
-        _require_wandb()
+        require_wandb()
     if stages:
         settings["ups"] = {"stages": list(stages)}
     identity = run_id or os.environ.get("WANDB_RUN_ID") or new_run_id()
@@ -121,7 +121,7 @@ def join_wandb_context(
     description = directory.describe()
     alive = any(liveness.is_held(directory.mark_of(process)) for process in directory.processes())
     if description.mode != "local" and not alive:
-        _require_wandb()
+        require_wandb()
     return WandBContext(directory, description, delivery=delivery, strict=strict, owner=not alive)
 
 
@@ -137,14 +137,3 @@ def _check_stages(stages: Sequence[str]) -> None:
 def _check_delivery(delivery: str) -> None:
     if delivery not in ("process", "thread"):
         raise UsageError(f"delivery is {shown(delivery)}: choose 'process' or 'thread'")
-
-
-def _require_wandb() -> None:
-    """wandb is imported where it delivers; here it is enough to see that it is there."""
-    from importlib.util import find_spec
-
-    if find_spec("wandb") is None:
-        raise MissingDependency(
-            "wandb is not installed: pip install wandb. Or track with mode='local', and deliver with"
-            " 'ups deliver' from a machine that has it"
-        )

@@ -80,6 +80,7 @@ class Delivery:
         if not liveness.hold(directory.delivery / "running"):
             raise DeliveryError(f"{directory.path} is being delivered by another process: let that one finish")
         before = read_status(directory)
+        self._before = before
         if before is not None:
             end_backend(before.backend)
         self.status = Status(pid=os.getpid(), owner=owner, mode=mode, url=before.url if before else None)
@@ -92,33 +93,10 @@ class Delivery:
 
     def run(self) -> Status:
         """Deliver until the run has ended and W&B holds every row, or patience runs out. Returns the last status."""
-        failed = 0
-        progress = (0, 0)
-        since = time.monotonic()
         try:
-            while True:
-                try:
-                    exit_code = self._session()
-                    if self._verify():
-                        self._tell("finished")
-                        return self.status
-                    self._fault(
-                        "short",
-                        f"W&B held {self.status.held} of {self.status.rows} rows when the run was closed:"
-                        f" delivering the rest again (exit code {exit_code})",
-                    )
-                except SessionLost as lost:
-                    self._fault("session", f"{lost}. Rows wait in the journal; trying again")
-                except OSError as error:
-                    self._fault("disk", f"delivery cannot write {error.filename or 'its files'}: {error.strerror}")
-                reached = (self.status.held or 0, self.status.rows)
-                if reached > progress:
-                    progress, since, failed = reached, time.monotonic(), 0
-                if self._has_ended() is not None and time.monotonic() - since > self._patience:
-                    self._tell("undelivered")
-                    return self.status
-                self._wait(_RETRY[min(failed, len(_RETRY) - 1)])
-                failed += 1
+            if not self._nothing_waits():
+                self._deliver()
+            return self.status
         except BaseException:
             self._tell("stopped")
             raise
@@ -128,8 +106,49 @@ class Delivery:
                 reader.close()
             liveness.release(self._directory.delivery / "running")
 
-    def _session(self) -> int:
-        """One session, from ``wandb.init`` to ``finish``. Returns the exit code that the run was closed with."""
+    def _deliver(self) -> None:
+        """One session after another, until W&B holds every row or patience runs out."""
+        failed = 0
+        progress = (0, 0)
+        since = time.monotonic()
+        while True:
+            try:
+                self._session()
+                if self._verify():
+                    self._tell("finished")
+                    return
+                self._fault(
+                    "short",
+                    f"W&B held {self.status.held} of {self.status.rows} rows when the run was closed: delivering the"
+                    " rest again",
+                )
+            except SessionLost as lost:
+                self._fault("session", f"{lost}. Rows wait in the journal; trying again")
+            except OSError as error:
+                self._fault("disk", f"delivery cannot write {error.filename or 'its files'}: {error.strerror}")
+            reached = (self.status.held or 0, self.status.rows)
+            if reached > progress:
+                progress, since, failed = reached, time.monotonic(), 0
+            if self._has_ended() is not None and time.monotonic() - since > self._patience:
+                self._tell("undelivered")
+                return
+            self._wait(_RETRY[min(failed, len(_RETRY) - 1)])
+            failed += 1
+
+    def _nothing_waits(self) -> bool:
+        """Whether the delivery before this one finished, and nothing was journaled since."""
+        before = self._before
+        if before is None or before.state != "finished" or before.mode != self.status.mode:
+            return False
+        offsets = self._sequence.offsets()
+        sizes = {process: self._directory.journal_of(process).stat().st_size for process in self._directory.processes()}
+        if sizes != {process: offsets.get(process, 0) for process in sizes}:
+            return False
+        self.status = before
+        return True
+
+    def _session(self) -> None:
+        """One session, from ``wandb.init`` to ``finish``."""
         self._tell("starting")
         online = self.status.mode == "online"
         held = -1 if online else self._held_offline()
@@ -152,7 +171,6 @@ class Delivery:
             self._note_progress(handover)
             self._tell("finishing")
             session.finish(exit_code)
-            return exit_code
         except (SessionLost, OSError):
             session.abandon()
             raise
@@ -303,9 +321,11 @@ class Delivery:
         self._tell(self.status.state)
 
     def _wait(self, seconds: float) -> None:
-        """Wait before the next session; shorter where the run ends meanwhile."""
+        """Wait before the next session; not as long where the run ends meanwhile, since somebody waits then."""
         self._tell("starting")
-        time.sleep(seconds)
+        ended, until = self._has_ended() is not None, time.monotonic() + seconds
+        while time.monotonic() < until and (self._has_ended() is not None) == ended:
+            time.sleep(_POLL)
 
     def _fault(self, kind: str, message: str, count: int = 1) -> None:
         self._faults.add(kind, message, count)

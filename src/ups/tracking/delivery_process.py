@@ -20,7 +20,7 @@ from ups.tracking.status import Status, read_status
 
 __all__ = ["Deliverer", "DeliveryProcess", "DeliveryThread", "Watch"]
 
-_NICENESS = 5  # the training comes first
+_COMMAND = (sys.executable, "-P", "-m", "ups", "deliver", "--nice", "5")  # the training comes first
 _RESTARTS = 10  # in a row, without a row more in W&B
 _WATCH_EVERY = 1.0  # seconds
 
@@ -59,17 +59,7 @@ class DeliveryProcess:
         environment = {name: value for name, value in os.environ.items() if name != "UPS_RUN_DIR"}
         with (self._directory.delivery / "log.txt").open("ab") as log:
             self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    "ups",
-                    "deliver",
-                    str(self._directory.path),
-                    "--owner",
-                    self._owner,
-                ]
-                + ["--nice", str(_NICENESS)],
+                [*_COMMAND, str(self._directory.path), "--owner", self._owner],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -132,6 +132,6 @@ def _picture(name: str, image: Any) -> Any:
         array = array[:, :, 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
         raise InvalidValue(
-            f"image {name!r}: an array of shape {array.shape} is no image: pass height × width, or height × width × 3 or 4"
+            f"image {name!r}: an array of shape {array.shape} is no image: pass height × width (× 3 or 4)"
         )
     return Image.fromarray(array.astype("uint8"))

@@ -4,12 +4,13 @@ import configparser
 import netrc
 import os
 import platform
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ups.errors import UsageError
+from ups.errors import MissingDependency, UsageError
 
-__all__ = ["MODES", "resolve_mode"]
+__all__ = ["MODES", "require_wandb", "resolve_mode"]
 
 MODES = ("online", "offline", "local", "disabled")
 
@@ -35,8 +36,21 @@ def resolve_mode(mode: str | None) -> str:
     return chosen
 
 
+def require_wandb() -> None:
+    """See that wandb is installed, without importing it: that is for the process that delivers.
+
+    Raises:
+        MissingDependency: It is not.
+    """
+    if find_spec("wandb") is None:
+        raise MissingDependency(
+            "wandb is not installed: pip install wandb. Or track with mode='local', and deliver with 'ups deliver'"
+            " from a machine that has it"
+        )
+
+
 def has_credentials() -> bool:
-    """Whether wandb would find credentials for its server without asking: in the environment, a netrc or its settings."""
+    """Whether wandb would find credentials without asking: in the environment, a netrc file or its settings."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     if _workspace_setting("api_key"):

@@ -126,7 +126,9 @@ class RunDirectory:
             if content["schema"] > _SCHEMA:
                 raise RunDirectoryError(f"{path} was written by a newer UPS (schema {content['schema']}): upgrade")
             known = {f.name for f in dataclasses.fields(Description)}
-            values = {key: tuple(v) if isinstance(v, list) else v for key, v in content.items() if key in known}
+            values: dict[str, Any] = {
+                key: tuple(v) if isinstance(v, list) else v for key, v in content.items() if key in known
+            }
             return Description(**values)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunDirectoryError(f"cannot read {path}: {error}") from error

@@ -54,7 +54,7 @@ class Sequence:
         self.first = first
 
     def add(self, stretch: Stretch) -> None:
-        """Write a stretch down, behind the others; one that goes on where the newest ended is joined to it in memory."""
+        """Write a stretch down, behind the others."""
         self._write({"journal": stretch.process, "start": stretch.start, "end": stretch.end})
         self._join(stretch)
 

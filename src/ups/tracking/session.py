@@ -16,11 +16,10 @@ from typing import Any
 
 import psutil
 
-from ups.errors import MissingDependency
 from ups.tracking.rows import Row
 from ups.tracking.run_directory import Description, RunDirectory
 
-__all__ = ["Refused", "Session", "SessionLost", "end_backend", "held_by_server", "require_wandb"]
+__all__ = ["Refused", "Session", "SessionLost", "end_backend", "held_by_server"]
 
 _FINISH_TIMEOUT = 900.0  # seconds; wandb's own default is to wait for ever
 _INIT_TIMEOUT = 60.0  # seconds
@@ -42,16 +41,6 @@ class Refused(Exception):  # noqa: N818 - a message to delivery, not a failure o
         self.what = what
 
 
-def require_wandb() -> None:
-    """Raise :class:`~ups.errors.MissingDependency` if wandb is not installed. Does not import it."""
-    from importlib.util import find_spec
-
-    if find_spec("wandb") is None:
-        raise MissingDependency(
-            "wandb is not installed: pip install wandb, or track with mode='local' and deliver from a machine that has it"
-        )
-
-
 class Session:
     """An open W&B run.
 
@@ -70,9 +59,9 @@ class Session:
     """
 
     def __init__(self, directory: RunDirectory, description: Description, mode: str, *, own_process: bool) -> None:
-        require_wandb()
         if own_process and description.program:
             sys.argv = [description.program, *description.arguments]
+        self._own_process = own_process
         self._defined: set[str] = set()
         self._stop = threading.Event()
         with _losing("open the run"):
@@ -160,7 +149,7 @@ class Session:
     def update_config(self, values: dict[str, Any]) -> None:
         """Set configuration values."""
         with self._refusing("a configuration value"):
-            self._run.config.update(values, allow_val_change=True)
+            self._run.config.update(values, allow_val_change=True)  # type: ignore[no-untyped-call]
 
     def add_tags(self, tags: list[str]) -> None:
         """Add tags."""
@@ -188,9 +177,14 @@ class Session:
             self._run.write_logs(text)
 
     def finish(self, exit_code: int) -> None:
-        """Close the run and wait until wandb has let go of its data. The session is over after this."""
+        """Close the run and wait until wandb has let go of its data. The session is over after this.
+
+        ``run.finish()`` alone may return before wandb-core has written its last block.
+        """
         with _losing("finish the run"):
             self._run.finish(exit_code=exit_code)
+            if self._own_process:
+                self._wandb.teardown(exit_code=exit_code)
 
     def abandon(self) -> None:
         """Give a lost session up: end wandb's backend, so that the next session starts clean."""
@@ -279,8 +273,6 @@ def _settings(description: Description, stop: Any, *, own_process: bool) -> dict
 def _losing(what: str) -> Iterator[None]:
     try:
         yield
-    except MissingDependency:
-        raise
     except Exception as error:
         raise SessionLost(f"wandb could not {what}: {_text(error)}") from error
 

@@ -64,26 +64,27 @@ class Stage:
         shape = self._shapes.get(names)
         if shape is None:
             shape = self._shapes[names] = _Shape(self.name, names)
-        journal = self._context.journal
         if type(step) is int and not shape.faulty:
-            texts = []
-            for value in metrics.values():
-                if type(value) is float and value - value == 0.0:
-                    texts.append(repr(value))
-                else:
-                    text = _text(value)
-                    if text is None:
-                        break
-                    texts.append(text)
+            numbers = tuple(metrics.values())
+            for value in numbers:
+                if type(value) is not float or value - value != 0.0:
+                    texts = [_text(value) for value in numbers]
+                    break
             else:
-                line = (shape.template % (time.time(), step, *texts)).encode("utf-8", "surrogatepass")
-                with journal.lock:
-                    journal.append(line)
-                    if self._last_step is None or step > self._last_step:
-                        self._last_step = shape.last_step = step
-                        return
-                self._look_back(shape, step)
+                texts = None
+            if texts is None:
+                line = shape.floats % (time.time(), step, *numbers)
+            elif None not in texts:
+                line = shape.texts % (time.time(), step, *texts)
+            else:
+                self._log_faulty(step, metrics)
                 return
+            self._context.journal.append(line.encode("utf-8", "surrogatepass"))
+            if self._last_step is None or step > self._last_step:
+                self._last_step = shape.last_step = step
+            else:
+                self._look_back(shape, step)
+            return
         self._log_faulty(step, metrics)
 
     def _look_back(self, shape: _Shape, step: int) -> None:
@@ -131,13 +132,14 @@ class Stage:
             good = {}
             message = f"stage {self.name!r}: {error}. The row is in the journal and is not drawn"
             errors.append((f"step:{self.name}", InvalidStep(message)))
-        if good:
-            self.log(whole, good)
+        else:
+            if good:
+                self.log(whole, good)
         if rejected:
             record = {"time": time.time(), "stage": self.name, "step": shown(step), "rejected": rejected}
             context.journal.append(encode_record(record))
-        for kind, error in errors:
-            context.fault(kind, error)
+        for kind, problem in errors:
+            context.fault(kind, problem)
 
 
 class DisabledStage(Stage):
@@ -148,9 +150,9 @@ class DisabledStage(Stage):
 
 
 class _Shape:
-    """A set of metric names that are logged together: the line's template, and the newest step."""
+    """A set of metric names that are logged together: the line's templates, and the newest step."""
 
-    __slots__ = ("faulty", "last_step", "metrics", "template")
+    __slots__ = ("faulty", "floats", "last_step", "metrics", "texts")
 
     def __init__(self, stage: str, names: tuple[str, ...]) -> None:
         self.metrics = frozenset(names)
@@ -162,8 +164,9 @@ class _Shape:
             except InvalidName:
                 self.faulty = True
         keys = [json.dumps(str(name), ensure_ascii=False).replace("%", "%%") for name in names]
-        values = ",".join(f"{key}:%s" for key in keys)
-        self.template = f'{{"time":%r,"stage":"{stage}","step":%d,"values":{{{values}}}}}\n'
+        start = f'{{"time":%r,"stage":"{stage}","step":%d,"values":'
+        self.floats = start + "{" + ",".join(f"{key}:%r" for key in keys) + "}}\n"
+        self.texts = start + "{" + ",".join(f"{key}:%s" for key in keys) + "}}\n"
 
 
 def _text(value: Any) -> str | None:

@@ -1,0 +1,54 @@
+"""What all tests share: a clean environment, scripts run as a user would run them, and W&B's own reader."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from wandb_server import wandb_server
+
+__all__ = ["wandb_server"]
+
+
+@pytest.fixture(autouse=True)
+def nobody_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No account, no settings of the person who runs the tests, and an empty working directory."""
+    for name in list(os.environ):
+        if name.startswith(("WANDB_", "UPS_")):
+            monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs Python source as a script of its own, in the working directory; fails if the script does."""
+
+    def run(
+        source: str, *arguments: str, env: dict[str, str] | None = None, expect: int | None = 0, timeout: float = 120
+    ) -> subprocess.CompletedProcess[str]:
+        path = tmp_path / "train.py"
+        path.write_text(source, encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, str(path), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env={**os.environ, **(env or {})},
+            check=False,
+        )
+        if expect is not None:
+            assert done.returncode == expect, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    return run

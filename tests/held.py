@@ -1,0 +1,81 @@
+"""What W&B holds, read by W&B's own tool: shares nothing with UPS."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Held", "read_held", "wandb_command"]
+
+
+class Held:
+    """The records of a run's ``.wandb`` files, oldest file first, as ``wandb leet inspect`` prints them."""
+
+    def __init__(self, records: list[dict[str, Any]]) -> None:
+        self.records = records
+        self.rows: list[dict[str, Any]] = [r["history"]["item"] for r in records if r["type"] == "history"]
+        self.metrics: list[dict[str, Any]] = [r["metric"] for r in records if r["type"] == "metric"]
+        self.exit_codes: list[int] = [r["exit"].get("exit_code", 0) for r in records if r["type"] == "exit"]
+        self.runs: list[dict[str, Any]] = [r["run"] for r in records if r["type"] == "run"]
+        self.environments: list[dict[str, Any]] = [r["environment"] for r in records if r["type"] == "environment"]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """All summary updates, the later over the earlier."""
+        summary: dict[str, Any] = {}
+        for record in self.records:
+            if record["type"] == "summary":
+                summary |= record["summary"].get("update", {})
+        return summary
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """All configuration updates, the later over the earlier."""
+        config: dict[str, Any] = {}
+        for record in self.records:
+            for change in (record.get("run", {}).get("config"), record.get("config")):
+                config |= (change or {}).get("update", {})
+        return config
+
+    @property
+    def stats(self) -> list[dict[str, Any]]:
+        """The system metrics."""
+        return [r["stats"] for r in self.records if r["type"] == "stats"]
+
+    @property
+    def console(self) -> str:
+        """The console log."""
+        return "".join(
+            r[kind].get("line", "") for r in self.records for kind in ("output_raw", "output_logger") if kind in r
+        )
+
+    def points(self, metric: str, axis: str) -> list[tuple[Any, Any]]:
+        """(x, y) of the rows that hold both."""
+        return [(row[axis], row[metric]) for row in self.rows if axis in row and metric in row]
+
+    def stage(self, stage: str, metric: str = "loss") -> list[tuple[Any, Any]]:
+        """(step, value) of the rows that hold a stage's metric and its step metric."""
+        return self.points(f"training/{stage}/{metric}", f"training/{stage}/step")
+
+
+def read_held(run_dir: Path) -> Held:
+    """What the ``.wandb`` files below ``run_dir`` hold."""
+    files = sorted(
+        (path for path in run_dir.rglob("*.wandb") if not path.parent.is_symlink()),
+        key=lambda path: path.parent.name.partition("run-")[2],
+    )
+    records = []
+    for path in files:
+        printed = subprocess.run(
+            [*wandb_command(), "leet", "inspect", "--json", str(path)], capture_output=True, text=True, check=True
+        )
+        records += [json.loads(line) for line in printed.stdout.splitlines() if line.strip()]
+    return Held(records)
+
+
+def wandb_command() -> list[str]:
+    """How to call wandb's command line."""
+    return [sys.executable, "-m", "wandb"]
