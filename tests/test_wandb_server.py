@@ -148,6 +148,52 @@ def losses(run: Run) -> list[int]:
     return [row["loss"] for row in run.history]
 
 
+@dataclass
+class SlowClients:
+    """Clients that take their time; they run beside the other tests."""
+
+    fatal: subprocess.Popen[str]
+    stop_button: subprocess.Popen[str]
+    no_server: subprocess.Popen[str]
+
+
+@dataclass
+class Outcomes:
+    """What the slow clients printed."""
+
+    fatal: str
+    stop_button: str
+    no_server: str
+
+
+@pytest.fixture(scope="module")
+def slow_clients(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlowClients]:
+    def start(server: WandBServer, script: str, *arguments: str) -> subprocess.Popen[str]:
+        return start_client(server, tmp_path_factory.mktemp("slow"), script, *arguments)
+
+    with WandBServer() as refusing, WandBServer() as stopping:
+        clients = SlowClients(
+            fatal=start(refusing, LOG_FOR_A_WHILE, "fatal", "40"),
+            stop_button=start(stopping, LOG_FOR_A_WHILE, "stopped", "40"),
+            no_server=start(WandBServer(), INIT_WITHOUT_SERVER),
+        )
+        until(lambda: "fatal" in refusing.runs and bool(refusing.run("fatal").history))
+        refusing.fault = Fault(status=409, match="file_stream", requests=1)
+        until(lambda: "stopped" in stopping.runs and bool(stopping.run("stopped").history))
+        stopping.run("stopped").stop_requested = True
+        yield clients
+        for client in vars(clients).values():
+            client.kill()
+            client.communicate()
+
+
+@pytest.fixture(scope="module")
+def outcomes(slow_clients: SlowClients) -> Outcomes:
+    printed = {name: client.communicate(timeout=60)[0] for name, client in vars(slow_clients).items()}
+    return Outcomes(**printed)
+
+
+@pytest.mark.usefixtures("slow_clients")  # started first, so that nobody waits for them
 class TestOnline:
     def test_three_stages_arrive_whole(self, wandb_server: WandBServer, tmp_path: Path) -> None:
         """Every row, and all that stands beside the rows, is on the server when `finish` returns."""
@@ -327,36 +373,8 @@ class TestFaultsAgainstTheClient:
         assert (run.history, run.state, run.exit_code) == ([], "running", None)
 
 
-@dataclass
-class Outcomes:
-    """What the slow clients printed."""
-
-    fatal: str
-    stop_button: str
-    no_server: str
-
-
-@pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
-    def start(server: WandBServer, script: str, *arguments: str) -> subprocess.Popen[str]:
-        return start_client(server, tmp_path_factory.mktemp("slow"), script, *arguments)
-
-    absent = WandBServer()
-    with WandBServer() as refusing, WandBServer() as stopping:
-        clients = [
-            start(refusing, LOG_FOR_A_WHILE, "fatal", "40"),
-            start(stopping, LOG_FOR_A_WHILE, "stopped", "40"),
-            start(absent, INIT_WITHOUT_SERVER),
-        ]
-        until(lambda: "fatal" in refusing.runs and bool(refusing.run("fatal").history))
-        refusing.fault = Fault(status=409, match="file_stream", requests=1)
-        until(lambda: "stopped" in stopping.runs and bool(stopping.run("stopped").history))
-        stopping.run("stopped").stop_requested = True
-        return Outcomes(*(client.communicate(timeout=60)[0] for client in clients))
-
-
 class TestSlowFacts:
-    """What takes the client its own good time; the clients run side by side."""
+    """What takes the client its own good time."""
 
     def test_a_fatal_answer_calls_stop_fn(self, outcomes: Outcomes) -> None:
         """With `stop_on_fatal_error`, `stop_fn` is called: at the first poll after, and polls are 15 s apart."""
@@ -434,10 +452,15 @@ class TestFaults:
             wandb_server.stop()
         waiting.join(5)
         assert answers == [None if release == "stop" else 200]
+        until(lambda: [request.status for request in wandb_server.requests] == answers)
 
     def test_absence_keeps_port_and_state(self, wandb_server: WandBServer) -> None:
         ask(wandb_server, operation="UpsertBucket")
+        idle = http.client.HTTPConnection("127.0.0.1", wandb_server.port, timeout=5)
+        idle.request("POST", "/graphql", "{}")
+        idle.getresponse().read()
         with wandb_server.away():
+            assert idle.sock.recv(1) == b""
             assert ask(wandb_server) is None
         assert ask(wandb_server) == 200
         assert list(wandb_server.runs) == ["made"]

@@ -55,14 +55,19 @@ class FaultSwitch:
             return self._fault
 
     def set(self, fault: Fault | None) -> None:
-        """Replace the fault, and release every request that hangs in the old one."""
+        """Replace the fault, and release every request that is held back by the old one."""
         with self._changed:
             self._fault = fault
-            self._version += 1
             self.struck = 0
             self._left = fault.requests if fault else None
             lasts = fault.seconds if fault else None
             self._until = time.monotonic() + lasts if lasts is not None else None
+            self.release()
+
+    def release(self) -> None:
+        """Let go of every request that is held back; the fault stays."""
+        with self._changed:
+            self._version += 1
             self._changed.notify_all()
 
     def take(self, route: Route, operation: str | None) -> Fault | None:

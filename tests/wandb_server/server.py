@@ -59,14 +59,14 @@ class WandBServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Go away: connections are cut, also those that hang, and new ones are refused."""
+        """Go away: connections are cut, also those that hang, and new ones are refused. A fault stays on."""
         if self._http is None or self._thread is None:
             return
         self._http.stopping = True
         self._http.shutdown()
         self._thread.join()
         self._http.server_close()
-        self.faults.set(None)
+        self.faults.release()
         self._http.cut_connections()
         self._http = None
 
@@ -152,7 +152,7 @@ class WandBServer:
 
     # One request
 
-    def handle(self, route: Route, path: str, body: bytes, method: str) -> tuple[int, Json | bytes]:
+    def handle(self, route: Route, path: str, body: bytes, method: str) -> tuple[int, Json]:
         """Carry a request out."""
         parts = [unquote(part) for part in urlsplit(path).path.strip("/").split("/")]
         with self.store.lock:
@@ -266,34 +266,35 @@ class _Handler(BaseHTTPRequestHandler):
         fault = backend.faults.take(route, operation)
         if fault is not None:
             backend.faults.wait(fault)
-        status = None if server.stopping else self._answer(fault, route, body)
-        if status is None:
-            self.close_connection = True
+        answer = None if server.stopping else self._answer(backend, fault, route, body)
+        status = answer[0] if answer else None
         seconds = time.time() - started
         entry = Request(started, seconds, self.command, self.path, route, operation, status, fault is not None)
         backend.requests.append(entry)
+        if answer is None:
+            self.close_connection = True
+        else:
+            self._send(*answer)
 
-    def _answer(self, fault: Fault | None, route: Route, body: bytes) -> int | None:
-        """Carry the request out and answer it, as far as the fault allows; None when there is no answer."""
-        backend = cast("_HTTPServer", self.server).backend
+    def _answer(self, backend: WandBServer, fault: Fault | None, route: Route, body: bytes) -> tuple[int, Json] | None:
+        """Carry the request out, as far as the fault allows; None when it is to have no answer."""
         fails = fault is not None and not fault.hang and (fault.drop or fault.status is not None)
         if fault is None or not fails:
-            return self._send(*backend.handle(route, self.path, body, self.command))
+            return backend.handle(route, self.path, body, self.command)
         if fault.lost_answer:
             backend.handle(route, self.path, body, self.command)
         if fault.drop or fault.status is None:
             return None
-        return self._send(fault.status, {"errors": [{"message": f"injected fault: {fault.status}"}]})
+        return fault.status, {"errors": [{"message": f"injected fault: {fault.status}"}]}
 
-    def _send(self, status: int, answer: Json | bytes) -> int:
-        content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+    def _send(self, status: int, answer: Json) -> None:
+        content = json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
         self.wfile.flush()
-        return status
 
     def _read_body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
