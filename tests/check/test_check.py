@@ -37,6 +37,7 @@ def check(name: str) -> RunCheck:
         ("lagging", LOSS, Verdict.LAGGING, 9, 9),
         ("lagging_near_miss", LOSS, Verdict.FULL, 9, 9),
         ("lagging_near_miss", VAL, Verdict.FULL, 3, 3),
+        ("bare_steps", LOSS, Verdict.FULL, 9, 9),
         ("validated", LOSS, Verdict.FULL, 9, 9),
         ("validated", VAL, Verdict.FULL, 4, 4),
         ("backwards", LOSS, Verdict.BACKWARDS, 8, 8),

@@ -147,6 +147,15 @@ def lagging_near_miss(run: Run) -> None:
             run.log({"training/operator/val": value})
 
 
+def bare_steps(run: Run) -> None:
+    """Now and then the axis comes alone, but every value has its own."""
+    run.define_metric(LOSS, step_metric=STEP)
+    for value in range(9):
+        run.log({LOSS: value, STEP: value})
+        if value % 3 == 2:
+            run.log({STEP: value + 0.5})
+
+
 def validated(run: Run) -> None:
     """A validation before training and after every third step, in rows without the axis."""
     run.define_metric("training/operator/*", step_metric=STEP)
@@ -223,7 +232,7 @@ CASES: dict[str, Callable[[Run], None]] = {
     made.__name__: made
     for made in (
         staged, naive, every_value, many_rows, declared, killed, described, empty, empty_near_miss, frozen, stale,
-        lagging, lagging_near_miss, validated, backwards, single_point, two_points, not_numeric, not_finite,
+        lagging, lagging_near_miss, bare_steps, validated, backwards, single_point, two_points, not_numeric, not_finite,
         never_logged, ambiguous, globs_that_agree, orphan, lost,
     )
 }  # fmt: skip

@@ -115,6 +115,16 @@ def test_reading_goes_on_where_it_stood(damaged: tuple[Path, bytearray, dict[int
     assert seen == records
 
 
+def test_reading_can_begin_at_any_block(damaged: tuple[Path, bytearray, dict[int, bytes]]) -> None:
+    """From the start of a block, every record that begins after it is read, and the end of one before is no damage."""
+    path, data, records = damaged
+    path.write_bytes(data)
+    for start in range(BLOCK, len(data), BLOCK):
+        reader, left = read(path, start)
+        assert left == {at: record for at, record in records.items() if at >= start}
+        assert reader.damage == []
+
+
 def test_a_torn_segment_is_cut_so_that_wandb_reads_it_to_its_end(
     damaged: tuple[Path, bytearray, dict[int, bytes]],
 ) -> None:

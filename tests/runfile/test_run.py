@@ -67,6 +67,7 @@ def test_a_run_says_who_it_is() -> None:
     assert (run.finished, run.exit_code, run.rows, run.last_step) == (True, 3, 3, 2)
     assert run.summary["training/operator/loss"] == {"min": 2}
     assert run.summary["best"] == {"loss": 2}
+    assert open_run(made_runs() / "every_value").summary["nested"] == {"a": {"b": 2.5}}
 
 
 def test_numbers_are_exact() -> None:

@@ -127,15 +127,15 @@ class FrameReader:
         joined: list[bytes] = []
         room = len(data)
         view = memoryview(data)
-        unpack, crc32 = _CHUNK.unpack_from, zlib.crc32
+        unpack, crc32, head = _CHUNK.unpack_from, zlib.crc32, _CHUNK.size
         for block in range(0, len(data), BLOCK):
             at = max(block, self._start - base)
             end = min(block + BLOCK, len(data))
-            while end - at >= _CHUNK.size:
+            while end - at >= head:
                 checksum, length, kind = unpack(data, at)
-                stop = at + _CHUNK.size + length
+                stop = at + head + length
                 if stop > end:
-                    if stop > block + BLOCK or end == block + BLOCK:
+                    if stop > block + BLOCK:  # no chunk is that long; else it is one cut off by the end of the file
                         self._lose(base + at, base + end)
                     break
                 if crc32(view[at + 6 : stop]) != checksum:
@@ -143,11 +143,11 @@ class FrameReader:
                 elif kind == _FULL:
                     if self._pieces:
                         self._lose_pieces()
-                    starts.append(at + _CHUNK.size)
+                    starts.append(at + head)
                     lengths.append(length)
                     offsets.append(base + at)
                     self.intact_length = base + stop
-                elif (record := self._join(kind, data[at + _CHUNK.size : stop], base + at)) is not None:
+                elif (record := self._join(kind, data[at + head : stop], base + at)) is not None:
                     joined.append(record)
                     starts.append(room)
                     lengths.append(len(record))

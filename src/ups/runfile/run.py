@@ -175,13 +175,16 @@ class Run:
         """The metric against its axis."""
         y = self.column(metric) or _EMPTY
         x = self.column(self.axis(metric).metric) or _EMPTY
-        in_y = np.isin(y.rows, x.rows, assume_unique=True)
-        rows = y.rows[in_y]
+        rows, x_values, y_values = y.rows, x.values, y.values
+        if not np.array_equal(rows, x.rows):
+            both = np.isin(rows, x.rows, assume_unique=True)
+            rows, y_values = rows[both], y_values[both]
+            x_values = x_values[np.searchsorted(x.rows, rows)]
         return Series(
             rows=rows,
             steps=self._columns.steps()[rows],
-            x=x.values[np.searchsorted(x.rows, rows)],
-            y=y.values[in_y],
+            x=x_values,
+            y=y_values,
             held=len(y.rows),
             not_numeric=int(np.count_nonzero(y.forms != Form.NUMBER)),
             not_finite=int(np.count_nonzero((y.forms == Form.NUMBER) & ~np.isfinite(y.values))),
