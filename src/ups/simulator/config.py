@@ -15,6 +15,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import yaml
 
 from ups.errors import ConfigError
+from ups.simulator.solver import PROBLEMS
 
 __all__ = [
     "Config",
@@ -231,8 +232,13 @@ def _check(config: Config) -> None:
                 raise ConfigError(f"seed = {value}: use 0 or more")
         elif not 0 < value < float("inf"):
             raise ConfigError(f"{key} = {value}: use a number above 0")
+    if config.problem not in PROBLEMS:
+        raise ConfigError(f"there is no problem {config.problem!r}{nearest(config.problem, PROBLEMS)}")
+    PROBLEMS[config.problem].check_points(config.data.points)
     if config.model.kernel % 2 == 0:
-        raise ConfigError(f"model.kernel = {config.model.kernel}: use an odd number, so that a layer has a centre")
+        raise ConfigError(
+            f"model.kernel = {config.model.kernel}: use an odd number, so that a layer has a centre"
+        )
     if config.training.average >= 1:
         raise ConfigError(f"training.average = {config.training.average}: use a decay below 1")
     levels = config.model.noise_levels

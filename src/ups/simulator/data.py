@@ -6,11 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ups.errors import ConfigError
-from ups.simulator.config import Config, nearest
-from ups.simulator.solver import PROBLEMS, Problem
+from ups.simulator.config import Config
+from ups.simulator.solver import PROBLEMS
 
-__all__ = ["Batch", "Data", "draw_batch", "make_data", "problem_named", "seeded"]
+__all__ = ["Batch", "Data", "draw_batch", "make_data", "seeded"]
 
 _TEST_SEED = 0
 
@@ -37,13 +36,6 @@ class Batch:
     following: Tensor
 
 
-def problem_named(name: str) -> Problem:
-    """The problem of this name; :class:`~ups.errors.ConfigError` names the nearest if there is none."""
-    if name not in PROBLEMS:
-        raise ConfigError(f"there is no problem {name!r}{nearest(name, PROBLEMS)}")
-    return PROBLEMS[name]
-
-
 def seeded(seed: int, purpose: str) -> torch.Generator:
     """A generator for one purpose, so that no two purposes of one seed draw the same numbers."""
     digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
@@ -51,16 +43,14 @@ def seeded(seed: int, purpose: str) -> torch.Generator:
 
 
 def make_data(config: Config) -> Data:
-    """Solve the problem for the training and the test set; takes seconds.
-
-    Raises:
-        ConfigError: there is no such problem, or the grid does not fit its solver.
-    """
-    problem, sizes = problem_named(config.problem), config.data
+    """Solve the problem for the training and the test set; takes seconds."""
+    problem, sizes = PROBLEMS[config.problem], config.data
     train = problem.trajectories(
         sizes.train_trajectories, sizes.train_frames, sizes.points, seeded(config.seed, "train")
     )
-    test = problem.trajectories(sizes.test_trajectories, sizes.test_steps + 1, sizes.points, seeded(_TEST_SEED, "test"))
+    test = problem.trajectories(
+        sizes.test_trajectories, sizes.test_steps + 1, sizes.points, seeded(_TEST_SEED, "test")
+    )
     return Data(train.float(), test)
 
 

@@ -18,12 +18,13 @@ from ups.errors import RunDirectoryError
 from ups.simulator import stages
 from ups.simulator.checkpoint import checkpoint_path, load_checkpoint
 from ups.simulator.config import Config, StageConfig
-from ups.simulator.data import Data, draw_batch, make_data, problem_named, seeded
+from ups.simulator.data import Data, draw_batch, make_data, seeded
 from ups.simulator.evaluate import Evaluation, evaluate
 from ups.simulator.model import Operator, Refiner
 from ups.simulator.pictures import draw_rollouts, draw_spectra
 from ups.simulator.progress import Reporter
 from ups.simulator.simulators import Simulator, operator_simulator, refined_simulator
+from ups.simulator.solver import PROBLEMS
 from ups.simulator.training import Task, train
 from ups.tracking.context import WandBContext
 
@@ -66,7 +67,7 @@ class Pipeline:
     @cached_property
     def data(self) -> Data:
         """Training and test set, made when first asked for."""
-        self.reporter.say(f"solving {problem_named(self.config.problem).title} for the training and the test set")
+        self.reporter.say(f"solving {PROBLEMS[self.config.problem].title} for the training and the test set")
         return make_data(self.config)
 
     def run(self, only: str | None = None) -> Outcome:
@@ -129,7 +130,9 @@ class Pipeline:
         refiner.scales.load_state_dict(operator.scales.state_dict())
         pairs = draw_batch(self.data.train, _RESIDUAL_PAIRS, seeded(self.config.seed, "residual"))
         refiner.noise.mul_(stages.operator_residual(operator, pairs))
-        return Task("diffusion_residual", refiner, stages.diffusion_loss, self.config.stages.diffusion_residual)
+        return Task(
+            "diffusion_residual", refiner, stages.diffusion_loss, self.config.stages.diffusion_residual
+        )
 
     def _consistency_task(self) -> Task[Refiner]:
         operator, teacher = self.operator("operator"), self.refiner("diffusion_residual")
@@ -144,7 +147,9 @@ class Pipeline:
         passes: of the operator, the teacher and the average.
         """
         plan = self.config.stages
-        passes = 3 * (plan.operator.steps + plan.diffusion_residual.steps) + 6 * plan.consistency_distill.steps
+        passes = (
+            3 * (plan.operator.steps + plan.diffusion_residual.steps) + 6 * plan.consistency_distill.steps
+        )
         return StageConfig(passes // 3, plan.operator.learning_rate)
 
     def _initial(self, kind: Callable[..., M], purpose: str) -> M:
@@ -198,7 +203,7 @@ class Pipeline:
 
     def _evaluate(self) -> list[Evaluation]:
         """Score every trained model, and log the scores, their table and two pictures."""
-        problem, truth = problem_named(self.config.problem), self.data.test
+        problem, truth = PROBLEMS[self.config.problem], self.data.test
         evaluations = []
         for simulator in self.simulators():
             self.reporter.say(f"evaluating {simulator.name}")

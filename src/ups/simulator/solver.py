@@ -60,6 +60,11 @@ class Problem:
     burn_in: float
     modes: int
 
+    def check_points(self, points: int) -> None:
+        """Raise ConfigError if data cannot have this many points: an odd number, too few, or more than the solver."""
+        if not 8 <= points <= self.solver_points or points % 2:
+            raise ConfigError(f"data.points = {points}: use an even number from 8 to {self.solver_points}")
+
     def initial_states(self, count: int, generator: torch.Generator) -> Tensor:
         """Smooth random states with zero mean and unit variance, float64 ``(count, solver_points)``."""
         shape = (count, self.modes)
@@ -76,10 +81,9 @@ class Problem:
         Returns float64 ``(count, frames, points)``. The same generator state gives the same numbers.
 
         Raises:
-            ConfigError: ``points`` is more than the solver has, odd, or too few to hold a wave.
+            ConfigError: as :meth:`check_points`.
         """
-        if not 4 <= points <= self.solver_points or points % 2:
-            raise ConfigError(f"points = {points}: use an even number from 4 to {self.solver_points}")
+        self.check_points(points)
         solver = ETDRK4(self.symbol, self.length, self.solver_points, self.interval / self.solver_steps)
         spectrum = torch.fft.rfft(self.initial_states(count, generator))
         spectrum = solver.advance(spectrum, round(self.burn_in / self.interval) * self.solver_steps)

@@ -1,0 +1,112 @@
+"""``ups train`` as a person meets it: in a process of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ups.cli import main
+from ups.simulator.checkpoint import load_checkpoint
+
+SMALL = ["--set", "data.points=32", "--set", "data.train_trajectories=8", "--set", "training.save_every=10"]
+
+
+def ups(*arguments: str, folder: Path) -> subprocess.Popen[str]:
+    """Start ``ups`` in a folder, tracked into a journal alone."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "ups", *arguments],
+        cwd=folder,
+        env=os.environ | {"WANDB_MODE": "local"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run_of(folder: Path) -> Path:
+    """The one run directory in a folder."""
+    (found,) = (folder / "ups-runs").iterdir()
+    return found
+
+
+def test_ctrl_c_leaves_a_checkpoint_to_go_on_from(tmp_path: Path) -> None:
+    """Ctrl-C exits 130 with a checkpoint at the last step logged; --resume goes on at the next and finishes."""
+    steps = ["--set", "stages.operator.steps=100000"]
+    training = ups("train", "--preset", "smoke", *SMALL, *steps, "--stage", "operator", folder=tmp_path)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("ups-runs/*/checkpoints/operator.pt")):
+        assert training.poll() is None, training.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    training.send_signal(signal.SIGINT)
+    _, errors = training.communicate(timeout=60)
+    assert training.returncode == 130, errors
+    run_dir = run_of(tmp_path)
+    assert f"ups train --resume ups-runs/{run_dir.name}" in errors
+    assert "Traceback" not in errors
+
+    saved = load_checkpoint(run_dir / "checkpoints" / "operator.pt")
+    assert saved is not None
+    (journal,) = (run_dir / "journal").glob("*.jsonl")
+    records = [json.loads(line) for line in journal.read_text().splitlines()]
+    assert saved.step == max(record["step"] for record in records if "step" in record)
+    assert [record["end"] for record in records if "end" in record] == [{"exit_code": 130}]
+
+    configuration = run_dir / "checkpoints" / "config.json"
+    content = json.loads(configuration.read_text())
+    content["stages"]["operator"]["steps"] = saved.step + 5
+    configuration.write_text(json.dumps(content))
+    resumed = ups("train", "--resume", "--stage", "operator", folder=tmp_path)
+    output, errors = resumed.communicate(timeout=60)
+    assert resumed.returncode == 0, errors
+    assert "one-step L2" in output
+    assert run_of(tmp_path) == run_dir
+    (second,) = (path for path in (run_dir / "journal").glob("*.jsonl") if path != journal)
+    records = [json.loads(line) for line in second.read_text().splitlines()]
+    assert [record["step"] for record in records if "step" in record] == [
+        saved.step + 1 + i for i in range(5)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--preset", "smokey"], "did you mean 'smoke'"),
+        (["--preset", "smoke", "--set", "stages.operator.step=3"], "did you mean 'stages.operator.steps'"),
+        (["--preset", "smoke", "--problem", "burger"], "did you mean 'burgers'"),
+        (["--preset", "smoke", "--stage", "operators"], "did you mean 'operator'"),
+        (["--resume"], "there is no run to go on with"),
+        (["--resume", "nowhere"], "nowhere is no run of 'ups train'"),
+        (["--resume", "nowhere", "--seed", "3"], "leave out the other settings"),
+    ],
+)
+def test_a_wrong_call_exits_2_and_leaves_nothing(
+    arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A wrong argument is said in one line, before a run is started."""
+    monkeypatch.setattr(sys, "argv", ["ups", "train", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert not list(Path.cwd().iterdir())
+
+
+def test_without_pytorch_the_message_says_what_to_install(tmp_path: Path) -> None:
+    """A missing extra is one line that names it."""
+    code = (
+        "import sys; sys.modules['torch'] = None; from ups.cli import main; sys.argv[1:] = ['train']; main()"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 2
+    assert "pip install 'ups-tracking[simulator]'" in process.stderr
+    assert "Traceback" not in process.stderr
