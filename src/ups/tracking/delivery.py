@@ -30,18 +30,20 @@ from ups.tracking.journal import JournalReader
 from ups.tracking.rows import RowRule
 from ups.tracking.run_directory import RunDirectory, write_atomically
 from ups.tracking.sequence import Sequence, Stretch
-from ups.tracking.session import Refused, Session, SessionLost, end_backend, held_by_server
+from ups.tracking.session import Refused, ServerHolds, Session, SessionLost, end_backend, held_by_server
 from ups.tracking.status import Status, read_status, write_status
 
 __all__ = ["PATIENCE", "Delivery"]
 
 PATIENCE = 900.0  # seconds without progress after the run's end before a delivery gives up
 
+FILE_HEADER = 7  # bytes at the start of a .wandb file
+
 _POLL = 0.05  # seconds
 _STATUS_EVERY = 0.25  # seconds
 _SYNC_EVERY = 1.0  # seconds
 _STRETCH = 2_000  # records written down at once
-_SERVER_LAG = 20.0  # seconds that a server may take to show what it was given
+_SERVER_LAG = 8.0  # seconds that a server may take to show more of what it was given
 _RETRY = (1.0, 2.0, 5.0, 10.0, 30.0)  # seconds between sessions
 
 
@@ -150,23 +152,17 @@ class Delivery:
     def _session(self) -> None:
         """One session, from ``wandb.init`` to ``finish``."""
         self._tell("starting")
-        online = self.status.mode == "online"
-        held = -1 if online else self._held_offline()
+        held = -1 if self.status.mode == "online" else self._held_offline()
         session = Session(self._directory, self._description, self.status.mode, own_process=self._own_process)
         try:
-            if online:
-                held = session.next_step - 1
-            if self._sequence.first is None:
-                self._sequence.begin(held + 1)
-            self.status.url, self.status.project, self.status.entity = (
-                session.url,
-                session.project,
-                session.entity,
-            )
+            self.status.url, self.status.project = session.url, session.project
+            self.status.entity = session.entity
+            if session.resumed:
+                held = self._held_online().last_step
+            held_rows = self._sequence.go_on(held, max(held + 1, session.next_step))
             self.status.backend = session.backend
             self._tell("delivering")
-            first = self._sequence.first or 0
-            handover = _Handover(self, session, self._directory, self._cursor, first, held)
+            handover = _Handover(self, session, self._directory, self._sequence, self._cursor, held_rows)
             exit_code = self._follow(session, handover)
             self._note_progress(handover)
             self._tell("finishing")
@@ -267,29 +263,44 @@ class Delivery:
         return max(ends)[1]
 
     def _held_offline(self) -> int:
-        """The last step in W&B's files, which are left without a torn end; -1 for none."""
+        """The last step in W&B's files, which are left such that ``wandb sync`` takes all of them; -1 for none.
+
+        It stops at a file that ends within a record, and at one without any.
+        """
         held = -1
         for segment in self._directory.segments():
+            if segment.stat().st_size <= FILE_HEADER:
+                segment.unlink()
+                continue
             close_torn_segment(segment)
             step = last_step(segment)
-            held = held if step is None else max(held, step)
+            if step is not None:
+                held = max(held, step)
         return held
 
-    def _verify(self) -> bool:
-        """Whether W&B holds every row, by its own word. A server is given some time to show the newest."""
-        first = self._sequence.first or 0
+    def _verify(self, *, closed: bool = True) -> bool:
+        """Whether W&B holds every row, by its own word; online, also whether the run is ``closed`` there.
+
+        A server is given some time to show the newest.
+        """
         if self.status.mode == "offline":
-            self.status.held = self._held_offline() + 1 - first
+            self.status.held = self._sequence.rows_up_to(self._held_offline())
             return self.status.held >= self.status.rows
-        patience = time.monotonic() + min(_SERVER_LAG, self._patience)
+        until = time.monotonic() + _SERVER_LAG
         while True:
-            step, self.status.counts = held_by_server(self.status.entity, self.status.project, self._description.run_id)
-            self.status.held = step + 1 - first
-            if self.status.held >= self.status.rows:
+            server = self._held_online()
+            held = self._sequence.rows_up_to(server.last_step)
+            if held > (self.status.held or 0):
+                until = time.monotonic() + _SERVER_LAG
+            self.status.held, self.status.counts = held, server.counts
+            if held >= self.status.rows and (server.closed or not closed):
                 return True
-            if time.monotonic() > patience:
+            if time.monotonic() > until:
                 return False
             time.sleep(0.5)
+
+    def _held_online(self) -> ServerHolds:
+        return held_by_server(self.status.entity, self.status.project, self._description.run_id)
 
     def _progress(self, session: Session, handover: "_Handover") -> None:
         now = time.monotonic()
@@ -315,7 +326,7 @@ class Delivery:
             SessionLost: The server has not: wandb has given up uploading.
         """
         self._note_progress(handover)
-        if not self._verify():
+        if not self._verify(closed=False):
             raise SessionLost(f"the server has refused rows for good: it holds {self.status.held} of {handover.rows}")
         self.status.stop = True
         self._tell(self.status.state)
@@ -343,30 +354,32 @@ class Delivery:
 
 
 class _Handover:
-    """Takes records in order and gives a session what W&B does not hold yet."""
+    """Takes records in order and gives a session what W&B does not hold yet.
+
+    Attributes:
+        rule: Makes rows of the records.
+        rows: How many rows there were so far, up to the last that W&B holds or has taken.
+    """
 
     def __init__(
         self,
         delivery: Delivery,
         session: Session,
         directory: RunDirectory,
+        sequence: Sequence,
         cursor: "_Cursor",
-        first: int,
         held: int,
     ) -> None:
         self.rule = RowRule()
         self._delivery = delivery
         self._session = session
         self._directory = directory
+        self._sequence = sequence
         self._cursor = cursor
-        self._number = self._first = first
+        self.rows = 0
+        self._seen = 0
         self._held = held
         self._summary: dict[str, Any] = {}
-
-    @property
-    def rows(self) -> int:
-        """How many rows have been numbered."""
-        return self._number - self._first
 
     def take(self, process: str, records: Iterable[tuple[dict[str, Any], int]]) -> None:
         """Hand over the records of a process's journal, each with the offset at its end."""
@@ -383,14 +396,17 @@ class _Handover:
 
     def restore_summary(self) -> None:
         """After a cut: set the summary of what earlier sessions delivered, which a new session does not know."""
-        if self._held >= self._first:
+        if self._held:
             self._session.update_summary({**self.rule.last, **self._summary})
 
     def _next(self) -> int | None:
-        """The next number, or None where W&B holds that row already."""
-        number = self._number
-        self._number += 1
-        return number if number > self._held else None
+        """The next row's number; None where W&B holds that row already."""
+        row = self._seen
+        self._seen += 1
+        if row < self._held:
+            self.rows = self._seen
+            return None
+        return self._sequence.number(row)
 
     def _take_row(self, record: dict[str, Any]) -> None:
         row = self.rule.row(record)
@@ -398,16 +414,18 @@ class _Handover:
             number = self._next()
             if number is not None:
                 self._session.log(row, number)
+                self.rows = self._seen
 
     def _take_media(self, record: dict[str, Any]) -> None:
         number = self._next()
         if number is None:
             return
+        path = self._directory.path / record["path"]
         if "table" in record:
-            self._session.log_table(record["table"], self._directory.path / record["path"], number)
+            self._session.log_table(record["table"], path, number)
         else:
-            path = self._directory.path / record["path"]
             self._session.log_image(record["image"], path, record.get("caption"), number)
+        self.rows = self._seen
 
     def _take_other(self, process: str, record: dict[str, Any], offset: int) -> None:
         if "summary" in record:

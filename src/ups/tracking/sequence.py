@@ -1,8 +1,10 @@
 """The sequence: which row of which journal has which number in W&B, written down before the row is handed over.
 
 The file has a line for each stretch of a journal that was taken up: ``{"journal": ..., "start": ..., "end": ...}``
-in bytes, after a first line with the number of the first row. Going through the same stretches in the same order
-gives the same rows the same numbers, so after a crash the last number that W&B holds says where to go on.
+in bytes. Going through the same stretches in the same order counts the same rows, and ``{"row": ..., "number": ...}``
+says from which row on which numbers are used: the first such line begins the sequence, and another is added only
+where a server will take no more the numbers that come next. So after a crash the last number that W&B holds says
+where to go on.
 """
 
 import errno
@@ -29,9 +31,6 @@ class Stretch:
 class Sequence:
     """The file ``delivery/sequence.jsonl``.
 
-    Attributes:
-        first: The number of the first row; None before :meth:`begin`.
-
     Raises:
         DeliveryError: The file is not what this class writes.
         OSError: The file cannot be read or written; what is in it stays whole.
@@ -39,7 +38,7 @@ class Sequence:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.first: int | None = None
+        self._numbering: list[tuple[int, int]] = []  # (row, number), both increasing
         self._stretches: list[Stretch] = []
         self._read()
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
@@ -48,10 +47,35 @@ class Sequence:
     def __iter__(self) -> Iterator[Stretch]:
         return iter(tuple(self._stretches))
 
-    def begin(self, first: int) -> None:
-        """Number the rows from ``first``. Only for a sequence that has not begun."""
-        self._write({"first": first})
-        self.first = first
+    def number(self, row: int) -> int:
+        """The number of the ``row``-th row, from 0. The sequence must have begun."""
+        for since, number in reversed(self._numbering):
+            if row >= since:
+                return number + row - since
+        raise DeliveryError(f"{self.path} has no numbers yet")
+
+    def rows_up_to(self, number: int) -> int:
+        """How many rows have a number of at most ``number``."""
+        rows = 0
+        for index, (since, first) in enumerate(self._numbering):
+            if number >= first:
+                rows = since + number - first + 1
+                if index + 1 < len(self._numbering):
+                    rows = min(rows, self._numbering[index + 1][0])
+        return rows
+
+    def go_on(self, held: int, lowest: int) -> int:
+        """Settle the numbers of the rows that W&B does not hold: at least ``lowest``. Returns how many rows it holds.
+
+        Args:
+            held: The last number that W&B holds; -1 for none.
+            lowest: The lowest number that it still takes.
+        """
+        rows = self.rows_up_to(held)
+        if not self._numbering or self.number(rows) < lowest:
+            self._write({"row": rows, "number": lowest})
+            self._numbering.append((rows, lowest))
+        return rows
 
     def add(self, stretch: Stretch) -> None:
         """Write a stretch down, behind the others."""
@@ -98,8 +122,8 @@ class Sequence:
         try:
             for line in content[:whole].splitlines():
                 entry = json.loads(line)
-                if "first" in entry:
-                    self.first = int(entry["first"])
+                if "row" in entry:
+                    self._numbering.append((int(entry["row"]), int(entry["number"])))
                 else:
                     self._join(Stretch(entry["journal"], int(entry["start"]), int(entry["end"])))
         except (ValueError, KeyError, TypeError) as error:

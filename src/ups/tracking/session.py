@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import psutil
 from ups.tracking.rows import Row
 from ups.tracking.run_directory import Description, RunDirectory
 
-__all__ = ["Refused", "Session", "SessionLost", "end_backend", "held_by_server"]
+__all__ = ["Refused", "ServerHolds", "Session", "SessionLost", "end_backend", "held_by_server"]
 
 _FINISH_TIMEOUT = 900.0  # seconds; wandb's own default is to wait for ever
 _INIT_TIMEOUT = 60.0  # seconds
@@ -51,7 +52,9 @@ class Session:
         own_process: Whether this process is delivery's alone, so that it may speak for the training process.
 
     Attributes:
-        next_step: The W&B step that the server expects next; 0 offline, where there is nobody to ask.
+        next_step: The lowest W&B step that the server still takes; 0 offline, where there is nobody to ask.
+        resumed: Whether the server knew the run.
+        backend: The processes that wandb runs for this session: (process id, start time).
         stop_requested: Whether W&B's Stop button was pressed, or an upload failed for good.
 
     Raises:
@@ -64,11 +67,11 @@ class Session:
         self._own_process = own_process
         self._defined: set[str] = set()
         self._stop = threading.Event()
-        with _losing("open the run"):
-            import wandb
+        import wandb
 
-            self._wandb = wandb
-            with _environment(description.environment):
+        self._wandb = wandb
+        try:
+            with _losing("open the run"), _environment(description.environment):
                 self._run = wandb.init(
                     id=description.run_id,
                     project=description.project,
@@ -83,8 +86,13 @@ class Session:
                     reinit="create_new",
                     settings=wandb.Settings(**_settings(description, self._stop.set, own_process=own_process)),
                 )
-            self.next_step = int(self._run.starting_step) if mode == "online" else 0
-        self._backend = [p for p in psutil.Process().children(recursive=True) if p.name().startswith("wandb-")]
+                # Follows the server's last row or its summary, whichever is ahead; rows below it are dropped.
+                self.next_step = int(self._run.starting_step)
+                self.resumed = bool(self._run.resumed)
+        except SessionLost:
+            self.abandon()
+            raise
+        self.backend = _backend()
 
     @property
     def url(self) -> str | None:
@@ -111,16 +119,10 @@ class Session:
         """Whether W&B asked to stop: by its button, or because it can upload no more."""
         return self._stop.is_set()
 
-    @property
-    def backend(self) -> list[tuple[int, float]]:
-        """The processes that wandb runs for this session: (process id, start time)."""
-        return [(p.pid, p.create_time()) for p in self._backend]
-
     def check(self) -> None:
         """Raise :class:`SessionLost` if wandb's backend has died."""
-        for process in self._backend:
-            if process.name() == "wandb-core" and not process.is_running():
-                raise SessionLost("wandb's backend process (wandb-core) has died")
+        if len(_alive(self.backend)) < len(self.backend):
+            raise SessionLost("wandb's backend process has died")
 
     def log(self, row: Row, number: int) -> None:
         """Hand a row over as W&B's step ``number``, with its metrics defined first."""
@@ -188,7 +190,7 @@ class Session:
 
     def abandon(self) -> None:
         """Give a lost session up: end wandb's backend, so that the next session starts clean."""
-        end_backend(self.backend)
+        end_backend(_backend(), patience=0.2)
         with contextlib.suppress(SessionLost), _losing("tear wandb down"):
             self._wandb.teardown(exit_code=1)
 
@@ -214,8 +216,23 @@ class Session:
                     self._run.define_metric(name, step_metric=row.axis, step_sync=False)
 
 
-def held_by_server(entity: str | None, project: str | None, run_id: str) -> tuple[int, dict[str, int]]:
-    """What the server holds of a run: its last step (-1 for none), and how many rows hold each metric.
+@dataclass(frozen=True)
+class ServerHolds:
+    """What the server holds of a run.
+
+    Attributes:
+        last_step: W&B's step of the last row; -1 for none.
+        counts: How many rows hold each metric.
+        closed: Whether the run has ended there.
+    """
+
+    last_step: int
+    counts: dict[str, int]
+    closed: bool
+
+
+def held_by_server(entity: str | None, project: str | None, run_id: str) -> ServerHolds:
+    """Ask the server what it holds of a run.
 
     Raises:
         SessionLost: The server does not answer, or does not know the run.
@@ -226,22 +243,40 @@ def held_by_server(entity: str | None, project: str | None, run_id: str) -> tupl
         run = wandb.Api(timeout=20).run(f"{entity}/{project}/{run_id}")
         keys = (run.history_keys or {}).get("keys", {})
         counts = {name: sum(int(kind["count"]) for kind in entry["typeCounts"]) for name, entry in keys.items()}
-        return int(run.lastHistoryStep), counts
+        return ServerHolds(int(run.lastHistoryStep), counts, run.state not in ("running", "pending"))
+
+
+def _backend() -> list[tuple[int, float]]:
+    """The processes that wandb runs for this one: (process id, start time)."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.name().startswith("wandb-"):
+                found.append((process.pid, process.create_time()))
+    return found
 
 
 def end_backend(backend: list[tuple[int, float]], patience: float = 3.0) -> None:
-    """See to it that the backend processes of a session that is over are gone, and write to its files no more."""
-    left = []
-    for process_id, started in backend:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process = psutil.Process(process_id)
-            if process.name().startswith("wandb-") and abs(process.create_time() - started) < 5:
-                left.append(process)
-    _, left = psutil.wait_procs(left, timeout=patience)  # without its owner it flushes and ends by itself
+    """See to it that the backend processes of a session that is over are gone, and write to its files no more.
+
+    Without its owner wandb-core flushes and ends by itself; it has ``patience`` seconds for that.
+    """
+    _, left = psutil.wait_procs(_alive(backend), timeout=patience)
     for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(left, timeout=patience)
+    psutil.wait_procs(left, timeout=3.0)
+
+
+def _alive(backend: list[tuple[int, float]]) -> list[psutil.Process]:
+    alive = []
+    for process_id, started in backend:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(process_id)
+            same = process.name().startswith("wandb-") and abs(process.create_time() - started) < 5
+            if same and process.status() != psutil.STATUS_ZOMBIE:
+                alive.append(process)
+    return alive
 
 
 def _settings(description: Description, stop: Any, *, own_process: bool) -> dict[str, Any]:

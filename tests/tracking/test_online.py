@@ -1,0 +1,170 @@
+"""Online, against a server on the loopback that the real client uploads to: what it holds in the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from wandb_server import Fault, Run, WandBServer, run_client, start_client, start_process
+
+STAGES = {"operator": 100, "diffusion_residual": 50, "consistency_distill": 30}
+
+TRAINING = """
+import time, ups
+with ups.create_wandb_context(
+    {"lr": 1e-3, "model": {"width": 32}, "api_key": "hidden"}, run_id="r", project="p", tags=["a"], group="g",
+    stages=["operator", "diffusion_residual", "consistency_distill"],
+) as ctx:
+    for stage, steps in {"operator": 100, "diffusion_residual": 50, "consistency_distill": 30}.items():
+        for step in range(steps):
+            ctx.stage(stage).log(step, loss=1 / (step + 1), lr=1e-3)
+            time.sleep(0.01)
+    ctx.log_eval_summary({"l2": 1e-3})
+    ctx.update_config({"found": 3})
+    ctx.add_tags("late")
+    ctx.alert("title", "text")
+    print("the last line", flush=True)
+"""
+
+
+def assert_full(run: Run) -> None:
+    """The server holds every step of every stage once, in order, and its own steps count every row."""
+    for stage, steps in STAGES.items():
+        axis, metric = f"training/{stage}/step", f"training/{stage}/loss"
+        assert [point[0] for point in run.points(axis, metric)] == list(range(steps))
+    assert [row["_step"] for row in run.history] == list(range(sum(STAGES.values())))
+
+
+def run_dir(directory: Path) -> Path:
+    return directory / "ups-runs" / "r"
+
+
+def deliver(server: WandBServer, directory: Path) -> str:
+    process = start_process(server, directory, ["-m", "ups", "deliver", str(run_dir(directory))])
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, printed
+    return printed
+
+
+def test_everything_arrives(wandb_server: WandBServer, tmp_path: Path) -> None:
+    """History, configuration, summary, tags, group, console, alert and exit state are all at the server."""
+    printed = run_client(wandb_server, tmp_path, TRAINING)
+    run = wandb_server.run("r")
+    assert_full(run)
+    assert run.config["lr"] == 1e-3
+    assert run.config["model"] == {"width": 32}
+    assert run.config["api_key"] == "********"
+    assert run.config["found"] == 3
+    assert run.config["ups"] == {"stages": list(STAGES)}
+    assert run.summary["eval/l2"] == 1e-3
+    assert list(run.tags) == ["a", "late"]
+    assert run.group == "g"
+    assert run.exit_code == 0
+    assert [alert.title for alert in run.alerts] == ["title"]
+    assert run.output.splitlines()[-1] == "the last line"
+    assert "6 of 6 charts full" in printed
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(delay=0.3),
+        Fault(hang=True, seconds=4),
+        Fault(status=500, seconds=4),
+        Fault(status=429, seconds=4),
+        Fault(drop=True, seconds=4),
+        Fault(status=403, match="file_stream", seconds=3),
+        Fault(status=409, match="file_stream", seconds=3),
+        Fault(status=403, seconds=4),
+    ],
+    ids=["slow", "hanging", "500", "429", "dropping", "403-stream", "409-stream", "403-all"],
+)
+def test_a_server_in_trouble_holds_every_row_in_the_end(
+    wandb_server: WandBServer, tmp_path: Path, fault: Fault
+) -> None:
+    """Whatever the server does for a while, in the end it holds every row once."""
+    with wandb_server.faulty(fault):
+        run_client(wandb_server, tmp_path, TRAINING)
+    assert_full(wandb_server.run("r"))
+
+
+def test_a_server_that_fails_in_mid_run_holds_every_row_in_the_end(wandb_server: WandBServer, tmp_path: Path) -> None:
+    """A refusal for good in the middle of an upload starts a new session from the journal."""
+    process = start_client(wandb_server, tmp_path, TRAINING)
+    give_up = time.monotonic() + 30
+    while time.monotonic() < give_up and not ("r" in wandb_server.runs and wandb_server.run("r").history):
+        time.sleep(0.05)
+    wandb_server.fault = Fault(status=403, match="file_stream", seconds=3)
+    printed, _ = process.communicate(timeout=90)
+    assert process.returncode == 0, printed
+    assert wandb_server.run("r").exit_code == 0
+    assert_full(wandb_server.run("r"))
+
+
+def test_a_server_that_is_absent_at_the_start_holds_every_row_in_the_end(
+    wandb_server: WandBServer, tmp_path: Path
+) -> None:
+    """A run starts and trains without its server; delivery connects when it is there."""
+    with wandb_server.away():
+        process = start_client(wandb_server, tmp_path, TRAINING)
+        time.sleep(6)
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, printed
+    assert_full(wandb_server.run("r"))
+
+
+def test_a_server_that_stays_away_is_told_and_delivered_later(wandb_server: WandBServer, tmp_path: Path) -> None:
+    """``finish()`` says plainly what W&B does not hold and how to deliver it; that command then does."""
+    with wandb_server.away():
+        printed = run_client(wandb_server, tmp_path, TRAINING, UPS_FINISH_TIMEOUT="3")
+        assert f"ups deliver {run_dir(tmp_path)}" in printed
+        assert "W&B has nothing of this run yet" in printed or "0 rows" in printed
+        subprocess.run(["pkill", "-9", "-f", f"ups deliver .*{run_dir(tmp_path)}"], check=True)
+    assert "holds all 180 rows" in deliver(wandb_server, tmp_path)
+    assert_full(wandb_server.run("r"))
+
+
+def test_a_killed_online_training_is_closed_as_failed(wandb_server: WandBServer, tmp_path: Path) -> None:
+    """After ``kill -9`` the server gets every journaled row, and an exit code that says that the run failed."""
+    process = start_client(wandb_server, tmp_path, TRAINING.replace("range(steps)", "range(steps * 100)"))
+    give_up = time.monotonic() + 30
+    while time.monotonic() < give_up and not ("r" in wandb_server.runs and wandb_server.run("r").history):
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    while time.monotonic() < give_up and wandb_server.run("r").exit_code is None:
+        time.sleep(0.05)
+    journal = next((run_dir(tmp_path) / "journal").glob("*.jsonl")).read_text()
+    run = wandb_server.run("r")
+    assert run.exit_code == 1
+    assert len(run.history) == journal.count('"values"')
+    assert [row["_step"] for row in run.history] == list(range(len(run.history)))
+
+
+def test_a_stop_in_the_browser_reaches_the_trainer(wandb_server: WandBServer, tmp_path: Path) -> None:
+    """W&B's Stop button becomes ``ctx.should_stop``, and the run goes on until the trainer heeds it."""
+    source = """
+    import time, ups
+    with ups.create_wandb_context({}, run_id="r", project="p") as ctx:
+        stage, step, began = ctx.stage("operator"), 0, time.monotonic()
+        while not ctx.should_stop and time.monotonic() < began + 60:
+            stage.log(step, loss=0.5)
+            step += 1
+            time.sleep(0.01)
+        print("stopped", ctx.should_stop, step)
+    """
+    process = start_client(wandb_server, tmp_path, source)
+    give_up = time.monotonic() + 30
+    while time.monotonic() < give_up and "r" not in wandb_server.runs:
+        time.sleep(0.05)
+    wandb_server.run("r").stop_requested = True
+    printed, _ = process.communicate(timeout=90)
+    assert "stopped True" in printed
+    steps = int(printed.partition("stopped True ")[2].split()[0])
+    run = wandb_server.run("r")
+    assert [row["training/operator/step"] for row in run.history] == list(range(steps))
