@@ -18,9 +18,7 @@ def test_every_preset_loads() -> None:
 
 def test_overrides_replace_numbers_and_lists() -> None:
     """An override is read as YAML, and numbers may be written without a point."""
-    config = load(
-        "quick", ["stages.operator.steps=7", "training.clip=1e-3", "model.dilations=[1, 2]", "seed=3"]
-    )
+    config = load("quick", ["stages.operator.steps=7", "training.clip=1e-3", "model.dilations=[1, 2]", "seed=3"])
     assert config.stages.operator.steps == 7
     assert config.training.clip == 0.001
     assert config.model.dilations == (1, 2)

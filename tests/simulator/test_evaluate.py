@@ -39,9 +39,7 @@ def test_the_solver_itself_has_no_error(truth: Tensor) -> None:
 
 def test_standing_still_is_scored_as_what_it_is(truth: Tensor) -> None:
     """A simulator that does nothing has the error of the change itself and soon loses the truth."""
-    scores = evaluate(
-        Simulator("still", lambda state: state, 1), truth, PROBLEM.interval, torch.float64
-    ).scores
+    scores = evaluate(Simulator("still", lambda state: state, 1), truth, PROBLEM.interval, torch.float64).scores
     change = (truth[:, 1:] - truth[:, :-1]).norm(dim=-1) / truth[:, 1:].norm(dim=-1)
     assert scores.one_step_l2 == pytest.approx(change.mean().item(), rel=0.1)
     correlation = torch.cosine_similarity(truth[:, :1], truth, dim=-1).mean(dim=0)
@@ -69,9 +67,7 @@ def test_a_spectrum_ten_times_too_large_is_one_decade_off() -> None:
     fallen = torch.cat([start, start.expand(-1, 10, -1) / 10], dim=1)
     still = Simulator("still", lambda state: state, 1)
     assert evaluate(still, fallen, 1.0, torch.float64).scores.logspec == pytest.approx(1)
-    assert evaluate(still, start.expand(-1, 11, -1), 1.0, torch.float64).scores.logspec == pytest.approx(
-        0, abs=1e-9
-    )
+    assert evaluate(still, start.expand(-1, 11, -1), 1.0, torch.float64).scores.logspec == pytest.approx(0, abs=1e-9)
 
 
 def test_a_simulator_that_diverges_is_scored_infinite(truth: Tensor) -> None:

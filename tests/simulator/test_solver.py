@@ -63,9 +63,7 @@ def test_a_reflected_solution_is_a_solution(name: str) -> None:
     """``u(x) → -u(-x)`` commutes with time, so training may reflect its pairs."""
     problem = PROBLEMS[name]
     states = problem.initial_states(3, torch.Generator().manual_seed(0))
-    solver = ETDRK4(
-        problem.symbol, problem.length, problem.solver_points, problem.interval / problem.solver_steps
-    )
+    solver = ETDRK4(problem.symbol, problem.length, problem.solver_points, problem.interval / problem.solver_steps)
 
     def later(field: Tensor) -> Tensor:
         return resample(solver.advance(torch.fft.rfft(field), 20), problem.solver_points, problem.solver_points)
@@ -76,9 +74,7 @@ def test_a_reflected_solution_is_a_solution(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(PROBLEMS))
 def test_trajectories_are_finite_distinct_and_the_same_for_the_same_generator(name: str) -> None:
     """The same seed gives the same solutions, every one of them finite and different from the others."""
-    first, second = (
-        PROBLEMS[name].trajectories(3, 4, 64, torch.Generator().manual_seed(5)) for _ in range(2)
-    )
+    first, second = (PROBLEMS[name].trajectories(3, 4, 64, torch.Generator().manual_seed(5)) for _ in range(2))
     assert first.shape == (3, 4, 64)
     assert first.dtype == torch.float64
     assert torch.equal(first, second)

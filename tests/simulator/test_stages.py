@@ -36,9 +36,7 @@ def test_a_refiner_that_sees_no_noise_is_off_by_all_of_it(tiny: Config) -> None:
     """The target is noise of unit variance at every level, so an estimate of nothing costs one."""
     refiner = Refiner(tiny.model)
     torch.nn.init.zeros_(refiner.gain)
-    losses = [
-        diffusion_loss(refiner, refiner, pairs(tiny, 0.2), seeded(seed, "")).item() for seed in range(8)
-    ]
+    losses = [diffusion_loss(refiner, refiner, pairs(tiny, 0.2), seeded(seed, "")).item() for seed in range(8)]
     assert sum(losses) / len(losses) == pytest.approx(1, abs=0.1)
 
 
@@ -62,9 +60,7 @@ def test_a_student_that_agrees_with_its_teacher_has_nothing_to_learn(tiny: Confi
     torch.nn.init.zeros_(teacher.gain)
     loss = consistency_loss(teacher, operator)
     batch = pairs(tiny, 0.2)
-    batch = Batch(
-        batch.state, batch.following + 0.1 * torch.randn(batch.state.shape, generator=seeded(1, ""))
-    )
+    batch = Batch(batch.state, batch.following + 0.1 * torch.randn(batch.state.shape, generator=seeded(1, "")))
     torch.nn.init.normal_(operator.network.project.weight, generator=seeded(2, ""))
     assert loss(teacher, teacher, batch, seeded(0, "")).item() == pytest.approx(0, abs=1e-9)
     assert loss(Refiner(tiny.model), teacher, batch, seeded(0, "")).item() > 0.01

@@ -46,9 +46,7 @@ def test_ctrl_c_leaves_a_checkpoint_to_go_on_from(tmp_path: Path) -> None:
     steps = ["--set", "stages.operator.steps=100000"]
     training = ups("train", "--preset", "smoke", *SMALL, *steps, "--stage", "operator", folder=tmp_path)
     deadline = time.monotonic() + 60
-    while (
-        sum(len(path.read_bytes().splitlines()) for path in tmp_path.glob("ups-runs/*/journal/*.jsonl")) < 30
-    ):
+    while sum(len(path.read_bytes().splitlines()) for path in tmp_path.glob("ups-runs/*/journal/*.jsonl")) < 30:
         assert training.poll() is None, training.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -77,9 +75,7 @@ def test_ctrl_c_leaves_a_checkpoint_to_go_on_from(tmp_path: Path) -> None:
     assert run_of(tmp_path) == run_dir
     (second,) = (path for path in (run_dir / "journal").glob("*.jsonl") if path != journal)
     records = [json.loads(line) for line in second.read_text().splitlines()]
-    assert [record["step"] for record in records if "step" in record] == [
-        saved.step + 1 + i for i in range(5)
-    ]
+    assert [record["step"] for record in records if "step" in record] == [saved.step + 1 + i for i in range(5)]
 
 
 @pytest.mark.parametrize(
@@ -110,12 +106,8 @@ def test_a_wrong_call_exits_2_and_leaves_nothing(
 
 def test_without_pytorch_the_message_says_what_to_install(tmp_path: Path) -> None:
     """A missing extra is one line that names it."""
-    code = (
-        "import sys; sys.modules['torch'] = None; from ups.cli import main; sys.argv[1:] = ['train']; main()"
-    )
-    process = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    code = "import sys; sys.modules['torch'] = None; from ups.cli import main; sys.argv[1:] = ['train']; main()"
+    process = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert process.returncode == 2
     assert "pip install 'ups-tracking[simulator]'" in process.stderr
     assert "Traceback" not in process.stderr

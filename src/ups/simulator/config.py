@@ -236,9 +236,7 @@ def _check(config: Config) -> None:
         raise ConfigError(f"there is no problem {config.problem!r}{nearest(config.problem, PROBLEMS)}")
     PROBLEMS[config.problem].check_points(config.data.points)
     if config.model.kernel % 2 == 0:
-        raise ConfigError(
-            f"model.kernel = {config.model.kernel}: use an odd number, so that a layer has a centre"
-        )
+        raise ConfigError(f"model.kernel = {config.model.kernel}: use an odd number, so that a layer has a centre")
     if config.training.average >= 1:
         raise ConfigError(f"training.average = {config.training.average}: use a decay below 1")
     levels = config.model.noise_levels

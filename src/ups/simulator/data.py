@@ -48,9 +48,7 @@ def make_data(config: Config) -> Data:
     train = problem.trajectories(
         sizes.train_trajectories, sizes.train_frames, sizes.points, seeded(config.seed, "train")
     )
-    test = problem.trajectories(
-        sizes.test_trajectories, sizes.test_steps + 1, sizes.points, seeded(_TEST_SEED, "test")
-    )
+    test = problem.trajectories(sizes.test_trajectories, sizes.test_steps + 1, sizes.points, seeded(_TEST_SEED, "test"))
     return Data(train.float(), test)
 
 

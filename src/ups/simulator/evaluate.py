@@ -61,9 +61,7 @@ class Evaluation:
 
 
 @torch.no_grad()
-def evaluate(
-    simulator: Simulator, truth: Tensor, interval: float, dtype: torch.dtype = torch.float32
-) -> Evaluation:
+def evaluate(simulator: Simulator, truth: Tensor, interval: float, dtype: torch.dtype = torch.float32) -> Evaluation:
     """Score a simulator against true solutions.
 
     Args:

@@ -28,9 +28,7 @@ class Backbone(nn.Module):
 
     def __init__(self, inputs: int, levels: int, width: int, kernel: int, dilations: Sequence[int]) -> None:
         super().__init__()
-        self._offsets = [
-            [dilation * tap for tap in range(-(kernel // 2), kernel // 2 + 1)] for dilation in dilations
-        ]
+        self._offsets = [[dilation * tap for tap in range(-(kernel // 2), kernel // 2 + 1)] for dilation in dilations]
         self.lift = nn.Linear(inputs, width)
         self.layers = nn.ModuleList(nn.Linear(kernel * width, width) for _ in dilations)
         self.modulation = nn.Parameter(torch.zeros(levels, len(dilations), 2, 1, width))

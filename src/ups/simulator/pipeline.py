@@ -130,9 +130,7 @@ class Pipeline:
         refiner.scales.load_state_dict(operator.scales.state_dict())
         pairs = draw_batch(self.data.train, _RESIDUAL_PAIRS, seeded(self.config.seed, "residual"))
         refiner.noise.mul_(stages.operator_residual(operator, pairs))
-        return Task(
-            "diffusion_residual", refiner, stages.diffusion_loss, self.config.stages.diffusion_residual
-        )
+        return Task("diffusion_residual", refiner, stages.diffusion_loss, self.config.stages.diffusion_residual)
 
     def _consistency_task(self) -> Task[Refiner]:
         operator, teacher = self.operator("operator"), self.refiner("diffusion_residual")
@@ -147,9 +145,7 @@ class Pipeline:
         passes: of the operator, the teacher and the average.
         """
         plan = self.config.stages
-        passes = (
-            3 * (plan.operator.steps + plan.diffusion_residual.steps) + 6 * plan.consistency_distill.steps
-        )
+        passes = 3 * (plan.operator.steps + plan.diffusion_residual.steps) + 6 * plan.consistency_distill.steps
         return StageConfig(passes // 3, plan.operator.learning_rate)
 
     def _initial(self, kind: Callable[..., M], purpose: str) -> M:

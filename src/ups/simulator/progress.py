@@ -77,9 +77,7 @@ class Reporter:
             if step * _LINES // steps > (step - 1) * _LINES // steps:
                 per_step = (time.monotonic() - started) / (step - done)
                 left = f"{(steps - step) * per_step:.0f} s left" if step < steps else "done"
-                self.say(
-                    f"{name:<20} {step:>6}/{steps}  loss {mean:.3e}  {1e3 * per_step:.0f} ms a step, {left}"
-                )
+                self.say(f"{name:<20} {step:>6}/{steps}  loss {mean:.3e}  {1e3 * per_step:.0f} ms a step, {left}")
 
         return advance
 

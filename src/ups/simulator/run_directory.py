@@ -60,9 +60,7 @@ def latest(parent: Path | None) -> Path:
     folder = _parent(parent)
     runs = [path.parent for path in folder.glob("*/checkpoints/config.json")]
     if not runs:
-        raise RunDirectoryError(
-            f"there is no run to go on with in {folder}: name its directory, or start one"
-        )
+        raise RunDirectoryError(f"there is no run to go on with in {folder}: name its directory, or start one")
     return max(runs, key=lambda checkpoints: checkpoints.stat().st_mtime).parent
 
 
