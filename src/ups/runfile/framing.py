@@ -7,8 +7,8 @@ holds chunks: ``<IHB`` (checksum over type and data; length of the data; type), 
 chunk (*full*) or a *first*, any number of *middle* and a *last*, one a block. Fewer than 7 bytes left in a
 block are padding.
 
-Reading never stops at damage. A chunk that does not match its checksum is left out; since every block begins
-with a chunk, reading is in step again at the next block at the latest.
+Reading never stops at damage: what matches no checksum is left out, and reading goes on with the next chunk that
+does (:mod:`ups.runfile.chunks`).
 """
 
 import os
@@ -24,15 +24,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups.errors import RunFileError
+from ups.runfile.chunks import BLOCK, CHUNK_HEAD, FIRST, FULL, LAST, MIDDLE, Chunks, find_chunks, next_chunk
 
 __all__ = ["Batch", "Damage", "FrameReader", "Writer", "close_torn_segment", "intact_length"]
 
 HEADER = struct.pack("<4sHB", b":W&B", 0xBEE1, 0)
-BLOCK = 32 * 1024
 WINDOW = 256 * BLOCK  # bytes held at a time: enough to keep NumPy busy, little enough to forget
 
 _CHUNK = struct.Struct("<IHB")
-_FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 
 
 @dataclass(frozen=True)
@@ -78,10 +77,8 @@ class FrameReader:
 
     Attributes:
         size: the file's size in bytes when it was opened.
-        damage: the ranges that hold no readable record, in order; without the torn tail.
         intact_length: bytes up to the end of the last whole record.
-        torn: bytes after ``intact_length`` that are the beginning of a record: the writer was cut off, or is
-            at work.
+        torn: bytes at the end that are the beginning of a record: the writer was cut off, or is at work.
 
     Args:
         path: the ``.wandb`` file.
@@ -93,91 +90,102 @@ class FrameReader:
 
     def __init__(self, path: str | os.PathLike[str], *, start: int = 0) -> None:
         self.path = Path(path)
-        self._start = max(start, len(HEADER))
-        self.damage: list[Damage] = []
-        self.intact_length = self._start
         self.torn = 0
+        self._lost: list[tuple[int, int]] = []
         self._pieces: list[bytes] = []  # the chunks so far of a record that goes on in the next block
-        self._pieces_offset = 0
+        self._pieces_range = (0, 0)
         try:
             self.size = self.path.stat().st_size
             with self.path.open("rb") as file:
                 head = file.read(len(HEADER))
+                if not HEADER.startswith(head) and next_chunk(head + file.read(WINDOW), 0) is None:
+                    raise RunFileError(f"{self.path} is not a W&B run file: it begins with {head!r}, not {HEADER!r}")
         except OSError as error:
             raise RunFileError(f"{self.path} cannot be read: {error.strerror}") from error
-        if not HEADER.startswith(head):
-            raise RunFileError(f"{self.path} is not a W&B run file: it begins with {head!r}, not {HEADER!r}")
-        self.intact_length = min(self.intact_length, self.size)
+        whole = HEADER.startswith(head)
+        self._from_start = start <= len(HEADER)
+        self._start = max(start, len(HEADER) if whole else 0)
+        self.intact_length = min(self._start, self.size)
+
+    @property
+    def damage(self) -> list[Damage]:
+        """The ranges that hold no readable record, in order; without the torn tail."""
+        merged: list[list[int]] = []
+        for low, high in sorted(self._lost):
+            if merged and low <= merged[-1][1]:
+                merged[-1][1] = max(merged[-1][1], high)
+            else:
+                merged.append([low, high])
+        return [Damage(low, high - low) for low, high in merged]
 
     def __iter__(self) -> Iterator[Batch]:
-        first = self._start - self._start % BLOCK
-        with self.path.open("rb") as file:
-            file.seek(first)
-            for base in range(first, self.size, WINDOW):
-                data = file.read(min(WINDOW, self.size - base))
-                yield self._batch(data, base)
-                if base + WINDOW < self.size and len(data) < WINDOW:
-                    break  # the file became shorter
-        self._end(file_size=self.size)
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self._start)
+                at, rest = self._start, b""
+                while at + len(rest) < self.size:
+                    # The first window may begin inside a block; all others begin with one, unless damage moved them.
+                    wanted = WINDOW - (at + len(rest)) % BLOCK
+                    part = file.read(min(wanted, self.size - at - len(rest)))
+                    if not part:
+                        self.size = at + len(rest)  # the file became shorter
+                    data = rest + part
+                    chunks = find_chunks(data, at, last=at + len(data) >= self.size)
+                    yield self._batch(data, at, chunks)
+                    at, rest = at + chunks.read, data[chunks.read :]
+        except OSError as error:
+            raise RunFileError(f"{self.path} cannot be read: {error.strerror}") from error
+        self._end()
 
-    def _batch(self, data: bytes, base: int) -> Batch:
-        starts: list[int] = []
-        lengths: list[int] = []
-        offsets: list[int] = []
+    def _batch(self, data: bytes, base: int, chunks: Chunks) -> Batch:
+        """The records that end in these chunks; notes what was lost."""
+        self._lost += [(base + low, base + high) for low, high in chunks.lost]
+        breaks = np.searchsorted(chunks.at, [high for _, high in chunks.lost])  # the chunks right after damage
+        whole = chunks.kind == FULL
+        starts, stops = chunks.at[whole] + CHUNK_HEAD, chunks.stop[whole]
+        offsets = base + chunks.at[whole]
         joined: list[bytes] = []
-        room = len(data)
-        view = memoryview(data)
-        unpack, crc32, head = _CHUNK.unpack_from, zlib.crc32, _CHUNK.size
-        for block in range(0, len(data), BLOCK):
-            at = max(block, self._start - base)
-            end = min(block + BLOCK, len(data))
-            while end - at >= head:
-                checksum, length, kind = unpack(data, at)
-                stop = at + head + length
-                if stop > end:
-                    if stop > block + BLOCK:  # no chunk is that long; else it is one cut off by the end of the file
-                        self._lose(base + at, base + end)
-                    break
-                if crc32(view[at + 6 : stop]) != checksum:
-                    self._lose(base + at, base + stop)
-                elif kind == _FULL:
-                    if self._pieces:
-                        self._lose_pieces()
-                    starts.append(at + head)
-                    lengths.append(length)
-                    offsets.append(base + at)
-                    self.intact_length = base + stop
-                elif (record := self._join(kind, data[at + head : stop], base + at)) is not None:
-                    joined.append(record)
-                    starts.append(room)
-                    lengths.append(len(record))
-                    offsets.append(self._pieces_offset)
-                    room += len(record)
-                    self.intact_length = base + stop
-                at = stop
-            if self.damage and self.damage[-1].end == base + at < base + end:
-                self._lose(base + at, base + end)  # too short for a chunk, and after damage no padding
-        return Batch(
-            data=data + b"".join(joined) if joined else data,
-            starts=np.array(starts, dtype=np.int64),
-            lengths=np.array(lengths, dtype=np.int64),
-            offsets=np.array(offsets, dtype=np.int64),
-        )
+        joined_offsets: list[int] = []
+        seen = 0  # chunks dealt with
+        for index in np.flatnonzero(~whole).tolist():
+            if index > seen or (breaks == index).any():
+                self._lose_pieces()
+            seen = index + 1
+            at, stop = int(chunks.at[index]), int(chunks.stop[index])
+            record = self._join(int(chunks.kind[index]), data[at + CHUNK_HEAD : stop], base + at)
+            if record is not None:
+                joined.append(record)
+                joined_offsets.append(self._pieces_range[0])
+                self.intact_length = max(self.intact_length, base + stop)
+        if len(chunks.at) > seen or (breaks == len(chunks.at)).any():
+            self._lose_pieces()
+        if len(stops):
+            self.intact_length = max(self.intact_length, base + int(stops[-1]))
+        if joined:
+            sizes = np.array([len(record) for record in joined], dtype=np.int64)
+            places = len(data) + np.cumsum(sizes) - sizes
+            data += b"".join(joined)
+            order = np.argsort(np.concatenate([offsets, joined_offsets]), kind="stable")
+            starts = np.concatenate([starts, places])[order]
+            stops = np.concatenate([stops, places + sizes])[order]
+            offsets = np.concatenate([offsets, np.array(joined_offsets, dtype=np.int64)])[order]
+        return Batch(data=data, starts=starts, lengths=stops - starts, offsets=offsets)
 
     def _join(self, kind: int, data: bytes, offset: int) -> bytes | None:
         """Add a chunk to the record in pieces; the record, if that was its last chunk."""
-        if kind == _FIRST:
+        end = offset + CHUNK_HEAD + len(data)
+        if kind == FIRST:
             self._lose_pieces()
-            self._pieces = [data]
-            self._pieces_offset = offset
+            self._pieces, self._pieces_range = [data], (offset, end)
             return None
-        if kind not in (_MIDDLE, _LAST) or not self._pieces:
+        if not self._pieces:
             # Read from the middle of a file, the first chunks may end a record that began before: no damage.
-            if self.intact_length > self._start or self._start == len(HEADER):
-                self._lose(offset, offset + _CHUNK.size + len(data))
+            if self._from_start or self.intact_length > self._start:
+                self._lost.append((offset, end))
             return None
         self._pieces.append(data)
-        if kind == _MIDDLE:
+        self._pieces_range = (self._pieces_range[0], end)
+        if kind == MIDDLE:
             return None
         record = b"".join(self._pieces)
         self._pieces = []
@@ -186,22 +194,16 @@ class FrameReader:
     def _lose_pieces(self) -> None:
         """The record in pieces will not be whole: what was read of it is lost."""
         if self._pieces:
-            pieces, self._pieces = self._pieces, []
-            length = sum(_CHUNK.size + len(piece) for piece in pieces)
-            self._lose(self._pieces_offset, self._pieces_offset + length)
+            self._pieces = []
+            self._lost.append(self._pieces_range)
 
-    def _lose(self, start: int, end: int) -> None:
-        self._lose_pieces()
-        if self.damage and self.damage[-1].end == start:
-            start = self.damage.pop().offset
-        self.damage.append(Damage(start, end - start))
-
-    def _end(self, file_size: int) -> None:
+    def _end(self) -> None:
         """Tell a torn tail from damage, now that the end of the file is known."""
-        if self.damage and self.damage[-1].end == file_size and self._is_zero(self.damage[-1]):
-            self.damage.pop()  # a file system that lost power leaves zeros where it had made room
-        if not self.damage or self.damage[-1].end < file_size:
-            self.torn = file_size - max([self.intact_length, *(damage.end for damage in self.damage[-1:])])
+        damage = self.damage
+        if damage and damage[-1].end == self.size and self._is_zero(damage[-1]):
+            damage.pop()  # a file system that lost power leaves zeros where it had made room
+            self._lost = [(each.offset, each.end) for each in damage]
+        self.torn = max(0, self.size - max([self.intact_length, *(each.end for each in damage[-1:])]))
 
     def _is_zero(self, damage: Damage) -> bool:
         with self.path.open("rb") as file:
@@ -234,7 +236,7 @@ class Writer:
 
     def write(self, record: bytes) -> None:
         """Append one record."""
-        kind, last = _FIRST, False
+        kind, last = FIRST, False
         rest = memoryview(record)
         while not last:
             if self._left < _CHUNK.size:
@@ -244,11 +246,11 @@ class Writer:
             rest = rest[len(part) :]
             last = not rest
             if last:
-                kind = _FULL if kind == _FIRST else _LAST
+                kind = FULL if kind == FIRST else LAST
             body = bytes([kind]) + part
             self._file.write(_CHUNK.pack(zlib.crc32(body), len(part), kind) + part)
             self._left -= _CHUNK.size + len(part)
-            kind = _MIDDLE
+            kind = MIDDLE
 
     def close(self) -> None:
         """Finish the file, on the disk."""

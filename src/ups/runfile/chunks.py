@@ -1,0 +1,135 @@
+"""Bytes → chunks: what lies in one window of a ``.wandb`` file.
+
+Each block of 32 KiB begins with a chunk, so the blocks of a window are walked in step, one NumPy operation for
+all of them. Where that meets anything but valid chunks, the window is read again byte by byte, and every chunk
+that matches its checksum is found, wherever damage or bytes that were inserted or lost have moved it.
+"""
+
+import zlib
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["BLOCK", "CHUNK_HEAD", "FIRST", "FULL", "LAST", "MIDDLE", "Chunks", "find_chunks", "next_chunk"]
+
+BLOCK = 32 * 1024
+CHUNK_HEAD = 7
+FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
+
+_HEAD = np.dtype([("checksum", "<u4"), ("length", "<u2"), ("kind", "u1")])
+_NEAR = 2 * BLOCK  # how far every possible place is tried for the next chunk; beyond, only the likely ones
+
+
+class Chunks(NamedTuple):
+    """The valid chunks of a window, in order.
+
+    Attributes:
+        at: int64, shape (chunks,): where each begins in the window, its head included.
+        stop: int64, shape (chunks,): where it ends.
+        kind: uint8, shape (chunks,): :data:`FULL`, :data:`FIRST`, :data:`MIDDLE` or :data:`LAST`.
+        lost: the ranges of the window that belong to no valid chunk; padding is none of them.
+        read: how much of the window was dealt with; the rest belongs to the next one, or is a torn tail.
+    """
+
+    at: NDArray[np.int64]
+    stop: NDArray[np.int64]
+    kind: NDArray[np.uint8]
+    lost: list[tuple[int, int]]
+    read: int
+
+
+def find_chunks(data: bytes, base: int, *, last: bool) -> Chunks:
+    """The chunks of ``data``, which begins at ``base`` of the file; ``last`` if nothing comes after it."""
+    return _walk(data, base) or _salvage(data, base, last=last)
+
+
+def _walk(data: bytes, base: int) -> Chunks | None:
+    """All chunks, if every one is valid and every block is filled; else None."""
+    size = len(data)
+    if size < CHUNK_HEAD:
+        return None
+    heads = np.ndarray((size - CHUNK_HEAD + 1,), dtype=_HEAD, buffer=data, strides=(1,))
+    starts = np.arange(-(base % BLOCK), size, BLOCK, dtype=np.int64)
+    ends = np.minimum(starts + BLOCK, size)
+    at = np.maximum(starts, 0)
+    places: list[NDArray[np.int64]] = []
+    while True:
+        inside = ends - at >= CHUNK_HEAD
+        if not inside.any():
+            break
+        here = np.where(inside, at, -1)
+        places.append(here)
+        at = np.where(inside, at + CHUNK_HEAD + heads["length"][here], at)
+        if (at > ends).any():
+            return None
+    if (ends[-1] - at[-1]) and (base + size) % BLOCK:
+        return None  # the beginning of a chunk
+    begins = np.stack(places).T.ravel()
+    begins = begins[begins >= 0]
+    found = heads[begins]
+    stops = begins + CHUNK_HEAD + found["length"]
+    view, crc32 = memoryview(data), zlib.crc32
+    sums = [crc32(view[low:high]) for low, high in zip((begins + 6).tolist(), stops.tolist(), strict=True)]
+    kind = found["kind"].copy()
+    if (np.array(sums, dtype=np.uint32) != found["checksum"]).any() or kind.min() < FULL or kind.max() > LAST:
+        return None
+    return Chunks(begins, stops, kind, [], size)
+
+
+def _salvage(data: bytes, base: int, *, last: bool) -> Chunks:
+    """Every chunk that matches its checksum, and the ranges between them."""
+    view = np.frombuffer(data, dtype=np.uint8)
+    found: list[tuple[int, int, int]] = []
+    lost: list[tuple[int, int]] = []
+    at, size = 0, len(data)
+    while size - at >= CHUNK_HEAD:
+        stop = at + CHUNK_HEAD + int(view[at + 4]) + 256 * int(view[at + 5])
+        if stop <= size and FULL <= view[at + 6] <= LAST and _is_valid(data, at, stop):
+            found.append((at, stop, int(view[at + 6])))
+            at = stop
+            continue
+        padding = -(base + at) % BLOCK
+        if padding < CHUNK_HEAD and not any(data[at : at + padding]) and padding:
+            at += padding
+            continue
+        after = next_chunk(data, at + 1, base)
+        if after is not None:
+            if after - at >= CHUNK_HEAD or any(data[at:after]):
+                lost.append((at, after))
+            at = after
+        elif last:
+            if stop <= size or stop > at - (base + at) % BLOCK + BLOCK:
+                lost.append((at, size))
+                at = size
+            break  # else it is a chunk cut off by the end of the file
+        else:
+            rest = max(at, size - BLOCK - CHUNK_HEAD)  # where a chunk may begin that goes on in the next window
+            if rest > at:
+                lost.append((at, rest))
+            at = rest
+            break
+    table = np.array(found, dtype=np.int64).reshape(-1, 3)
+    return Chunks(table[:, 0], table[:, 1], table[:, 2].astype(np.uint8), lost, at)
+
+
+def next_chunk(data: bytes, at: int, base: int = 0) -> int | None:
+    """Where the first valid chunk begins, at or after ``at``; None if there is none that ends in ``data``."""
+    view = np.frombuffer(data, dtype=np.uint8)
+    size = len(view)
+    for low, high in ((at, at + _NEAR), (at + _NEAR, size)):
+        kind = view[low + 6 : high + 6]
+        places = np.flatnonzero((kind >= FULL) & (kind <= LAST)) + low
+        stops = places + CHUNK_HEAD + view[places + 4] + view[places + 5].astype(np.int64) * 256
+        fits = (stops <= size) & (stops - places <= BLOCK)
+        if low > at:
+            follows = view[np.minimum(stops + 6, size - 1)]
+            fits &= (follows <= LAST) | ((base + places) % BLOCK == 0)
+        for place, stop in zip(places[fits].tolist(), stops[fits].tolist(), strict=True):
+            if _is_valid(data, place, stop):
+                return int(place)
+    return None
+
+
+def _is_valid(data: bytes, at: int, stop: int) -> bool:
+    return zlib.crc32(memoryview(data)[at + 6 : stop]) == int.from_bytes(data[at : at + 4], "little")
