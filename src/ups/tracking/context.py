@@ -293,11 +293,9 @@ class WandBContext:
         self.record(end={"exit_code": int(exit_code)})
         lost = self.journal.close()
         if lost:
-            self._faults.add(
-                "lost",
-                f"{lost} rows could not be written to {self.journal.path}: the disk took no more",
-                lost,
-            )
+            liveness.release(directory.mark_of(self._process))  # its end is not in the journal: this tells of it
+            message = f"{lost} lines could not be written to {self.journal.path}: the disk took no more"
+            self._faults.add("lost", message, lost)
         if not self._owner:
             liveness.release(directory.mark_of(self._process))
             if self.mode != "local":

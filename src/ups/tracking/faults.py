@@ -34,12 +34,12 @@ class Faults:
         if first and self._say and not quiet:
             say(message)
 
-    def merge(self, reported: Mapping[str, Mapping[str, Any]]) -> None:
+    def merge(self, reported: Mapping[str, Mapping[str, Any]], *, quiet: bool = False) -> None:
         """Take in what another process counted (see :meth:`as_dict`), keeping the larger count of each kind."""
         for kind, fault in reported.items():
             missing = int(fault["count"]) - self._counts.get(kind, 0)
             if missing > 0:
-                self.add(kind, str(fault["message"]), missing)
+                self.add(kind, str(fault["message"]), missing, quiet=quiet)
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
         """``{kind: {"count": int, "message": str}}``, in the order in which the kinds first happened."""

@@ -30,7 +30,7 @@ def read_back(directory: RunDirectory, faults: Faults) -> RunCheck | None:
     if status is not None:
         for stage, count in status.withheld.items():
             message = f"stage {stage!r}: values at steps that went back are in the journal and are not drawn"
-            faults.add(f"step:{stage}", message, count, quiet=True)
+            faults.merge({f"step:{stage}": {"count": count, "message": message}}, quiet=True)
         if status.counts is not None:
             _compare_with_server(check, status.counts, faults)
     if sys.stderr is not None:

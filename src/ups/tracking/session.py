@@ -300,7 +300,7 @@ def _settings(description: Description, stop: Any, *, own_process: bool) -> dict
     if description.host == socket.gethostname() and psutil.pid_exists(description.pid):
         settings["x_stats_pid"] = description.pid
     else:  # this machine is not where the training ran
-        settings |= {"x_disable_stats": True, "x_disable_machine_info": True}
+        settings["x_disable_stats"] = True
     return {name: value for name, value in settings.items() if value is not None}
 
 

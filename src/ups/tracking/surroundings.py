@@ -81,8 +81,14 @@ def _git() -> tuple[str | None, str | None, str | None]:
         return None, None, None
     remote = _ask_git("remote", "get-url", os.environ.get("WANDB_GIT_REMOTE", "origin"))
     if remote is not None:
-        remote = re.sub(r"(?<=://)[^/@]*:[^/@]*@", "", remote)  # a password in the address is nobody's to read
+        remote = _without_secret(remote)
     return root, _ask_git("rev-parse", "HEAD"), remote
+
+
+def _without_secret(remote: str) -> str:
+    """A remote's address without a password, as wandb keeps it, and without a token in place of a user's name."""
+    remote = re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:@", remote)
+    return re.sub(r"(?<=^https://)[^/@:]+@", "", remote)
 
 
 def _ask_git(*arguments: str) -> str | None:

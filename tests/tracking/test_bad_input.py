@@ -1,0 +1,339 @@
+"""Bad input: a clear message that names the thing and says what to do, and nothing lost."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import ups
+from held import read_held
+from ups.errors import (
+    InvalidName,
+    InvalidStep,
+    InvalidValue,
+    MissingDependency,
+    RunDirectoryError,
+    UPSError,
+    UsageError,
+)
+
+Script = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def journal(run_dir: Path) -> list[dict[str, Any]]:
+    """The journal's records, read by nothing of UPS."""
+    lines = [line for path in sorted((run_dir / "journal").glob("*.jsonl")) for line in path.read_text().splitlines()]
+    return [json.loads(line) for line in lines]
+
+
+@pytest.mark.parametrize("name", ["", "a b", "training/x", "ü", "a.b", "a*", None, 3])
+def test_a_stage_name_that_cannot_be_drawn_is_refused(name: Any) -> None:
+    """A stage name that is not letters, digits, ``_`` and ``-`` raises at once, and names itself."""
+    with ups.create_wandb_context(mode="local") as ctx:
+        with pytest.raises(InvalidName, match="is not a stage name: use letters"):
+            ctx.stage(name)
+        with pytest.raises(InvalidName, match="is not a stage name"):
+            ups.create_wandb_context(stages=["fine", name], mode="local")
+
+
+def test_a_bad_stage_name_in_mid_training_loses_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """``log_training_metric`` with such a name does not stop the training: told once, the row in the journal."""
+    with ups.create_wandb_context(mode="local") as ctx:
+        ctx.log_training_metric("my stage", "loss", 0.25, 7)
+        ctx.log_training_metric("my stage", "loss", 0.125, 8)
+    assert capsys.readouterr().err.count("'my stage' is not a stage name") == 2  # as it happens, and in the tree
+    rejected = [record["rejected"] for record in journal(ctx.dir) if "rejected" in record]
+    assert rejected == [{"loss": "0.25"}, {"loss": "0.125"}]
+
+
+def test_a_stage_listed_twice_is_refused() -> None:
+    """A stage twice in ``stages=`` raises; asking for a stage again gives the same stage."""
+    with pytest.raises(UsageError, match="'operator' is listed twice"):
+        ups.create_wandb_context(stages=["operator", "distill", "operator"], mode="local")
+    with ups.create_wandb_context(stages=["operator"], mode="local") as ctx:
+        assert ctx.stage("operator") is ctx.stage("operator")
+
+
+def test_an_undeclared_stage_is_told_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    """A stage that was not declared is kept, and the declared one that was probably meant is named."""
+    with ups.create_wandb_context(stages=["operator", "distill"], mode="offline") as ctx:
+        ctx.stage("operater").log(0, loss=1.0)
+        ctx.stage("operater").log(1, loss=0.5)
+    assert "Did you mean 'operator'?" in capsys.readouterr().err
+    assert read_held(ctx.dir).stage("operater") == [(0, 1), (1, 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("", "not a metric name"), ("_hidden", "starts with '_'"), ("step", "own x-axis"), ("a*", "'\\*'"), ("/a", "'/'")],
+)
+def test_a_metric_name_that_cannot_be_drawn_keeps_the_rest(
+    name: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The other metrics of the row are drawn; the bad one is told once and stands in the journal."""
+    with ups.create_wandb_context(mode="offline") as ctx:
+        for step in range(3):
+            ctx.stage("a").log(step, {name: 1.5, "loss/pde": step})
+    error = " ".join(capsys.readouterr().err.split())
+    assert error.count("ups: stage 'a', metric") == 1
+    assert says.replace("\\", "") in error
+    assert [x for x, _ in read_held(ctx.dir).stage("a", "loss/pde")] == [0, 1, 2]
+    assert sum(record.get("rejected") == {name: "1.5"} for record in journal(ctx.dir)) == 3
+
+
+@pytest.mark.parametrize("step", [1.5, "3", None, True, math.nan, math.inf, [1], np.float32(0.5)])
+def test_a_step_that_is_not_whole_is_told(step: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """Such a step does not stop the training; the row is in the journal, and the message says what to do."""
+    with ups.create_wandb_context(mode="offline") as ctx:
+        ctx.stage("a").log(0, loss=1.0)
+        ctx.stage("a").log(step, loss=2.0)
+        ctx.stage("a").log(1, loss=3.0)
+    assert "ups: stage 'a': step" in capsys.readouterr().err
+    assert read_held(ctx.dir).stage("a") == [(0, 1), (1, 3)]
+    assert [record["rejected"] for record in journal(ctx.dir) if "rejected" in record] == [{"loss": "2.0"}]
+
+
+@pytest.mark.parametrize("step", [np.int64(2), np.array([2]), torch.tensor(2), 2.0, Fraction(4, 2)])
+def test_a_step_that_is_a_whole_number_of_another_kind_is_taken(step: Any) -> None:
+    """NumPy and torch integers, and floats without a fraction, are whole numbers."""
+    with ups.create_wandb_context(mode="local", strict=True) as ctx:
+        ctx.stage("a").log(step, loss=1.0)
+    assert [record["step"] for record in journal(ctx.dir) if "values" in record] == [2]
+
+
+def test_a_step_that_goes_back_is_told_and_not_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    """A stage whose steps start again draws no chart backwards: told, counted, and kept in the journal."""
+    with ups.create_wandb_context(mode="offline") as ctx:
+        for step in [*range(10), *range(4)]:
+            ctx.stage("a").log(step, loss=float(step))
+    error = " ".join(capsys.readouterr().err.split())
+    assert "stage 'a': step 0 after step 9" in error
+    assert "4 x" in error
+    assert [x for x, _ in read_held(ctx.dir).stage("a")] == list(range(10))
+    assert [record["step"] for record in journal(ctx.dir) if "values" in record] == [*range(10), *range(4)]
+
+
+def test_two_metrics_of_one_step_may_come_in_two_calls(capsys: pytest.CaptureFixture[str]) -> None:
+    """A metric may follow at a step, or before it, that another metric has reached: each chart has its own line."""
+    with ups.create_wandb_context(mode="offline") as ctx:
+        stage = ctx.stage("a")
+        for step in range(10):
+            stage.log(step, loss=1.0)
+            if step % 5 == 0:
+                stage.log(step, validation=2.0)
+        stage.log(7, other=3.0)
+        stage.log(8, other=4.0)
+    held = read_held(ctx.dir)
+    assert [x for x, _ in held.stage("a", "validation")] == [0, 5]
+    assert [x for x, _ in held.stage("a", "other")] == [7, 8]
+    assert "faults" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("0.5", "is a string"),
+        (None, "is None"),
+        (torch.ones(3), "holds 3 numbers, not one"),
+        (np.ones((2, 2)), "holds 4 numbers, not one"),
+        ([1.0], "is a list"),
+        (1 + 2j, "complex"),
+        (object(), "object"),
+        (np.array([]), "holds 0 numbers"),
+    ],
+)
+def test_a_value_that_is_no_number_keeps_the_rest(value: Any, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The rest of the row is drawn; the value is told once, by stage and metric, and stands in the journal."""
+    with ups.create_wandb_context(mode="offline") as ctx:
+        for step in range(2):
+            ctx.stage("a").log(step, loss=1.0, odd=value)
+    error = capsys.readouterr().err
+    assert error.count("ups: stage 'a', metric 'odd'") == 1
+    assert says in error
+    assert len(read_held(ctx.dir).stage("a", "loss")) == 2
+    assert sum("odd" in record.get("rejected", {}) for record in journal(ctx.dir)) == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        (np.float32(0.5), 0.5),
+        (np.array([[2.5]]), 2.5),
+        (torch.tensor(3.0, requires_grad=True), 3.0),
+        (torch.tensor([1.5], dtype=torch.bfloat16), 1.5),
+        (np.int8(-3), -3),
+        (True, 1),
+        (np.bool_(False), 0),
+        (Fraction(1, 4), 0.25),
+        (10**30, 1e30),
+        (math.nan, "NaN"),
+        (math.inf, "Infinity"),
+        (torch.tensor(-math.inf), "-Infinity"),
+    ],
+)
+def test_every_kind_of_number_reaches_wandb(value: Any, kept: Any) -> None:
+    """Scalars and one-element arrays of Python, NumPy and torch, NaN and the infinities, are held as they are."""
+    with ups.create_wandb_context(mode="offline", strict=True) as ctx:
+        ctx.stage("a").log(0, loss=value)
+    assert [y for _, y in read_held(ctx.dir).stage("a")] == [kept]
+
+
+def test_strict_raises_what_is_else_told() -> None:
+    """With ``strict`` a bad value, name or step raises from ``log``; what was right is kept all the same."""
+    with ups.create_wandb_context(mode="offline", strict=True) as ctx:
+        stage = ctx.stage("a")
+        stage.log(5, loss=1.0)
+        with pytest.raises(InvalidValue, match="'odd'"):
+            stage.log(6, loss=2.0, odd="x")
+        with pytest.raises(InvalidName, match="_x"):
+            stage.log(7, {"_x": 1.0})
+        with pytest.raises(InvalidStep, match="after step 6"):
+            stage.log(3, loss=3.0)
+    assert read_held(ctx.dir).stage("a") == [(5, 1), (6, 2)]
+
+
+def test_a_directory_that_cannot_be_written_is_told_at_the_start(tmp_path: Path) -> None:
+    """A run directory that cannot be made raises at once, and says what to pass instead."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunDirectoryError, match=r"cannot write the run directory .*dir="):
+        ups.create_wandb_context(mode="local", dir=tmp_path / "file")
+
+
+def test_a_run_that_is_there_is_not_overwritten() -> None:
+    """A run id whose directory exists raises, and says how to join that run."""
+    with ups.create_wandb_context(run_id="twice", mode="local"):
+        pass
+    with pytest.raises(RunDirectoryError, match=r"holds a run already.*join_wandb_context"):
+        ups.create_wandb_context(run_id="twice", mode="local")
+
+
+@pytest.mark.parametrize("run_id", ["../up", "a/b", "", ".", "x" * 200])
+def test_a_run_id_that_is_no_folder_name_is_refused(run_id: str) -> None:
+    """A run id never leads out of the folder of runs."""
+    with pytest.raises(InvalidName, match="is not a run id") if run_id else pytest.raises(AssertionError):
+        ups.create_wandb_context(run_id=run_id, mode="local").finish()
+        assert run_id  # an empty one is as good as none
+
+
+DISK = """
+import resource, signal, sys, ups
+ctx = ups.create_wandb_context({}, run_id="full", mode="offline")
+stage = ctx.stage("a")
+for step in range(3000):
+    if step == 1000:
+        size = next((ctx.dir / "journal").glob("*.jsonl")).stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 1000, resource.RLIM_INFINITY))
+    if step == 2000 and "freed" in sys.argv:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    stage.log(step, loss=1.0)
+if "freed" not in sys.argv:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 1000, resource.RLIM_INFINITY))
+ctx.finish()
+"""
+
+
+def test_a_disk_that_fills_and_is_freed_loses_nothing(script: Script) -> None:
+    """While the disk takes nothing rows wait in memory, said once; when it does again, all are delivered."""
+    done = script(DISK, "freed")
+    assert done.stderr.count("Rows wait in memory: free some space") == 2  # as it happens, and in the tree
+    assert [x for x, _ in read_held(Path("ups-runs/full")).stage("a")] == list(range(3000))
+
+
+def test_a_disk_that_stays_full_delivers_what_was_journaled(script: Script) -> None:
+    """The rows that reached the journal are delivered, and the end says how many did not."""
+    done = script(DISK)
+    run_dir = Path("ups-runs/full")
+    lines = next((run_dir / "journal").glob("*.jsonl")).read_text().splitlines()
+    whole = sum(line.endswith("}}") and '"values"' in line for line in lines)
+    assert 1000 < whole < 1100
+    assert [x for x, _ in read_held(run_dir).stage("a")] == list(range(whole))
+    assert f"{3001 - whole} lines could not be written" in " ".join(done.stderr.split())
+
+
+def test_without_wandb_the_start_says_what_to_install(script: Script) -> None:
+    """Where wandb is not installed, creating a run raises and names the package; ``local`` works without."""
+    source = """
+import sys
+sys.modules["wandb"] = None  # as good as not installed
+import ups
+try:
+    ups.create_wandb_context({}, mode="offline")
+except ups.errors.MissingDependency as error:
+    print(error)
+with ups.create_wandb_context({}, mode="local") as ctx:
+    ctx.stage("a").log(0, loss=1.0)
+"""
+    done = script(source)
+    assert "pip install wandb" in done.stdout
+
+
+def test_a_mode_or_config_that_does_not_exist_is_refused() -> None:
+    """An unknown mode, delivery or kind of configuration raises and names what there is."""
+    with pytest.raises(UsageError, match="choose one of online, offline, local, disabled"):
+        ups.create_wandb_context(mode="onlin")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="choose 'process' or 'thread'"):
+        ups.create_wandb_context(mode="local", delivery="fork")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="pass a dictionary"):
+        ups.create_wandb_context([1, 2], mode="local")
+    with pytest.raises(UsageError, match="stages is the string"):
+        ups.create_wandb_context(stages="operator", mode="local")
+    with pytest.raises(UsageError, match="tags is the string"):
+        ups.create_wandb_context(tags="one", mode="local")
+    assert not Path("ups-runs").exists()
+
+
+def test_joining_nothing_is_told(tmp_path: Path) -> None:
+    """Without a run to join, the message says where one would come from."""
+    with pytest.raises(UsageError, match="UPS_RUN_DIR is not set"):
+        ups.join_wandb_context()
+    with pytest.raises(RunDirectoryError, match="is not a UPS run directory"):
+        ups.join_wandb_context(tmp_path)
+
+
+@dataclass
+class Nested:
+    width: int = 32
+    hf_token: str = "hf_abc"
+
+
+@dataclass
+class Config:
+    lr: float = 1e-3
+    model: Nested = field(default_factory=Nested)
+    path: Path = Path("data")
+    eos_token: str = "</s>"
+    max_tokens: int = 100
+
+
+@pytest.mark.parametrize(
+    "config",
+    [Config(), argparse.Namespace(**vars(Config())), {"lr": 1e-3, **vars(Config())}],
+    ids=["dataclass", "argparse", "dictionary"],
+)
+def test_config_is_taken_from_what_the_training_has(config: Any) -> None:
+    """A dataclass, a namespace and a dictionary give the same configuration, with secrets masked everywhere."""
+    with ups.create_wandb_context(config, mode="local") as ctx:
+        assert ctx.config["model"] == {"width": 32, "hf_token": "********"}
+        assert ctx.config["path"] == "data"
+        assert ctx.config["eos_token"] == "</s>"
+        assert ctx.config["max_tokens"] == 100
+    for path in ctx.dir.rglob("*"):
+        assert path.is_dir() or b"hf_abc" not in path.read_bytes()
+
+
+def test_every_error_is_of_one_tree() -> None:
+    """Whoever catches ``UPSError`` catches all that UPS raises."""
+    for name in ups.errors.__all__:
+        assert issubclass(getattr(ups.errors, name), UPSError)
+    assert issubclass(MissingDependency, UPSError)

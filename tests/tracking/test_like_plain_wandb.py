@@ -1,0 +1,165 @@
+"""A run made through UPS has all that a plain ``wandb.init`` run of the same script has."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from held import Held, read_held
+from wandb_server import WandBServer, start_process
+
+LOOP = """
+import sys, time
+{start}
+for step in range(30):
+    {log}
+    print("step", step)
+    time.sleep(0.1)
+print("an error of sorts", file=sys.stderr)
+run.finish()
+"""
+PLAIN = LOOP.format(start="import wandb; run = wandb.init()", log="run.log({'loss': step})")
+UPS = LOOP.format(start="import ups; run = ups.create_wandb_context()", log="run.stage('a').log(step, loss=step)")
+SETTINGS = {
+    "WANDB_PROJECT": "the-project",
+    "WANDB_ENTITY": "the-entity",
+    "WANDB_TAGS": "one,two",
+    "WANDB_RUN_GROUP": "the-group",
+    "WANDB_NOTES": "the notes",
+    "WANDB_NAME": "the name",
+    "WANDB_JOB_TYPE": "the-job",
+    "WANDB_X_STATS_SAMPLING_INTERVAL": "0.5",
+}
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A git checkout with a training script for each way."""
+    root = tmp_path / "repository"
+    (root / "scripts").mkdir(parents=True)
+    (root / "scripts" / "train.py").write_text("raise SystemExit")
+    commands = [
+        ["git", "init", "-q"],
+        ["git", "remote", "add", "origin", "https://someone:secret@example.com/some/where.git"],
+        ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-q", "--allow-empty", "-m", "one"],
+    ]
+    for command in commands:
+        subprocess.run(command, cwd=root, check=True)
+    return root
+
+
+def run_script(repository: Path, source: str, folder: str, **variables: str) -> Held:
+    (repository / "scripts" / "train.py").write_text(source)
+    place = repository.parent / folder
+    place.mkdir()
+    environment = {**os.environ, **SETTINGS, "WANDB_MODE": "offline", "WANDB_DIR": str(place), **variables}
+    subprocess.run([sys.executable, "scripts/train.py", "--width", "32"], cwd=repository, env=environment, check=True)
+    return read_held(place)
+
+
+def strip(environment: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in environment.items() if name not in names}
+
+
+def test_offline_side_by_side(repository: Path) -> None:
+    """System metrics, console, git, program, arguments, Python and the ``WANDB_*`` settings are the plain run's."""
+    plain, ours = run_script(repository, PLAIN, "plain"), run_script(repository, UPS, "ours")
+    (plain_run,), (our_run,) = plain.runs, ours.runs
+    for field in ("project", "entity", "tags", "run_group", "notes", "display_name", "job_type", "host", "git"):
+        assert our_run[field] == plain_run[field], field
+    differing = ("started_at", "writer_id", "root", "disk", "memory")
+    assert [strip(e, *differing) for e in ours.environments] == [strip(e, *differing) for e in plain.environments]
+    assert len(ours.stats) >= 3
+    assert {i["key"] for s in ours.stats for i in items(s)} >= {i["key"] for s in plain.stats for i in items(s)}
+    assert printed(ours) == printed(plain)
+    assert ours.exit_codes == plain.exit_codes == [0]
+
+
+def items(stats: dict[str, Any]) -> list[dict[str, Any]]:
+    item = stats["item"]
+    return [{"key": key} for key in item] if isinstance(item, dict) else list(item)
+
+
+def printed(held: Held) -> list[str]:
+    return [line for line in held.console.splitlines() if line.startswith(("step", "an error"))]
+
+
+def test_the_system_metrics_are_those_of_the_training(repository: Path) -> None:
+    """A training that holds much memory is seen to, though delivery holds little."""
+    heavy = UPS.replace("import sys, time", "import sys, time\nballast = bytearray(600_000_000)")
+    held = run_script(repository, heavy, "heavy")
+    memory = [s["item"].get("proc.memory.rssMB") for s in held.stats if isinstance(s["item"], dict)]
+    assert max(float(value) for value in memory if value is not None) > 550
+
+
+def test_a_secret_in_the_remote_is_not_kept(repository: Path) -> None:
+    """The password in a git remote's address is neither in the run's directory nor in W&B's file."""
+    run_script(repository, UPS, "ours")
+    for path in (repository.parent / "ours").rglob("*"):
+        if path.is_file():
+            assert b"someone:secret" not in path.read_bytes(), path
+
+
+def test_local_mode_records_what_can_be_recorded(repository: Path) -> None:
+    """Where no wandb runs, git, program, arguments and console are noted, and delivered later from elsewhere."""
+    (repository / "scripts" / "train.py").write_text(UPS)
+    environment = {**os.environ, **SETTINGS, "WANDB_MODE": "local", "WANDB_DIR": str(repository.parent)}
+    subprocess.run([sys.executable, "scripts/train.py", "--width", "32"], cwd=repository, env=environment, check=True)
+    (run_dir,) = (repository.parent / "ups-runs").iterdir()
+    assert not (run_dir / "wandb").exists()
+    described = json.loads((run_dir / "run.json").read_text())
+    assert described["program_path"] == "scripts/train.py"
+    assert described["arguments"] == ["--width", "32"]
+    assert len(described["git_commit"]) == 40
+
+    subprocess.run(
+        [sys.executable, "-m", "ups", "deliver", str(run_dir), "--mode", "offline"],
+        check=True,
+        env={**os.environ},
+        cwd=repository.parent,
+    )
+    held = read_held(run_dir)
+    assert len(held.stage("a")) == 30
+    assert held.runs[0]["git"]["commit"] == described["git_commit"]
+    assert held.runs[0]["project"] == "the-project"
+    assert held.runs[0]["notes"] == "the notes"
+    environment_record = held.environments[0]
+    assert environment_record["args"] == ["--width", "32"]
+    assert environment_record["program"].endswith("scripts/train.py")
+    assert printed(held)[0] == "step 0"
+
+
+def test_a_sweep_gives_id_and_parameters(tmp_path: Path, script: Callable[..., Any], wandb_server: WandBServer) -> None:
+    """With a sweep agent's variables the run takes its id and parameters, and is part of the sweep at the server."""
+    parameters = tmp_path / "config-swept.yaml"
+    parameters.write_text(yaml.safe_dump({"wandb_version": 1, "lr": {"value": 0.25}, "width": {"value": 64}}))
+    source = """
+    import ups
+    with ups.create_wandb_context({"lr": 1.0, "depth": 3}, project="p") as ctx:
+        assert dict(ctx.config) == {"lr": 0.25, "depth": 3, "width": 64}, ctx.config
+        assert ctx.run_id == "swept"
+        ctx.stage("a").log(0, loss=1.0)
+    """
+    import textwrap
+
+    process = start_process(
+        wandb_server,
+        tmp_path,
+        ["-c", textwrap.dedent(source)],
+        WANDB_SWEEP_ID="sweep7",
+        WANDB_RUN_ID="swept",
+        WANDB_SWEEP_PARAM_PATH=str(parameters),
+    )
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    run = wandb_server.run("swept")
+    assert run.sweep == "sweep7"
+    assert {name: run.config[name] for name in ("lr", "depth", "width")} == {"lr": 0.25, "depth": 3, "width": 64}
