@@ -228,6 +228,7 @@ class WandBContext:
         """Log a table. Cells are numbers, text, truth values or None; anything else becomes text."""
         with self._keeping("table", name) as folder:
             if folder is not None:
+                check_metric_name(name)
                 path = media.keep_table(folder, name, columns, rows)
                 self.record(table=name, path=self._inside(path))
 
@@ -235,6 +236,7 @@ class WandBContext:
         """Log an image: a path, a matplotlib figure, a PIL image, or an array of height × width (× 3 or 4)."""
         with self._keeping("image", name) as folder:
             if folder is not None:
+                check_metric_name(name)
                 path = media.keep_image(folder, name, image)
                 self.record(image=name, path=self._inside(path), caption=caption)
 
@@ -372,8 +374,6 @@ class WandBContext:
     def _keeping(self, what: str, name: str) -> Iterator[Path | None]:
         """Gives the folder for media; a failure there is a fault, unless the run is strict. None if disabled."""
         try:
-            if self._directory is not None:
-                check_metric_name(name)
             yield self._directory.media if self._directory is not None else None
         except UPSError as error:
             self.fault(f"{what}:{name}", error)

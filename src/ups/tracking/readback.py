@@ -1,12 +1,17 @@
 """After the end: read what W&B holds, check every chart, and print the tree."""
 
 import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+from ups.charts import Definitions
 from ups.check import RunCheck, check_run
 from ups.errors import RunFileError
 from ups.report import render_tree
-from ups.runfile import open_run
+from ups.runfile import Run, open_run
 from ups.tracking.faults import Faults, say
+from ups.tracking.journal import JournalReader
+from ups.tracking.rows import RowRule
 from ups.tracking.run_directory import RunDirectory
 from ups.tracking.status import read_status
 
@@ -16,29 +21,67 @@ __all__ = ["read_back"]
 def read_back(directory: RunDirectory, faults: Faults) -> RunCheck | None:
     """Check what W&B's files of a run hold and print it on stderr, with the faults that were survived.
 
-    Online, each chart's rows are compared with what the server said it holds.
+    Online, each chart's rows are compared with what the server said it holds. A run that is only journaled is
+    checked as W&B will hold it once it is delivered.
 
     Returns:
         The check; None where there is nothing that can be read, which is said.
     """
+    local = directory.describe().mode == "local"
     try:
-        check = check_run(open_run(directory.path))
+        check = check_run(_journaled(directory) if local else open_run(directory.path))
     except RunFileError as error:
         say(f"there is nothing to read back yet: {error}")
         return None
     status = read_status(directory)
     if status is not None:
-        for stage, count in status.withheld.items():
-            message = f"stage {stage!r}: values at steps that went back are in the journal and are not drawn"
-            faults.merge({f"step:{stage}": {"count": count, "message": message}}, quiet=True)
+        _note_withheld(status.withheld, faults)
         if status.counts is not None:
             _compare_with_server(check, status.counts, faults)
     if sys.stderr is not None:
         from rich.console import Console
 
+        console = Console(stderr=True)
         told = [(fault["message"], fault["count"]) for fault in faults.as_dict().values()]
-        Console(stderr=True).print(render_tree(check, faults=told))
+        console.print(render_tree(check, faults=told))
+        if local:
+            say(f"journaled only. To bring it to W&B: ups deliver {directory.path}")
     return check
+
+
+def _journaled(directory: RunDirectory) -> Run:
+    """The run as W&B will hold it, from its journals."""
+    description = directory.describe()
+    definitions = Definitions()
+    rule = RowRule()
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for process in directory.processes():
+            reader = JournalReader(directory.journal_of(process))
+            for record, _ in reader.read():
+                row = rule.row(record) if "values" in record else None
+                if row is not None:
+                    for name in row.values if row.axis is not None else ():
+                        definitions.define(name, None if name == row.axis else row.axis, hidden=name == row.axis)
+                    yield row.values
+            reader.close()
+
+    return Run.from_rows(
+        directory.path,
+        rows(),
+        run_id=description.run_id,
+        name=description.name or "",
+        definitions=definitions,
+        stages=description.stages,
+        config=description.config,
+        finished=True,
+    )
+
+
+def _note_withheld(withheld: Mapping[str, int], faults: Faults) -> None:
+    for stage, count in withheld.items():
+        message = f"stage {stage!r}: values at steps that went back are in the journal and are not drawn"
+        faults.merge({f"step:{stage}": {"count": count, "message": message}}, quiet=True)
 
 
 def _compare_with_server(check: RunCheck, counts: dict[str, int], faults: Faults) -> None:

@@ -1,0 +1,54 @@
+# Every target does the set-up that it needs, in .venv. `make` alone lists them.
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PRESET ?= quick
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help install train test soak lint format bench clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+install: $(VENV)/.train ## Set up .venv with UPS and its simulator
+
+train: $(VENV)/.train ## Train the three-stage simulator (PRESET=smoke|quick|full) and show every chart full
+	$(BIN)/ups train --preset $(PRESET)
+
+test: $(VENV)/.dev ## Run all tests
+	$(BIN)/python -m pytest -n 4 --dist worksteal
+
+soak: $(VENV)/.dev ## Run the long tests that CI leaves out
+	$(BIN)/python -m pytest -m soak
+
+lint: $(VENV)/.dev ## Check style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(VENV)/.dev ## Put the style right
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/.dev ## Print the tables of all benchmarks
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean: ## Remove what the targets made, but no run
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+
+$(VENV)/.made:
+	@test -n "$(PYTHON)" || { echo "UPS needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --upgrade 'pip>=25.1'
+	@touch $@
+
+$(VENV)/.train: $(VENV)/.made pyproject.toml constraints.txt
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[simulator]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.train
+	$(PIP) install --quiet --constraint constraints.txt --group dev
+	@touch $@
