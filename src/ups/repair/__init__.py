@@ -1,0 +1,12 @@
+"""A corrected copy of a run: a plan first, then a new run that ``wandb sync`` takes. The original is only read.
+
+>>> plan = plan_repair(open_run("wandb/offline-run-20260101_120000-abc"))
+>>> print("\\n".join(plan_lines(plan)))
+>>> write_repair(plan, "repaired").folders
+"""
+
+from ups.repair.plan import ChartChange, Plan, Unrepaired, plan_repair
+from ups.repair.text import plan_lines
+from ups.repair.write import Written, write_repair
+
+__all__ = ["ChartChange", "Plan", "Unrepaired", "Written", "plan_lines", "plan_repair", "write_repair"]

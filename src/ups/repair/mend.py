@@ -1,0 +1,148 @@
+"""One axis and its charts → what has to change in which rows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ups.check import Verdict
+from ups.repair.axis import (
+    Keep,
+    StageRows,
+    attempts_of,
+    count_on,
+    increasing,
+    later_places,
+    meant,
+    superseded,
+)
+from ups.runfile import Run
+
+__all__ = ["MEND", "Mended", "mend"]
+
+_REBUILD = {Verdict.EMPTY, Verdict.FROZEN, Verdict.STALE, Verdict.LAGGING}
+MEND = {*_REBUILD, Verdict.BACKWARDS}
+"""The verdicts that another x in the rows mends."""
+
+
+@dataclass(frozen=True)
+class Mended:
+    """An axis as it should be.
+
+    Attributes:
+        metrics: the metrics that are drawn against it.
+        rows, x: int64 and float64, shape (changed,): the rows whose axis changes, increasing, and their new x.
+        out: int64, shape (left out,): the rows that lose the axis and its metrics.
+        single: for a metric, the rows that lose it alone, increasing.
+        moved, after: int64, shape (moved,): the rows whose part of this axis is written behind another row, and
+            that row; in the order in which they are written.
+        points, gone: how many points each chart then has, and how many it has lost.
+        last: the axis in the last row that is written; None without rows.
+        what: what is done, in sentences.
+    """
+
+    metrics: tuple[str, ...]
+    rows: NDArray[np.int64]
+    x: NDArray[np.float64]
+    out: NDArray[np.int64]
+    single: dict[str, NDArray[np.int64]]
+    moved: NDArray[np.int64]
+    after: NDArray[np.int64]
+    points: dict[str, int]
+    gone: dict[str, int]
+    last: float | None
+    what: tuple[str, ...]
+
+
+def mend(run: Run, axis: str, metrics: list[str], troubles: set[str], keep: Keep) -> Mended:
+    """Work out the axis that was meant, and the rows that are left out.
+
+    Args:
+        run: The run, in which every one of ``metrics`` is drawn against ``axis``.
+        axis: The axis.
+        metrics: The charts against it that have rows.
+        troubles: The codes of their findings, among which is one of :data:`MEND`.
+        keep: What to keep where a chart goes back.
+    """
+    stage, drawn = _stage_rows(run, axis, metrics)
+    x, what = stage.x, []
+    if troubles & _REBUILD:
+        lagging = Verdict.LAGGING in troubles or _comes_after(stage)
+        x = np.where(stage.bare, stage.x, meant(stage, lagging=lagging))
+        what.append(_rebuilt(axis, stage, lagging))
+    points = {metric: places[np.isfinite(x[places])] for metric, places in drawn.items()}
+    attempts = attempts_of(x, points.values())
+    out = np.zeros(len(x), dtype=np.bool_)
+    count = int(attempts[-1]) + 1 if len(attempts) else 0
+    if count > 1 and keep == "all":
+        x = count_on(x, attempts)
+        what.append(f"{axis} goes back {_times(count - 1)}: it counts on from its last value")
+    elif count > 1:
+        out = superseded(x, attempts, "last" if keep == "last" else "first")
+        what.append(f"{axis} goes back {_times(count - 1)}: the {keep} attempt at each step is kept")
+    kept = np.flatnonzero(~out & ~stage.bare & np.isfinite(x))
+    behind = kept[later_places(x[kept], attempts[kept])] if len(kept) else kept
+    order = kept[np.lexsort((x[kept], behind != kept, behind))]
+    single: dict[str, NDArray[np.int64]] = {}
+    counts: dict[str, int] = {}
+    for metric, places in points.items():
+        mine = np.zeros(len(x), dtype=np.bool_)
+        mine[places] = True
+        written = order[mine[order]]
+        good = increasing(x[written], keep)
+        counts[metric] = int(np.count_nonzero(good))
+        if not good.all():
+            single[metric] = stage.rows[np.sort(written[~good])]
+    after = np.arange(len(x))
+    after[kept] = behind
+    later = order[after[order] != order]
+    changed = ~stage.bare & ~out & np.isfinite(x) & (x != stage.x)
+    return Mended(
+        metrics=tuple(metrics),
+        rows=stage.rows[changed],
+        x=x[changed],
+        out=stage.rows[out],
+        single=single,
+        moved=stage.rows[later],
+        after=stage.rows[after[later]],
+        points=counts,
+        gone={metric: len(places) - counts[metric] for metric, places in points.items()},
+        last=float(x[order[-1]]) if len(order) else None,
+        what=tuple(what),
+    )
+
+
+def _stage_rows(run: Run, axis: str, metrics: list[str]) -> tuple[StageRows, dict[str, NDArray[np.int64]]]:
+    """The rows of an axis, and for each metric the places in them of its finite values."""
+    columns = {metric: column for metric in metrics if (column := run.column(metric)) is not None}
+    own = run.column(axis)
+    parts = [column.rows for column in columns.values()] + ([] if own is None else [own.rows])
+    rows = np.unique(np.concatenate(parts))
+    x = np.full(len(rows), np.nan)
+    if own is not None:
+        x[np.searchsorted(rows, own.rows)] = np.where(np.isfinite(own.values), own.values, np.nan)
+    bare = np.ones(len(rows), dtype=np.bool_)
+    held = {metric: np.searchsorted(rows, column.rows) for metric, column in columns.items()}
+    for places in held.values():
+        bare[places] = False
+    drawn = {metric: held[metric][np.isfinite(column.values)] for metric, column in columns.items()}
+    return StageRows(rows, x, bare, held), drawn
+
+
+def _comes_after(stage: StageRows) -> bool:
+    """Whether the axis is in rows of its own alone, each behind the rows that it is meant for."""
+    has = np.isfinite(stage.x)
+    return bool(has.any() and not (has & ~stage.bare).any() and not stage.bare[0] and stage.bare[-1])
+
+
+def _rebuilt(axis: str, stage: StageRows, lagging: bool) -> str:
+    if lagging:
+        return f"{axis} is moved into the rows before it, which it was logged for"
+    values = stage.x[np.isfinite(stage.x)]
+    if len(np.unique(values)) < 2:
+        return f"{axis} is rebuilt from the order of its {np.count_nonzero(~stage.bare):,} rows"
+    return f"{axis} is filled in evenly between the values that were logged"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"

@@ -1,0 +1,324 @@
+"""What a repair will do to a run, as data: worked out from its check, before anything is written."""
+
+import copy
+import re
+import secrets
+import string
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ups.charts import DEFAULT_AXIS, matches
+from ups.check import ChartCheck, RunCheck, Verdict, check_run
+from ups.check.run import _own_step
+from ups.errors import UsageError
+from ups.repair.axis import Keep
+from ups.repair.journal import Missing, missing_rows
+from ups.repair.mend import MEND, Mended, mend
+from ups.runfile import Run
+
+__all__ = ["ChartChange", "Plan", "Unrepaired", "plan_repair"]
+
+_BY_NAME = {Verdict.AMBIGUOUS_AXIS, Verdict.ORPHAN}
+_NOT_REPAIRED = {
+    Verdict.NEVER_LOGGED: "there is nothing to draw",
+    Verdict.NOT_NUMERIC: "a line needs numbers",
+    Verdict.NOT_FINITE: "no number can be put in their place",
+    Verdict.SINGLE_POINT: "one point makes no line, and its name does not say that it is a result",
+}
+_RUN_ID = re.compile(r"[^\s/\\#?%:]{1,128}\Z")  # what W&B takes
+
+
+@dataclass(frozen=True)
+class ChartChange:
+    """What becomes of one chart.
+
+    Attributes:
+        metric: the metric that is drawn.
+        verdict: what the check says of it now.
+        axis: what it will be drawn against; None if it will be in the summary alone.
+        before, after: its points at different x, now and then.
+        gone: its points that are left out.
+        what: what is done, a sentence each.
+    """
+
+    metric: str
+    verdict: Verdict
+    axis: str | None
+    before: int
+    after: int
+    gone: int
+    what: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Unrepaired:
+    """A finding that stays: its code, its chart (None: the run), and why."""
+
+    code: str
+    metric: str | None
+    why: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A repair. :func:`ups.repair.write_repair` carries it out.
+
+    Attributes:
+        run: the run as it was read.
+        run_id: the id of the copy.
+        charts: what becomes of each chart that changes.
+        unrepaired: what stays wrong, and why.
+        mended: the axes that change, by name.
+        definitions: the step metric of each metric that is defined by its exact name.
+        undefined: names and globs whose definition is left out, for it fits nothing any more.
+        to_summary: int64 arrays: the rows of each metric that is moved to the summary.
+        missing: rows that come back from the journal; None without a journal.
+        lost: rows that are gone for good.
+        renumbered: rows at which W&B's own step did not grow.
+        torn: bytes of unfinished records, at the ends of files, that are left out.
+    """
+
+    run: Run
+    run_id: str
+    charts: tuple[ChartChange, ...]
+    unrepaired: tuple[Unrepaired, ...]
+    mended: dict[str, Mended]
+    definitions: dict[str, str]
+    undefined: frozenset[str]
+    to_summary: dict[str, NDArray[np.int64]]
+    missing: Missing | None
+    lost: int
+    renumbered: int
+    torn: int
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether the copy would be the run as it is."""
+        return not (self.charts or self.renumbered or self.rows_back or self.torn or self.run.damage)
+
+    @property
+    def rows_back(self) -> int:
+        """Rows that come back from the journal."""
+        return 0 if self.missing is None else len(self.missing.number)
+
+    @property
+    def points_back(self) -> int:
+        """Points that a person will see and does not see now."""
+        return sum(max(0, change.after - change.before) for change in self.charts if change.axis is not None)
+
+    @property
+    def points_gone(self) -> int:
+        """Points of the run's charts that are left out."""
+        return sum(change.gone for change in self.charts)
+
+
+def plan_repair(run: Run, *, keep: Keep = "last", axis: str | None = None, run_id: str | None = None) -> Plan:
+    """Work out how to repair a run. Nothing is written.
+
+    Args:
+        run: The run, as :func:`ups.open_run` read it.
+        keep: Where a chart goes back: ``last`` keeps the last attempt at each step, ``first`` the first, and
+            ``all`` keeps every point and counts the axis on.
+        axis: A metric that was logged, to draw against in place of an axis that cannot be used.
+        run_id: The id of the copy. Default: a fresh one, which begins with the run's.
+
+    Raises:
+        UsageError: ``axis`` was never logged, or ``run_id`` is no run id.
+    """
+    if axis is not None and run.column(axis) is None:
+        raise UsageError(f"{axis!r} was never logged in {run.path}: name a metric of the run, or '_step'")
+    if run_id is not None and not _RUN_ID.match(run_id):
+        raise UsageError(f"{run_id!r} is not a run id: use letters, digits, '_' and '-', at most 128")
+    before = check_run(run)
+    codes = _codes(before)
+    definitions = _definitions(run, before, codes, axis)
+    view = _redefined(run, definitions)
+    to_summary = {
+        finding.metric: column.rows
+        for finding in before.findings
+        if finding.code == Verdict.SINGLE_POINT and finding.repairable and finding.metric is not None
+        if (column := run.column(finding.metric)) is not None and len(column.rows) == 1
+    }
+    mended = _mended(view, keep, to_summary)
+    missing = missing_rows(run)
+    changes = _changes(run, view, before, mended, definitions, to_summary, missing)
+    for change in changes:
+        if change.axis not in (None, DEFAULT_AXIS):
+            definitions[change.metric] = str(change.axis)
+    lost = run.lost_rows.count if missing is None else 0
+    undefined = _undefined(run, definitions, mended, to_summary)
+    steps = run.column(DEFAULT_AXIS)
+    return Plan(
+        run=run,
+        run_id=run_id or _fresh_id(run.run_id or run.path.stem.removeprefix("run-")),
+        charts=changes,
+        unrepaired=_unrepaired(before, changes, undefined, lost),
+        mended=mended,
+        definitions=definitions,
+        undefined=undefined,
+        to_summary=to_summary,
+        missing=missing,
+        lost=lost,
+        renumbered=0 if steps is None else int(np.count_nonzero(np.diff(steps.values) <= 0)),
+        torn=sum(segment.torn for segment in run.segments),
+    )
+
+
+def _codes(check: RunCheck) -> dict[str, set[str]]:
+    """The codes of each chart's findings."""
+    codes: dict[str, set[str]] = {}
+    for finding in check.findings:
+        if finding.metric is not None:
+            codes.setdefault(finding.metric, set()).add(finding.code)
+    return codes
+
+
+def _definitions(run: Run, check: RunCheck, codes: dict[str, set[str]], wanted: str | None) -> dict[str, str]:
+    """The step metric of each chart that needs another one, or one by its exact name."""
+    definitions: dict[str, str] = {}
+    for chart in check.charts:
+        found = codes.get(chart.metric, set())
+        if not chart.rows or chart.metric == wanted:
+            continue
+        if wanted is not None and found & (_BY_NAME | MEND):
+            definitions[chart.metric] = wanted
+        elif Verdict.AMBIGUOUS_AXIS in found:
+            definitions[chart.metric] = _best(run, chart.metric, run.axis(chart.metric).candidates)
+        elif Verdict.ORPHAN in found and (own := _own_step(run, chart.metric)):
+            definitions[chart.metric] = own
+    return definitions
+
+
+def _best(run: Run, metric: str, axes: Iterable[str]) -> str:
+    """The first of the axes that draws the most of the metric; those of more exact globs come first."""
+    named = [axis for axis in axes if axis != DEFAULT_AXIS]
+    return max(named, key=lambda axis: _different(_redefined(run, {metric: axis}), metric))
+
+
+def _different(run: Run, metric: str) -> int:
+    """How many points of a chart a person can tell apart: those at different x."""
+    series = run.series(metric)
+    return len(np.unique(series.x[np.isfinite(series.x) & np.isfinite(series.y)]))
+
+
+def _redefined(run: Run, definitions: dict[str, str]) -> Run:
+    """The run as it would be with more definitions; shares its columns."""
+    view = copy.copy(run)
+    view.__dict__.pop("charts", None)
+    view.definitions = copy.deepcopy(run.definitions)
+    for metric, axis in definitions.items():
+        view.definitions.define(metric, axis)
+    return view
+
+
+def _mended(view: Run, keep: Keep, to_summary: Iterable[str]) -> dict[str, Mended]:
+    """Every axis with a chart that needs it mended."""
+    check = check_run(view)
+    codes = _codes(check)
+    by_axis: dict[str, list[str]] = {}
+    for chart in check.charts:
+        if chart.rows and chart.axis != DEFAULT_AXIS and chart.metric not in to_summary:
+            by_axis.setdefault(chart.axis, []).append(chart.metric)
+    troubles = {axis: set().union(*(codes.get(metric, set()) for metric in by_axis[axis])) for axis in by_axis}
+    return {
+        axis: mend(view, axis, metrics, troubles[axis], keep)
+        for axis, metrics in by_axis.items()
+        if troubles[axis] & MEND
+    }
+
+
+def _changes(
+    run: Run,
+    view: Run,
+    check: RunCheck,
+    mended: dict[str, Mended],
+    definitions: dict[str, str],
+    to_summary: dict[str, NDArray[np.int64]],
+    missing: Missing | None,
+) -> tuple[ChartChange, ...]:
+    changes = []
+    back = {} if missing is None else missing.points
+    for chart in check.charts:
+        metric, axis = chart.metric, view.axis(chart.metric).metric
+        seen = _different(run, metric) if chart.rows else 0
+        if metric in to_summary:
+            what = "its value is moved to the summary"
+            changes.append(ChartChange(metric, chart.verdict, None, seen, 0, 0, (what,)))
+            continue
+        sentences = []
+        after, gone = _different(view, metric) if chart.rows else 0, 0
+        if metric in definitions:
+            sentences.append(f"it is defined by its exact name, with {axis} as its axis")
+        if axis in mended and metric in mended[axis].points:
+            after = mended[axis].points[metric]
+            gone = mended[axis].gone[metric]
+            if after != seen or gone:
+                sentences += mended[axis].what
+        if axis == DEFAULT_AXIS and chart.rows and seen < chart.points:
+            after = chart.points
+            sentences.append("W&B's own step counts on over the parts of the run")
+        if back.get(metric):
+            after += back[metric]
+            sentences.append(f"{back[metric]:,} of its points come back from the journal")
+        if sentences:
+            changes.append(ChartChange(metric, chart.verdict, axis, seen, after, gone, tuple(sentences)))
+    known = {chart.metric for chart in check.charts}
+    for metric, count in back.items():
+        if metric not in known and missing is not None:
+            what = f"{count:,} of its points come back from the journal"
+            axis = missing.axes[metric]
+            changes.append(ChartChange(metric, Verdict.NEVER_LOGGED, axis, 0, count, 0, (what,)))
+    return tuple(changes)
+
+
+def _undefined(
+    run: Run, definitions: dict[str, str], mended: dict[str, Mended], to_summary: dict[str, NDArray[np.int64]]
+) -> frozenset[str]:
+    """The definitions that fit nothing: globs that missed what is now defined by name, and names that moved."""
+    emptied = set(to_summary)
+    for metric in to_summary:
+        axis, others = run.axis(metric).metric, set(run.logged) - set(to_summary)
+        if axis not in mended and not any(run.axis(name).metric == axis for name in others if name != axis):
+            emptied.add(axis)
+    left = [name for name in run.logged if name not in emptied]
+    axes = set(definitions.values())
+    out = set()
+    for name in run.definitions.names():
+        if name in definitions or any(name == metric or matches(name, metric) for metric in left):
+            continue
+        missed = name.endswith("*") and run.axis(name).metric in axes
+        if missed or any(name == metric or matches(name, metric) for metric in emptied):
+            out.add(name)
+    return frozenset(out)
+
+
+def _unrepaired(
+    check: RunCheck, changes: Iterable[ChartChange], undefined: Iterable[str], lost: int
+) -> tuple[Unrepaired, ...]:
+    settled = {change.metric for change in changes if change.axis is None} | set(undefined)
+    back = {change.metric for change in changes if change.after}
+    named = {chart.metric: chart for chart in check.charts}
+    out = []
+    for finding in check.findings:
+        metric = finding.metric
+        if finding.code == "lost-rows" and lost:
+            out.append(Unrepaired(finding.code, None, f"{lost:,} rows were never written: they are gone for good"))
+        if metric is None or finding.code not in _NOT_REPAIRED or metric in settled:
+            continue
+        if finding.code == Verdict.NEVER_LOGGED and _came_back(named[metric], back):
+            continue
+        out.append(Unrepaired(finding.code, metric, f"{finding.message}: {_NOT_REPAIRED[Verdict(finding.code)]}"))
+    return tuple(out)
+
+
+def _came_back(chart: ChartCheck, back: set[str]) -> bool:
+    return any(metric == chart.metric or matches(chart.metric, metric) for metric in back)
+
+
+def _fresh_id(run_id: str) -> str:
+    """An id of its own for the copy: synced under the old one, its rows would be added to those on the server."""
+    letters = string.ascii_lowercase + string.digits
+    return f"{run_id[:110] or 'run'}-repaired-{''.join(secrets.choice(letters) for _ in range(4))}"

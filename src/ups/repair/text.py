@@ -1,0 +1,55 @@
+"""A plan as the lines that a person reads before anything is written."""
+
+from collections.abc import Iterator
+
+from ups.repair.plan import ChartChange, Plan
+
+__all__ = ["plan_lines"]
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """What is changed in which chart, how much comes back, what is gone for good, and what stays as it is."""
+    run = plan.run
+    lines = [f"{run.name or run.run_id or run.path.name} ({run.run_id}), {run.rows:,} rows"]
+    if plan.changes_nothing:
+        lines.append("  nothing to repair")
+    width = max((len(change.metric) for change in plan.charts), default=0)
+    for change in plan.charts:
+        lines.append(f"  {change.metric.ljust(width)}  {_counts(change)}")
+        lines += [f"    {sentence}" for sentence in change.what]
+        if change.gone:
+            lines.append(f"    {_of(change.gone, 'point')} left out")
+    lines += [f"  {line}" for line in _about_run(plan)]
+    if plan.unrepaired:
+        lines.append("not repaired:")
+        for left in plan.unrepaired:
+            lines.append(f"  {left.code}: {left.why}")
+    return lines
+
+
+def _counts(change: ChartChange) -> str:
+    if change.axis is None:
+        return f"{change.verdict} -> summary"
+    return f"{change.verdict}: {change.before:,} -> {_of(change.after, 'point')} at different {change.axis}"
+
+
+def _about_run(plan: Plan) -> Iterator[str]:
+    if plan.run.damage:
+        size = sum(damage.length for _, damage in plan.run.damage)
+        places = _of(len(plan.run.damage), "place")
+        yield f"damaged-file: {size:,} bytes in {places} are left out, every intact record is kept once"
+    if plan.torn:
+        yield f"torn end: the last {plan.torn:,} bytes, of a record that was cut off, are left out"
+    if plan.rows_back and plan.missing is not None:
+        yield f"lost-rows: {_of(plan.rows_back, 'row')} come back from the journal in {plan.missing.folder}"
+    if plan.renumbered:
+        yield f"W&B's own step went back at {_of(plan.renumbered, 'row')}: rows are numbered on from there"
+    if not plan.changes_nothing:
+        yield f"points in all: {plan.points_back:,} come back, {plan.points_gone:,} are left out"
+        yield f"the copy is run {plan.run_id}" + (
+            ": where the server has it already, a sync adds to it" if plan.run_id == plan.run.run_id else ""
+        )
+
+
+def _of(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")

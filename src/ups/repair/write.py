@@ -1,0 +1,317 @@
+"""A plan → a new run in W&B's own layout, ready for ``wandb sync``.
+
+Each file of the run gives one folder, ``offline-run-<time>-<id>/`` with ``run-<id>.wandb`` and ``files/``. Records
+are carried over as they are and in order, but for what the plan changes; a row that does not change is copied byte
+for byte. Everything is written to a hidden folder beside its place first, so what is cut off leaves nothing behind
+that looks like a run.
+"""
+
+import math
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ups.charts import DEFAULT_AXIS
+from ups.errors import RunFileError, UsageError
+from ups.repair.plan import Plan
+from ups.repair.rows import RowEdits, edit_row, encode, holds_values, new_row, set_step
+from ups.repair.text import plan_lines
+from ups.repair.wire import with_number, with_run_id
+from ups.runfile import Run
+from ups.runfile.framing import FrameReader, Writer
+from ups.runfile.history import Columns
+from ups.runfile.numbering import Numbering
+from ups.runfile.records import Kind, Payloads, find_payloads, parse_message
+from ups.tracking.rows import Row
+
+__all__ = ["Written", "target_folders", "write_repair"]
+
+_FOLDER_TIME = re.compile(r"run-(\d{8}_\d{6})-")
+_NOTE = "repair.txt"
+
+
+@dataclass(frozen=True)
+class Written:
+    """A repaired run: its folders, oldest first, and how many rows it holds."""
+
+    folders: tuple[Path, ...]
+    rows: int
+
+
+def target_folders(plan: Plan, into: Path) -> list[Path]:
+    """The folders that :func:`write_repair` will make in ``into``, one a file of the run, oldest first.
+
+    Raises:
+        RunFileError: one of them exists.
+        UsageError: ``into`` lies in a folder of the run itself.
+    """
+    stamps: list[str] = []
+    for segment in plan.run.segments:
+        found = _FOLDER_TIME.search(segment.path.resolve().parent.name)
+        stamp = found[1] if found else time.strftime("%Y%m%d_%H%M%S", time.gmtime(segment.path.stat().st_mtime))
+        stamps.append(stamp)
+        own = segment.path.resolve().parent
+        if found and into.resolve().is_relative_to(own):
+            raise UsageError(f"{into} lies in the run itself, which is not written: name another folder")
+    folders: list[Path] = []
+    for stamp in stamps:
+        folder = into / f"offline-run-{stamp}-{plan.run_id}"
+        if folder in folders:
+            raise RunFileError(f"two files of {plan.run.path} are of the same second: repair them one by one")
+        if folder.exists() or folder.is_symlink():
+            raise RunFileError(f"{folder} exists already: name another folder, or another id with --run-id")
+        folders.append(folder)
+    return folders
+
+
+def write_repair(plan: Plan, into: str | os.PathLike[str]) -> Written:
+    """Write the repaired run into a folder, which is made if it does not exist. The original is only read.
+
+    Raises:
+        RunFileError: the run's folder exists there already, or something cannot be read or written.
+        UsageError: ``into`` lies in a folder of the run itself.
+    """
+    into = Path(into)
+    folders = target_folders(plan, into)
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".ups-repair-", dir=into) as scratch, tempfile.TemporaryFile() as later:
+            copy = _Copy(plan, later)
+            for index, (segment, folder) in enumerate(zip(plan.run.segments, folders, strict=True)):
+                made = Path(scratch) / folder.name
+                _copy_files(segment.path.parent / "files", made / "files")
+                last = index == len(folders) - 1
+                with Writer(made / f"run-{plan.run_id}.wandb") as writer:
+                    copy.segment(segment.path, _Numbered(writer), last=last)
+                (made / _NOTE).write_text("\n".join(plan_lines(plan)) + "\n", encoding="utf-8")
+            if copy.rows_read != plan.run.rows:
+                raise RunFileError(
+                    f"{plan.run.path} changed while it was read: {copy.rows_read:,} of its rows were found"
+                )
+            for folder in folders:
+                if folder.exists():
+                    raise RunFileError(f"{folder} was made by somebody else meanwhile: name another folder")
+                (Path(scratch) / folder.name).rename(folder)
+    except OSError as error:
+        raise RunFileError(f"the repaired run cannot be written to {into}: {error.strerror or error}") from error
+    return Written(tuple(folders), copy.rows)
+
+
+class _Numbered:
+    """Writes records with numbers of their own, from 1 without a gap, as wandb does."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._number = 0
+
+    def write(self, record: bytes) -> None:
+        self._number += 1
+        self._writer.write(with_number(record, self._number))
+
+
+class _Copy:
+    """Goes through a run's files one after the other, and writes what the plan makes of them.
+
+    ``rows`` counts the rows written.
+    """
+
+    def __init__(self, plan: Plan, later: Any) -> None:
+        self.rows = 0
+        self._plan = plan
+        self._edits = RowEdits(plan)
+        self._row = 0  # the next row of the run
+        self._last_step = -1
+        self._shift = 0  # what is added to W&B's own step
+        self._later = later  # the parts of rows that are written later on: a file, and where each lies in it
+        self._places: dict[int, tuple[int, int]] = {}
+        self._missing: Iterator[tuple[int, Row]] = iter(()) if plan.missing is None else plan.missing.rows()
+        self._next = next(self._missing, None)
+        self._clock = _start_time(plan.run)
+        steps = plan.run.column(DEFAULT_AXIS)
+        self._steps = np.empty(0) if steps is None else steps.values
+        self._summary: dict[str, str] = {}
+
+    @property
+    def rows_read(self) -> int:
+        """How many rows of the run were found in its files."""
+        return self._row
+
+    def segment(self, path: Path, writer: _Numbered, *, last: bool) -> None:
+        """Write one file's records; into the ``last`` one also what ends the run."""
+        named = described = ended = False
+        numbering = Numbering(path)
+        for batch in FrameReader(path):
+            payloads = find_payloads(batch)
+            kinds, fresh = payloads.kind.tolist(), numbering.fresh(batch, payloads).tolist()
+            steps = _steps_of(payloads)
+            parts = self._edits.between(self._row, self._row + kinds.count(Kind.HISTORY))
+            for kind, record, first in zip(kinds, batch.records(), fresh, strict=True):
+                step = next(steps) if kind == Kind.HISTORY else 0
+                if not first:  # a copy of a record before
+                    continue
+                if kind == Kind.RUN:
+                    named = True
+                elif not named and kind not in (Kind.HEADER, Kind.UNREADABLE):  # its record is damaged
+                    self._name(writer)
+                    named = True
+                if kind in (Kind.HISTORY, Kind.EXIT) and not described:
+                    self._describe(writer)
+                    described = True
+                match kind:
+                    case Kind.HISTORY:
+                        self._history(record, step, parts, writer)
+                    case Kind.EXIT:
+                        if last:
+                            self._end(writer)
+                        ended = True
+                        writer.write(record)
+                    case Kind.RUN:
+                        message = parse_message(record)
+                        message.run.run_id = self._plan.run_id
+                        writer.write(message.SerializeToString())
+                    case Kind.METRIC:
+                        self._metric(record, writer)
+                    case Kind.ARTIFACT:
+                        writer.write(with_run_id(record, self._plan.run.run_id, self._plan.run_id))
+                    case Kind.UNREADABLE:
+                        pass  # its checksum is right, and it says nothing
+                    case _:
+                        writer.write(record)
+        if not described:
+            self._describe(writer)
+        if last and not ended:
+            self._end(writer)
+
+    def _name(self, writer: _Numbered) -> None:
+        """Say who the run is."""
+        run, message = self._plan.run, parse_message(b"")
+        message.run.run_id = self._plan.run_id
+        message.run.project, message.run.entity, message.run.display_name = run.project, run.entity, run.name
+        message.run.tags.extend(run.tags)
+        if math.isfinite(self._clock):
+            message.run.start_time.seconds = int(self._clock)
+        writer.write(message.SerializeToString())
+
+    def _describe(self, writer: _Numbered) -> None:
+        """Define each metric by its exact name, before the first row."""
+        axes = set(self._plan.definitions.values()) - {DEFAULT_AXIS}
+        missing = self._plan.missing
+        wanted = dict(self._plan.definitions)
+        if missing is not None and self._plan.rows_back:
+            wanted |= {name: axis for name, axis in missing.axes.items() if axis != DEFAULT_AXIS}
+            axes |= set(wanted.values())
+        for axis in sorted(axes - set(self._plan.run.definitions.names())):
+            self._define(writer, axis, "", hidden=True)
+        for metric, axis in wanted.items():
+            self._define(writer, metric, axis)
+
+    def _define(self, writer: _Numbered, name: str, axis: str, *, hidden: bool = False) -> None:
+        message = parse_message(b"")
+        message.metric.name = name
+        message.metric.step_metric = axis
+        message.metric.options.defined = True
+        message.metric.options.hidden = hidden
+        message.metric.options.step_sync = bool(axis)
+        writer.write(message.SerializeToString())
+
+    def _metric(self, record: bytes, writer: _Numbered) -> None:
+        message = parse_message(record)
+        name = message.metric.name
+        if (name or message.metric.glob_name) in self._plan.undefined:
+            return
+        if name in self._plan.definitions:
+            message.metric.step_metric = self._plan.definitions[name]
+            message.metric.expanded_from_glob = False
+            record = message.SerializeToString()
+        writer.write(record)
+
+    def _history(self, record: bytes, step: int, parts: dict[int, Any], writer: _Numbered) -> None:
+        row = self._row
+        if row == len(self._steps) or step != self._steps[row]:
+            return  # written since the run was read, or a row that an earlier segment holds
+        self._row += 1
+        self._come_back(row - 1, writer)
+        part = parts.get(row)
+        if part is not None:
+            message = parse_message(record)
+            later, moved = edit_row(message, part)
+            self._summary |= moved
+            if later is not None:
+                data = later.SerializeToString()
+                self._places[row] = (self._later.seek(0, os.SEEK_END), len(data))
+                self._later.write(data)
+            if holds_values(message):
+                self._write_row(message, step, writer)
+        elif self._shift or step <= self._last_step:
+            self._write_row(parse_message(record), step, writer)
+        else:
+            self._last_step = step
+            self.rows += 1
+            writer.write(record)
+        for moved_row in self._edits.behind.get(row, ()):
+            place, size = self._places.pop(moved_row)
+            self._later.seek(place)
+            self._write_row(parse_message(self._later.read(size)), None, writer)
+
+    def _write_row(self, message: Any, step: int | None, writer: _Numbered) -> None:
+        """Write a row under its own step, or the next one if it has none or that is taken."""
+        if step is None or step + self._shift <= self._last_step:
+            taken = self._last_step + 1
+            self._shift = self._shift if step is None else taken - step
+        else:
+            taken = step + self._shift
+        set_step(message, taken)
+        self._last_step = taken
+        self.rows += 1
+        writer.write(message.SerializeToString())
+
+    def _come_back(self, after: int, writer: _Numbered) -> None:
+        """Write the journal's rows that belong behind a row of the files."""
+        while self._next is not None and self._next[0] <= after:
+            row = self._next[1]
+            self._write_row(new_row(row, max(0.0, row.time - self._clock)), None, writer)
+            self._next = next(self._missing, None)
+
+    def _end(self, writer: _Numbered) -> None:
+        """Write what comes behind the last row: rows of the journal, and the summary."""
+        self._come_back(self._row, writer)
+        message = parse_message(b"")
+        self._summary |= {
+            axis: encode(mended.last) for axis, mended in self._plan.mended.items() if mended.last is not None
+        }
+        if self._plan.missing is not None and self._plan.rows_back:
+            self._summary |= {name: encode(value) for name, value in self._plan.missing.last.items()}
+        for name, value in self._summary.items():
+            message.summary.update.add(key=name, value_json=value)
+        if self._summary:
+            writer.write(message.SerializeToString())
+
+
+def _steps_of(payloads: Payloads) -> Iterator[int]:
+    """The ``_step`` of each history record of a batch."""
+    columns, history = Columns(), payloads.kind == Kind.HISTORY
+    columns.add(payloads.buffer, payloads.start[history], payloads.end[history])
+    return iter(columns.steps().tolist())
+
+
+def _start_time(run: Run) -> float:
+    """When the run's clock, ``_runtime``, stood at 0; in seconds since 1970."""
+    times, runtimes = run.column("_timestamp"), run.column("_runtime")
+    if times is None or runtimes is None:
+        return math.inf
+    return float(times.values[0] - runtimes.values[0])
+
+
+def _copy_files(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, ignore_dangling_symlinks=True)
+    else:
+        target.mkdir(parents=True)
