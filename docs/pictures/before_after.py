@@ -23,7 +23,8 @@ from ups.report import render_tree
 STAGES = {"operator": 100, "diffusion_residual": 50, "consistency_distill": 30}
 PLAIN = """
 import math, sys, wandb
-run = wandb.init(mode="offline", id="plain", dir=sys.argv[1], settings=wandb.Settings(silent=True, x_disable_stats=True))
+quiet = wandb.Settings(silent=True, x_disable_stats=True)
+run = wandb.init(mode="offline", id="plain", dir=sys.argv[1], settings=quiet)
 for stage, steps in {stages}.items():
     run.define_metric(f"training/{{stage}}/*", step_metric=f"training/{{stage}}/step")
     for step in range(steps):

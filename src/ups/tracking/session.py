@@ -26,11 +26,11 @@ _FINISH_TIMEOUT = 900.0  # seconds; wandb's own default is to wait for ever
 _INIT_TIMEOUT = 60.0  # seconds
 
 
-class SessionLost(Exception):  # noqa: N818 - the session is lost; the run is not
+class SessionLost(Exception):
     """wandb can take no more in this session."""
 
 
-class Refused(Exception):  # noqa: N818 - a message to delivery, not a failure of it
+class Refused(Exception):
     """wandb would not take one thing, and goes on taking others.
 
     Attributes:
