@@ -1,6 +1,8 @@
 """Makes runs with the real wandb client, one a function below; run as a script: ``made_runs.py FOLDER [NAME…]``.
 
-Each lies in ``FOLDER/<name>/wandb``. One process makes them all, for starting the client takes longest.
+For every verdict and finding there is a run that has it, and a near miss that does not. Each lies in
+``FOLDER/<name>/wandb``. One process makes them all, for starting the client takes longest. It needs nothing but
+wandb, and is run with the interpreter of whichever wandb is wanted, from 0.19 on.
 """
 
 import math
@@ -89,6 +91,7 @@ def killed(run: Run) -> None:
     run.config["ups"] = {"stages": ["operator"]}
     run.log({"other": 1})
     run.log({"other": 2})
+    run.config["filler"] = "z" * 100_000  # 0.19 writes whole blocks only
     time.sleep(1.5)  # until what was logged is in the file
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -124,10 +127,24 @@ def frozen(run: Run) -> None:
         run.log({LOSS: value})
 
 
+def frozen_near_miss(run: Run) -> None:
+    """The values stand still, the axis does not."""
+    run.define_metric(LOSS, step_metric=STEP)
+    for step in range(5):
+        run.log({LOSS: 1.0, STEP: step})
+
+
 def stale(run: Run) -> None:
     run.define_metric(LOSS, step_metric=STEP)
     for value in range(9):
         run.log({LOSS: value, STEP: value} if value % 3 == 0 else {LOSS: value})
+
+
+def stale_near_miss(run: Run) -> None:
+    """The axis comes more often than the metric."""
+    run.define_metric(LOSS, step_metric=STEP)
+    for step in range(9):
+        run.log({LOSS: step, STEP: step} if step % 3 == 0 else {"other": step, STEP: step})
 
 
 def lagging(run: Run) -> None:
@@ -172,6 +189,14 @@ def backwards(run: Run) -> None:
         run.log({LOSS: value, STEP: value})
 
 
+def backwards_near_miss(run: Run) -> None:
+    """Steps are left out, and a second stage begins at 0 again, on an axis of its own."""
+    for stage, steps in (("operator", (0, 1, 5, 100)), ("refine", (0, 1, 2))):
+        run.define_metric(f"training/{stage}/loss", step_metric=f"training/{stage}/step")
+        for step in steps:
+            run.log({f"training/{stage}/loss": step, f"training/{stage}/step": step})
+
+
 def single_point(run: Run) -> None:
     run.log({"test/accuracy": 0.9})
 
@@ -200,6 +225,17 @@ def never_logged(run: Run) -> None:
     run.log({"other": 2})
 
 
+def never_logged_near_miss(run: Run) -> None:
+    """Each definition fits one row, and one comes after its rows."""
+    run.log({"other": 1})
+    run.define_metric(LOSS, step_metric=STEP)
+    run.define_metric("training/diffusion/*", step_metric="training/diffusion/step")
+    run.define_metric("other")
+    for step in range(2):
+        run.log({"training/diffusion/loss": step, "training/diffusion/step": step, "other": step})
+        run.log({LOSS: step, STEP: step})
+
+
 def ambiguous(run: Run) -> None:
     run.define_metric("*", step_metric="global_step")
     run.define_metric("training/operator/*", step_metric=STEP)
@@ -222,18 +258,39 @@ def orphan(run: Run) -> None:
         run.log({"training/diffusion_residual/alone": value})
 
 
+def orphan_near_miss(run: Run) -> None:
+    """A glob that does fit, and a metric of no stage."""
+    run.define_metric("training/diffusion*", step_metric="training/diffusion_residual/step")
+    for value in range(3):
+        run.log({"training/diffusion_residual/loss": value, "training/diffusion_residual/step": value, "speed": value})
+
+
 def lost(run: Run) -> None:
     for stage in ("a", "b"):
         for step in range(10 if stage == "a" else 4):
             run.log({f"{stage}/loss": step}, step=step)
 
 
+def lost_near_miss(run: Run) -> None:
+    """step= grows, with gaps, and comes twice: the second call adds to the row."""
+    for step in (0, 5, 5, 100):
+        run.log({"a/loss" if step < 100 else "b/loss": step}, step=step)
+
+
+def raised(run: Run) -> None:
+    """Training failed, and the run was finished all the same."""
+    for value in range(3):
+        run.log({"loss": value})
+    run.finish(exit_code=1)
+
+
 CASES: dict[str, Callable[[Run], None]] = {
     made.__name__: made
     for made in (
-        staged, naive, every_value, many_rows, declared, killed, described, empty, empty_near_miss, frozen, stale,
-        lagging, lagging_near_miss, bare_steps, validated, backwards, single_point, two_points, not_numeric, not_finite,
-        never_logged, ambiguous, globs_that_agree, orphan, lost,
+        staged, naive, every_value, many_rows, declared, killed, described, raised, empty, empty_near_miss, frozen,
+        frozen_near_miss, stale, stale_near_miss, lagging, lagging_near_miss, bare_steps, validated, backwards,
+        backwards_near_miss, single_point, two_points, not_numeric, not_finite, never_logged, never_logged_near_miss,
+        ambiguous, globs_that_agree, orphan, orphan_near_miss, lost, lost_near_miss,
     )
 }  # fmt: skip
 
@@ -242,9 +299,9 @@ def main(folder: Path, names: list[str]) -> None:
     for name in names or [name for name in CASES if name != "killed"]:
         (folder / name).mkdir(parents=True)
         settings = wandb.Settings(silent=True, console="off", x_disable_stats=True)
-        if name == "every_value":
+        if name == "every_value" and hasattr(settings, "x_history_value_encoding"):
             settings.x_history_value_encoding = "json,typed"
-        if name == "killed":
+        if name == "killed" and hasattr(settings, "x_transaction_log_flush_interval"):
             settings.x_transaction_log_flush_interval = 0.2
         run = wandb.init(
             mode="offline",

@@ -14,18 +14,8 @@ from ups.errors import RunFileError
 from ups.runfile import Run, last_step, open_run, open_runs
 from ups.runfile.framing import FrameReader
 from ups.runfile.history import Form
-from ups.runfile.records import Kind, find_payloads
+from ups.runfile.records import Kind, MetricDefinition, find_payloads, parse
 
-# How wandb's reader names the kinds that UPS reads.
-KINDS = {"header": Kind.HEADER, "run": Kind.RUN, "config": Kind.CONFIG, "metric": Kind.METRIC} | {
-    "history": Kind.HISTORY,
-    "summary": Kind.SUMMARY,
-    "telemetry": Kind.TELEMETRY,
-    "files": Kind.FILES,
-    "environment": Kind.ENVIRONMENT,
-    "artifact": Kind.ARTIFACT,
-    "exit": Kind.EXIT,
-}
 WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -47,16 +37,43 @@ def rows_of(run: Run) -> list[dict[str, float | None]]:
     return rows
 
 
-@pytest.mark.parametrize("name", ["every_value", "many_rows", "staged", "never_logged"])
-def test_wandb_reads_the_same(name: str) -> None:
-    """Every record has the kind, and every row the numbers, that wandb's own reader prints."""
-    expected, _ = inspect(wandb_file(name))
-    kinds = np.concatenate([find_payloads(batch).kind for batch in FrameReader(wandb_file(name))])
-    assert kinds.tolist() == [KINDS[record["type"]] for record in expected]
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [
+        *((name, "newest") for name in ("every_value", "many_rows", "staged", "never_logged", "described", "lost")),
+        *((name, "newest") for name in ("killed", "ambiguous", "not_finite", "orphan")),
+        *((name, "0.19") for name in ("every_value", "many_rows", "ambiguous", "described", "killed")),
+    ],
+)
+def test_wandb_reads_the_same(name: str, version: str) -> None:
+    """Every record has the kind and number, and every row the numbers, that wandb's own reader prints."""
+    file = wandb_file(name, version)
+    expected, _ = inspect(file)
+    payloads = [find_payloads(batch) for batch in FrameReader(file)]
+    kinds = [Kind(kind).name.lower() for found in payloads for kind in found.kind.tolist()]
+    assert kinds == [record["type"] for record in expected]
+    assert [number for found in payloads for number in found.number.tolist()] == [int(each["num"]) for each in expected]
 
     items = [record["history"]["item"] for record in expected if record["type"] == "history"]
     numbers = [{name: as_number(value) for name, value in item.items()} for item in items]
-    np.testing.assert_equal(rows_of(open_run(made_runs() / name)), numbers)
+    np.testing.assert_equal(rows_of(open_run(file)), numbers)
+
+
+@pytest.mark.parametrize(("name", "version"), [("described", "newest"), ("ambiguous", "newest"), ("ambiguous", "0.19")])
+def test_wandb_reads_the_same_definitions(name: str, version: str) -> None:
+    """The definitions, those too that wandb 0.19 filled in from a glob, are those that wandb's own reader prints."""
+    file = wandb_file(name, version)
+    expected = [record["metric"] for record in inspect(file)[0] if record["type"] == "metric"]
+    read = [
+        definition
+        for batch in FrameReader(file)
+        for record in batch.records()
+        if isinstance(definition := parse(record), MetricDefinition)
+    ]
+    assert [(each.name, each.glob, each.step_metric) for each in read] == [
+        (each.get("name", ""), each.get("glob_name", ""), each.get("step_metric", "")) for each in expected
+    ]
+    assert [each.expanded_from_glob for each in read] == [each.get("expanded_from_glob", False) for each in expected]
 
 
 def test_a_run_says_who_it_is() -> None:
@@ -163,12 +180,12 @@ def test_the_last_step_is_found_from_the_end_of_the_file(tmp_path: Path) -> None
     assert last_step(made_runs() / "many_rows") == 2000
     data = file.read_bytes()
     path = tmp_path / "run-cut.wandb"
-    for cut in range(0, len(data), len(data) // 20):
+    for cut in range(7, len(data), len(data) // 20):
         path.write_bytes(data[:cut])
         assert last_step(path) == open_run(path).last_step
 
 
 def test_the_step_of_a_long_tail_without_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the end of a file holds no row, the search goes back until it finds one."""
-    monkeypatch.setattr("ups.runfile.run.WINDOW", 8)
+    monkeypatch.setattr("ups.runfile.locate.WINDOW", 8)
     assert last_step(wandb_file("many_rows")) == 2000

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ChartCheck", "Finding", "RunCheck", "Severity", "Verdict", "severity_of"]
+__all__ = ["CODES", "ChartCheck", "Finding", "RunCheck", "Severity", "Verdict", "severity_of", "worst"]
 
 
 class Severity(StrEnum):
@@ -45,6 +45,14 @@ class Verdict(StrEnum):
         """The place in the order: 0 is the worst for the eye."""
         return list(Verdict).index(self)
 
+
+CODES = (
+    *(str(verdict) for verdict in Verdict if verdict is not Verdict.FULL),
+    "lost-rows",
+    "damaged-file",
+    "unfinished",
+)
+"""Every code that a finding can have."""
 
 _MILDER = {
     Verdict.NOT_FINITE: Severity.WARNING,

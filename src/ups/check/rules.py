@@ -1,5 +1,6 @@
 """The rules: one pure function each, from the facts about a chart to a finding or None."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,7 +19,10 @@ _REPAIRABLE = {
     Verdict.AMBIGUOUS_AXIS,
     Verdict.ORPHAN,
     Verdict.LAGGING,
+    Verdict.BACKWARDS,
+    Verdict.STALE,
 }
+_RESULT = re.compile(r"(?:^|[/_.])(?:eval|evaluation|test|testing|final|best|results?)(?:[/_.]|$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Chart:
         x, y: float64, shape (points,): the points, in the order in which they were logged.
         axis_rows: the rows that hold the axis; None where it was never logged.
         own_step: the step metric of the metric's own stage, where the same rows hold it; else None.
+        meant: the glob that was probably meant to match an orphan; None without a likely one.
         finished: whether the run ended by itself.
     """
 
@@ -57,6 +62,7 @@ class Chart:
     y: NDArray[np.float64]
     axis_rows: AxisRows | None
     own_step: str | None
+    meant: str | None
     finished: bool
 
 
@@ -132,12 +138,13 @@ def orphan(chart: Chart) -> Finding | None:
     """The step metric of its own stage is in the same rows, but W&B draws against ``_step``."""
     if chart.own_step is None:
         return None
+    missed = f": {chart.meant!r} was probably meant, but" if chart.meant else ":"
     return _finding(
         chart,
         Verdict.ORPHAN,
         chart.series.held,
         f"{chart.metric} is drawn against _step, though the same rows hold {chart.own_step}",
-        "no define_metric matches its name: only a trailing '*' is a wildcard, the rest must fit",
+        f"no define_metric matches its name{missed} only a trailing '*' is a wildcard, and the rest must fit",
         f'run.define_metric("{chart.metric}", step_metric="{chart.own_step}")',
     )
 
@@ -172,7 +179,7 @@ def backwards(chart: Chart) -> Finding | None:
         int(back.size),
         f"{chart.axis.metric} goes back {_times(back.size)}, first from {chart.x[first]:g} to {chart.x[first + 1]:g}",
         "the stage was run twice, or resumed from an older checkpoint, so the line folds over itself",
-        f"count {chart.axis.metric} on from its last value, or log the second part as a stage of its own",
+        f'run.log({{"{chart.metric}": value, "{chart.axis.metric}": offset + step}})  # or a stage of its own',
     )
 
 
@@ -196,13 +203,15 @@ def not_finite(chart: Chart) -> Finding | None:
     count = chart.series.not_finite
     if not count:
         return None
+    bad = np.flatnonzero(np.isfinite(chart.series.x) & ~np.isfinite(chart.series.y))
+    first = f", the first at {chart.axis.metric} = {chart.series.x[bad[0]]:g}" if bad.size else ""
     return _finding(
         chart,
         Verdict.NOT_FINITE,
         count,
-        f"{count:,} of the {chart.series.held:,} values of {chart.metric} are NaN or infinite",
+        f"{count:,} of the {chart.series.held:,} values of {chart.metric} are NaN or infinite{first}",
         "the training diverged, or something was divided by zero: W&B leaves these points out",
-        "find the first of these steps, and lower the learning rate or clip the gradients before it",
+        "torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)  # or a lower learning rate before that step",
     )
 
 
@@ -217,6 +226,7 @@ def single_point(chart: Chart) -> Finding | None:
         f"{chart.metric} has one point",
         "one value was logged: a result rather than a history",
         f'run.summary["{chart.metric}"] = value',
+        repairable=bool(_RESULT.search(chart.metric)),
     )
 
 
@@ -235,23 +245,41 @@ RULES: tuple[Callable[[Chart], Finding | None], ...] = (
 """Every rule about a chart that has rows; the first that applies gives the verdict."""
 
 
-def never_logged(metric: str, stage: str | None, *, finished: bool) -> Finding:
-    """The finding for a defined name or glob, or all metrics of a declared stage, without a row."""
+def never_logged(metric: str, stage: str | None, *, axis: str, finished: bool, lost: int, meant: str | None) -> Finding:
+    """The finding for a defined name or glob, or all metrics of a declared stage, without a row.
+
+    Args:
+        axis: the step metric that was defined for it.
+        lost: how many calls of ``log()`` wandb dropped in this run.
+        meant: a metric that was logged and that the definition was probably meant for.
+    """
     code = Verdict.NEVER_LOGGED
+    name = metric.replace("*", "loss") if metric.endswith("/*") else metric
+    cause = "the code that logs it never ran, or logs it under another name"
+    fix = f'run.log({{"{name}": value, "{axis}": step}})' if axis != DEFAULT_AXIS else f'run.log({{"{name}": value}})'
+    if meant is not None:
+        wanted = meant.rpartition("/")[0] + "/*" if metric.endswith("*") and "/" in meant else meant
+        cause = f"it does not match {meant}, which was probably meant: only a trailing '*' is a wildcard"
+        fix = f'run.define_metric("{wanted}", step_metric="{axis}")'
+    elif lost:
+        cause = f"wandb dropped {lost:,} calls of log() whose step= went back: its rows were probably among them"
+        fix += "  # without step="
     return Finding(
         code=code,
         severity=severity_of(code, finished=finished),
         metric=metric,
         message=f"{metric} has not one row",
-        cause="it was never logged, its rows were dropped for a step= that went back, or its name differs",
-        fix="log it under exactly this name, and without step=",
+        cause=cause,
+        fix=fix,
         repairable=False,
         count=0,
         stage=stage,
     )
 
 
-def _finding(chart: Chart, verdict: Verdict, count: int, message: str, cause: str, fix: str) -> Finding:
+def _finding(
+    chart: Chart, verdict: Verdict, count: int, message: str, cause: str, fix: str, *, repairable: bool | None = None
+) -> Finding:
     return Finding(
         code=verdict,
         severity=severity_of(verdict, finished=chart.finished),
@@ -259,7 +287,7 @@ def _finding(chart: Chart, verdict: Verdict, count: int, message: str, cause: st
         message=message,
         cause=cause,
         fix=fix,
-        repairable=verdict in _REPAIRABLE,
+        repairable=verdict in _REPAIRABLE if repairable is None else repairable,
         count=count,
         stage=chart.stage,
     )

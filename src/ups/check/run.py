@@ -1,12 +1,14 @@
 """A run → its verdicts and findings."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from ups.charts import DEFAULT_AXIS, matches, metric_key, points, stage_of_axis, step_metric
-from ups.check.findings import ChartCheck, Finding, RunCheck, Verdict, severity_of
+from ups.check.findings import ChartCheck, Finding, RunCheck, Verdict
+from ups.check.mismatch import meant_for
 from ups.check.rules import RULES, AxisRows, Chart, never_logged
+from ups.check.run_rules import damaged_file, lost_rows, unfinished
 from ups.runfile import Run
 
 __all__ = ["check_run"]
@@ -17,10 +19,12 @@ def check_run(run: Run) -> RunCheck:
     own_steps = {metric: step for metric in run.charts if (step := _own_step(run, metric))}
     metrics = [metric for metric in run.charts if metric not in own_steps.values()]
     axis_rows = {axis: _axis_rows(run, axis, metrics) for axis in {run.axis(metric).metric for metric in metrics}}
+    unmatched = [name for name in run.definitions.names() if _is_missing(run, name)]
+    meant = meant_for([metric for metric in metrics if not run.axis(metric).defined], unmatched)
     charts: list[ChartCheck] = []
     findings: list[Finding] = []
     for metric in metrics:
-        chart = _chart(run, metric, axis_rows[run.axis(metric).metric], own_steps.get(metric))
+        chart = _chart(run, metric, axis_rows[run.axis(metric).metric], own_steps.get(metric), meant.get(metric))
         found = [finding for rule in RULES if (finding := rule(chart)) is not None]
         findings += found
         charts.append(
@@ -34,7 +38,7 @@ def check_run(run: Run) -> RunCheck:
                 line=chart.y,
             )
         )
-    for missing, finding in _never_logged(run, charts):
+    for missing, finding in _never_logged(run, unmatched, charts, meant):
         charts.append(missing)
         findings.append(finding)
     stages = dict.fromkeys([*run.stages, *(chart.stage for chart in charts if chart.stage is not None)])
@@ -50,7 +54,7 @@ def check_run(run: Run) -> RunCheck:
     )
 
 
-def _chart(run: Run, metric: str, axis_rows: AxisRows | None, own_step: str | None) -> Chart:
+def _chart(run: Run, metric: str, axis_rows: AxisRows | None, own_step: str | None, meant: str | None) -> Chart:
     axis, series = run.axis(metric), run.series(metric)
     drawn = points(series.x, series.y)
     return Chart(
@@ -62,6 +66,7 @@ def _chart(run: Run, metric: str, axis_rows: AxisRows | None, own_step: str | No
         y=series.y if drawn.all() else series.y[drawn],
         axis_rows=axis_rows,
         own_step=own_step,
+        meant=meant,
         finished=run.finished,
     )
 
@@ -94,12 +99,14 @@ def _own_step(run: Run, metric: str) -> str | None:
     return None
 
 
-def _never_logged(run: Run, charts: Iterable[ChartCheck]) -> list[tuple[ChartCheck, Finding]]:
+def _never_logged(
+    run: Run, unmatched: Iterable[str], charts: Iterable[ChartCheck], meant: Mapping[str, str]
+) -> list[tuple[ChartCheck, Finding]]:
     """A chart and a finding for each defined name or glob, and each declared stage, without a row."""
+    logged = {name: metric for metric, name in reversed(list(meant.items()))}
     missing = [
         ChartCheck(name, stage_of_axis(axis), axis, rows=0, points=0, verdict=Verdict.NEVER_LOGGED)
-        for name in run.definitions.names()
-        if _is_missing(run, name)
+        for name in unmatched
         for axis in [run.axis(name).metric]
     ]
     known = {chart.stage for chart in (*charts, *missing)}
@@ -109,7 +116,21 @@ def _never_logged(run: Run, charts: Iterable[ChartCheck]) -> list[tuple[ChartChe
         for every in [metric_key(stage, "*")]
         if stage not in known and not any(matches(every, metric) for metric in run.logged)
     ]
-    return [(chart, never_logged(chart.metric, chart.stage, finished=run.finished)) for chart in missing]
+    lost = run.lost_rows.count if missing else 0
+    return [
+        (
+            chart,
+            never_logged(
+                chart.metric,
+                chart.stage,
+                axis=chart.axis,
+                finished=run.finished,
+                lost=lost,
+                meant=logged.get(chart.metric),
+            ),
+        )
+        for chart in missing
+    ]
 
 
 def _is_missing(run: Run, name: str) -> bool:
@@ -121,46 +142,6 @@ def _is_missing(run: Run, name: str) -> bool:
 
 def _run_findings(run: Run) -> list[Finding]:
     """What is wrong with the run as a whole."""
-    findings = []
-    lost = run.lost_rows
-    if lost.count:
-        where = f", the first at step={lost.step} when the run stood at {lost.current}" if lost.step is not None else ""
-        findings.append(
-            _run_finding(
-                "lost-rows",
-                lost.count,
-                f"wandb dropped {lost.count:,} calls of log(){where}",
-                "step= must never decrease: each stage counted from 0 again",
-                "leave step= out, and log each stage's step as data",
-            )
-        )
-    if run.damage:
-        length = sum(damage.length for _, damage in run.damage)
-        places = ", ".join(f"{damage.length:,} at {damage.offset:,} of {path.name}" for path, damage in run.damage[:3])
-        more = f" and {len(run.damage) - 3} more places" if len(run.damage) > 3 else ""
-        findings.append(
-            _run_finding(
-                "damaged-file",
-                len(run.damage),
-                f"{length:,} bytes cannot be read: {places}{more}; {run.rows:,} rows were recovered",
-                "the disk, a copy or a crash changed the file after it was written",
-                "fetch the file again from where it was written, or repair the run",
-                repairable=True,
-            )
-        )
-    if not run.finished:
-        torn = sum(segment.torn for segment in run.segments[-1:])
-        findings.append(
-            _run_finding(
-                "unfinished",
-                1,
-                "the run has no end record" + (f", and its file ends {torn:,} bytes into a record" if torn else ""),
-                "it was killed, or it is still running",
-                "call run.finish() at the end, also when training fails",
-            )
-        )
-    return findings
-
-
-def _run_finding(code: str, count: int, message: str, cause: str, fix: str, *, repairable: bool = False) -> Finding:
-    return Finding(code, severity_of(code), None, message, cause, fix, repairable, count)
+    torn = sum(segment.torn for segment in run.segments[-1:])
+    found = (lost_rows(run.lost_rows), damaged_file(run.damage, run.rows), unfinished(run.finished, torn))
+    return [finding for finding in found if finding is not None]

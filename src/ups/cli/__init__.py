@@ -11,7 +11,9 @@ from ups.errors import DeliveryError, UPSError
 __all__ = ["main"]
 
 _COMMANDS = {
+    "check": "Say for every chart of any W&B run whether a person will see a line, and if not, why.",
     "deliver": "Deliver a run's journal to W&B, or go on with a delivery that was cut off.",
+    "repair": "Write a corrected copy of a run, ready for 'wandb sync'.",
     "train": "Train the three-stage neural simulator, every chart full.",
 }
 

@@ -9,7 +9,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 from rich.tree import Tree
 
-from ups.check import ChartCheck, Finding, RunCheck, Severity, Verdict
+from ups.check import ChartCheck, Finding, RunCheck, Severity, Verdict, worst
 
 __all__ = ["RunTree", "render_tree", "sparkline"]
 
@@ -39,15 +39,28 @@ class RunTree:
         by_stage: dict[str | None, list[ChartCheck]] = {stage: [] for stage in check.stages}
         for chart in check.charts:
             by_stage.setdefault(chart.stage, []).append(chart)
-        first = {finding.metric: finding for finding in reversed(check.findings) if finding.metric is not None}
-        widths = _widths(by_stage, options.max_width)
-        for stage, charts in by_stage.items():
-            branch = tree.add(Text("other charts" if stage is None else stage, style="bold"))
-            for chart in sorted(charts, key=lambda chart: chart.verdict.rank):
-                line = _chart_line(stage, chart, first.get(chart.metric), widths, ascii_only=options.ascii_only)
-                _explain(branch.add(line), None if chart.verdict is Verdict.FULL else first.get(chart.metric))
+        found: dict[str | None, list[Finding]] = {}
         for finding in check.findings:
-            if finding.metric is None:
+            found.setdefault(finding.metric, []).append(finding)
+        widths = _widths(by_stage, options.max_width)
+        about_run = sorted(found.get(None, ()), key=lambda finding: -finding.severity.rank)
+        for finding in about_run:
+            if finding.severity is not Severity.INFO:
+                _explain(tree.add(_finding_line(finding)), finding)
+        for stage, charts in sorted(by_stage.items(), key=lambda group: -_worst_rank(group[1], found)):
+            branch = tree.add(Text("other charts" if stage is None else stage, style="bold"))
+            told: set[tuple[str, str]] = set()
+            for chart in sorted(charts, key=lambda chart: chart.verdict.rank):
+                findings = found.get(chart.metric, [])
+                first = findings[0] if findings else None
+                node = branch.add(_chart_line(stage, chart, first, widths, ascii_only=options.ascii_only))
+                if first is not None and (first.code, first.cause) not in told:
+                    told.add((first.code, first.cause))  # the next chart with the same fault needs no words
+                    _explain(node, first)
+                for other in findings[1:]:
+                    node.add(_finding_line(other))
+        for finding in about_run:
+            if finding.severity is Severity.INFO:
                 _explain(tree.add(_finding_line(finding)), finding)
         if self.faults:
             branch = tree.add(Text("faults on the way", style="yellow"))
@@ -75,6 +88,12 @@ def sparkline(values: NDArray[np.float64], width: int, *, ascii_only: bool = Fal
     low, high = float(means.min()), float(means.max())
     share = (means - low) / (high - low) if high > low else np.zeros(len(means))
     return "".join(marks[int(level)] for level in np.rint(share * (len(marks) - 1)))
+
+
+def _worst_rank(charts: Iterable[ChartCheck], found: dict[str | None, list[Finding]]) -> int:
+    """The rank of the highest severity among the findings of some charts; -1 without findings."""
+    severity = worst(finding for chart in charts for finding in found.get(chart.metric, ()))
+    return -1 if severity is None else severity.rank
 
 
 def _title(check: RunCheck) -> Text:
@@ -126,11 +145,10 @@ def _finding_line(finding: Finding) -> Text:
     return line
 
 
-def _explain(node: Tree, finding: Finding | None) -> None:
+def _explain(node: Tree, finding: Finding) -> None:
     """Below a chart or finding: why, and what to change."""
-    if finding is not None:
-        node.add(Text(f"why: {finding.cause}", style="dim"))
-        node.add(Text(f"fix: {finding.fix}"))
+    node.add(Text(f"why: {finding.cause}", style="dim"))
+    node.add(Text(f"fix: {finding.fix}"))
 
 
 def _short(stage: str | None, chart: ChartCheck) -> str:

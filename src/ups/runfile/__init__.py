@@ -5,14 +5,19 @@ Three layers, each with the one below: :mod:`~ups.runfile.framing` (bytes ↔ re
 """
 
 from ups.runfile.framing import Damage, close_torn_segment, intact_length
-from ups.runfile.run import Run, Segment, Series, last_step, open_run, open_runs
+from ups.runfile.locate import RunFiles, find_runs, last_step, open_run, open_runs
+from ups.runfile.logs import LostRows
+from ups.runfile.run import Run, Segment, Series
 
 __all__ = [
     "Damage",
+    "LostRows",
     "Run",
+    "RunFiles",
     "Segment",
     "Series",
     "close_torn_segment",
+    "find_runs",
     "intact_length",
     "last_step",
     "open_run",

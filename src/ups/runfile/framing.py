@@ -36,10 +36,17 @@ _CHUNK = struct.Struct("<IHB")
 
 @dataclass(frozen=True)
 class Damage:
-    """``length`` bytes from ``offset`` of the file that belong to no readable record."""
+    """``length`` bytes from ``offset`` of the file that belong to no readable record, or repeat earlier ones.
+
+    Attributes:
+        missing: how many records are known to be gone there, by the numbers of those around; 0 if unknown.
+        repeated: how many records of the range stand in the file before; 0 where it is unreadable.
+    """
 
     offset: int
     length: int
+    missing: int = 0
+    repeated: int = 0
 
     @property
     def end(self) -> int:
@@ -76,26 +83,27 @@ class FrameReader:
     second reader with ``start=intact_length`` reads them.
 
     Attributes:
-        size: the file's size in bytes when it was opened.
+        size: the file's size in bytes when it was opened, at most ``end``.
         intact_length: bytes up to the end of the last whole record.
         torn: bytes at the end that are the beginning of a record: the writer was cut off, or is at work.
 
     Args:
         path: the ``.wandb`` file.
         start: where to begin: 0, a multiple of 32 KiB, or a former ``intact_length``.
+        end: where to stop; by default at the end of the file.
 
     Raises:
         RunFileError: the file cannot be opened, or is not a W&B run file.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, start: int = 0) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, start: int = 0, end: int | None = None) -> None:
         self.path = Path(path)
         self.torn = 0
         self._lost: list[tuple[int, int]] = []
         self._pieces: list[bytes] = []  # the chunks so far of a record that goes on in the next block
         self._pieces_range = (0, 0)
         try:
-            self.size = self.path.stat().st_size
+            self.size = self.path.stat().st_size if end is None else min(end, self.path.stat().st_size)
             with self.path.open("rb") as file:
                 head = file.read(len(HEADER))
                 if not HEADER.startswith(head) and next_chunk(head + file.read(WINDOW), 0) is None:

@@ -6,9 +6,11 @@ taken apart in step: one NumPy operation moves through all of them, item by item
 a column's worth at a time.
 """
 
+from array import array
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +86,46 @@ class Columns:
         self._names: list[str] = []  # by key number
         self._hashes = np.empty(0, dtype=np.uint64)  # sorted
         self._numbers = np.empty(0, dtype=np.int64)  # the key number of each hash
+
+    @classmethod
+    def of_rows(cls, rows: Iterable[Mapping[str, float]]) -> Self:
+        """The columns of rows that are in memory, hidden ones too; ``_step`` counts rows that do not hold it."""
+        columns = cls(with_hidden=True)
+        places: dict[str, array[int]] = {}
+        values: dict[str, array[float]] = {}
+        steps = array("q")
+        for row in rows:
+            for name, value in row.items():
+                if name not in places:
+                    places[name], values[name] = array("q"), array("d")
+                places[name].append(len(steps))
+                values[name].append(value)
+            steps.append(int(row.get("_step", len(steps))))
+        for name, place in places.items():
+            parts = columns._parts[name] = _Parts()
+            parts.rows.append(np.array(place, dtype=np.int64))
+            parts.values.append(np.array(values[name]))
+            parts.forms.append(np.zeros(len(place), dtype=np.uint8))
+        columns.rows = len(steps)
+        columns._steps = [np.array(steps, dtype=np.int64)]
+        return columns
+
+    def drop_repeated_steps(self) -> None:
+        """Keep the first row of each ``_step``, in the order of the steps."""
+        _, first = np.unique(self.steps(), return_index=True)
+        place = np.full(self.rows, -1, dtype=np.int64)
+        place[first] = np.arange(len(first))
+        for name in list(self._parts):
+            column, parts = self.get(name), self._parts[name]
+            assert column is not None
+            rows = place[column.rows]
+            order = np.argsort(rows, kind="stable")
+            order = order[rows[order] >= 0]
+            parts.rows, parts.values, parts.forms = [rows[order]], [column.values[order]], [column.forms[order]]
+            if not len(order):
+                del self._parts[name]
+        self._steps = [self.steps()[first]]
+        self.rows = len(first)
 
     def names(self) -> list[str]:
         """The names in the order in which they first appeared."""

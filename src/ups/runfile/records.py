@@ -17,7 +17,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError, Message
 
 from ups.runfile.framing import Batch
-from ups.runfile.wire import MARGIN, Bytes, Positions, read_fields
+from ups.runfile.wire import MARGIN, Bytes, Positions, read_fields, read_varints
 
 __all__ = [
     "ConfigChange",
@@ -177,10 +177,11 @@ class Payloads(NamedTuple):
     """Where the content of each record of a batch lies; arrays of shape (records,).
 
     ``kind`` holds numbers of :class:`Kind` (or of kinds not listed there); ``start`` and ``end`` enclose the
-    content in ``buffer``.
+    content in ``buffer``. ``number`` counts the records of a file from 1; 0 where there is none.
     """
 
     buffer: Bytes
+    number: Positions
     kind: Positions
     start: Positions
     end: Positions
@@ -190,12 +191,15 @@ def find_payloads(batch: Batch) -> Payloads:
     """Each record's kind and content, from the first few bytes of it."""
     buffer = np.frombuffer(batch.data + bytes(MARGIN), dtype=np.uint8)
     limit = batch.starts + batch.lengths
+    number = np.zeros(len(limit), dtype=np.int64)
     kind = np.zeros(len(limit), dtype=np.int64)
     start, end = limit.copy(), limit.copy()
     at, left = batch.starts, np.flatnonzero(batch.lengths > 0)
     for _ in range(_FIELDS_BEFORE_KIND):
         field = read_fields(buffer, at[left], limit[left])
         around = np.isin(field.number, _AROUND)
+        num = field.number == 1
+        number[left[num]] = read_varints(buffer, field.start[num])[0]
         found = left[~around]
         kind[found] = field.number[~around]
         start[found], end[found] = field.start[~around], field.end[~around]
@@ -205,7 +209,7 @@ def find_payloads(batch: Batch) -> Payloads:
         left = left[at[left] < limit[left]]
         if not left.size:
             break
-    return Payloads(buffer, kind, start, end)
+    return Payloads(buffer, number, kind, start, end)
 
 
 def parse_message(record: bytes) -> Any:

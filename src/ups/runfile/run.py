@@ -1,22 +1,19 @@
 """A run as it stands in its files: who it is, its definitions, and its rows as columns."""
 
-import json
-import os
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ups.charts import DEFAULT_AXIS, Axis, Definitions
-from ups.errors import RunFileError
-from ups.runfile.framing import BLOCK, WINDOW, Damage, FrameReader
+from ups.runfile.framing import Damage, FrameReader
 from ups.runfile.history import Column, Columns, Form
 from ups.runfile.logs import LostRows, lost_rows
+from ups.runfile.numbering import Numbering
 from ups.runfile.records import (
     ConfigChange,
     Exit,
@@ -28,9 +25,8 @@ from ups.runfile.records import (
     parse,
 )
 
-__all__ = ["Run", "Segment", "Series", "last_step", "open_run", "open_runs"]
+__all__ = ["Run", "Segment", "Series"]
 
-_SEGMENT_FOLDER = re.compile(r"(?:offline-)?run-(\d{8}_\d{6})-(.+)\Z")
 _STRUCTURE = (Kind.RUN, Kind.METRIC, Kind.CONFIG, Kind.EXIT)
 
 
@@ -89,9 +85,22 @@ class Run:
         definitions: what ``define_metric`` said.
         exit_code: the code that the run finished with; None if it did not.
         segments: the files, oldest first.
+
+    Args:
+        steps_identify_rows: whether rows of one ``_step`` are copies of one row, as in a UPS run directory, where
+            a segment begins with rows that the one before may hold as well: the first copy is kept.
+        on_read: is told how many more bytes were read, again and again.
     """
 
-    def __init__(self, path: Path, files: Iterable[Path], *, stages: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        files: Iterable[Path],
+        *,
+        stages: Iterable[str] = (),
+        steps_identify_rows: bool = False,
+        on_read: Callable[[int], None] | None = None,
+    ) -> None:
         self.path = path
         self.run_id = self.name = self.project = self.entity = ""
         self.tags: tuple[str, ...] = ()
@@ -100,11 +109,44 @@ class Run:
         self.exit_code: int | None = None
         self.segments: list[Segment] = []
         self._columns = Columns()
+        self._steps_identify_rows = steps_identify_rows
+        self._finished = False
         for file in files:
-            self.segments.append(self._read(file))
+            self.segments.append(self._read(file, on_read))
+        if self.segments:
+            self._finished = self.segments[-1].finished
+        if steps_identify_rows and len(self.segments) > 1:
+            self._columns.drop_repeated_steps()
         declared = self.config.get("ups")
         named = declared.get("stages") if isinstance(declared, dict) else None
         self.stages = tuple(str(stage) for stage in stages or (named if isinstance(named, list) else ()))
+
+    @classmethod
+    def from_rows(
+        cls,
+        path: Path,
+        rows: Iterable[Mapping[str, float]],
+        *,
+        run_id: str,
+        name: str = "",
+        definitions: Definitions | None = None,
+        stages: Iterable[str] = (),
+        config: Mapping[str, Any] | None = None,
+        finished: bool = False,
+    ) -> Self:
+        """A run whose rows are in memory, as one that has only a journal.
+
+        Args:
+            rows: one mapping a row, in the order in which they were logged; gone through once. ``_step`` counts
+                them where a row does not hold it.
+        """
+        run = cls(path, (), stages=stages)
+        run.run_id, run.name, run.config = run_id, name, dict(config or {})
+        run.definitions = definitions or Definitions()
+        run._finished = finished
+        run._columns = Columns.of_rows(rows)
+        run._hidden_columns = run._columns
+        return run
 
     @property
     def rows(self) -> int:
@@ -114,7 +156,7 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether the last segment holds the record of an exit; if not, the run was killed, or still runs."""
-        return bool(self.segments) and self.segments[-1].finished
+        return self._finished
 
     @property
     def damage(self) -> list[tuple[Path, Damage]]:
@@ -129,7 +171,7 @@ class Run:
     @property
     def logged(self) -> list[str]:
         """Every name under which something was logged, media too, in order of appearance."""
-        return self._columns.names()
+        return [name for name in self._columns.names() if not name.startswith("_")]
 
     @cached_property
     def metrics(self) -> list[str]:
@@ -195,25 +237,30 @@ class Run:
     def _hidden_columns(self) -> Columns:
         columns = Columns(with_hidden=True)
         for segment in self.segments:
-            for batch in FrameReader(segment.path):
+            numbering = Numbering(segment.path)
+            for batch in FrameReader(segment.path, end=segment.size):
                 payloads = find_payloads(batch)
-                history = payloads.kind == Kind.HISTORY
+                history = (payloads.kind == Kind.HISTORY) & numbering.fresh(batch, payloads)
                 columns.add(payloads.buffer, payloads.start[history], payloads.end[history])
+        if self._steps_identify_rows and len(self.segments) > 1:
+            columns.drop_repeated_steps()
         return columns
 
-    def _read(self, path: Path) -> Segment:
-        reader = FrameReader(path)
+    def _read(self, path: Path, on_read: Callable[[int], None] | None) -> Segment:
+        reader, numbering = FrameReader(path), Numbering(path)
         finished = False
         for batch in reader:
             payloads = find_payloads(batch)
-            history = payloads.kind == Kind.HISTORY
+            history = (payloads.kind == Kind.HISTORY) & numbering.fresh(batch, payloads)
             self._columns.add(payloads.buffer, payloads.start[history], payloads.end[history])
             for index in np.flatnonzero(np.isin(payloads.kind, _STRUCTURE)).tolist():
                 start, length = int(batch.starts[index]), int(batch.lengths[index])
                 record = parse(payloads.buffer[start : start + length].tobytes())
                 finished = finished or isinstance(record, Exit)
                 self._take(record)
-        return Segment(path, reader.size, tuple(reader.damage), reader.torn, finished)
+            if on_read is not None:
+                on_read(len(batch.data))
+        return Segment(path, reader.size, tuple(numbering.damage(reader.damage)), reader.torn, finished)
 
     def _take(self, record: object) -> None:
         match record:
@@ -239,95 +286,6 @@ class Run:
 
 
 _EMPTY = Column(np.empty(0, dtype=np.int64), np.empty(0), np.empty(0, dtype=np.uint8))
-
-
-def open_runs(path: str | os.PathLike[str]) -> list[Run]:
-    """Every run at ``path``: a ``.wandb`` file, a run's directory (W&B's or UPS's), or a ``wandb`` folder.
-
-    Several files of one run id become one run. Runs are ordered by the time of their first file.
-
-    Raises:
-        RunFileError: there is no run, or a file of it cannot be read.
-    """
-    path = Path(path)
-    if path.is_file():
-        return [Run(path, [path])]
-    if not path.is_dir():
-        raise RunFileError(f"{path} does not exist")
-    stages = _declared_stages(path / "run.json")
-    by_id: dict[str, list[Path]] = {}
-    for file in _segment_files(path):
-        by_id.setdefault(file.stem, []).append(file)
-    if not by_id:
-        raise RunFileError(f"{path} holds no .wandb file: name a run's directory, a wandb folder or a .wandb file")
-    return [Run(path if len(by_id) == 1 else files[0].parent, files, stages=stages) for files in by_id.values()]
-
-
-def open_run(path: str | os.PathLike[str]) -> Run:
-    """The one run at ``path``; see :func:`open_runs`.
-
-    Raises:
-        RunFileError: there is no run, or more than one, or a file of it cannot be read.
-    """
-    runs = open_runs(path)
-    if len(runs) > 1:
-        found = ", ".join(str(run.path) for run in runs)
-        raise RunFileError(f"{path} holds {len(runs)} runs; name one of them: {found}")
-    return runs[0]
-
-
-def last_step(path: str | os.PathLike[str]) -> int | None:
-    """The highest ``_step`` of the rows in one ``.wandb`` file, or of a run's directory; None without rows.
-
-    Reads the ends of the files only, so it takes as long for a long run as for a short one.
-
-    Raises:
-        RunFileError: a file cannot be read, or is not a W&B run file.
-    """
-    path = Path(path)
-    files = _segment_files(path) if path.is_dir() else [path]
-    return max((step for file in files if (step := _last_step_of_file(file)) is not None), default=None)
-
-
-def _last_step_of_file(path: Path) -> int | None:
-    size = path.stat().st_size if path.exists() else 0
-    tail = WINDOW // 8
-    while True:
-        start = max(0, size - tail)
-        columns = Columns()
-        for batch in FrameReader(path, start=start - start % BLOCK):
-            payloads = find_payloads(batch)
-            history = payloads.kind == Kind.HISTORY
-            columns.add(payloads.buffer, payloads.start[history], payloads.end[history])
-        if columns.rows:
-            return int(columns.steps().max())
-        if start == 0:
-            return None
-        tail *= 4
-
-
-def _segment_files(path: Path) -> list[Path]:
-    """The ``.wandb`` files in a run directory or ``wandb`` folder, oldest first."""
-    for pattern in ("run-*.wandb", "*run-*/run-*.wandb", "wandb/*run-*/run-*.wandb"):
-        files = [file for file in path.glob(pattern) if not file.parent.is_symlink() or file.parent == path]
-        if files:
-            return sorted(files, key=_age)
-    return []
-
-
-def _age(file: Path) -> tuple[str, str]:
-    named = _SEGMENT_FOLDER.match(file.parent.resolve().name)
-    return (named[1] if named else "", str(file))
-
-
-def _declared_stages(path: Path) -> tuple[str, ...]:
-    try:
-        stages = json.loads(path.read_text(encoding="utf-8")).get("stages", [])
-    except FileNotFoundError:
-        return ()
-    except (OSError, ValueError, AttributeError) as error:
-        raise RunFileError(f"{path} cannot be read as a UPS run's description: {error}") from error
-    return tuple(str(stage) for stage in stages)
 
 
 def _records(path: Path, kinds: Iterable[Kind]) -> Iterator[object]:

@@ -1,0 +1,19 @@
+"""A page on every finding, for ``ups check --explain``; ``docs/findings`` holds the same pages."""
+
+from importlib import resources
+
+from ups.check.findings import CODES
+from ups.errors import UsageError
+
+__all__ = ["explain"]
+
+
+def explain(code: str) -> str:
+    """The page on a finding, as Markdown.
+
+    Raises:
+        UsageError: there is no finding of that code.
+    """
+    if code not in CODES:
+        raise UsageError(f"{code!r} is not a finding: use one of {', '.join(CODES)}")
+    return resources.files(__name__).joinpath(f"{code}.md").read_text(encoding="utf-8")

@@ -1,0 +1,120 @@
+"""``ups check``: will a person see a line in every chart?"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from ups.check import CODES, RunCheck, Severity, check_run, explain, worst
+from ups.errors import RunFileError
+from ups.report import as_data, as_markdown, render_tree, summary_line
+from ups.runfile import RunFiles, find_runs
+
+_WORTH_A_BAR = 50_000_000  # bytes; less is read before a bar is seen
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("paths", metavar="PATH...", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "markdown"]),
+    default="text",
+    show_default=True,
+    help="A tree for the terminal, one JSON object for programs, or Markdown for a report.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["error", "warning"]),
+    default="error",
+    show_default=True,
+    help="Exit with status 1 at a finding of this severity or above.",
+)
+@click.option(
+    "--explain", "code", metavar="CODE", type=click.Choice(CODES), help="Print a page on a finding, and stop."
+)
+def command(paths: tuple[Path, ...], form: str, fail_on: str, code: str | None) -> None:
+    """Say for every chart of the runs at PATH whether a person will see a line, and if not, why.
+
+    PATH is a .wandb file, a run's directory, a wandb folder or a UPS run directory; the run may still be going on.
+    Exit status: 0 nothing found, 1 something found, 2 something could not be read.
+
+    \b
+    Example:
+      ups check wandb/latest-run
+      ups check wandb --format json --fail-on warning
+      ups check --explain frozen
+    """
+    if code is not None:
+        click.echo(explain(code), nl=False)
+        return
+    if not paths:
+        raise click.UsageError("name at least one PATH: a .wandb file, a run's directory or a wandb folder")
+    unreadable: list[str] = []
+    runs = _find(paths, unreadable)
+    checks = list(_check(runs, unreadable))
+    if form == "json":
+        click.echo(json.dumps(as_data(checks), indent=1, allow_nan=False))
+    elif checks and form == "markdown":
+        click.echo(as_markdown(checks), nl=False)
+    elif checks:
+        _print_trees(checks)
+    for message in unreadable:
+        click.echo(f"ups: {message}", err=True)
+    severity = worst(finding for check in checks for finding in check.findings)
+    found = severity is not None and severity.rank >= Severity(fail_on).rank
+    sys.exit(2 if unreadable else 1 if found else 0)
+
+
+def _find(paths: tuple[Path, ...], unreadable: list[str]) -> list[RunFiles]:
+    """The runs at all paths, each once; what cannot be read is added to ``unreadable``."""
+    runs: dict[tuple[Path, ...], RunFiles] = {}
+    for path in paths:
+        try:
+            for run in find_runs(path):
+                runs.setdefault(tuple(file.resolve() for file in run.files), run)
+        except RunFileError as error:
+            unreadable.append(str(error))
+    return list(runs.values())
+
+
+def _check(runs: list[RunFiles], unreadable: list[str]) -> Iterator[RunCheck]:
+    with _progress(sum(run.size for run in runs)) as advance:
+        for run in runs:
+            try:
+                yield check_run(run.open(advance))
+            except RunFileError as error:
+                unreadable.append(str(error))
+
+
+@contextmanager
+def _progress(size: int) -> Iterator[Callable[[int], None] | None]:
+    """A bar on a terminal's stderr, while many bytes are read; gone when they are."""
+    if size < _WORTH_A_BAR or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+    columns = ("reading", BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=size)
+        yield lambda count: progress.advance(task, count)
+
+
+def _print_trees(checks: list[RunCheck]) -> None:
+    from rich.console import Console
+
+    console = Console(soft_wrap=False, highlight=False)
+    for check in checks:
+        console.print(render_tree(check))
+        console.print()
+    console.print(summary_line(checks), style="bold")
+    found = [finding for check in checks for finding in check.findings]
+    if found:
+        console.print(f"Read more: ups check --explain {found[0].code}", style="dim")
+    if repairable := sum(finding.repairable for finding in found):
+        console.print(f"{repairable:,} can be repaired in a copy: ups repair RUN -o DIR", style="dim")

@@ -1,0 +1,45 @@
+"""Checked runs as plain data: the contract of ``ups check --format json``."""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+from ups.check import RunCheck
+
+__all__ = ["SCHEMA", "as_data"]
+
+SCHEMA = 1
+
+
+def as_data(checks: Iterable[RunCheck]) -> dict[str, Any]:
+    """The checks as one JSON object; others build on its keys, so that none of them changes within a schema."""
+    return {"schema": SCHEMA, "runs": [_run(check) for check in checks]}
+
+
+def _run(check: RunCheck) -> dict[str, Any]:
+    return {
+        "run_id": check.run_id,
+        "path": str(check.path),
+        "rows": check.rows,
+        "finished": check.finished,
+        "stages": list(check.stages),
+        "charts": [
+            {
+                "metric": chart.metric,
+                "stage": chart.stage,
+                "axis": chart.axis,
+                "rows": chart.rows,
+                "points": chart.points,
+                "verdict": str(chart.verdict),
+            }
+            for chart in check.charts
+        ],
+        "findings": [
+            {
+                key: str(value) if key in ("code", "severity") else value
+                for key, value in dataclasses.asdict(finding).items()
+                if key != "stage"
+            }
+            for finding in check.findings
+        ],
+    }

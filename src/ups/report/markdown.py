@@ -1,0 +1,48 @@
+"""Checked runs as Markdown, for a comment on a pull request or a report."""
+
+from collections.abc import Iterable
+
+from ups.check import Finding, RunCheck, Verdict
+from ups.report.summary import summary_line
+
+__all__ = ["as_markdown"]
+
+
+def as_markdown(checks: Iterable[RunCheck]) -> str:
+    """A section a run: its findings, worst first, then a table of its charts."""
+    checks = list(checks)
+    return "\n\n".join([*(_run(check) for check in checks), f"**{summary_line(checks)}**"]) + "\n"
+
+
+def _run(check: RunCheck) -> str:
+    title = check.name or check.run_id or check.path.name
+    full = sum(chart.verdict is Verdict.FULL for chart in check.charts)
+    parts = [f"## {_plain(title)}", f"`{check.path}`: {full} of {len(check.charts)} charts full, {check.rows:,} rows"]
+    parts += [_finding(finding) for finding in sorted(check.findings, key=lambda each: -each.severity.rank)]
+    if check.charts:
+        lines = ["| chart | axis | rows | points | verdict |", "|---|---|---:|---:|---|"]
+        lines += [
+            f"| {_code(chart.metric)} | {_code(chart.axis)} | {chart.rows:,} | {chart.points:,} | {chart.verdict} |"
+            for chart in sorted(check.charts, key=lambda chart: chart.verdict.rank)
+        ]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _finding(finding: Finding) -> str:
+    lines = [f"- **{finding.code}** ({finding.severity}): {_plain(finding.message)}"]
+    lines.append(f"  Why: {_plain(finding.cause)}.")
+    lines.append(f"  Fix: {_code(finding.fix)}")
+    return "  \n".join(lines)
+
+
+def _plain(text: str) -> str:
+    """Text in which no character is markup."""
+    return "".join(f"\\{letter}" if letter in "\\`*_<>|[]#" else letter for letter in text.replace("\n", " "))
+
+
+def _code(text: str) -> str:
+    """Text as code that stays in its table cell."""
+    fence = "``" if "`" in text else "`"
+    pad = " " if "`" in text else ""
+    return fence + pad + text.replace("|", "\\|").replace("\n", " ") + pad + fence

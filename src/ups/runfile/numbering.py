@@ -1,0 +1,87 @@
+"""The numbers of a file's records: wandb counts them from 1, without a gap.
+
+So a file from which whole records were cut, or in which some stand twice, shows it, though every checksum is
+right.
+"""
+
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ups.runfile.framing import Batch, Damage, FrameReader
+from ups.runfile.records import Payloads, find_payloads
+
+__all__ = ["Numbering"]
+
+
+class Numbering:
+    """Watches the records of one file go by, batch by batch.
+
+    Args:
+        path: the file, read a second time up to where a number comes back.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._highest = 0
+        self._last = 0
+        self._gaps: list[tuple[int, int, int]] = []  # place of the record after it, first and last number missing
+        self._repeated: list[tuple[int, int]] = []
+        self._known: dict[int, set[int]] | None = None  # number → checksums; kept once a number came back
+
+    def fresh(self, batch: Batch, payloads: Payloads) -> NDArray[np.bool_]:
+        """Which records of the next batch are no copies of earlier ones; bool, shape (records,)."""
+        numbers = payloads.number
+        fresh = np.ones(len(numbers), dtype=bool)
+        if not numbers.any():
+            return fresh  # a file without numbers
+        before = np.maximum.accumulate(np.concatenate([[self._highest], numbers[:-1]]))
+        back = numbers <= before
+        for index in np.flatnonzero(numbers > before + 1).tolist():
+            self._gaps.append((int(batch.offsets[index]), int(before[index]) + 1, int(numbers[index]) - 1))
+        if self._known is None and back.any():
+            self._known = _known_before(self._path, int(batch.offsets[0]))
+        if self._known is not None:
+            for index, (number, record) in enumerate(zip(numbers.tolist(), batch.records(), strict=True)):
+                sums = self._known.setdefault(number, set())
+                checksum = zlib.crc32(record)
+                fresh[index] = checksum not in sums
+                sums.add(checksum)
+                if not fresh[index]:
+                    at = int(batch.offsets[index])
+                    self._repeated.append((at, at + int(batch.lengths[index])))
+        self._highest = max(int(before[-1]), int(numbers[-1]))
+        self._last = int(numbers[-1])
+        return fresh
+
+    def damage(self, unreadable: list[Damage]) -> list[Damage]:
+        """All damage of the file: the unreadable ranges, with the records missing there, and what the numbers show."""
+        known = self._known or {}
+        missing: dict[int, int] = {}
+        for at, low, high in self._gaps:
+            count = sum(number not in known for number in range(low, min(high, self._last) + 1))
+            if count:
+                ends = [each.end for each in unreadable if each.end <= at]
+                place = max(ends) if ends and at - max(ends) < 7 else at
+                missing[place] = missing.get(place, 0) + count
+        found = [Damage(each.offset, each.length, missing.pop(each.end, 0)) for each in unreadable]
+        found += [Damage(at, 0, count) for at, count in missing.items()]
+        if self._repeated:
+            low, high = self._repeated[0][0], self._repeated[-1][1]
+            found.append(Damage(low, high - low, repeated=len(self._repeated)))
+        return sorted(found, key=lambda each: each.offset)
+
+
+def _known_before(path: Path, end: int) -> dict[int, set[int]]:
+    """The checksums of the records that begin before ``end``, by number."""
+    known: dict[int, set[int]] = {}
+    for batch in FrameReader(path):
+        for number, record, at in zip(
+            find_payloads(batch).number.tolist(), batch.records(), batch.offsets.tolist(), strict=True
+        ):
+            if at >= end:
+                return known
+            known.setdefault(number, set()).add(zlib.crc32(record))
+    return known
