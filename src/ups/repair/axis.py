@@ -18,7 +18,17 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Keep", "StageRows", "attempts_of", "count_on", "increasing", "later_places", "meant", "superseded"]
+__all__ = [
+    "Keep",
+    "StageRows",
+    "attempts_of",
+    "count_on",
+    "increasing",
+    "later_places",
+    "meant",
+    "moves_too_seldom",
+    "superseded",
+]
 
 Keep: TypeAlias = Literal["last", "first", "all"]
 
@@ -57,6 +67,26 @@ def meant(stage: StageRows, *, lagging: bool = False) -> _Values:
         previous = _previous(size, [size - 1 - places[::-1] for places in stage.metrics.values()])
         return -_spread(x, previous)[::-1]
     return _spread(stage.x, _previous(size, stage.metrics.values()))
+
+
+def moves_too_seldom(stage: StageRows) -> bool:
+    """Whether metrics come again at one x because the axis does not keep up.
+
+    If it does not, then most rows that bring a metric again, at the same x, are of the same kind as the one before:
+    they hold the same metrics, or some of them. A step that is logged in several calls, with an epoch in each of
+    them, has rows of different kinds.
+    """
+    previous = _previous(len(stage.rows), stage.metrics.values())
+    group = np.cumsum(_anchors(stage.x))
+    again = np.flatnonzero((previous >= 0) & (group == group[previous]))
+    before = previous[again]
+    more, less = np.ones(len(again), dtype=np.bool_), np.ones(len(again), dtype=np.bool_)
+    for places in stage.metrics.values():
+        held = np.zeros(len(stage.rows), dtype=np.bool_)
+        held[places] = True
+        more &= held[again] | ~held[before]
+        less &= held[before] | ~held[again]
+    return 2 * int(np.count_nonzero(more | less)) > len(again)
 
 
 def _previous(size: int, metrics: Iterable[_Places]) -> _Places:

@@ -14,14 +14,15 @@ from ups.repair.axis import (
     increasing,
     later_places,
     meant,
+    moves_too_seldom,
     superseded,
 )
 from ups.runfile import Run
 
 __all__ = ["MEND", "Mended", "mend"]
 
-_REBUILD = {Verdict.EMPTY, Verdict.FROZEN, Verdict.STALE, Verdict.LAGGING}
-MEND = {*_REBUILD, Verdict.BACKWARDS}
+_REBUILD = {Verdict.EMPTY, Verdict.FROZEN, Verdict.LAGGING}
+MEND = {*_REBUILD, Verdict.STALE, Verdict.BACKWARDS}
 """The verdicts that another x in the rows mends."""
 
 
@@ -66,7 +67,7 @@ def mend(run: Run, axis: str, metrics: list[str], troubles: set[str], keep: Keep
     """
     stage, drawn = _stage_rows(run, axis, metrics)
     x, what = stage.x, []
-    if troubles & _REBUILD:
+    if troubles & _REBUILD or (Verdict.STALE in troubles and (keep == "all" or moves_too_seldom(stage))):
         lagging = Verdict.LAGGING in troubles or _comes_after(stage)
         x = np.where(stage.bare, stage.x, meant(stage, lagging=lagging))
         what.append(_rebuilt(axis, stage, lagging))

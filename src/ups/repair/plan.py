@@ -144,7 +144,7 @@ def plan_repair(run: Run, *, keep: Keep = "last", axis: str | None = None, run_i
     }
     mended = _mended(view, keep, to_summary)
     missing = missing_rows(run)
-    changes = _changes(run, view, before, mended, definitions, to_summary, missing)
+    changes = _changes(run, view, before, mended, definitions, to_summary, missing, keep)
     for change in changes:
         if change.axis not in (None, DEFAULT_AXIS):
             definitions[change.metric] = str(change.axis)
@@ -238,6 +238,7 @@ def _changes(
     definitions: dict[str, str],
     to_summary: dict[str, NDArray[np.int64]],
     missing: Missing | None,
+    keep: Keep,
 ) -> tuple[ChartChange, ...]:
     changes = []
     back = {} if missing is None else missing.points
@@ -257,6 +258,8 @@ def _changes(
             gone = mended[axis].gone[metric]
             if after != seen or gone:
                 sentences += mended[axis].what
+            if metric in mended[axis].single:
+                sentences.append(f"of its points at one x, the {'last' if keep == 'last' else 'first'} is kept")
         if axis == DEFAULT_AXIS and chart.rows and seen < chart.points:
             after = chart.points
             sentences.append("W&B's own step counts on over the parts of the run")

@@ -101,7 +101,7 @@ def edit_row(message: Any, part: Part) -> tuple[Any | None, dict[str, str]]:
     later = None
     if part.later:
         later = parse_message(message.SerializeToString())
-        _keep_items(later, lambda name: name in part.later or name in _KEPT_IN_PARTS)
+        _keep_items(later, lambda name: name in part.later - part.removed or name in _KEPT_IN_PARTS)
     gone = part.removed | part.moved | part.later
     if gone:
         _keep_items(message, lambda name: name not in gone)

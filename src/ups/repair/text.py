@@ -1,6 +1,7 @@
 """A plan as the lines that a person reads before anything is written."""
 
 from collections.abc import Iterator
+from itertools import groupby
 
 from ups.repair.plan import ChartChange, Plan
 
@@ -14,11 +15,9 @@ def plan_lines(plan: Plan) -> list[str]:
     if plan.changes_nothing:
         lines.append("  nothing to repair")
     width = max((len(change.metric) for change in plan.charts), default=0)
-    for change in plan.charts:
-        lines.append(f"  {change.metric.ljust(width)}  {_counts(change)}")
-        lines += [f"    {sentence}" for sentence in change.what]
-        if change.gone:
-            lines.append(f"    {_of(change.gone, 'point')} left out")
+    for what, group in groupby(sorted(plan.charts, key=lambda change: change.what), lambda change: change.what):
+        lines += [f"  {change.metric.ljust(width)}  {_counts(change)}" for change in group]
+        lines += [f"    {sentence}" for sentence in what]
     lines += [f"  {line}" for line in _about_run(plan)]
     if plan.unrepaired:
         lines.append("not repaired:")
@@ -30,7 +29,8 @@ def plan_lines(plan: Plan) -> list[str]:
 def _counts(change: ChartChange) -> str:
     if change.axis is None:
         return f"{change.verdict} -> summary"
-    return f"{change.verdict}: {change.before:,} -> {_of(change.after, 'point')} at different {change.axis}"
+    left_out = f", {change.gone:,} left out" if change.gone else ""
+    return f"{change.verdict}: {change.before:,} -> {_of(change.after, 'point')}{left_out}"
 
 
 def _about_run(plan: Plan) -> Iterator[str]:
