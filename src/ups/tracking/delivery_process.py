@@ -23,6 +23,7 @@ __all__ = ["Deliverer", "DeliveryProcess", "DeliveryThread", "Watch"]
 _COMMAND = (sys.executable, "-P", "-m", "ups", "deliver", "--nice", "5")  # the training comes first
 _RESTARTS = 10  # in a row, without a row more in W&B
 _WATCH_EVERY = 1.0  # seconds
+_SYNC_EVERY = 3  # rounds of the watch
 
 
 class Deliverer(Protocol):
@@ -181,12 +182,18 @@ class Watch:
 
     def _watch(self) -> None:
         started = time.monotonic()
+        rounds = 0
         while not self._stop.wait(_WATCH_EVERY):
-            try:
-                self._holder.journal.sync()
-            except OSError as error:
-                self._faults.add("sync", f"the journal could not be synced to the disk: {error.strerror}")
+            rounds += 1
+            if rounds % _SYNC_EVERY == 0:
+                self._sync()
             self.hear()
             if time.monotonic() - started > 5 * _WATCH_EVERY * min(self._restarts, 6):
                 self.revive()
                 started = time.monotonic()
+
+    def _sync(self) -> None:
+        try:
+            self._holder.journal.sync()
+        except OSError as error:
+            self._faults.add("sync", f"the journal could not be synced to the disk: {error.strerror}")

@@ -63,7 +63,7 @@ class Journal:
         self._on_loss = on_loss
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
-        self._synced = True
+        self._synced = 0
         try:
             self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
         except OSError as error:
@@ -77,7 +77,6 @@ class Journal:
     def append(self, line: bytes) -> None:
         """Write ``line``, which ends with a newline, behind what is in the file."""
         with self.lock:
-            self._synced = False
             if self._waiting:
                 self._wait(line)
                 self._write_waiting()
@@ -100,9 +99,12 @@ class Journal:
         with self.lock:
             if self._waiting:
                 self._write_waiting()
-            if self._synced or self._descriptor < 0:
+            if self._descriptor < 0:
                 return
-            self._synced = True
+            size = os.fstat(self._descriptor).st_size
+            if size == self._synced:
+                return
+            self._synced = size
             descriptor = os.dup(self._descriptor)  # closed by nobody else while it syncs, outside the lock
         try:
             os.fsync(descriptor)

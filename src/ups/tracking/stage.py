@@ -1,15 +1,16 @@
 """A stage: what a training loop holds and logs its rows through.
 
-``log`` is the one call on the training thread's path. A row of plain finite floats is put together from a
-template made once for each set of metric names, and appended to the journal with one ``write``.
+``log`` is the one call on the training thread's path. A row of finite floats, under names that the stage has seen
+together before, is encoded by orjson and appended to the journal with one ``write``; any other row takes its time.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from ups.charts import check_metric_name
 from ups.errors import InvalidName, InvalidStep, InvalidValue, UPSError
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from ups.tracking.context import WandBContext
 
 __all__ = ["DisabledStage", "Stage"]
+
+_NEVER = float("-inf")
 
 
 class Stage:
@@ -32,8 +35,8 @@ class Stage:
     def __init__(self, name: str, context: WandBContext) -> None:
         self.name = name
         self._context = context
-        self._shapes: dict[tuple[str, ...], _Shape] = {}
-        self._last_step: int | None = None
+        self._reached: dict[tuple[str, ...], float] = {}  # names that come together → their last step
+        self._last_step: float = _NEVER
 
     def __repr__(self) -> str:
         return f"Stage({self.name!r})"
@@ -61,61 +64,31 @@ class Stage:
         if values is not None:
             metrics = {**values, **metrics}
         names = tuple(metrics)
-        shape = self._shapes.get(names)
-        if shape is None:
-            shape = self._shapes[names] = _Shape(self.name, names)
-        if type(step) is int and not shape.faulty:
-            numbers = tuple(metrics.values())
-            for value in numbers:
-                if type(value) is not float or value - value != 0.0:
-                    texts = [_text(value) for value in numbers]
+        if type(step) is int and names in self._reached:
+            for value in metrics.values():
+                if type(value) is not float:
                     break
             else:
-                texts = None
-            if texts is None:
-                line = shape.floats % (time.time(), step, *numbers)
-            elif None not in texts:
-                line = shape.texts % (time.time(), step, *texts)
-            else:
-                self._log_faulty(step, metrics)
-                return
-            self._context.journal.append(line.encode("utf-8", "surrogatepass"))
-            if self._last_step is None or step > self._last_step:
-                self._last_step = shape.last_step = step
-            else:
-                self._look_back(shape, step)
-            return
-        self._log_faulty(step, metrics)
+                line = _line(self.name, step, metrics)
+                if line is not None:
+                    self._context.journal.append(line)
+                    if step > self._last_step:
+                        self._last_step = self._reached[names] = step
+                    else:
+                        self._look_back(names, step)
+                    return
+        self._log_with_care(step, metrics)
 
-    def _look_back(self, shape: _Shape, step: int) -> None:
-        """The stage has been at ``step`` or beyond; fine for a metric that has not."""
-        last: int | None = None
-        for other in self._shapes.values():
-            if other.last_step is not None and not other.metrics.isdisjoint(shape.metrics):
-                last = other.last_step if last is None else max(last, other.last_step)
-        if last is None or step > last:
-            shape.last_step = step
-            return
-        self._context.fault(
-            f"step:{self.name}",
-            InvalidStep(
-                f"stage {self.name!r}: step {step} after step {last}, and a chart cannot go back. The row is in the"
-                " journal and is not drawn. Count the stage's steps upwards; for another pass, use a stage of its own"
-            ),
-        )
-
-    def _log_faulty(self, step: Any, metrics: dict[str, Any]) -> None:
-        """The row that is not plain: keep what is right of it, and tell what is not."""
+    def _log_with_care(self, step: Any, metrics: dict[str, Any]) -> None:
+        """The row that is not all plain floats under known names: keep what is right of it, and tell what is not."""
         context = self._context
         if not metrics:
-            context.fault(
-                f"nothing:{self.name}",
-                InvalidValue(f"stage {self.name!r}: log({shown(step)}) has no metric: pass them, as in loss=0.5"),
-            )
+            error = InvalidValue(f"stage {self.name!r}: log({shown(step)}) has no metric: pass them, as in loss=0.5")
+            context.fault(f"nothing:{self.name}", error)
             return
         good: dict[str, int | float] = {}
         rejected: dict[str, str] = {}
-        errors: list[tuple[str, UPSError]] = []
+        faults: list[tuple[str, UPSError]] = []
         for name, value in metrics.items():
             try:
                 check_metric_name(name)
@@ -124,22 +97,38 @@ class Stage:
                 rejected[str(name)] = shown(value, 200)
                 kind = "name" if isinstance(error, InvalidName) else "value"
                 message = f"stage {self.name!r}, metric {shown(name)}: {error}. It is in the journal and is not drawn"
-                errors.append((f"{kind}:{self.name}/{name}", type(error)(message)))
+                faults.append((f"{kind}:{self.name}/{name}", type(error)(message)))
         try:
-            whole = whole_number(step)
+            step = whole_number(step)
         except InvalidStep as error:
             rejected |= {name: repr(value) for name, value in good.items()}
             good = {}
             message = f"stage {self.name!r}: {error}. The row is in the journal and is not drawn"
-            errors.append((f"step:{self.name}", InvalidStep(message)))
-        else:
-            if good:
-                self.log(whole, good)
+            faults.append((f"step:{self.name}", InvalidStep(message)))
         if rejected:
             record = {"time": time.time(), "stage": self.name, "step": shown(step), "rejected": rejected}
             context.journal.append(encode_record(record))
-        for kind, problem in errors:
-            context.fault(kind, problem)
+        if good:
+            record = {"time": time.time(), "stage": self.name, "step": step, "values": good}
+            context.journal.append(encode_record(record))
+            self._look_back(tuple(good), step)
+        for kind, fault in faults:
+            context.fault(kind, fault)
+
+    def _look_back(self, names: tuple[str, ...], step: int) -> None:
+        """Note that these metrics have reached ``step``; tell it if one of them had been there or beyond."""
+        last = max((at for others, at in self._reached.items() if not set(others).isdisjoint(names)), default=_NEVER)
+        if step > last:
+            self._reached[names] = step
+            self._last_step = max(self._last_step, step)
+            return
+        self._context.fault(
+            f"step:{self.name}",
+            InvalidStep(
+                f"stage {self.name!r}: step {step} after step {last:.0f}, and a chart cannot go back. The row is in the"
+                " journal and is not drawn. Count the stage's steps upwards; for another pass, use a stage of its own"
+            ),
+        )
 
 
 class DisabledStage(Stage):
@@ -149,32 +138,11 @@ class DisabledStage(Stage):
         """Do nothing."""
 
 
-class _Shape:
-    """A set of metric names that are logged together: the line's templates, and the newest step."""
-
-    __slots__ = ("faulty", "floats", "last_step", "metrics", "texts")
-
-    def __init__(self, stage: str, names: tuple[str, ...]) -> None:
-        self.metrics = frozenset(names)
-        self.last_step: int | None = None
-        self.faulty = not names
-        for name in names:
-            try:
-                check_metric_name(name)
-            except InvalidName:
-                self.faulty = True
-        keys = [json.dumps(str(name), ensure_ascii=False).replace("%", "%%") for name in names]
-        start = f'{{"time":%r,"stage":"{stage}","step":%d,"values":'
-        self.floats = start + "{" + ",".join(f"{key}:%r" for key in keys) + "}}\n"
-        self.texts = start + "{" + ",".join(f"{key}:%s" for key in keys) + "}}\n"
-
-
-def _text(value: Any) -> str | None:
-    """A number as JSON as Python writes it; None for what is not one number."""
+def _line(stage: str, step: int, values: dict[str, float]) -> bytes | None:
+    """The journal's line for a row of floats; None where orjson cannot write it as it is."""
+    record = {"time": time.time(), "stage": stage, "step": step, "values": values}
     try:
-        plain = number(value)
-    except InvalidValue:
+        line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:  # a step beyond 64 bits, half a surrogate pair in a name
         return None
-    if type(plain) is int or plain - plain == 0.0:
-        return repr(plain)
-    return "NaN" if plain != plain else "Infinity" if plain > 0 else "-Infinity"
+    return None if b"null" in line else line  # orjson writes NaN and the infinities so
