@@ -1,6 +1,6 @@
 """One axis and its charts → what has to change in which rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,7 @@ class Mended:
         moved, after: int64, shape (moved,): the rows whose part of this axis is written behind another row, and
             that row; in the order in which they are written.
         points, gone: how many points each chart then has, and how many it has lost.
+        touched: the charts of which a point is elsewhere, or gone.
         last: the axis in the last row that is written; None without rows.
         what: what is done, in sentences.
     """
@@ -51,6 +52,7 @@ class Mended:
     after: NDArray[np.int64]
     points: dict[str, int]
     gone: dict[str, int]
+    touched: frozenset[str]
     last: float | None
     what: tuple[str, ...]
 
@@ -69,6 +71,8 @@ def mend(run: Run, axis: str, metrics: list[str], troubles: set[str], keep: Keep
     x, what = stage.x, []
     if troubles & _REBUILD or (Verdict.STALE in troubles and (keep == "all" or moves_too_seldom(stage))):
         lagging = Verdict.LAGGING in troubles or _comes_after(stage)
+        if not lagging and not _has_values(stage):
+            stage = replace(stage, x=np.full(len(stage.rows), np.nan))
         x = np.where(stage.bare, stage.x, meant(stage, lagging=lagging))
         what.append(_rebuilt(axis, stage, lagging))
     points = {metric: places[np.isfinite(x[places])] for metric, places in drawn.items()}
@@ -108,6 +112,7 @@ def mend(run: Run, axis: str, metrics: list[str], troubles: set[str], keep: Keep
         after=stage.rows[after[later]],
         points=counts,
         gone={metric: len(places) - counts[metric] for metric, places in points.items()},
+        touched=frozenset(name for name, at in points.items() if name in single or (changed | out)[at].any()),
         last=float(x[order[-1]]) if len(order) else None,
         what=tuple(what),
     )
@@ -133,7 +138,13 @@ def _stage_rows(run: Run, axis: str, metrics: list[str]) -> tuple[StageRows, dic
 def _comes_after(stage: StageRows) -> bool:
     """Whether the axis is in rows of its own alone, each behind the rows that it is meant for."""
     has = np.isfinite(stage.x)
-    return bool(has.any() and not (has & ~stage.bare).any() and not stage.bare[0] and stage.bare[-1])
+    return _has_values(stage) and not (has & ~stage.bare).any() and not stage.bare[0] and bool(stage.bare[-1])
+
+
+def _has_values(stage: StageRows) -> bool:
+    """Whether the axis says anything: it is in a row of a metric, or has more than one value."""
+    has = np.isfinite(stage.x)
+    return bool((has & ~stage.bare).any()) or len(np.unique(stage.x[has])) > 1
 
 
 def _rebuilt(axis: str, stage: StageRows, lagging: bool) -> str:

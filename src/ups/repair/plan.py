@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ups.charts import DEFAULT_AXIS, matches
 from ups.check import ChartCheck, RunCheck, Verdict, check_run
+from ups.check.mismatch import meant_for
 from ups.check.run import _own_step
 from ups.errors import UsageError
 from ups.repair.axis import Keep
@@ -145,9 +146,9 @@ def plan_repair(run: Run, *, keep: Keep = "last", axis: str | None = None, run_i
     mended = _mended(view, keep, to_summary)
     missing = missing_rows(run)
     changes = _changes(run, view, before, mended, definitions, to_summary, missing, keep)
-    for change in changes:
-        if change.axis not in (None, DEFAULT_AXIS):
-            definitions[change.metric] = str(change.axis)
+    definitions = {metric: axis for metric, axis in definitions.items() if metric not in to_summary} | {
+        change.metric: change.axis for change in changes if change.axis not in (None, DEFAULT_AXIS)
+    }
     lost = run.lost_rows.count if missing is None else 0
     undefined = _undefined(run, definitions, mended, to_summary)
     steps = run.column(DEFAULT_AXIS)
@@ -193,9 +194,10 @@ def _definitions(run: Run, check: RunCheck, codes: dict[str, set[str]], wanted: 
 
 
 def _best(run: Run, metric: str, axes: Iterable[str]) -> str:
-    """The first of the axes that draws the most of the metric; those of more exact globs come first."""
+    """Of the axes, those of nearer globs first, the one that draws most of the metric; wandb fills in a single x."""
     named = [axis for axis in axes if axis != DEFAULT_AXIS]
-    return max(named, key=lambda axis: _different(_redefined(run, {metric: axis}), metric))
+    drawn = {axis: _different(_redefined(run, {metric: axis}), metric) for axis in named}
+    return max(named, key=lambda axis: drawn[axis] if drawn[axis] > 1 else 0)
 
 
 def _different(run: Run, metric: str) -> int:
@@ -256,7 +258,7 @@ def _changes(
         if axis in mended and metric in mended[axis].points:
             after = mended[axis].points[metric]
             gone = mended[axis].gone[metric]
-            if after != seen or gone:
+            if metric in mended[axis].touched:
                 sentences += mended[axis].what
             if metric in mended[axis].single:
                 sentences.append(f"of its points at one x, the {'last' if keep == 'last' else 'first'} is kept")
@@ -287,13 +289,13 @@ def _undefined(
         if axis not in mended and not any(run.axis(name).metric == axis for name in others if name != axis):
             emptied.add(axis)
     left = [name for name in run.logged if name not in emptied]
-    axes = set(definitions.values())
+    by_default = [metric for metric in definitions if not run.axis(metric).defined]
+    missed = set(meant_for(by_default, run.definitions.names()).values())
     out = set()
     for name in run.definitions.names():
         if name in definitions or any(name == metric or matches(name, metric) for metric in left):
             continue
-        missed = name.endswith("*") and run.axis(name).metric in axes
-        if missed or any(name == metric or matches(name, metric) for metric in emptied):
+        if name in missed or any(name == metric or matches(name, metric) for metric in emptied):
             out.add(name)
     return frozenset(out)
 

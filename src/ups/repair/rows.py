@@ -93,10 +93,7 @@ def edit_row(message: Any, part: Part) -> tuple[Any | None, dict[str, str]]:
     history = message.history
     items = {_name(item): item for item in history.item}
     for axis, x in part.values.items():
-        item = items.get(axis)
-        if item is None:
-            item = history.item.add(key=axis)
-        _set(item, encode(x))
+        _set(items[axis] if axis in items else _new_item(history, axis), encode(x))
     moved = {name: _json(items[name]) for name in part.moved if name in items}
     later = None
     if part.later:
@@ -112,7 +109,7 @@ def new_row(row: Row, runtime: float) -> Any:
     """A journal's row as a history record, without its step."""
     message = parse_message(b"")
     for name, value in {**row.values, "_timestamp": row.time, "_runtime": runtime}.items():
-        message.history.item.add(key=name, value_json=encode(value))
+        _new_item(message.history, name).value_json = encode(value)
     return message
 
 
@@ -125,8 +122,8 @@ def set_step(message: Any, step: int) -> None:
     """Give a row its ``_step``."""
     history = message.history
     history.step.num = step
-    item = next((item for item in history.item if item.key == "_step"), None)
-    _set(history.item.add(key="_step") if item is None else item, str(step))
+    item = next((item for item in history.item if _name(item) == "_step"), None)
+    _set(_new_item(history, "_step") if item is None else item, str(step))
 
 
 def encode(value: object) -> str:
@@ -134,6 +131,17 @@ def encode(value: object) -> str:
     if isinstance(value, float) and math.isfinite(value) and value.is_integer() and abs(value) < 2**53:
         value = int(value)
     return json.dumps(value)
+
+
+def _new_item(history: Any, name: str) -> Any:
+    """An item of that name, its key in the form of the others."""
+    plain = any(item.key for item in history.item)
+    item = history.item.add()
+    if plain:
+        item.key = name
+    else:
+        item.nested_key.append(name)
+    return item
 
 
 def _name(item: Any) -> str:
