@@ -28,6 +28,7 @@ def command(run_dir: Path, mode: str | None, owner: str | None, nice: int) -> No
       ups deliver ups-runs/3kq0x8ab
     """
     from ups.tracking.delivery import Delivery
+    from ups.tracking.drain import journaled, progress_line
     from ups.tracking.mode import require_wandb, resolve_mode
     from ups.tracking.run_directory import RunDirectory
 
@@ -39,7 +40,11 @@ def command(run_dir: Path, mode: str | None, owner: str | None, nice: int) -> No
     chosen = mode or (made if made in ("online", "offline") else resolve_mode(None))
     if chosen not in ("online", "offline"):
         raise UsageError(f"{run_dir} was made with mode {made!r}: say --mode online or --mode offline")
-    status = Delivery(directory, chosen, owner=owner).run()
+    if owner is not None:
+        status = Delivery(directory, chosen, owner=owner).run()
+    else:
+        with progress_line() as show:
+            status = Delivery(directory, chosen, on_progress=lambda told: show(told, journaled(directory))).run()
     if status.state != "finished":
         raise DeliveryError(
             f"W&B holds {status.held or 0:,} of {status.rows:,} rows. The rest waits in {directory.journal}: try again"

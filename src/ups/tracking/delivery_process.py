@@ -56,8 +56,12 @@ class DeliveryProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it. It inherits the environment and the working directory, and nothing else."""
-        environment = {name: value for name, value in os.environ.items() if name != "UPS_RUN_DIR"}
+        """Start it. It inherits the environment and the working directory, and nothing else.
+
+        Not the address of a wandb backend that the training may run: delivery has one of its own.
+        """
+        own = ("UPS_RUN_DIR", "WANDB_SERVICE")
+        environment = {name: value for name, value in os.environ.items() if name not in own}
         with (self._directory.delivery / "log.txt").open("ab") as log:
             self._process = subprocess.Popen(
                 [*_COMMAND, str(self._directory.path), "--owner", self._owner],

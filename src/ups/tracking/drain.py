@@ -1,6 +1,7 @@
 """Waiting at the end of a run until delivery has brought everything to W&B."""
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from ups.tracking.run_directory import RunDirectory
 from ups.tracking.sequence import taken_up
 from ups.tracking.status import Status, read_status
 
-__all__ = ["drain", "leave_nothing_behind"]
+__all__ = ["drain", "journaled", "leave_nothing_behind", "progress_line"]
 
 _POLL = 0.05  # seconds
 _CLOSING = 60.0  # seconds that a delivery which is closing the run may take
@@ -31,7 +32,7 @@ def drain(directory: RunDirectory, owner: str, watch: Watch, timeout: float, *, 
     progress: tuple[object, ...] = ()
     since = time.monotonic()
     status: Status | None = None
-    with _progress_line() as show:
+    with progress_line() as show:
         try:
             while time.monotonic() - since < timeout:
                 heard = watch.hear()
@@ -45,7 +46,7 @@ def drain(directory: RunDirectory, owner: str, watch: Watch, timeout: float, *, 
                         progress, since = now, time.monotonic()
                 if not watch.revive():
                     break
-                show(status, _size(directory))
+                show(status, journaled(directory))
                 time.sleep(_POLL)
         except KeyboardInterrupt:
             _say_what_is_left(directory, status, background=background)
@@ -73,14 +74,14 @@ def leave_nothing_behind(directory: RunDirectory, process: str, deliverer: Calla
         deliverer().start()
 
 
-def _size(directory: RunDirectory) -> int:
+def journaled(directory: RunDirectory) -> int:
     """Bytes in all journals of the run."""
     return sum(directory.journal_of(process).stat().st_size for process in directory.processes())
 
 
 def _waiting(directory: RunDirectory) -> int:
     """Bytes in the journals that no delivery has taken up."""
-    return _size(directory) - sum(taken_up(directory.delivery / "sequence.jsonl").values())
+    return journaled(directory) - sum(taken_up(directory.delivery / "sequence.jsonl").values())
 
 
 def _say_what_is_left(directory: RunDirectory, status: Status | None, *, background: bool) -> None:
@@ -96,28 +97,30 @@ def _say_what_is_left(directory: RunDirectory, status: Status | None, *, backgro
 
 
 @contextlib.contextmanager
-def _progress_line() -> Iterator[Callable[[Status | None, int], None]]:
-    """Gives a function that shows how far delivery is: a bar on a terminal, else a line every few seconds."""
+def progress_line() -> Iterator[Callable[[Status | None, int], None]]:
+    """Gives a function that shows how far delivery is: a bar on a terminal, else a line every few seconds.
+
+    The bar is drawn without a thread, which a process that is ending could not start, and on a copy of stderr, so that
+    it is in no console log.
+    """
     if sys.stderr is None or not sys.stderr.isatty():
         yield _plain_line()
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (
-        TextColumn("ups: delivering to W&B"),
-        BarColumn(),
-        TextColumn("{task.fields[told]}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None, told="starting")
+    columns = (TextColumn("ups: delivering"), BarColumn(), TextColumn("{task.fields[told]}"), TimeElapsedColumn())
+    with open(os.dup(sys.stderr.fileno()), "w", encoding=sys.stderr.encoding) as terminal:  # noqa: PTH123
+        console = Console(file=terminal)
+        with Progress(*columns, console=console, transient=True, auto_refresh=False) as bar:
+            task = bar.add_task("", total=None, told="starting")
 
-        def show(status: Status | None, size: int) -> None:
-            if status is not None:
-                bar.update(task, total=max(size, 1), completed=status.taken, told=_told(status))
+            def show(status: Status | None, size: int) -> None:
+                if status is not None:
+                    bar.update(task, total=max(size, 1), completed=status.taken, told=_told(status))
+                bar.refresh()
 
-        yield show
+            yield show
 
 
 def _plain_line() -> Callable[[Status | None, int], None]:
