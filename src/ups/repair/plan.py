@@ -134,15 +134,9 @@ def plan_repair(run: Run, *, keep: Keep = "last", axis: str | None = None, run_i
     if run_id is not None and not _RUN_ID.match(run_id):
         raise UsageError(f"{run_id!r} is not a run id: use letters, digits, '_' and '-', at most 128")
     before = check_run(run)
-    codes = _codes(before)
-    definitions = _definitions(run, before, codes, axis)
+    definitions = _definitions(run, before, _codes(before), axis)
     view = _redefined(run, definitions)
-    to_summary = {
-        finding.metric: column.rows
-        for finding in before.findings
-        if finding.code == Verdict.SINGLE_POINT and finding.repairable and finding.metric is not None
-        if (column := run.column(finding.metric)) is not None and len(column.rows) == 1
-    }
+    to_summary = _results(view, before)
     mended = _mended(view, keep, to_summary)
     missing = missing_rows(run)
     changes = _changes(run, view, before, mended, definitions, to_summary, missing, keep)
@@ -150,7 +144,7 @@ def plan_repair(run: Run, *, keep: Keep = "last", axis: str | None = None, run_i
         change.metric: change.axis for change in changes if change.axis not in (None, DEFAULT_AXIS)
     }
     lost = run.lost_rows.count if missing is None else 0
-    undefined = _undefined(run, definitions, mended, to_summary)
+    undefined = _undefined(run, definitions, to_summary)
     steps = run.column(DEFAULT_AXIS)
     return Plan(
         run=run,
@@ -191,6 +185,23 @@ def _definitions(run: Run, check: RunCheck, codes: dict[str, set[str]], wanted: 
         elif Verdict.ORPHAN in found and (own := _own_step(run, chart.metric)):
             definitions[chart.metric] = own
     return definitions
+
+
+def _results(run: Run, check: RunCheck) -> dict[str, NDArray[np.int64]]:
+    """The rows of each result that was logged once, and of a step metric that belongs to nothing else."""
+    rows = {
+        finding.metric: column.rows
+        for finding in check.findings
+        if finding.code == Verdict.SINGLE_POINT and finding.repairable and finding.metric is not None
+        if (column := run.column(finding.metric)) is not None and len(column.rows) == 1
+    }
+    used = {run.axis(metric).metric for metric in run.charts if metric not in rows}
+    for metric, row in list(rows.items()):
+        axis = run.axis(metric).metric
+        column = run.column(axis) if axis not in used and axis != DEFAULT_AXIS else None
+        if column is not None and np.array_equal(column.rows, row):
+            rows[axis] = column.rows
+    return rows
 
 
 def _best(run: Run, metric: str, axes: Iterable[str]) -> str:
@@ -279,23 +290,16 @@ def _changes(
     return tuple(changes)
 
 
-def _undefined(
-    run: Run, definitions: dict[str, str], mended: dict[str, Mended], to_summary: dict[str, NDArray[np.int64]]
-) -> frozenset[str]:
+def _undefined(run: Run, definitions: dict[str, str], to_summary: dict[str, NDArray[np.int64]]) -> frozenset[str]:
     """The definitions that fit nothing: globs that missed what is now defined by name, and names that moved."""
-    emptied = set(to_summary)
-    for metric in to_summary:
-        axis, others = run.axis(metric).metric, set(run.logged) - set(to_summary)
-        if axis not in mended and not any(run.axis(name).metric == axis for name in others if name != axis):
-            emptied.add(axis)
-    left = [name for name in run.logged if name not in emptied]
+    left = [name for name in run.logged if name not in to_summary]
     by_default = [metric for metric in definitions if not run.axis(metric).defined]
     missed = set(meant_for(by_default, run.definitions.names()).values())
     out = set()
     for name in run.definitions.names():
         if name in definitions or any(name == metric or matches(name, metric) for metric in left):
             continue
-        if name in missed or any(name == metric or matches(name, metric) for metric in emptied):
+        if name in missed or any(name == metric or matches(name, metric) for metric in to_summary):
             out.add(name)
     return frozenset(out)
 
