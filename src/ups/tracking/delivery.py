@@ -14,6 +14,7 @@ At the end W&B is asked what it holds: its file offline, its server online. A se
 journal is followed by another, until patience runs out; then the delivery says what is missing.
 """
 
+import contextlib
 import json
 import os
 import time
@@ -21,8 +22,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from ups.errors import DeliveryError
-from ups.runfile import close_torn_segment, last_step
+from ups.errors import DeliveryError, RunDirectoryError
+from ups.runfile import close_torn_segment, last_step, open_run
 from ups.tracking import liveness
 from ups.tracking.console import ConsoleReader
 from ups.tracking.faults import Faults
@@ -43,6 +44,7 @@ _POLL = 0.05  # seconds
 _STATUS_EVERY = 0.25  # seconds
 _SYNC_EVERY = 1.0  # seconds
 _STRETCH = 2_000  # records written down at once
+_LAST_BLOCK = 10.0  # seconds that wandb-core may take to write the end of a file
 _SERVER_LAG = 8.0  # seconds that a server may take to show more of what it was given
 _RETRY = (1.0, 2.0, 5.0, 10.0, 30.0)  # seconds between sessions
 
@@ -81,17 +83,24 @@ class Delivery:
         self._faults = Faults(say=False)
         if not liveness.hold(directory.delivery / "running"):
             raise DeliveryError(f"{directory.path} is being delivered by another process: let that one finish")
-        before = read_status(directory)
-        self._before = before
-        if before is not None:
-            end_backend(before.backend)
-        self.status = Status(pid=os.getpid(), owner=owner, mode=mode, url=before.url if before else None)
+        self.status = Status(pid=os.getpid(), owner=owner, mode=mode)
+        self._before = self._read_status()
+        if self._before is not None:
+            end_backend(self._before.backend)
+            self.status.url = self._before.url
         self._sequence = Sequence(directory.delivery / "sequence.jsonl")
         self._cursor = _Cursor(directory.delivery / "cursor.json")
         self._readers: dict[str, JournalReader] = {}
         self._consoles: dict[str, ConsoleReader] = {}
         self._ends: dict[str, tuple[float, int]] = {}
         self._next_status = self._next_sync = 0.0
+
+    def _read_status(self) -> Status | None:
+        try:
+            return read_status(self._directory)
+        except RunDirectoryError as error:
+            self._faults.add("status", f"{error}: going by the rest")
+            return None
 
     def run(self) -> Status:
         """Deliver until the run has ended and W&B holds every row, or patience runs out. Returns the last status."""
@@ -184,7 +193,9 @@ class Delivery:
             ended = self._has_ended()  # asked before the journals are read, so that nothing comes between
             moved = False
             for process in self._directory.processes():
-                moved |= self._take_new(process, handover)
+                while self._take_new(process, handover):  # all of it: a process that began later may go on from here
+                    moved = True
+                    self._progress(session, handover)
                 moved |= self._take_console(process, session, ended=ended is not None)
                 self._progress(session, handover)
             if not moved:
@@ -284,6 +295,7 @@ class Delivery:
         A server is given some time to show the newest.
         """
         if self.status.mode == "offline":
+            self._wait_for_last_block()
             self.status.held = self._sequence.rows_up_to(self._held_offline())
             return self.status.held >= self.status.rows
         until = time.monotonic() + _SERVER_LAG
@@ -298,6 +310,14 @@ class Delivery:
             if time.monotonic() > until:
                 return False
             time.sleep(0.5)
+
+    def _wait_for_last_block(self) -> None:
+        """Beside other runs of this process wandb-core lives on, and may write the run's end a little later."""
+        until = time.monotonic() + _LAST_BLOCK
+        while not self._own_process and time.monotonic() < until:
+            if open_run(self._directory.segments()[-1]).finished:
+                return
+            time.sleep(_POLL)
 
     def _held_online(self) -> ServerHolds:
         return held_by_server(self.status.entity, self.status.project, self._description.run_id)
@@ -459,10 +479,9 @@ class _Cursor:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._changed = False
-        try:
-            self._offsets: dict[str, int] = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            self._offsets = {}
+        self._offsets: dict[str, int] = {}
+        with contextlib.suppress(FileNotFoundError, ValueError):  # lost: given again, from the start
+            self._offsets = json.loads(path.read_text(encoding="utf-8"))
 
     def get(self, source: str) -> int:
         return self._offsets.get(source, 0)

@@ -86,7 +86,11 @@ class DeliveryProcess:
 
 
 class DeliveryThread:
-    """The same delivery in a thread of this process."""
+    """The same delivery in a thread of this process.
+
+    wandb runs one backend for all runs of a process: where a session is lost, a run that the process itself has open
+    in wandb is lost with it. A process of its own has no such neighbours.
+    """
 
     def __init__(self, directory: RunDirectory, owner: str, mode: str) -> None:
         self._directory = directory

@@ -66,6 +66,7 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._began: dict[str, float] = {}  # when each process began, seconds since 1970
         self.journal = path / "journal"
         self.console = path / "console"
         self.media = path / "media"
@@ -155,16 +156,31 @@ class RunDirectory:
         return self.console / f"{process}.log"
 
     def processes(self) -> list[str]:
-        """The names of all processes that have a journal here, oldest journal first."""
+        """The names of all processes that have a journal here, in the order in which they began.
+
+        A training that was started again must come after the one that it goes on from.
+        """
         try:
-            found = [
-                (entry.stat().st_ctime_ns, entry.name)
-                for entry in os.scandir(self.journal)
-                if entry.name.endswith(".jsonl")
-            ]
+            names = [path.stem for path in self.journal.iterdir() if path.suffix == ".jsonl"]
         except OSError as error:
             raise RunDirectoryError(f"cannot read {self.journal}: {error.strerror}") from error
-        return [name.removesuffix(".jsonl") for _, name in sorted(found)]
+        for name in names:
+            if name not in self._began:
+                began = self._begin_time(name)
+                if began is None:
+                    continue  # its first line is still to be written
+                self._began[name] = began
+        return sorted((name for name in names if name in self._began), key=lambda name: (self._began[name], name))
+
+    def _begin_time(self, process: str) -> float | None:
+        try:
+            with self.journal_of(process).open("rb") as file:
+                line = file.readline()
+            return float(json.loads(line)["time"]) if line.endswith(b"\n") else None
+        except OSError as error:
+            raise RunDirectoryError(f"cannot read {self.journal_of(process)}: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError):
+            return 0.0  # damaged: what else it holds counts
 
     def delivery_is_running(self) -> bool:
         """Whether a delivery, in any process, holds this run."""
