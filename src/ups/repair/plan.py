@@ -74,6 +74,7 @@ class Plan:
         unrepaired: what stays wrong, and why.
         mended: the axes that change, by name.
         definitions: the step metric of each metric that is defined by its exact name.
+        hidden: axes to define without a chart of their own: those that are new, and those that nothing uses any more.
         undefined: names and globs whose definition is left out, for it fits nothing any more.
         to_summary: int64 arrays: the rows of each metric that is moved to the summary.
         missing: rows that come back from the journal; None without a journal.
@@ -88,6 +89,7 @@ class Plan:
     unrepaired: tuple[Unrepaired, ...]
     mended: dict[str, Mended]
     definitions: dict[str, str]
+    hidden: tuple[str, ...]
     undefined: frozenset[str]
     to_summary: dict[str, NDArray[np.int64]]
     missing: Missing | None
@@ -153,6 +155,7 @@ def plan_repair(run: Run, *, keep: Keep = "last", axis: str | None = None, run_i
         unrepaired=_unrepaired(before, changes, undefined, lost),
         mended=mended,
         definitions=definitions,
+        hidden=_hidden(run, definitions, missing),
         undefined=undefined,
         to_summary=to_summary,
         missing=missing,
@@ -224,7 +227,17 @@ def _redefined(run: Run, definitions: dict[str, str]) -> Run:
     view.definitions = copy.deepcopy(run.definitions)
     for metric, axis in definitions.items():
         view.definitions.define(metric, axis)
+    for axis in _hidden(run, definitions, None):
+        view.definitions.define(axis, hidden=True)
     return view
+
+
+def _hidden(run: Run, definitions: dict[str, str], missing: Missing | None) -> tuple[str, ...]:
+    """The axes that the copy defines without a chart of their own."""
+    new = set(definitions.values()) | set(missing.axes.values() if missing is not None else ())
+    old = {run.axis(metric).metric for metric in definitions}
+    axes = (old | new) - {DEFAULT_AXIS} - set(definitions)
+    return tuple(sorted(axis for axis in axes if axis in old - new or axis not in run.definitions.names()))
 
 
 def _mended(view: Run, keep: Keep, to_summary: Iterable[str]) -> dict[str, Mended]:

@@ -202,13 +202,10 @@ class _Copy:
 
     def _describe(self, writer: _Numbered) -> None:
         """Define each metric by its exact name, before the first row."""
-        axes = set(self._plan.definitions.values()) - {DEFAULT_AXIS}
-        missing = self._plan.missing
         wanted = dict(self._plan.definitions)
-        if missing is not None and self._plan.rows_back:
-            wanted |= {name: axis for name, axis in missing.axes.items() if axis != DEFAULT_AXIS}
-            axes |= set(wanted.values())
-        for axis in sorted(axes - set(self._plan.run.definitions.names())):
+        if self._plan.missing is not None and self._plan.rows_back:
+            wanted |= {name: axis for name, axis in self._plan.missing.axes.items() if axis != DEFAULT_AXIS}
+        for axis in self._plan.hidden:
             self._define(writer, axis, "", hidden=True)
         for metric, axis in wanted.items():
             self._define(writer, metric, axis)
