@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -362,7 +363,7 @@ class WandBContext:
         liveness.hold(directory.mark_of(self._process))
         path = directory.journal_of(self._process)
         self.journal = Journal(path, on_failure=self._journal_failed, on_loss=self._row_lost)
-        self.record(begin={"pid": os.getpid(), "owner": self._owner})
+        self.record(begin={"pid": os.getpid(), "host": socket.gethostname(), "owner": self._owner})
 
     def _deliverer(self) -> Deliverer:
         assert self._directory is not None

@@ -32,6 +32,8 @@ def create_wandb_context(
     mode: Literal["online", "offline", "local", "disabled"] | None = None,
     delivery: Literal["process", "thread"] = "process",
     strict: bool = False,
+    resume: bool = False,
+    repeated: Literal["first", "all"] = "first",
     dir: str | os.PathLike[str] | None = None,
 ) -> WandBContext:
     """Start a run: one pipeline, all its stages, in one W&B run. Needs no account and never prompts.
@@ -48,6 +50,9 @@ def create_wandb_context(
         delivery: ``process``, or ``thread`` for notebooks and debuggers.
         strict: Raise on what would otherwise be counted and reported: a value that is no number, a step that
             goes back, a full disk, rows that could not be delivered.
+        resume: Go on with the run of this ``run_id`` if its directory is there, as after a restart from a checkpoint.
+        repeated: What is drawn of a step that a resumed training logs again: the ``first`` attempt, and the chart
+            goes on where it ended; or ``all`` attempts, and the chart goes back. The journal keeps all in any case.
         dir: The folder that gets a folder for this run; by default ``ups-runs`` in ``WANDB_DIR`` or here.
 
     Returns:
@@ -62,6 +67,8 @@ def create_wandb_context(
     _check_delivery(delivery)
     if isinstance(tags, str):
         raise UsageError(f"tags is the string {tags!r}: pass a list of tags, as in tags=[{tags!r}]")
+    if repeated not in ("first", "all"):
+        raise UsageError(f"repeated is {shown(repeated)}: choose 'first' or 'all'")
     chosen = resolve_mode(mode)
     settings = {**plain_config(config), **plain_config(sweep_parameters())}
     if chosen == "disabled":
@@ -70,7 +77,14 @@ def create_wandb_context(
         require_wandb()
     if stages:
         settings["ups"] = {"stages": list(stages)}
-    identity = run_id or os.environ.get("WANDB_RUN_ID") or new_run_id()
+    given = run_id or os.environ.get("WANDB_RUN_ID")
+    if resume and not given:
+        raise UsageError("resume=True needs to know the run: pass its run_id, or set WANDB_RUN_ID")
+    identity = given or new_run_id()
+    parent = Path(dir) if dir is not None else Path(os.environ.get("WANDB_DIR") or ".") / "ups-runs"
+    path = parent.absolute() / identity
+    if resume and RunDirectory.exists(path):
+        return _resume(path, settings, delivery=delivery, strict=strict)
     description = Description(
         run_id=identity,
         mode=chosen,
@@ -82,10 +96,10 @@ def create_wandb_context(
         name=name,
         tags=tuple(tags),
         group=group,
+        repeated=repeated,
         **surroundings(),
     )
-    parent = Path(dir) if dir is not None else Path(os.environ.get("WANDB_DIR") or ".") / "ups-runs"
-    directory = RunDirectory.create(parent.absolute() / identity, description)
+    directory = RunDirectory.create(path, description)
     return WandBContext(directory, description, delivery=delivery, strict=strict, owner=True)
 
 
@@ -123,6 +137,23 @@ def join_wandb_context(
     if description.mode != "local" and not alive:
         require_wandb()
     return WandBContext(directory, description, delivery=delivery, strict=strict, owner=not alive)
+
+
+def _resume(path: Path, settings: dict[str, Any], *, delivery: str, strict: bool) -> WandBContext:
+    """The run that was begun in ``path``, as it was described then, with what ``settings`` has anew."""
+    directory = RunDirectory.open(path)
+    description = directory.describe()
+    for process in directory.processes():
+        if liveness.is_held(directory.mark_of(process)):
+            raise UsageError(
+                f"{path} is being trained by another process ({process}): join it with"
+                f" join_wandb_context({str(path)!r}), or wait until it has ended"
+            )
+    context = WandBContext(directory, description, delivery=delivery, strict=strict, owner=True)
+    changed = {key: value for key, value in settings.items() if context.config.get(key) != value}
+    if changed:
+        context.update_config(changed)
+    return context
 
 
 def _check_stages(stages: Sequence[str]) -> None:

@@ -125,14 +125,18 @@ class Delivery:
         while True:
             try:
                 self._session()
-                if self._verify():
+                if not self._verify():
+                    self._fault(
+                        "short",
+                        f"W&B held {self.status.held} of {self.status.rows} rows when the run was closed: delivering"
+                        " the rest again",
+                    )
+                elif self._pass_on():
+                    failed, since = 0, time.monotonic()
+                    continue
+                else:
                     self._tell("finished")
                     return
-                self._fault(
-                    "short",
-                    f"W&B held {self.status.held} of {self.status.rows} rows when the run was closed: delivering the"
-                    " rest again",
-                )
             except SessionLost as lost:
                 self._fault("session", f"{lost}. Rows wait in the journal; trying again")
             except OSError as error:
@@ -146,11 +150,24 @@ class Delivery:
             self._wait(_RETRY[min(failed, len(_RETRY) - 1)])
             failed += 1
 
+    def _pass_on(self) -> bool:
+        """If a training has gone on with the run meanwhile, its end is the run's end from now on."""
+        processes = self._directory.processes()
+        later = processes[processes.index(self._owner) + 1 :] if self._owner in processes else []
+        for process in reversed(later):
+            begin = self._directory.begin_of(process)
+            if begin is not None and begin.owner:
+                self._owner = self.status.owner = process
+                return True
+        return False
+
     def _nothing_waits(self) -> bool:
         """Whether the delivery before this one finished, and nothing was journaled since."""
         before = self._before
         if before is None or before.state != "finished" or before.mode != self.status.mode:
             return False
+        if self._owner not in (None, before.owner):
+            return False  # the run shall be closed by what this owner says
         offsets = self._sequence.offsets()
         sizes = {process: self._directory.journal_of(process).stat().st_size for process in self._directory.processes()}
         if sizes != {process: offsets.get(process, 0) for process in sizes}:
@@ -162,7 +179,10 @@ class Delivery:
         """One session, from ``wandb.init`` to ``finish``."""
         self._tell("starting")
         held = -1 if self.status.mode == "online" else self._held_offline()
-        session = Session(self._directory, self._description, self.status.mode, own_process=self._own_process)
+        begin = self._directory.begin_of(self._owner) if self._owner is not None else None
+        session = Session(
+            self._directory, self._description, self.status.mode, begin=begin, own_process=self._own_process
+        )
         try:
             self.status.url, self.status.project = session.url, session.project
             self.status.entity = session.entity
@@ -171,7 +191,8 @@ class Delivery:
             held_rows = self._sequence.go_on(held, max(held + 1, session.next_step))
             self.status.backend = session.backend
             self._tell("delivering")
-            handover = _Handover(self, session, self._directory, self._sequence, self._cursor, held_rows)
+            rule = RowRule(self._description.repeated)
+            handover = _Handover(self, session, rule, self._directory, self._sequence, self._cursor, held_rows)
             exit_code = self._follow(session, handover)
             self._note_progress(handover)
             self._tell("finishing")
@@ -385,12 +406,13 @@ class _Handover:
         self,
         delivery: Delivery,
         session: Session,
+        rule: RowRule,
         directory: RunDirectory,
         sequence: Sequence,
         cursor: "_Cursor",
         held: int,
     ) -> None:
-        self.rule = RowRule()
+        self.rule = rule
         self._delivery = delivery
         self._session = session
         self._directory = directory

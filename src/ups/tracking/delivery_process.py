@@ -142,15 +142,15 @@ class Watch:
         self._deliverer = deliverer
         self._faults = faults
         self._stop = threading.Event()
+        self._started = False
         self._restarts = 0
         self._rows = 0
         self.stop_requested = False
         self._thread = threading.Thread(target=self._watch, name="ups-watch", daemon=True)
 
     def start(self) -> None:
-        """Start delivery, and the thread."""
-        if self._deliverer is not None:
-            self._deliverer.start()
+        """Start delivery, and the thread. A delivery that still closes the run's former training goes first."""
+        self.revive()
         self._thread.start()
 
     def stop(self) -> None:
@@ -176,6 +176,10 @@ class Watch:
     def revive(self) -> bool:
         """Start delivery again if it ended before the run did. False if that is of no use any more."""
         if self._deliverer is None or self._deliverer.is_running() or self._directory.delivery_is_running():
+            return True
+        if not self._started:
+            self._started = True
+            self._deliverer.start()
             return True
         if self._restarts >= _RESTARTS:
             return False

@@ -53,7 +53,7 @@ def _journaled(directory: RunDirectory) -> Run:
     """The run as W&B will hold it, from its journals."""
     description = directory.describe()
     definitions = Definitions()
-    rule = RowRule()
+    rule = RowRule(description.repeated)
 
     def rows() -> Iterator[dict[str, Any]]:
         for process in directory.processes():

@@ -1,7 +1,8 @@
 """Journal records → the rows that W&B is given.
 
 One rule decides what is drawn: a metric's x only grows (:func:`ups.charts.advances`). A value at or behind the x
-that its chart has reached stays in the journal and is counted; the rest of its row goes on.
+that its chart has reached stays in the journal and is counted; the rest of its row goes on. So where a training was
+started again from an older checkpoint, the first attempt's points stay and the chart goes on where it ended.
 """
 
 from collections import Counter
@@ -25,12 +26,16 @@ class Row:
 class RowRule:
     """Turns records into rows, one after another. The same records in the same order give the same rows.
 
+    Args:
+        repeated: ``first``, or ``all`` to draw a step each time that it is logged.
+
     Attributes:
         withheld: How many values of each stage were not drawn because their step did not grow.
         last: The newest value of every metric and step metric: what W&B's summary of them is.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, repeated: str = "first") -> None:
+        self._all = repeated == "all"
         self.withheld: Counter[str] = Counter()
         self.last: dict[str, Any] = {}
         self._reached: dict[str, int] = {}
@@ -48,7 +53,7 @@ class RowRule:
             name = self._names.get((stage, metric))
             if name is None:
                 name = self._names[stage, metric] = metric_key(stage, metric)
-            if advances(self._reached.get(name), step):
+            if self._all or advances(self._reached.get(name), step):
                 self._reached[name] = step
                 drawn[name] = value
             else:

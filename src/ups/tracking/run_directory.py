@@ -26,7 +26,7 @@ from typing import Any, Self
 from ups.errors import InvalidName, RunDirectoryError
 from ups.tracking import liveness
 
-__all__ = ["Description", "RunDirectory", "new_run_id", "write_atomically"]
+__all__ = ["Begin", "Description", "RunDirectory", "new_run_id", "write_atomically"]
 
 _SCHEMA = 1
 _RUN_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
@@ -47,8 +47,8 @@ class Description:
     name: str | None = None
     tags: tuple[str, ...] = ()
     group: str | None = None
+    repeated: str = "first"  # what is drawn of a step that is logged again: "first" or "all"
     host: str = ""
-    pid: int = 0
     program: str | None = None
     program_path: str | None = None  # relative to the git root or the working directory
     arguments: tuple[str, ...] = ()
@@ -61,12 +61,28 @@ class Description:
     environment: dict[str, str] = field(default_factory=dict)  # WANDB_* without secrets
 
 
+@dataclass(frozen=True, kw_only=True)
+class Begin:
+    """The first record of a process's journal.
+
+    Attributes:
+        time: Seconds since 1970.
+        pid, host: The process.
+        owner: Whether its end is the run's end.
+    """
+
+    time: float
+    pid: int = 0
+    host: str = ""
+    owner: bool = False
+
+
 class RunDirectory:
     """The paths in a run's directory. Making one touches no disk; see :meth:`create` and :meth:`open`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._began: dict[str, float] = {}  # when each process began, seconds since 1970
+        self._began: dict[str, Begin] = {}
         self.journal = path / "journal"
         self.console = path / "console"
         self.media = path / "media"
@@ -87,10 +103,10 @@ class RunDirectory:
                 f"{description.run_id!r} is not a run id: use letters, digits, '_', '-' and '.', at most 128"
             )
         directory = cls(path)
-        if (path / _DESCRIPTION).exists():
+        if cls.exists(path):
             raise RunDirectoryError(
-                f"{path} holds a run already: leave out run_id for a new run, or join that one with"
-                f" join_wandb_context({str(path)!r})"
+                f"{path} holds a run already: leave out run_id for a new run, go on with that one with resume=True, or"
+                f" join it from another process with join_wandb_context({str(path)!r})"
             )
         try:
             for folder in (directory.journal, directory.console, directory.delivery):
@@ -104,6 +120,11 @@ class RunDirectory:
             ) from error
         return directory
 
+    @staticmethod
+    def exists(path: Path) -> bool:
+        """Whether there is a run's directory at ``path``."""
+        return (path / _DESCRIPTION).is_file()
+
     @classmethod
     def open(cls, path: Path) -> Self:
         """An existing run's directory.
@@ -111,7 +132,7 @@ class RunDirectory:
         Raises:
             RunDirectoryError: There is none at ``path``.
         """
-        if not (path / _DESCRIPTION).is_file():
+        if not cls.exists(path):
             raise RunDirectoryError(f"{path} is not a UPS run directory: it has no {_DESCRIPTION}")
         return cls(path)
 
@@ -164,23 +185,30 @@ class RunDirectory:
             names = [path.stem for path in self.journal.iterdir() if path.suffix == ".jsonl"]
         except OSError as error:
             raise RunDirectoryError(f"cannot read {self.journal}: {error.strerror}") from error
-        for name in names:
-            if name not in self._began:
-                began = self._begin_time(name)
-                if began is None:
-                    continue  # its first line is still to be written
-                self._began[name] = began
-        return sorted((name for name in names if name in self._began), key=lambda name: (self._began[name], name))
+        known = [name for name in names if self.begin_of(name) is not None]
+        return sorted(known, key=lambda name: (self._began[name].time, name))
 
-    def _begin_time(self, process: str) -> float | None:
-        try:
-            with self.journal_of(process).open("rb") as file:
-                line = file.readline()
-            return float(json.loads(line)["time"]) if line.endswith(b"\n") else None
-        except OSError as error:
-            raise RunDirectoryError(f"cannot read {self.journal_of(process)}: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError):
-            return 0.0  # damaged: what else it holds counts
+    def begin_of(self, process: str) -> Begin | None:
+        """How a process began to log to the run; None while its first line is still to be written.
+
+        Raises:
+            RunDirectoryError: Its journal cannot be read.
+        """
+        if process not in self._began:
+            path = self.journal_of(process)
+            try:
+                with path.open("rb") as file:
+                    line = file.readline()
+                if not line.endswith(b"\n"):
+                    return None
+                record = json.loads(line)
+                begin = Begin(time=record["time"], **record["begin"])
+            except OSError as error:
+                raise RunDirectoryError(f"cannot read {path}: {error.strerror}") from error
+            except (ValueError, KeyError, TypeError):
+                begin = Begin(time=0.0)  # damaged: what else the journal holds counts
+            self._began[process] = begin
+        return self._began[process]
 
     def delivery_is_running(self) -> bool:
         """Whether a delivery, in any process, holds this run."""

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 
 from ups.tracking.rows import Row
-from ups.tracking.run_directory import Description, RunDirectory
+from ups.tracking.run_directory import Begin, Description, RunDirectory
 
 __all__ = ["Refused", "ServerHolds", "Session", "SessionLost", "end_backend", "held_by_server"]
 
@@ -49,6 +49,7 @@ class Session:
         directory: The run's directory; W&B's files go below its ``wandb``.
         description: Who the run is.
         mode: ``online`` or ``offline``.
+        begin: The process whose system metrics are the run's.
         own_process: Whether this process is delivery's alone, so that it may speak for the training process.
 
     Attributes:
@@ -61,7 +62,15 @@ class Session:
         SessionLost: wandb cannot open the run now.
     """
 
-    def __init__(self, directory: RunDirectory, description: Description, mode: str, *, own_process: bool) -> None:
+    def __init__(
+        self,
+        directory: RunDirectory,
+        description: Description,
+        mode: str,
+        *,
+        begin: Begin | None,
+        own_process: bool,
+    ) -> None:
         if own_process and description.program:
             sys.argv = [description.program, *description.arguments]
         self._own_process = own_process
@@ -84,7 +93,7 @@ class Session:
                     mode=mode,  # type: ignore[arg-type]
                     resume="allow" if mode == "online" else None,
                     reinit="create_new",
-                    settings=wandb.Settings(**_settings(description, self._stop.set, own_process=own_process)),
+                    settings=wandb.Settings(**_settings(description, begin, self._stop.set, own_process=own_process)),
                 )
                 # Follows the server's last row or its summary, whichever is ahead; rows below it are dropped.
                 self.next_step = int(self._run.starting_step)
@@ -279,7 +288,7 @@ def _alive(backend: list[tuple[int, float]]) -> list[psutil.Process]:
     return alive
 
 
-def _settings(description: Description, stop: Any, *, own_process: bool) -> dict[str, Any]:
+def _settings(description: Description, begin: Begin | None, stop: Any, *, own_process: bool) -> dict[str, Any]:
     settings: dict[str, Any] = {"stop_fn": stop, "stop_on_fatal_error": True, "init_timeout": _INIT_TIMEOUT}
     settings["finish_timeout"] = _FINISH_TIMEOUT
     if not own_process:
@@ -297,8 +306,8 @@ def _settings(description: Description, stop: Any, *, own_process: bool) -> dict
         "git_commit": description.git_commit,
         "git_remote_url": description.git_remote,
     }
-    if description.host == socket.gethostname() and psutil.pid_exists(description.pid):
-        settings["x_stats_pid"] = description.pid
+    if begin is not None and begin.host == socket.gethostname() and psutil.pid_exists(begin.pid):
+        settings["x_stats_pid"] = begin.pid
     else:  # this machine is not where the training ran
         settings["x_disable_stats"] = True
     return {name: value for name, value in settings.items() if value is not None}

@@ -27,7 +27,6 @@ def surroundings() -> dict[str, Any]:
     root, commit, remote = _git()
     return {
         "host": socket.gethostname(),
-        "pid": os.getpid(),
         "program": program,
         "program_path": _relative(program, root),
         "arguments": tuple(sys.argv[1:]),
