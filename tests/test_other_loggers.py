@@ -1,0 +1,112 @@
+"""Runs made by others' loggers: the check is right about them, its fix works, and so does the repair."""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from held import read_held
+from repair.repaired import scratch
+from ups.check import RunCheck, Verdict, check_run
+from ups.repair import plan_repair, write_repair
+from ups.runfile import open_run
+
+SCRIPTS = Path(__file__).with_name("other_loggers")
+TRAINER_CHARTS = {
+    "lightning_two_fits": {"train/loss": 32, "val/loss": 8, "epoch": 40},
+    "transformers_two_trainings": {
+        "train/loss": 32,
+        "train/grad_norm": 32,
+        "train/learning_rate": 32,
+        "train/epoch": 42,
+        "eval/loss": 8,
+        "eval/runtime": 8,
+        "eval/samples_per_second": 8,
+        "eval/steps_per_second": 8,
+    },
+}
+AXES = {"lightning_two_fits": "trainer/global_step", "transformers_two_trainings": "train/global_step"}
+
+
+@functools.cache
+def made_by(script: str) -> Path:
+    """The folder with the runs that a script made: ``usual`` and ``fixed``."""
+    folder = scratch()
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    done = subprocess.run(
+        [sys.executable, SCRIPTS / f"{script}.py"],
+        cwd=folder,
+        env=inherited | {"HF_HUB_OFFLINE": "1", "WANDB_SILENT": "true", "HOME": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def check(script: str, run: str) -> RunCheck:
+    """The check of a run that a script made."""
+    return check_run(open_run(made_by(script) / run))
+
+
+@pytest.mark.parametrize("script", AXES)
+def test_a_trainer_that_runs_twice_folds_every_chart_back(script: str) -> None:
+    """With two trainings in one run, every chart of the trainer goes back once, where its own step starts again."""
+    found = check(script, "usual")
+    assert {chart.metric: chart.points for chart in found.charts} == TRAINER_CHARTS[script]
+    assert {(chart.verdict, chart.axis) for chart in found.charts} == {(Verdict.BACKWARDS, AXES[script])}
+    backwards = [finding for finding in found.findings if finding.code == "backwards"]
+    assert {finding.metric: finding.count for finding in backwards} == dict.fromkeys(TRAINER_CHARTS[script], 1)
+    assert all("offset + step" in finding.fix for finding in backwards)
+
+
+@pytest.mark.parametrize("script", AXES)
+def test_a_trainer_that_counts_on_has_full_charts(script: str) -> None:
+    """With the fix that the check names, every chart has all its points and is full.
+
+    But for the epoch, which both trainers log twice at the end of each: the same point, drawn twice.
+    """
+    found = check(script, "fixed")
+    assert {chart.metric: chart.points for chart in found.charts} == TRAINER_CHARTS[script]
+    assert {chart.verdict for chart in found.charts if "epoch" not in chart.metric} == {Verdict.FULL}
+    assert {finding.metric for finding in found.findings} <= {"epoch", "train/epoch"}
+
+
+@pytest.mark.parametrize("script", AXES)
+def test_a_trainers_run_is_repaired(script: str, tmp_path: Path) -> None:
+    """The repair keeps the second training as far as it went and the rest of the first, every chart full."""
+    plan = plan_repair(open_run(made_by(script) / "usual"))
+    (folder,) = write_repair(plan, tmp_path).folders
+    repaired = check_run(open_run(folder))
+    assert {chart.verdict for chart in repaired.charts} == {Verdict.FULL}
+    before = read_held(made_by(script) / "usual").points("train/loss", AXES[script])
+    assert len(before) == 32
+    assert read_held(folder).points("train/loss", AXES[script]) == before[20:] + before[12:20]
+
+
+def test_accelerate_with_a_step_loses_the_later_stages() -> None:
+    """With ``step=`` from 0 in each stage, W&B holds the first stage alone, and the check counts what was dropped."""
+    found = check("accelerate_three_stages", "usual")
+    assert [(chart.metric, chart.points) for chart in found.charts] == [("training/operator/loss", 30)]
+    (lost,) = (finding for finding in found.findings if finding.code == "lost-rows")
+    assert lost.count == 30
+    assert "at step=0 when the run stood at 29" in lost.message
+    assert "without step=" in lost.fix
+    plan = plan_repair(open_run(made_by("accelerate_three_stages") / "usual"))
+    assert (plan.changes_nothing, plan.lost) == (True, 30)
+
+
+def test_accelerate_without_a_step_has_full_charts() -> None:
+    """With each stage's step logged as data and no ``step=``, every stage's chart is full."""
+    found = check("accelerate_three_stages", "fixed")
+    points = {"operator": 30, "diffusion_residual": 20, "consistency_distill": 10}
+    assert {chart.stage: chart.points for chart in found.charts} == points
+    assert {chart.verdict for chart in found.charts} == {Verdict.FULL}
+    assert found.findings == ()
