@@ -20,9 +20,10 @@ from ups.tracking.delivery_process import Deliverer, DeliveryProcess, DeliveryTh
 from ups.tracking.drain import drain, leave_nothing_behind
 from ups.tracking.faults import Faults
 from ups.tracking.journal import Journal, encode_record
+from ups.tracking.rank import Rank
 from ups.tracking.run_directory import Description, RunDirectory
 from ups.tracking.run_view import RunView
-from ups.tracking.stage import DisabledStage, Stage
+from ups.tracking.stage import DisabledStage, RankStage, Stage
 from ups.tracking.values import number, shown
 
 if TYPE_CHECKING:
@@ -53,11 +54,14 @@ class WandBContext:
         delivery: str = "process",
         strict: bool = False,
         owner: bool = False,
+        rank: Rank | None = None,
     ) -> None:
         self._directory = directory
         self._description = description
         self._strict = strict
         self._owner = owner
+        self._rank = rank
+        self._others = rank is not None and rank.index > 0
         self._config = dict(description.config)
         self._summary: dict[str, Any] = {}
         self._faults = Faults()
@@ -74,7 +78,8 @@ class WandBContext:
             return
         self._open_journal(directory)
         delivers = owner and description.mode != "local"
-        self._watch = Watch(directory, self, self._deliverer() if delivers else None, self._faults)
+        mark = directory.mark_of(self._process)
+        self._watch = Watch(directory, mark, self, self._deliverer() if delivers else None, self._faults)
         if delivery == "process" and os.environ.get("WANDB_CONSOLE", "auto") != "off":
             self._console = ConsoleCapture(directory.console_of(self._process), on_failure=self._console_failed)
             self._console.start()
@@ -145,7 +150,7 @@ class WandBContext:
         stage = self._stages.get(name) if isinstance(name, str) else None
         if stage is None:
             check_stage_name(name)
-            stage = self._stages[name] = (Stage if self.enabled else DisabledStage)(name, self)
+            stage = self._stages[name] = self._new_stage(name)
             declared = self._description.stages
             if declared and name not in declared:
                 import difflib
@@ -189,6 +194,8 @@ class WandBContext:
 
         A result may also be text or a truth value, as W&B's summary holds.
         """
+        if self._rank is not None and self._others:
+            prefix = f"rank{self._rank.index}/{prefix}".rstrip("/")
         kept: dict[str, Any] = {}
         for metric, value in metrics.items():
             name = f"{prefix}/{metric}" if prefix else str(metric)
@@ -296,11 +303,13 @@ class WandBContext:
         self.record(end={"exit_code": int(exit_code)})
         lost = self.journal.close()
         if lost:
-            liveness.release(directory.mark_of(self._process))  # its end is not in the journal: this tells of it
+            liveness.release(
+                directory.mark_of(self._process), remove=True
+            )  # its end is not in the journal: this tells of it
             message = f"{lost} lines could not be written to {self.journal.path}: the disk took no more"
             self._faults.add("lost", message, lost)
         if not self._owner:
-            liveness.release(directory.mark_of(self._process))
+            liveness.release(directory.mark_of(self._process), remove=True)
             if self.mode != "local":
                 leave_nothing_behind(directory, self._process, self._deliverer)
             return None
@@ -315,7 +324,7 @@ class WandBContext:
             )
         finally:
             self._watch.stop()
-            liveness.release(directory.mark_of(self._process))
+            liveness.release(directory.mark_of(self._process), remove=True)
         if self.mode != "local":
             leave_nothing_behind(directory, self._process, self._deliverer)
         from ups.tracking.readback import read_back
@@ -358,12 +367,18 @@ class WandBContext:
         self._watch = None
         self.journal = _JournalOfChild(self)
 
+    def _new_stage(self, name: str) -> Stage:
+        if not self.enabled:
+            return DisabledStage(name, self)
+        return RankStage(name, self, self._rank.index) if self._rank is not None and self._others else Stage(name, self)
+
     def _open_journal(self, directory: RunDirectory) -> None:
         self._process = directory.new_process_name()
         liveness.hold(directory.mark_of(self._process))
         path = directory.journal_of(self._process)
+        rank = self._rank.index if self._rank is not None else None
         self.journal = Journal(path, on_failure=self._journal_failed, on_loss=self._row_lost)
-        self.record(begin={"pid": os.getpid(), "host": socket.gethostname(), "owner": self._owner})
+        self.record(begin={"pid": os.getpid(), "host": socket.gethostname(), "owner": self._owner, "rank": rank})
 
     def _deliverer(self) -> Deliverer:
         assert self._directory is not None

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from ups.charts import check_stage_name
 from ups.errors import UsageError
-from ups.tracking import liveness
 from ups.tracking.config import plain_config, sweep_parameters
 from ups.tracking.context import DISABLED, RUN_DIR_VARIABLE, WandBContext
 from ups.tracking.mode import require_wandb, resolve_mode
+from ups.tracking.rank import Rank, this_rank
 from ups.tracking.run_directory import Description, RunDirectory, new_run_id
 from ups.tracking.surroundings import surroundings
 from ups.tracking.values import shown
@@ -37,6 +37,9 @@ def create_wandb_context(
     dir: str | os.PathLike[str] | None = None,
 ) -> WandBContext:
     """Start a run: one pipeline, all its stages, in one W&B run. Needs no account and never prompts.
+
+    In a distributed job (``torchrun``, ``srun``, Open MPI) call it in every rank: rank 0 makes the run, the others join
+    it, and what they log goes under ``training/<stage>/rank<k>/…``, on the same axis.
 
     Args:
         config: The run's configuration: a dictionary, a dataclass, an OmegaConf or argparse object. Values whose
@@ -82,25 +85,33 @@ def create_wandb_context(
         raise UsageError("resume=True needs to know the run: pass its run_id, or set WANDB_RUN_ID")
     identity = given or new_run_id()
     parent = Path(dir) if dir is not None else Path(os.environ.get("WANDB_DIR") or ".") / "ups-runs"
+    rank = this_rank()
+    if rank is not None and rank.index > 0:
+        path = rank.wait_for_run(parent.absolute(), given)
+        return _join(RunDirectory.open(path), delivery=delivery, strict=strict, rank=rank)
     path = parent.absolute() / identity
     if resume and RunDirectory.exists(path):
-        return _resume(path, settings, delivery=delivery, strict=strict)
-    description = Description(
-        run_id=identity,
-        mode=chosen,
-        created=time.time(),
-        stages=tuple(stages),
-        config=settings,
-        project=project,
-        entity=entity,
-        name=name,
-        tags=tuple(tags),
-        group=group,
-        repeated=repeated,
-        **surroundings(),
-    )
-    directory = RunDirectory.create(path, description)
-    return WandBContext(directory, description, delivery=delivery, strict=strict, owner=True)
+        context = _resume(path, settings, delivery=delivery, strict=strict, rank=rank)
+    else:
+        description = Description(
+            run_id=identity,
+            mode=chosen,
+            created=time.time(),
+            stages=tuple(stages),
+            config=settings,
+            project=project,
+            entity=entity,
+            name=name,
+            tags=tuple(tags),
+            group=group,
+            repeated=repeated,
+            **surroundings(),
+        )
+        directory = RunDirectory.create(path, description)
+        context = WandBContext(directory, description, delivery=delivery, strict=strict, owner=True, rank=rank)
+    if rank is not None:
+        rank.publish(parent.absolute(), identity)
+    return context
 
 
 def join_wandb_context(
@@ -132,24 +143,28 @@ def join_wandb_context(
     if place == DISABLED or os.environ.get("WANDB_MODE") == DISABLED:
         return WandBContext(None, Description(run_id="disabled", mode="disabled", created=0))
     directory = RunDirectory.open(Path(place).absolute())
+    return _join(directory, delivery=delivery, strict=strict, rank=None)
+
+
+def _join(directory: RunDirectory, *, delivery: str, strict: bool, rank: Rank | None) -> WandBContext:
     description = directory.describe()
-    alive = any(liveness.is_held(directory.mark_of(process)) for process in directory.processes())
+    alive = any(directory.is_alive(process) for process in directory.processes())
     if description.mode != "local" and not alive:
         require_wandb()
-    return WandBContext(directory, description, delivery=delivery, strict=strict, owner=not alive)
+    return WandBContext(directory, description, delivery=delivery, strict=strict, owner=not alive, rank=rank)
 
 
-def _resume(path: Path, settings: dict[str, Any], *, delivery: str, strict: bool) -> WandBContext:
+def _resume(path: Path, settings: dict[str, Any], *, delivery: str, strict: bool, rank: Rank | None) -> WandBContext:
     """The run that was begun in ``path``, as it was described then, with what ``settings`` has anew."""
     directory = RunDirectory.open(path)
     description = directory.describe()
     for process in directory.processes():
-        if liveness.is_held(directory.mark_of(process)):
+        if directory.is_alive(process):
             raise UsageError(
                 f"{path} is being trained by another process ({process}): join it with"
                 f" join_wandb_context({str(path)!r}), or wait until it has ended"
             )
-    context = WandBContext(directory, description, delivery=delivery, strict=strict, owner=True)
+    context = WandBContext(directory, description, delivery=delivery, strict=strict, owner=True, rank=rank)
     changed = {key: value for key, value in settings.items() if context.config.get(key) != value}
     if changed:
         context.update_config(changed)

@@ -45,6 +45,7 @@ _STATUS_EVERY = 0.25  # seconds
 _SYNC_EVERY = 1.0  # seconds
 _STRETCH = 2_000  # records written down at once
 _LAST_BLOCK = 10.0  # seconds that wandb-core may take to write the end of a file
+_RANKS_APART = 60.0  # seconds between the ends of the first and the last rank of a job
 _SERVER_LAG = 8.0  # seconds that a server may take to show more of what it was given
 _RETRY = (1.0, 2.0, 5.0, 10.0, 30.0)  # seconds between sessions
 
@@ -282,17 +283,32 @@ class Delivery:
     def _has_ended(self) -> int | None:
         """The run's exit code if it has ended, else None: that of the process which ended last.
 
-        A process that is gone without a word has failed.
+        A process that is gone without a word has failed. The ranks of a job end together, more or less.
         """
         ends = [(0.0, 0)]
         for process in [self._owner] if self._owner is not None else self._directory.processes():
             if process in self._ends:
                 ends.append(self._ends[process])
-            elif liveness.is_held(self._directory.mark_of(process)):
+            elif self._directory.is_alive(process):
                 return None
             else:
                 ends.append((self._directory.journal_of(process).stat().st_mtime, 1))
-        return max(ends)[1]
+        ended, exit_code = max(ends)
+        if time.time() - ended < _RANKS_APART and self._ranks_live():
+            return None
+        return exit_code
+
+    def _ranks_live(self) -> bool:
+        """Whether another rank of the owner's job is still to end."""
+        begin = self._directory.begin_of(self._owner) if self._owner is not None else None
+        if begin is None or begin.rank is None:
+            return False
+        for process in self._directory.processes():
+            other = self._directory.begin_of(process)
+            of_job = other is not None and bool(other.rank) and other.time >= begin.time
+            if of_job and process not in self._ends and self._directory.is_alive(process):
+                return True
+        return False
 
     def _held_offline(self) -> int:
         """The last step in W&B's files, which are left such that ``wandb sync`` takes all of them; -1 for none.

@@ -10,9 +10,11 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Protocol
 
 from ups.errors import RunDirectoryError, UPSError
+from ups.tracking import liveness
 from ups.tracking.faults import Faults
 from ups.tracking.journal import Journal
 from ups.tracking.run_directory import RunDirectory
@@ -126,6 +128,7 @@ class Watch:
 
     Args:
         directory: The run's directory.
+        mark: Shows that this process lives.
         holder: Has the journal to sync, as its attribute ``journal``.
         deliverer: What delivers the run; None for a run that is only journaled.
         faults: Takes in what delivery counted.
@@ -135,9 +138,10 @@ class Watch:
     """
 
     def __init__(
-        self, directory: RunDirectory, holder: "JournalHolder", deliverer: Deliverer | None, faults: Faults
+        self, directory: RunDirectory, mark: Path, holder: "JournalHolder", deliverer: Deliverer | None, faults: Faults
     ) -> None:
         self._directory = directory
+        self._mark = mark
         self._holder = holder
         self._deliverer = deliverer
         self._faults = faults
@@ -197,6 +201,7 @@ class Watch:
         rounds = 0
         while not self._stop.wait(_WATCH_EVERY):
             rounds += 1
+            liveness.beat(self._mark)
             if rounds % _SYNC_EVERY == 0:
                 self._sync()
             self.hear()

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from ups.tracking import liveness
 from ups.tracking.delivery_process import Deliverer, Watch
 from ups.tracking.faults import say
 from ups.tracking.run_directory import RunDirectory
@@ -60,7 +59,7 @@ def leave_nothing_behind(directory: RunDirectory, process: str, deliverer: Calla
 
     Two processes that end at the same moment cannot both leave rows behind: each lets go first and looks then.
     """
-    if any(liveness.is_held(directory.mark_of(other)) for other in directory.processes() if other != process):
+    if any(directory.is_alive(other) for other in directory.processes() if other != process):
         return
     give_up = time.monotonic() + _CLOSING
     while directory.delivery_is_running() and time.monotonic() < give_up:

@@ -6,8 +6,10 @@ on the clock, which can be set back. It has one trap: closing *any* descriptor o
 drops the lock, so the holder asks its own table, never the file.
 """
 
+import contextlib
 import errno
 import os
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -20,10 +22,11 @@ except ImportError:  # Windows: a lock by region does the same there
     fcntl = None  # type: ignore[assignment]
     import msvcrt
 
-__all__ = ["hold", "is_held", "release"]
+__all__ = ["beat", "beats", "hold", "is_held", "release"]
 
 _held: dict[Path, tuple[int, int]] = {}  # path → (process id, descriptor)
 _lock = threading.Lock()
+_BEAT_LIMIT = 20.0  # seconds
 _ATTEMPTS, _PAUSE = 5, 0.01  # someone asking is_held() has the lock for a moment
 
 
@@ -69,12 +72,30 @@ def is_held(path: Path) -> bool:
             os.close(descriptor)
 
 
-def release(path: Path) -> None:
-    """Give ``path`` back, if this process holds it."""
+def beat(path: Path) -> None:
+    """Show on another machine, where locks may not be seen, that the holder of ``path`` lives."""
+    with contextlib.suppress(OSError):  # a full or vanished disk is told by those who write to it
+        os.utime(path)
+
+
+def beats(path: Path) -> bool:
+    """Whether the holder of ``path`` has shown itself lately, by the clock of the file system."""
+    try:
+        shown = path.stat().st_mtime
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".clock-") as clock:
+            return os.fstat(clock.fileno()).st_mtime - shown < _BEAT_LIMIT
+    except OSError:
+        return False
+
+
+def release(path: Path, *, remove: bool = False) -> None:
+    """Give ``path`` back, if this process holds it, and ``remove`` it where nobody else will want to hold it."""
     path = path.resolve()
     with _lock:
         process, descriptor = _held.pop(path, (0, -1))
         if process == os.getpid():
+            if remove:
+                path.unlink(missing_ok=True)
             os.close(descriptor)
 
 

@@ -69,12 +69,14 @@ class Begin:
         time: Seconds since 1970.
         pid, host: The process.
         owner: Whether its end is the run's end.
+        rank: Its rank in a distributed job; None outside one.
     """
 
     time: float
     pid: int = 0
     host: str = ""
     owner: bool = False
+    rank: int | None = None
 
 
 class RunDirectory:
@@ -209,6 +211,14 @@ class RunDirectory:
                 begin = Begin(time=0.0)  # damaged: what else the journal holds counts
             self._began[process] = begin
         return self._began[process]
+
+    def is_alive(self, process: str) -> bool:
+        """Whether a process of the run lives. On another machine one is believed dead some seconds after it died."""
+        mark = self.mark_of(process)
+        if liveness.is_held(mark):
+            return True
+        begin = self.begin_of(process)
+        return begin is not None and begin.host not in ("", socket.gethostname()) and liveness.beats(mark)
 
     def delivery_is_running(self) -> bool:
         """Whether a delivery, in any process, holds this run."""

@@ -20,7 +20,7 @@ from ups.tracking.values import number, shown, whole_number
 if TYPE_CHECKING:
     from ups.tracking.context import WandBContext
 
-__all__ = ["DisabledStage", "Stage"]
+__all__ = ["DisabledStage", "RankStage", "Stage"]
 
 _NEVER = float("-inf")
 
@@ -129,6 +129,18 @@ class Stage:
                 " journal and is not drawn. Count the stage's steps upwards; for another pass, use a stage of its own"
             ),
         )
+
+
+class RankStage(Stage):
+    """The stage in a rank beyond 0: its metrics are ``rank<k>/<metric>``, against the same steps."""
+
+    def __init__(self, name: str, context: WandBContext, rank: int) -> None:
+        super().__init__(name, context)
+        self._prefix = f"rank{rank}/"
+
+    def log(self, step: int, values: Mapping[str, Any] | None = None, /, **metrics: Any) -> None:
+        """As :meth:`Stage.log`, under the rank's own names."""
+        super().log(step, {f"{self._prefix}{name}": value for name, value in {**(values or {}), **metrics}.items()})
 
 
 class DisabledStage(Stage):

@@ -1,0 +1,103 @@
+"""The ranks of a distributed job: which one this process is, and how the others find the run of rank 0.
+
+Nothing is configured: ``torchrun``, Slurm's ``srun`` and Open MPI tell a process its rank in the environment. Rank 0
+makes the run and leaves its name where the other ranks of the same job look; they join it as processes of their own.
+A name that an earlier job left there is told apart by its run: nobody of it is alive.
+"""
+
+import hashlib
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ups.errors import RunDirectoryError
+from ups.tracking.run_directory import RunDirectory, write_atomically
+
+__all__ = ["Rank", "this_rank"]
+
+_PATIENCE = 300.0  # seconds that the other ranks wait for rank 0
+_POLL = 0.05  # seconds
+
+# How a launcher names the rank, the number of ranks, and the job.
+_LAUNCHERS = (
+    ("RANK", "WORLD_SIZE", ("TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT", "MASTER_ADDR", "MASTER_PORT")),
+    ("SLURM_PROCID", "SLURM_NTASKS", ("SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_RESTART_COUNT")),
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", ("PMIX_NAMESPACE", "OMPI_MCA_ess_base_jobid")),
+)
+
+
+@dataclass(frozen=True)
+class Rank:
+    """One of the ``size`` processes of a job, from 0.
+
+    Attributes:
+        job: The same text in all ranks of a job.
+    """
+
+    index: int
+    size: int
+    job: str
+
+    def publish(self, parent: Path, run_id: str) -> None:
+        """As rank 0: tell the other ranks the run, which lies below ``parent``.
+
+        Raises:
+            RunDirectoryError: The name cannot be written.
+        """
+        path = self._notice(parent)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, run_id)
+        except OSError as error:
+            raise RunDirectoryError(f"cannot tell the other ranks the run, in {path}: {error.strerror}") from error
+
+    def wait_for_run(self, parent: Path, run_id: str | None) -> Path:
+        """As another rank: the directory of the run that rank 0 has made, once that is alive.
+
+        Raises:
+            RunDirectoryError: Rank 0 has made none for minutes.
+        """
+        until = time.monotonic() + _PATIENCE
+        while time.monotonic() < until:
+            named = run_id or self._read_notice(parent)
+            path = parent / named if named else None
+            if path is not None and RunDirectory.exists(path) and _is_owned(RunDirectory(path)):
+                return path
+            time.sleep(_POLL)
+        raise RunDirectoryError(
+            f"rank {self.index} of {self.size} found no run of rank 0 below {parent} in {_PATIENCE:.0f} s: call"
+            " create_wandb_context() in every rank, with the same dir, on a folder that all ranks share"
+        )
+
+    def _notice(self, parent: Path) -> Path:
+        return parent / ".jobs" / hashlib.sha256(self.job.encode()).hexdigest()[:16]
+
+    def _read_notice(self, parent: Path) -> str | None:
+        try:
+            return self._notice(parent).read_text(encoding="utf-8") or None
+        except FileNotFoundError:
+            return None
+
+
+def this_rank(environment: Mapping[str, str] = os.environ) -> Rank | None:
+    """The rank that this process was launched as; None outside a job of several."""
+    for index, size, names in _LAUNCHERS:
+        if index in environment and size in environment:
+            try:
+                rank, ranks = int(environment[index]), int(environment[size])
+            except ValueError:
+                continue
+            if ranks > 1 and 0 <= rank < ranks:
+                return Rank(rank, ranks, " ".join(environment.get(name, "") for name in names))
+    return None
+
+
+def _is_owned(directory: RunDirectory) -> bool:
+    """Whether a process whose end is the run's end is alive."""
+    for process in directory.processes():
+        begin = directory.begin_of(process)
+        if begin is not None and begin.owner and directory.is_alive(process):
+            return True
+    return False
