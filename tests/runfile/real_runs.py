@@ -1,13 +1,16 @@
-"""Runs made by the real client, once a test session and wandb version, and wandb's own reader to compare with."""
+"""Runs made by the real client, once a wandb version, and wandb's own reader to compare with."""
 
-import atexit
+import fcntl
 import functools
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ MAKER = Path(__file__).with_name("made_runs.py")
 VERSIONS = ("newest", "0.19")
 """The wandb of the tests' own environment, and the oldest whose files are read."""
 
-_ENVIRONMENTS = Path(__file__).parents[2] / ".wandb-versions"
+_KEPT = Path(__file__).parents[2] / ".wandb-versions"
 
 
 @functools.cache
@@ -23,19 +26,13 @@ def python_with_wandb(version: str) -> Path:
     """The interpreter of an environment with that wandb; it is made when it is first needed, in about 30 s."""
     if version == "newest":
         return Path(sys.executable)
-    home = _ENVIRONMENTS / version
-    if not home.is_dir():
-        _ENVIRONMENTS.mkdir(exist_ok=True)
-        making = Path(tempfile.mkdtemp(prefix=f"{version}-", dir=_ENVIRONMENTS))
-        subprocess.run([sys.executable, "-m", "venv", making], check=True)
-        major, minor = version.split(".")
-        wanted = [f"wandb>={version},<{major}.{int(minor) + 1}", "numpy", "pillow"]
-        pip = [making / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted]
-        subprocess.run(pip, check=True, timeout=600)
-        try:
-            making.rename(home)
-        except OSError:  # another test process was quicker
-            shutil.rmtree(making)
+    with _kept(version) as (home, new):
+        if new:
+            major, minor = version.split(".")
+            wanted = [f"wandb>={version},<{major}.{int(minor) + 1}", "numpy", "pillow"]
+            pip = [home / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted]
+            subprocess.run([sys.executable, "-m", "venv", home], check=True)
+            subprocess.run(pip, check=True, timeout=600)
     return home / "bin" / "python"
 
 
@@ -46,16 +43,33 @@ def made_runs(version: str = "newest") -> Path:
 
 @functools.cache
 def _made(version: str) -> Path:
-    folder = Path(tempfile.mkdtemp(prefix=f"ups-made-runs-{version}-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    _make(version, folder)
-    _make(version, folder, "killed", survives=False)
+    """They are made once for all test processes, and again when ``made_runs.py`` or wandb has changed."""
+    python = python_with_wandb(version)
+    maker = hashlib.sha256(MAKER.read_bytes()).hexdigest()[:12]
+    name = f"runs-{metadata.version('wandb') if version == 'newest' else version}-{maker}"
+    with _kept(name) as (folder, new):
+        if new:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            _make(python, folder)
+            _make(python, folder, "killed", survives=False)
     return folder
 
 
-def _make(version: str, folder: Path, *names: str, survives: bool = True) -> None:
+@contextmanager
+def _kept(name: str) -> Iterator[tuple[Path, bool]]:
+    """A folder that is kept for the next time, and whether this process is to fill it while others wait."""
+    _KEPT.mkdir(exist_ok=True)
+    folder, done = _KEPT / name, _KEPT / f"{name}.done"
+    with (_KEPT / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder, not done.exists()
+        done.touch()
+
+
+def _make(python: Path, folder: Path, *names: str, survives: bool = True) -> None:
     done = subprocess.run(
-        [python_with_wandb(version), MAKER, folder, *names],
+        [python, MAKER, folder, *names],
         capture_output=True,
         text=True,
         timeout=150,

@@ -132,7 +132,7 @@ def test_a_run_is_found_from_its_file_its_directory_and_the_wandb_folder() -> No
 def test_a_folder_of_several_runs_must_be_narrowed(tmp_path: Path) -> None:
     """A wandb folder with two runs opens as two, and asking for the one run is an error that names both."""
     for name in ("staged", "naive"):
-        shutil.copytree(wandb_file(name).parent, tmp_path / "wandb" / wandb_file(name).parent.name)
+        shutil.copytree(wandb_file(name).parent, tmp_path / "wandb" / wandb_file(name).parent.name, symlinks=True)
     assert {run.run_id for run in open_runs(tmp_path / "wandb")} == {"staged", "naive"}
     with pytest.raises(RunFileError, match=r"holds 2 runs; name one of them: .*naive.*"):
         open_run(tmp_path)

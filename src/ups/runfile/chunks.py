@@ -5,6 +5,7 @@ all of them. Where that meets anything but valid chunks, the window is read agai
 that matches its checksum is found, wherever damage or bytes that were inserted or lost have moved it.
 """
 
+import struct
 import zlib
 from typing import NamedTuple
 
@@ -17,7 +18,9 @@ BLOCK = 32 * 1024
 CHUNK_HEAD = 7
 FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
 
+_HEAD_STRUCT = struct.Struct("<IHB")
 _HEAD = np.dtype([("checksum", "<u4"), ("length", "<u2"), ("kind", "u1")])
+_WORTH_WALKING = 16 * BLOCK
 _NEAR = 2 * BLOCK  # how far every possible place is tried for the next chunk; beyond, only the likely ones
 
 
@@ -41,7 +44,9 @@ class Chunks(NamedTuple):
 
 def find_chunks(data: bytes, base: int, *, last: bool) -> Chunks:
     """The chunks of ``data``, which begins at ``base`` of the file; ``last`` if nothing comes after it."""
-    return _walk(data, base) or _salvage(data, base, last=last)
+    if len(data) >= _WORTH_WALKING and (chunks := _walk(data, base)):
+        return chunks
+    return _salvage(data, base, last=last)
 
 
 def _walk(data: bytes, base: int) -> Chunks | None:
@@ -79,14 +84,15 @@ def _walk(data: bytes, base: int) -> Chunks | None:
 
 def _salvage(data: bytes, base: int, *, last: bool) -> Chunks:
     """Every chunk that matches its checksum, and the ranges between them."""
-    view = np.frombuffer(data, dtype=np.uint8)
+    view, unpack, crc32 = memoryview(data), _HEAD_STRUCT.unpack_from, zlib.crc32
     found: list[tuple[int, int, int]] = []
     lost: list[tuple[int, int]] = []
     at, size = 0, len(data)
     while size - at >= CHUNK_HEAD:
-        stop = at + CHUNK_HEAD + int(view[at + 4]) + 256 * int(view[at + 5])
-        if stop <= size and FULL <= view[at + 6] <= LAST and _is_valid(data, at, stop):
-            found.append((at, stop, int(view[at + 6])))
+        checksum, length, kind = unpack(data, at)
+        stop = at + CHUNK_HEAD + length
+        if stop <= size and FULL <= kind <= LAST and crc32(view[at + 6 : stop]) == checksum:
+            found.append((at, stop, kind))
             at = stop
             continue
         padding = -(base + at) % BLOCK

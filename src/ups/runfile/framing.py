@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from ups.errors import RunFileError
 from ups.runfile.chunks import BLOCK, CHUNK_HEAD, FIRST, FULL, LAST, MIDDLE, Chunks, find_chunks, next_chunk
+from ups.runfile.wire import MARGIN
 
 __all__ = ["Batch", "Damage", "FrameReader", "Writer", "close_torn_segment", "intact_length"]
 
@@ -58,7 +59,7 @@ class Batch:
     """The records that end in one window of the file, in the order of the file.
 
     Attributes:
-        data: the window's bytes, then the records that were put together from several chunks.
+        data: the window's bytes, then the records that were put together from several chunks, then some spare bytes.
         starts: int64, shape (records,): where each record begins in ``data``.
         lengths: int64, shape (records,): its length in bytes.
         offsets: int64, shape (records,): where its first chunk begins in the file.
@@ -172,11 +173,11 @@ class FrameReader:
         if joined:
             sizes = np.array([len(record) for record in joined], dtype=np.int64)
             places = len(data) + np.cumsum(sizes) - sizes
-            data += b"".join(joined)
             order = np.argsort(np.concatenate([offsets, joined_offsets]), kind="stable")
             starts = np.concatenate([starts, places])[order]
             stops = np.concatenate([stops, places + sizes])[order]
             offsets = np.concatenate([offsets, np.array(joined_offsets, dtype=np.int64)])[order]
+        data = b"".join([data, *joined, bytes(MARGIN)])
         return Batch(data=data, starts=starts, lengths=stops - starts, offsets=offsets)
 
     def _join(self, kind: int, data: bytes, offset: int) -> bytes | None:

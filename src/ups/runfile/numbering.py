@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ups.runfile.chunks import CHUNK_HEAD
 from ups.runfile.framing import Batch, Damage, FrameReader
-from ups.runfile.records import Payloads, find_payloads
+from ups.runfile.records import Kind, Payloads, find_payloads
 
 __all__ = ["Numbering"]
 
@@ -29,11 +30,14 @@ class Numbering:
         self._last = 0
         self._gaps: list[tuple[int, int, int]] = []  # place of the record after it, first and last number missing
         self._repeated: list[tuple[int, int]] = []
+        self._unreadable: list[Damage] = []
         self._known: dict[int, set[int]] | None = None  # number → checksums; kept once a number came back
 
     def fresh(self, batch: Batch, payloads: Payloads) -> NDArray[np.bool_]:
         """Which records of the next batch are no copies of earlier ones; bool, shape (records,)."""
         numbers = payloads.number
+        for index in np.flatnonzero(payloads.kind == Kind.UNREADABLE).tolist():
+            self._unreadable.append(Damage(int(batch.offsets[index]), CHUNK_HEAD + int(batch.lengths[index])))
         fresh = np.ones(len(numbers), dtype=bool)
         if not numbers.any():
             return fresh  # a file without numbers
@@ -59,6 +63,7 @@ class Numbering:
     def damage(self, unreadable: list[Damage]) -> list[Damage]:
         """All damage of the file: the unreadable ranges, with the records missing there, and what the numbers show."""
         known = self._known or {}
+        unreadable = sorted([*unreadable, *self._unreadable], key=lambda each: each.offset)
         missing: dict[int, int] = {}
         for at, low, high in self._gaps:
             count = sum(number not in known for number in range(low, min(high, self._last) + 1))

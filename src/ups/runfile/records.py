@@ -17,7 +17,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError, Message
 
 from ups.runfile.framing import Batch
-from ups.runfile.wire import MARGIN, Bytes, Positions, read_fields, read_varints
+from ups.runfile.wire import Bytes, Positions, read_fields, read_varints
 
 __all__ = [
     "ConfigChange",
@@ -60,7 +60,7 @@ class Kind(IntEnum):
 
 
 _AROUND = (1, 16, 19, 200)  # num, control, uuid, _info: fields of Record beside the one that says its kind
-_FIELDS_BEFORE_KIND = 6
+_FIELDS_AROUND = 6
 
 # Message → its fields: name, number, type. A capitalised type is a message; "*" means repeated.
 _MESSAGES: dict[str, str] = {
@@ -188,14 +188,18 @@ class Payloads(NamedTuple):
 
 
 def find_payloads(batch: Batch) -> Payloads:
-    """Each record's kind and content, from the first few bytes of it."""
-    buffer = np.frombuffer(batch.data + bytes(MARGIN), dtype=np.uint8)
+    """Each record's kind and content.
+
+    A record whose fields do not fill it is :attr:`Kind.UNREADABLE`: parts of several records that were put
+    together, each with a right checksum.
+    """
+    buffer = np.frombuffer(batch.data, dtype=np.uint8)
     limit = batch.starts + batch.lengths
     number = np.zeros(len(limit), dtype=np.int64)
     kind = np.zeros(len(limit), dtype=np.int64)
     start, end = limit.copy(), limit.copy()
     at, left = batch.starts, np.flatnonzero(batch.lengths > 0)
-    for _ in range(_FIELDS_BEFORE_KIND):
+    for _ in range(_FIELDS_AROUND):
         field = read_fields(buffer, at[left], limit[left])
         around = np.isin(field.number, _AROUND)
         num = field.number == 1
@@ -209,6 +213,15 @@ def find_payloads(batch: Batch) -> Payloads:
         left = left[at[left] < limit[left]]
         if not left.size:
             break
+    rest = np.flatnonzero(kind > 0)
+    at = end.copy()
+    for _ in range(_FIELDS_AROUND):
+        rest = rest[at[rest] < limit[rest]]
+        if not rest.size:
+            break
+        field = read_fields(buffer, at[rest], limit[rest])
+        kind[rest[~np.isin(field.number, _AROUND)]] = Kind.UNREADABLE
+        at[rest] = np.where(field.number > 0, field.end, limit[rest])
     return Payloads(buffer, number, kind, start, end)
 
 

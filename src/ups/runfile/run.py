@@ -24,6 +24,7 @@ from ups.runfile.records import (
     find_payloads,
     parse,
 )
+from ups.runfile.table import to_pandas, to_polars
 
 __all__ = ["Run", "Segment", "Series"]
 
@@ -232,6 +233,22 @@ class Run:
             not_finite=int(np.count_nonzero((y.forms == Form.NUMBER) & ~np.isfinite(y.values))),
             sample=y.sample,
         )
+
+    def to_polars(self) -> Any:
+        """The rows as a ``polars.DataFrame``: ``_step``, ``_timestamp``, then a column a metric; null where not held.
+
+        Raises:
+            MissingDependency: polars is not installed.
+        """
+        return to_polars(self)
+
+    def to_pandas(self) -> Any:
+        """The rows as a ``pandas.DataFrame``: ``_step``, ``_timestamp``, then a column a metric; NaN where not held.
+
+        Raises:
+            MissingDependency: pandas is not installed.
+        """
+        return to_pandas(self)
 
     @cached_property
     def _hidden_columns(self) -> Columns:

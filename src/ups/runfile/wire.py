@@ -40,15 +40,15 @@ def read_varints(buffer: Bytes, at: Positions) -> tuple[Positions, Positions]:
     byte = buffer[at]
     value = (byte & 0x7F).astype(np.int64)
     after = at + 1
-    more = np.flatnonzero(byte > 0x7F)
+    more = byte > 0x7F
     for shift in range(7, 7 * _VARINT_BYTES, 7):
-        if not more.size:
+        if not more.any():
             break
-        byte = buffer[after[more]]
+        byte = buffer[after] * more
         if shift < _VALUE_BITS:
-            value[more] |= (byte & 0x7F).astype(np.int64) << shift
-        after[more] += 1
-        more = more[byte > 0x7F]
+            value |= (byte & 0x7F).astype(np.int64) << shift
+        after += more
+        more = byte > 0x7F
     return value, after
 
 

@@ -1,0 +1,34 @@
+"""``ups export``: a run's rows for other tools."""
+
+from pathlib import Path
+
+import click
+
+from ups.runfile import open_run
+from ups.runfile.table import write_csv, write_parquet
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--to", "form", type=click.Choice(["parquet", "csv"]), required=True, help="The format to write.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The file to write, which must not exist.",
+)
+def command(run: Path, form: str, output: Path) -> None:
+    """Write the rows of RUN as one table: a row a row, a column a metric.
+
+    RUN is a .wandb file or a run's directory, made with UPS or not. Parquet needs polars
+    (pip install 'ups-tracking[polars]').
+
+    \b
+    Example:
+      ups export wandb/latest-run --to csv -o run.csv
+    """
+    opened = open_run(run)
+    (write_parquet if form == "parquet" else write_csv)(opened, output)
+    click.echo(f"{output}: {opened.rows:,} rows")

@@ -1,0 +1,125 @@
+"""A run as one table: a row a row, a column a metric, empty where a row does not hold it."""
+
+import csv
+import math
+import os
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ups.errors import MissingDependency, UsageError
+from ups.runfile.history import Form
+
+if TYPE_CHECKING:
+    from ups.runfile.run import Run
+
+__all__ = ["TableColumn", "table_columns", "to_pandas", "to_polars", "write_csv", "write_parquet"]
+
+
+class TableColumn(NamedTuple):
+    """One column of a run's table.
+
+    Attributes:
+        name: the metric; ``_step`` and ``_timestamp`` come first.
+        values: int64 for ``_step``, else float64, shape (rows,): NaN where nothing is held.
+        held: bool, shape (rows,): whether the row holds a number, NaN and infinities included, under that name.
+    """
+
+    name: str
+    values: NDArray[np.int64] | NDArray[np.float64]
+    held: NDArray[np.bool_]
+
+
+def table_columns(run: "Run") -> Iterator[TableColumn]:
+    """The columns of a run's table, axes too; names that hold no number in any row are left out."""
+    for name in ("_step", "_timestamp", *run.metrics):
+        column = run.column(name)
+        if column is None:
+            continue
+        numbers = column.forms == Form.NUMBER
+        held = np.zeros(run.rows, dtype=bool)
+        held[column.rows[numbers]] = True
+        values = np.full(run.rows, np.nan)
+        values[column.rows] = column.values
+        if name == "_step":
+            yield TableColumn(name, values.astype(np.int64), held)
+        elif held.any():
+            yield TableColumn(name, values, held)
+
+
+def to_polars(run: "Run") -> Any:
+    """A ``polars.DataFrame``; null where a row does not hold a metric.
+
+    Raises:
+        MissingDependency: polars is not installed.
+    """
+    polars = _require("polars", "polars")
+    columns = []
+    for name, values, held in table_columns(run):
+        series = polars.Series(name, values)
+        columns.append(series if held.all() else series.zip_with(polars.Series(held), polars.Series(name, [None])))
+    return polars.DataFrame(columns)
+
+
+def to_pandas(run: "Run") -> Any:
+    """A ``pandas.DataFrame``; NaN where a row does not hold a metric.
+
+    Raises:
+        MissingDependency: pandas is not installed.
+    """
+    pandas = _require("pandas", "pandas")
+    return pandas.DataFrame({name: values for name, values, _ in table_columns(run)})
+
+
+def write_csv(run: "Run", path: str | os.PathLike[str]) -> None:
+    """Write the table to a new file, a header line first; empty where a row does not hold a metric.
+
+    Raises:
+        UsageError: the file exists, or cannot be written.
+    """
+    columns = list(table_columns(run))
+    with _new_file(path) as file:
+        writer = csv.writer(file)
+        writer.writerow([column.name for column in columns])
+        cells = [
+            [_cell(value) if there else "" for value, there in zip(values.tolist(), held.tolist(), strict=True)]
+            for _, values, held in columns
+        ]
+        writer.writerows(zip(*cells, strict=True))
+
+
+def write_parquet(run: "Run", path: str | os.PathLike[str]) -> None:
+    """Write the table to a new file, through polars; null where a row does not hold a metric.
+
+    Raises:
+        MissingDependency: polars is not installed.
+        UsageError: the file exists, or cannot be written.
+    """
+    frame = to_polars(run)
+    with _new_file(path):
+        frame.write_parquet(path)
+
+
+def _cell(value: float) -> str:
+    """A number as Python reads it back, bit for bit."""
+    return "NaN" if math.isnan(value) else repr(value)
+
+
+def _new_file(path: str | os.PathLike[str]) -> Any:
+    try:
+        return Path(path).open("x", encoding="utf-8", newline="")
+    except FileExistsError as error:
+        raise UsageError(f"{path} exists already: name a new file") from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _require(module: str, extra: str) -> Any:
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise MissingDependency(f"{module} is not installed: pip install 'ups-tracking[{extra}]'") from error

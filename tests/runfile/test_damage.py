@@ -1,0 +1,191 @@
+"""Real files, damaged by chance: all that is intact is recovered, and what is not is reported."""
+
+import functools
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from runfile.real_runs import wandb_file
+from ups.check import check_run
+from ups.errors import RunFileError
+from ups.runfile import Run, open_run
+from ups.runfile.chunks import BLOCK
+from ups.runfile.framing import HEADER, FrameReader
+
+SOURCES = (
+    ("staged", "newest"),
+    ("every_value", "newest"),
+    ("killed", "newest"),
+    ("many_rows", "newest"),
+    ("staged", "0.19"),
+    ("ambiguous", "0.19"),
+)
+CASES = 2_000
+SOAKED = 20_000
+
+
+class Original(NamedTuple):
+    """A real file: its bytes, and of each record where it begins, where the next one does, and its bytes."""
+
+    data: bytes
+    records: list[tuple[int, int, bytes]]
+
+
+class Damaged(NamedTuple):
+    """The bytes after damage, and the range of the original that was touched."""
+
+    data: bytes
+    low: int
+    high: int
+
+
+@functools.cache
+def original(name: str, version: str) -> Original:
+    """A real file, cut to its first eight blocks so that thousands of cases take seconds."""
+    file = wandb_file(name, version)
+    data = file.read_bytes()
+    found: list[tuple[int, bytes]] = []
+    for batch in FrameReader(file):
+        found += zip(batch.offsets.tolist(), batch.records(), strict=True)
+    ends = [at for at, _ in found[1:]] + [len(data)]
+    records = [(at, end, record) for (at, record), end in zip(found, ends, strict=True) if end <= 8 * BLOCK]
+    return Original(data[: records[-1][1]], records)
+
+
+def flip(data: bytes, rng: random.Random, other: bytes) -> Damaged:
+    """A few bits within a few bytes."""
+    low, high = some_range(data, rng, longest=16)
+    changed = bytearray(data)
+    for _ in range(rng.randint(1, 8)):
+        changed[rng.randrange(low, high)] ^= 1 << rng.randrange(8)
+    return Damaged(bytes(changed), low, high)
+
+
+def cut_out(data: bytes, rng: random.Random, other: bytes) -> Damaged:
+    """A part is gone, and what follows has moved."""
+    low, high = some_range(data, rng)
+    return Damaged(data[:low] + data[high:], low, high)
+
+
+def cut_off(data: bytes, rng: random.Random, other: bytes) -> Damaged:
+    """The end is gone."""
+    low = rng.randrange(1, len(data))
+    return Damaged(data[:low], low, len(data))
+
+
+def zero(data: bytes, rng: random.Random, other: bytes) -> Damaged:
+    """A part reads as zeros."""
+    low, high = some_range(data, rng)
+    return Damaged(data[:low] + bytes(high - low) + data[high:], low, high)
+
+
+def repeat(data: bytes, rng: random.Random, other: bytes) -> Damaged:
+    """A part stands there twice, in a row."""
+    low, high = some_range(data, rng)
+    return Damaged(data[:high] + data[low:high] + data[high:], high, high)
+
+
+def splice(data: bytes, rng: random.Random, other: bytes) -> Damaged:
+    """A part has been replaced by one of another file, of the same length or not."""
+    low, high = some_range(data, rng)
+    start, end = some_range(other, rng)
+    if rng.random() < 0.5:
+        end = start + high - low
+    return Damaged(data[:low] + other[start:end] + data[high:], low, high)
+
+
+def some_range(data: bytes, rng: random.Random, longest: int = 3 * BLOCK) -> tuple[int, int]:
+    """A range of the data, short or long; every third begins and ends with a block."""
+    length = min(len(data) - 1, int(longest ** rng.random()) + 1)
+    low = rng.randrange(0, len(data) - length)
+    high = low + length
+    if longest > BLOCK and rng.random() < 1 / 3:
+        low, high = low - low % BLOCK, min(len(data), high - high % -BLOCK)
+    return low, high
+
+
+DAMAGE: tuple[Callable[[bytes, random.Random, bytes], Damaged], ...] = (flip, cut_out, cut_off, zero, repeat, splice)
+
+
+def run_cases(path: Path, seeds: range) -> None:
+    """Damage a file for each seed, read it and compare."""
+    for seed in seeds:
+        rng = random.Random(seed)
+        source, other = original(*rng.choice(SOURCES)), original(*rng.choice(SOURCES))
+        how = DAMAGE[seed % len(DAMAGE)]
+        damaged = how(source.data, rng, other.data)
+        path.write_bytes(damaged.data)
+        started = time.perf_counter()
+        try:
+            run = open_run(path)
+        except RunFileError:  # nothing of a run file is left
+            assert not intact_records(source, damaged), f"seed {seed}: refused, with intact records in it"
+            continue
+        check_run(run)
+        assert time.perf_counter() - started < 1, f"seed {seed}: too slow"
+        compare(run, source, damaged, f"seed {seed}, {how.__name__}")
+
+
+def intact_records(source: Original, damaged: Damaged) -> list[bytes]:
+    """The records of the original that were not touched."""
+    return [record for at, end, record in source.records if end <= damaged.low or at >= damaged.high]
+
+
+def compare(run: Run, source: Original, damaged: Damaged, case: str) -> None:
+    """Every record that was not touched is there, in order, and every other is reported."""
+    reader = FrameReader(run.path)
+    places: list[int] = []
+    read: list[bytes] = []
+    for batch in reader:
+        places += batch.offsets.tolist()
+        read += batch.records()
+    low, high = damaged.low, damaged.high
+    intact = intact_records(source, damaged)
+    assert not Counter(intact) - Counter(read), f"{case}: an intact record was not recovered"
+    rest = iter(read)
+    assert all(record in rest for record in intact), f"{case}: records are not in order"
+
+    (segment,) = run.segments
+    missing = Counter(record for _, _, record in source.records) - Counter(read)
+    # A file cut between two records is unfinished, and one that was replaced from its start is another file.
+    told = ("cut_off" in case and not run.finished) or ("splice" in case and low < len(HEADER))
+    if missing and not told:
+        assert segment.damage or segment.torn, f"{case}: {missing.total()} records are gone without a word"
+    grown = len(damaged.data) - len(source.data)
+    first = min([low, *(at for at, end, _ in source.records if end > low and at <= high)])
+    first = first if low >= len(HEADER) else 0
+    for damage in segment.damage:
+        assert 0 <= damage.offset <= damage.end <= segment.size, f"{case}: {damage} is not in the file"
+        place = f"{case}: {damage} is not where the damage is"
+        assert first <= damage.offset, place
+        # What was spliced in may stand in the file a second time further down.
+        assert damage.repeated or damage.offset <= high + max(grown, 0) + 2 * BLOCK, place
+    # Where nothing moved, each record that is gone lies in a range that was reported. What was spliced in may be
+    # whole records of the other file, which are no damage in themselves.
+    if grown == 0 and "splice" not in case:
+        ranges = [(each.offset, each.end) for each in segment.damage] + [(segment.size - segment.torn, segment.size)]
+        for at, _, record in source.records:
+            if record in missing:
+                assert any(start <= at < end for start, end in ranges), f"{case}: the record at {at} is not reported"
+    if "splice" not in case:
+        steps = run.series("sin").steps if "sin" in run.metrics else np.arange(1)
+        assert (np.diff(steps) > 0).all(), f"{case}: a row is there twice"
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_damaged_files(tmp_path: Path, part: int) -> None:
+    """Flipped, cut, zeroed, repeated and spliced files: no crash, no hang, all that is intact is recovered."""
+    run_cases(tmp_path / "run-damaged.wandb", range(part * CASES // 4, (part + 1) * CASES // 4))
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_many_damaged_files(tmp_path: Path) -> None:
+    """The same, ten times as many."""
+    run_cases(tmp_path / "run-damaged.wandb", range(SOAKED))
