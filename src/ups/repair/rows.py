@@ -1,7 +1,6 @@
 """History records, changed: the rows that a repaired run holds."""
 
 import json
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -33,6 +32,11 @@ class Part:
     removed: set[str] = field(default_factory=set)
     later: set[str] = field(default_factory=set)
     moved: set[str] = field(default_factory=set)
+
+    @property
+    def takes_away(self) -> bool:
+        """Whether the row may be left without a value."""
+        return bool(self.removed or self.later or self.moved)
 
 
 @dataclass(frozen=True)
@@ -128,8 +132,8 @@ def set_step(message: Any, step: int) -> None:
 
 def encode(value: object) -> str:
     """A value as the JSON that W&B's files hold; whole numbers without a point."""
-    if isinstance(value, float) and math.isfinite(value) and value.is_integer() and abs(value) < 2**53:
-        value = int(value)
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
     return json.dumps(value)
 
 

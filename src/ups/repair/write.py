@@ -22,7 +22,7 @@ import numpy as np
 from ups.charts import DEFAULT_AXIS
 from ups.errors import RunFileError, UsageError
 from ups.repair.plan import Plan
-from ups.repair.rows import RowEdits, edit_row, encode, holds_values, new_row, set_step
+from ups.repair.rows import Part, RowEdits, edit_row, encode, holds_values, new_row, set_step
 from ups.repair.text import plan_lines
 from ups.repair.wire import with_number, with_run_id
 from ups.runfile import Run
@@ -230,7 +230,7 @@ class _Copy:
             record = message.SerializeToString()
         writer.write(record)
 
-    def _history(self, record: bytes, step: int, parts: dict[int, Any], writer: _Numbered) -> None:
+    def _history(self, record: bytes, step: int, parts: dict[int, Part], writer: _Numbered) -> None:
         row = self._row
         if row == len(self._steps) or step != self._steps[row]:
             return  # written since the run was read, or a row that an earlier segment holds
@@ -245,7 +245,7 @@ class _Copy:
                 data = later.SerializeToString()
                 self._places[row] = (self._later.seek(0, os.SEEK_END), len(data))
                 self._later.write(data)
-            if holds_values(message):
+            if not part.takes_away or holds_values(message):
                 self._write_row(message, step, writer)
         elif self._shift or step <= self._last_step:
             self._write_row(parse_message(record), step, writer)
@@ -265,7 +265,8 @@ class _Copy:
             self._shift = self._shift if step is None else taken - step
         else:
             taken = step + self._shift
-        set_step(message, taken)
+        if taken != step:
+            set_step(message, taken)
         self._last_step = taken
         self.rows += 1
         writer.write(message.SerializeToString())
