@@ -85,6 +85,12 @@ def wandb_file(name: str, version: str = "newest") -> Path:
     return file
 
 
+@functools.cache
+def inspect_made(name: str, version: str) -> list[dict[str, Any]]:
+    """Every record that ``wandb leet inspect`` reads from a made run."""
+    return inspect(wandb_file(name, version))[0]
+
+
 def inspect(file: Path) -> tuple[list[dict[str, Any]], str]:
     """Every record that ``wandb leet inspect`` reads from a file, and what it says on stderr."""
     wandb = Path(sys.executable).with_name("wandb")

@@ -7,8 +7,9 @@ import pytest
 
 from runfile.real_runs import inspect, wandb_file
 from ups.errors import RunFileError
-from ups.runfile import close_torn_segment, intact_length
-from ups.runfile.framing import BLOCK, FrameReader, Writer
+from ups.runfile import chunks, close_torn_segment, framing, intact_length
+from ups.runfile.chunks import BLOCK
+from ups.runfile.framing import HEADER, FrameReader, Writer
 
 
 def read(path: Path, start: int = 0) -> tuple[FrameReader, dict[int, bytes]]:
@@ -184,3 +185,35 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
         FrameReader(path)
     with pytest.raises(RunFileError, match=r"absent\.wandb cannot be read: No such file"):
         FrameReader(tmp_path / "absent.wandb")
+
+
+def test_blocks_walked_in_step_are_those_read_byte_by_byte() -> None:
+    """Both ways of finding chunks agree on a whole file, from any block on, and only one takes damage."""
+    data = wandb_file("many_rows").read_bytes()
+    for start in (len(HEADER), BLOCK, 3 * BLOCK):
+        walked = chunks._walk(data[start:], start)
+        salvaged = chunks._salvage(data[start:], start, last=True)
+        assert walked is not None
+        assert [each.tolist() for each in walked[:3]] == [each.tolist() for each in salvaged[:3]]
+        assert walked.lost == salvaged.lost == []
+    for place in random.Random(0).sample(range(BLOCK, len(data)), 50):
+        flipped = bytearray(data)
+        flipped[place] ^= 16
+        if chunks._walk(bytes(flipped[BLOCK:]), BLOCK) is not None:
+            assert not any(chunks._salvage(bytes(flipped[BLOCK:]), BLOCK, last=True).lost)  # padding
+
+
+def test_damage_far_into_a_long_file_is_found(tmp_path: Path) -> None:
+    """Bytes that are gone from a file of several windows cost the records that they were part of, and no other."""
+    path = tmp_path / "run-long.wandb"
+    source = [record for _, record in sorted(read(wandb_file("many_rows"))[1].items())] * 25
+    with Writer(path) as writer:
+        for record in source:
+            writer.write(record)
+    data = path.read_bytes()
+    assert len(data) > framing.WINDOW
+    for low, high in ((100_000, 100_003), (framing.WINDOW - 10, framing.WINDOW + 5), (9_000_000, 9_000_000 + BLOCK)):
+        path.write_bytes(data[:low] + data[high:])
+        reader, left = read(path)
+        assert len(source) - len(left) <= 2 + (high - low) // 50
+        assert [damage.offset <= low <= damage.end + BLOCK for damage in reader.damage] == [True]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runfile.real_runs import inspect, made_runs, wandb_file
+from runfile.real_runs import inspect_made, made_runs, wandb_file
 from ups.errors import RunFileError
 from ups.runfile import Run, last_step, open_run, open_runs
 from ups.runfile.framing import FrameReader
@@ -48,7 +48,7 @@ def rows_of(run: Run) -> list[dict[str, float | None]]:
 def test_wandb_reads_the_same(name: str, version: str) -> None:
     """Every record has the kind and number, and every row the numbers, that wandb's own reader prints."""
     file = wandb_file(name, version)
-    expected, _ = inspect(file)
+    expected = inspect_made(name, version)
     payloads = [find_payloads(batch) for batch in FrameReader(file)]
     kinds = [Kind(kind).name.lower() for found in payloads for kind in found.kind.tolist()]
     assert kinds == [record["type"] for record in expected]
@@ -63,7 +63,7 @@ def test_wandb_reads_the_same(name: str, version: str) -> None:
 def test_wandb_reads_the_same_definitions(name: str, version: str) -> None:
     """The definitions, those too that wandb 0.19 filled in from a glob, are those that wandb's own reader prints."""
     file = wandb_file(name, version)
-    expected = [record["metric"] for record in inspect(file)[0] if record["type"] == "metric"]
+    expected = [record["metric"] for record in inspect_made(name, version) if record["type"] == "metric"]
     read = [
         definition
         for batch in FrameReader(file)

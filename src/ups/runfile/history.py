@@ -157,7 +157,7 @@ class Columns:
             return
         row, item_start, item_end = self._items(buffer, start, end)
         key_end, value_start, value_end = _take_items_apart(buffer, item_start, item_end)
-        key = self._key_numbers(buffer, item_start, key_end)
+        key = self._key_numbers(buffer, row, item_start, key_end)
         order = np.argsort(key * len(start) + row, kind="stable")
         order = order[np.searchsorted(key[order], 0) :]  # without the keys that are not kept
         values, forms = _numbers(buffer, value_start[order], value_end[order])
@@ -198,7 +198,7 @@ class Columns:
         self._steps.append(steps)
         return _joined(rows), _joined(starts), _joined(ends)
 
-    def _key_numbers(self, buffer: Bytes, start: Positions, end: Positions) -> Positions:
+    def _key_numbers(self, buffer: Bytes, row: Positions, start: Positions, end: Positions) -> Positions:
         """The key number of each item, -1 for those that are not kept.
 
         Two keys are the same if a 64-bit hash of their bytes is: for 10,000 names the odds of a mix-up are 1
@@ -210,6 +210,7 @@ class Columns:
         place[place == len(self._hashes)] = 0
         new = np.flatnonzero(self._hashes[place] != hashes) if len(self._hashes) else np.arange(len(hashes))
         if new.size:
+            new = new[np.argsort(row[new], kind="stable")]  # names are learned in the order of the rows
             _, first = np.unique(hashes[new], return_index=True)
             for item in new[np.sort(first)].tolist():
                 self._learn(hashes[item], buffer[start[item] : end[item]].tobytes())
