@@ -39,6 +39,13 @@ def test_the_worst_chart_comes_first_with_its_cause_and_fix() -> None:
     assert verdicts == ["not-numeric"] * 3 + ["full"] * 2
 
 
+def test_the_worst_stage_comes_first() -> None:
+    """A stage with an error stands before one without, and errors about the run before all stages."""
+    lines = printed("stages_of_both_kinds").splitlines()
+    assert [line[4:] for line in lines if line.startswith(("├── ", "└── "))] == ["refine", "operator"]
+    assert printed("naive").splitlines()[1].startswith("├── lost-rows")
+
+
 def test_the_tree_fits_its_width() -> None:
     """No line is wider than the terminal, and the verdict is never cut off."""
     for name in ("naive", "many_rows", "every_value"):

@@ -8,7 +8,7 @@ from ups.report import as_data, as_markdown, render_tree, summary_line
 
 def made(*verdicts: Verdict, name: str = "a run") -> RunCheck:
     """A check with a chart of each verdict, and a finding for each that is not full."""
-    charts = tuple(ChartCheck(f"m{i}", None, "_step", 3, 3, verdict) for i, verdict in enumerate(verdicts))
+    charts = tuple(ChartCheck(f"m|{i}", None, "_step", 3, 3, verdict) for i, verdict in enumerate(verdicts))
     findings = tuple(
         Finding(chart.verdict, Severity.ERROR, chart.metric, "what | <it> is", "why", 'log({"a": 1})', True, 1)
         for chart in charts
@@ -28,6 +28,7 @@ def test_markdown_escapes_names() -> None:
     """What a name or a message holds is no markup, and a table cell stays a cell."""
     text = as_markdown([made(Verdict.FROZEN, name="a <b> *run*")])
     assert text.startswith("## a \\<b\\> \\*run\\*\n")
+    assert "| `m\\|0` |" in text
     assert "what \\| \\<it\\> is" in text
     assert 'Fix: `log({"a": 1})`' in text
 

@@ -134,6 +134,14 @@ def frozen_near_miss(run: Run) -> None:
         run.log({LOSS: 1.0, STEP: step})
 
 
+def stages_of_both_kinds(run: Run) -> None:
+    """The first stage is well, the second one frozen."""
+    for stage in ("operator", "refine"):
+        run.define_metric(f"training/{stage}/loss", step_metric=f"training/{stage}/step")
+        for step in range(3):
+            run.log({f"training/{stage}/loss": step} | ({STEP: step} if stage == "operator" else {}))
+
+
 def stale(run: Run) -> None:
     run.define_metric(LOSS, step_metric=STEP)
     for value in range(9):
@@ -290,7 +298,7 @@ CASES: dict[str, Callable[[Run], None]] = {
         staged, naive, every_value, many_rows, declared, killed, described, raised, empty, empty_near_miss, frozen,
         frozen_near_miss, stale, stale_near_miss, lagging, lagging_near_miss, bare_steps, validated, backwards,
         backwards_near_miss, single_point, two_points, not_numeric, not_finite, never_logged, never_logged_near_miss,
-        ambiguous, globs_that_agree, orphan, orphan_near_miss, lost, lost_near_miss,
+        ambiguous, globs_that_agree, orphan, orphan_near_miss, lost, lost_near_miss, stages_of_both_kinds,
     )
 }  # fmt: skip
 

@@ -14,7 +14,7 @@ import pytest
 from runfile.real_runs import wandb_file
 from ups.check import check_run
 from ups.errors import RunFileError
-from ups.runfile import Run, open_run
+from ups.runfile import Damage, Run, open_run
 from ups.runfile.chunks import BLOCK
 from ups.runfile.framing import HEADER, FrameReader
 
@@ -176,6 +176,32 @@ def compare(run: Run, source: Original, damaged: Damaged, case: str) -> None:
     if "splice" not in case:
         steps = run.series("sin").steps if "sin" in run.metrics else np.arange(1)
         assert (np.diff(steps) > 0).all(), f"{case}: a row is there twice"
+
+
+def test_whole_records_that_are_gone_are_counted(tmp_path: Path) -> None:
+    """Where whole records were cut out, every checksum is right, and the place and their number are reported."""
+    data, records = original("staged", "newest")
+    path = tmp_path / "run-cut.wandb"
+    low, high = records[50][0], records[57][0]
+    path.write_bytes(data[:low] + data[high:])
+    (segment,) = open_run(path).segments
+    assert segment.damage == (Damage(low, 0, missing=7),)
+    (found,) = [found for found in check_run(open_run(path)).findings if found.code == "damaged-file"]
+    assert f"7 records gone at byte {low:,} of run-cut.wandb" in found.message
+
+
+def test_whole_records_that_stand_twice_are_read_once(tmp_path: Path) -> None:
+    """Where whole records were repeated, every checksum is right, and the copies are reported and left out."""
+    data, records = original("staged", "newest")
+    path = tmp_path / "run-twice.wandb"
+    low, high = records[50][0], records[57][0]
+    path.write_bytes(data[:high] + data[low:])
+    run = open_run(path)
+    ((_, damage),) = run.damage
+    assert (damage.offset, damage.repeated, damage.missing) == (high, 7, 0)
+    assert run.rows == open_run(wandb_file("staged")).rows == 180
+    (found,) = [found for found in check_run(run).findings if found.code == "damaged-file"]
+    assert "7 records stand twice" in found.message
 
 
 @pytest.mark.parametrize("part", range(4))

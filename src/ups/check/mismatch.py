@@ -1,6 +1,5 @@
 """Names that do not match: which definition was probably meant for which metric."""
 
-import difflib
 from collections.abc import Iterable
 
 __all__ = ["meant_for"]
@@ -36,4 +35,6 @@ def _likeness(definition: str, metric: str) -> float:
         return 0.0
     if definition.rpartition("/")[0] == metric.rpartition("/")[0] and (own in other or other in own):
         return 1.0
+    import difflib
+
     return difflib.SequenceMatcher(None, definition.lower(), metric.lower(), autojunk=False).ratio()

@@ -35,6 +35,7 @@ _NUMBER_WORDS = {
     b'"-Infinity"': -np.inf,
 }
 _KEY, _NESTED_KEY, _VALUE_JSON = 1, 2, 16  # the fields of an item
+_KEY_TAG, _NESTED_KEY_TAG, _VALUE_JSON_TAG = 0x0A, 0x12, (0x82, 0x01)  # as they are written
 
 
 class Form(IntEnum):
@@ -230,11 +231,18 @@ class Columns:
 
 def _take_items_apart(buffer: Bytes, start: Positions, end: Positions) -> tuple[Positions, Positions, Positions]:
     """Of each item: where its key fields end, and where its JSON value starts (-1: it has none) and ends."""
-    key_end = start.copy()
-    value_start = np.full(len(start), -1, dtype=np.int64)
-    value_end = value_start.copy()
+    # Nearly every item is a short key, then a short value in JSON, and nothing else.
+    key_size = buffer[start + 1]
+    key_end = start + 2 + key_size
+    size = end - key_end - 3
+    plain = (buffer[start] == _KEY_TAG) | (buffer[start] == _NESTED_KEY_TAG)
+    plain &= (key_size < 0x80) & (size >= 0) & (size < 0x80) & (buffer[key_end + 2] == size)
+    plain &= (buffer[key_end] == _VALUE_JSON_TAG[0]) & (buffer[key_end + 1] == _VALUE_JSON_TAG[1])
+    value_start = np.where(plain, key_end + 3, -1)
+    value_end = np.where(plain, end, -1)
+    key_end = np.where(plain, key_end, start)
     at = start.copy()
-    left = np.flatnonzero(at < end)
+    left = np.flatnonzero(~plain & (at < end))
     while left.size:
         found = read_fields(buffer, at[left], end[left])
         key = (found.number == _KEY) | (found.number == _NESTED_KEY)

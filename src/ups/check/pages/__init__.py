@@ -1,7 +1,5 @@
 """A page on every finding, for ``ups check --explain``; ``docs/findings`` holds the same pages."""
 
-from importlib import resources
-
 from ups.check.findings import CODES
 from ups.errors import UsageError
 
@@ -16,4 +14,6 @@ def explain(code: str) -> str:
     """
     if code not in CODES:
         raise UsageError(f"{code!r} is not a finding: use one of {', '.join(CODES)}")
+    from importlib import resources
+
     return resources.files(__name__).joinpath(f"{code}.md").read_text(encoding="utf-8")
