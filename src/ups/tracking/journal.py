@@ -27,6 +27,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from ups.errors import RunDirectoryError
 
 __all__ = ["WAITING_LIMIT", "Journal", "JournalReader", "encode_record"]
@@ -194,7 +196,10 @@ class JournalReader:
 
 def _decode(line: bytes) -> dict[str, Any] | None:
     try:
-        record = json.loads(line.decode("utf-8", "surrogatepass"))
-    except ValueError:
-        return None
+        record = orjson.loads(line)
+    except ValueError:  # NaN, an infinity, half a surrogate pair, a whole number beyond 64 bits, or damage
+        try:
+            record = json.loads(line.decode("utf-8", "surrogatepass"))
+        except ValueError:
+            return None
     return record if isinstance(record, dict) else None
