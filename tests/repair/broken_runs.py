@@ -91,7 +91,7 @@ def misnamed(run: Run) -> None:
 
 
 def everything(run: Run) -> None:
-    """Three stages of which one is frozen, one folds back and one is right; results, text, an image, a summary."""
+    """Three stages of which one is frozen, one folds back and one is right; results, text, images, an artifact."""
     import numpy as np
 
     run.config.update({"lr": 0.1, "net": {"width": 32}})
@@ -108,6 +108,9 @@ def everything(run: Run) -> None:
         run.log({f"{name}/loss": step, f"{name}/step": step, "diverged": float("nan")})
     run.log({"eval/l2": 0.25, "eval/step": 9})
     run.summary["mine"] = 7
+    weights = Path(run.dir) / "weights.txt"
+    weights.write_text("weights")
+    run.log_artifact(weights, name="weights", type="model")
 
 
 def two_sessions(run: Run) -> None:

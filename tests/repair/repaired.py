@@ -32,6 +32,7 @@ class Repaired:
     written: Written
     after: RunCheck
     server: Run
+    artifacts: tuple[str, ...]
     unchanged: bool
 
 
@@ -61,8 +62,17 @@ def all_repaired() -> dict[str, Repaired]:
         runs[name] = (before, plan, written, after, fingerprint(original(name)) == print_before)
     with WandBServer() as server:
         run_sync(server, out, *(folder for made in runs.values() for folder in made[2].folders))
+        logged = [(artifact.run, artifact.name) for artifact in server.artifacts]
         return {
-            name: Repaired(before, plan, written, after, server.run(plan.run_id), unchanged)
+            name: Repaired(
+                before,
+                plan,
+                written,
+                after,
+                server.run(plan.run_id),
+                tuple(artifact for run_id, artifact in logged if run_id == plan.run_id),
+                unchanged,
+            )
             for name, (before, plan, written, after, unchanged) in runs.items()
         }
 

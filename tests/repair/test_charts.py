@@ -136,12 +136,13 @@ def test_results_are_moved_to_the_summary() -> None:
 
 
 def test_the_rest_of_the_run_is_carried_over() -> None:
-    """Name, configuration, summary, text and images are in the copy as they were, and rows keep their times."""
+    """Name, configuration, summary, images and artifacts are in the copy, and rows keep their times."""
     made = all_repaired()["everything"]
     before, after = read_held(original("everything")), read_held(made.written.folders[0])
     assert (made.server.name, made.server.config["net"]) == ("everything", {"width": 32})
     assert made.server.summary["mine"] == 7
     assert after.config == before.config
+    assert made.artifacts == ("weights",)
     assert len([row for row in after.rows if any("picture" in name for name in row)]) == 6
     assert len(list((made.written.folders[0] / "files" / "media").rglob("*.png"))) == 6
     times = {row["_step"]: (row["_timestamp"], row["_runtime"]) for row in before.rows}

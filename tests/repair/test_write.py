@@ -19,6 +19,8 @@ from ups.errors import RunFileError, UsageError
 from ups.repair import Plan, plan_lines, plan_repair, write_repair
 from ups.repair.axis import Keep
 from ups.runfile import open_run
+from ups.runfile.framing import FrameReader, Writer
+from ups.runfile.records import parse_message
 from wandb_server import WandBServer, run_client, run_sync
 
 
@@ -67,7 +69,7 @@ def test_an_existing_target_is_never_overwritten(tmp_path: Path) -> None:
 
 def test_a_copy_inside_the_run_is_refused(tmp_path: Path) -> None:
     """The folder of the run itself is no place for the copy."""
-    shutil.copytree(original("frozen"), tmp_path / "run")
+    shutil.copytree(original("frozen"), tmp_path / "run", symlinks=True)
     (folder,) = (tmp_path / "run" / "wandb").glob("offline-run-*")
     with pytest.raises(UsageError, match="lies in the run itself"):
         write_repair(plan_repair(open_run(folder)), folder / "files")
@@ -75,7 +77,7 @@ def test_a_copy_inside_the_run_is_refused(tmp_path: Path) -> None:
 
 def test_a_repair_that_fails_leaves_nothing(tmp_path: Path) -> None:
     """If the run is gone when it is to be copied, the error says so, and the target holds no run."""
-    shutil.copytree(original("frozen"), tmp_path / "run")
+    shutil.copytree(original("frozen"), tmp_path / "run", symlinks=True)
     plan = plan_repair(open_run(tmp_path / "run"))
     shutil.rmtree(tmp_path / "run" / "wandb")
     (tmp_path / "run" / "wandb").mkdir()
@@ -193,7 +195,10 @@ def test_a_torn_end_is_closed(wandb_server: WandBServer, tmp_path: Path) -> None
 
 
 def test_rows_come_back_from_the_journal(wandb_server: WandBServer, tmp_path: Path) -> None:
-    """Rows of a UPS run that its damaged W&B file has lost are taken from its journal, each in its place."""
+    """Rows of a UPS run that its damaged files have lost are taken from its journal, each once and in its place.
+
+    A later segment that holds the same rows again adds none.
+    """
     with ups.create_wandb_context({}, mode="offline", dir=tmp_path) as ctx:
         for stage, steps in (("operator", 100), ("consistency_distill", 40)):
             for step in range(steps):
@@ -203,6 +208,7 @@ def test_rows_come_back_from_the_journal(wandb_server: WandBServer, tmp_path: Pa
     for place in range(len(data) // 10, len(data) * 3 // 5, len(data) // 20):
         data[place] ^= 255
     file.write_bytes(data[: len(data) * 4 // 5])
+    repeat_segment(file, file.parent.with_name(f"offline-run-29991231_235959-{ctx.run.id}"))
     before = fingerprint(ctx.dir)
     run = open_run(ctx.dir)
     plan = plan_repair(run, run_id="back")
@@ -221,6 +227,18 @@ def test_rows_come_back_from_the_journal(wandb_server: WandBServer, tmp_path: Pa
     assert fingerprint(ctx.dir) == before
 
 
+def repeat_segment(file: Path, folder: Path) -> None:
+    """A later segment with the records of another, as where delivery hands rows over again."""
+    folder.mkdir()
+    with Writer(folder / file.name) as writer:
+        for batch in FrameReader(file):
+            for record in batch.records():
+                message = parse_message(record)
+                if message.HasField("run"):
+                    message.run.start_time.seconds += 60
+                writer.write(message.SerializeToString())
+
+
 ONLINE = """
     import wandb
 
@@ -229,7 +247,6 @@ ONLINE = """
     for step in range(5):
         run.log({"training/operator/loss": step})
     run.summary["mine"] = 7
-    run.log_artifact(wandb.Artifact("weights", "model"))
     run.finish()
 """
 

@@ -36,6 +36,8 @@ _Places: TypeAlias = NDArray[np.int64]
 _Values: TypeAlias = NDArray[np.float64]
 _Mask: TypeAlias = NDArray[np.bool_]
 
+_AT_ONCE = 65536  # rows that are Python numbers at a time
+
 
 @dataclass(frozen=True)
 class StageRows:
@@ -135,14 +137,16 @@ def _anchors(x: _Values) -> _Mask:
 
 def _steps(previous: _Places, anchor: _Mask) -> _Places:
     """The number of each row's step, from 0."""
-    steps = np.empty(len(previous), dtype=np.int64)
-    step, begin = -1, 0
-    for at, (before, moved) in enumerate(zip(previous.tolist(), anchor.tolist(), strict=True)):
-        if moved or before >= begin or step < 0:
-            step += 1
-            begin = at
-        steps[at] = step
-    return steps
+    begins = np.zeros(len(previous), dtype=np.bool_)
+    begin = 0
+    for low in range(0, len(previous), _AT_ONCE):
+        rows = zip(previous[low : low + _AT_ONCE].tolist(), anchor[low : low + _AT_ONCE].tolist(), strict=True)
+        for at, (before, moved) in enumerate(rows, start=low):
+            if moved or before >= begin:
+                begin = at
+                begins[at] = True
+    begins[:1] = True
+    return np.cumsum(begins) - 1
 
 
 def attempts_of(x: _Values, charts: Iterable[_Places]) -> _Places:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups.charts import DEFAULT_AXIS
+from ups.errors import RunFileError
 from ups.runfile import Run
 from ups.tracking.journal import JournalReader
 from ups.tracking.rows import Row, RowRule
@@ -58,8 +59,15 @@ def missing_rows(run: Run) -> Missing | None:
     """What the journal of the run's UPS directory holds beyond its files; None if it has no journal.
 
     Raises:
-        OSError: the journal cannot be read.
+        RunFileError: the journal cannot be read.
     """
+    try:
+        return _missing_rows(run)
+    except OSError as error:
+        raise RunFileError(f"the journal of {run.path} cannot be read: {error}") from error
+
+
+def _missing_rows(run: Run) -> Missing | None:
     folder = next((place for place in _around(run) if any((place / "journal").glob("*.jsonl"))), None)
     if folder is None:
         return None
@@ -122,8 +130,11 @@ def _stretches(path: Path) -> list[tuple[str, int, int]]:
     if not path.exists():
         return []
     content = path.read_bytes()
-    entries = [json.loads(line) for line in content[: content.rfind(b"\n") + 1].splitlines()]
-    return [(entry["journal"], entry["start"], entry["end"]) for entry in entries if "journal" in entry]
+    try:
+        entries = [json.loads(line) for line in content[: content.rfind(b"\n") + 1].splitlines()]
+        return [(entry["journal"], int(entry["start"]), int(entry["end"])) for entry in entries if "journal" in entry]
+    except (ValueError, KeyError, TypeError):  # damaged: one journal after the other, then
+        return []
 
 
 def _around(run: Run) -> Iterator[Path]:

@@ -75,7 +75,7 @@ def mend(run: Run, axis: str, metrics: list[str], troubles: set[str], keep: Keep
             stage = replace(stage, x=np.full(len(stage.rows), np.nan))
         x = np.where(stage.bare, stage.x, meant(stage, lagging=lagging))
         what.append(_rebuilt(axis, stage, lagging))
-    points = {metric: places[np.isfinite(x[places])] for metric, places in drawn.items()}
+    points = {metric: _where(np.isfinite(x[places]), places) for metric, places in drawn.items()}
     attempts = attempts_of(x, points.values())
     out = np.zeros(len(x), dtype=np.bool_)
     count = int(attempts[-1]) + 1 if len(attempts) else 0
@@ -122,17 +122,28 @@ def _stage_rows(run: Run, axis: str, metrics: list[str]) -> tuple[StageRows, dic
     """The rows of an axis, and for each metric the places in them of its finite values."""
     columns = {metric: column for metric in metrics if (column := run.column(metric)) is not None}
     own = run.column(axis)
-    parts = [column.rows for column in columns.values()] + ([] if own is None else [own.rows])
-    rows = np.unique(np.concatenate(parts))
+    rows = np.empty(0, dtype=np.int64)
+    for column in (*columns.values(), *([] if own is None else [own])):
+        if not np.array_equal(rows, column.rows):
+            rows = np.union1d(rows, column.rows) if len(rows) else column.rows
     x = np.full(len(rows), np.nan)
+    every = np.arange(len(rows))
     if own is not None:
         x[np.searchsorted(rows, own.rows)] = np.where(np.isfinite(own.values), own.values, np.nan)
     bare = np.ones(len(rows), dtype=np.bool_)
-    held = {metric: np.searchsorted(rows, column.rows) for metric, column in columns.items()}
+    held = {
+        metric: every if len(column.rows) == len(rows) else np.searchsorted(rows, column.rows)
+        for metric, column in columns.items()
+    }
     for places in held.values():
         bare[places] = False
-    drawn = {metric: held[metric][np.isfinite(column.values)] for metric, column in columns.items()}
+    drawn = {metric: _where(np.isfinite(column.values), held[metric]) for metric, column in columns.items()}
     return StageRows(rows, x, bare, held), drawn
+
+
+def _where(mask: NDArray[np.bool_], places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """``places[mask]``, without a copy where that is all of them."""
+    return places if mask.all() else places[mask]
 
 
 def _comes_after(stage: StageRows) -> bool:

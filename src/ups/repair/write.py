@@ -134,7 +134,7 @@ class _Copy:
         self._places: dict[int, tuple[int, int]] = {}
         self._missing: Iterator[tuple[int, Row]] = iter(()) if plan.missing is None else plan.missing.rows()
         self._next = next(self._missing, None)
-        self._clock = _start_time(plan.run)
+        self._clock = _start_time(plan.run) if plan.rows_back else math.inf
         steps = plan.run.column(DEFAULT_AXIS)
         self._steps = np.empty(0) if steps is None else steps.values
         self._summary: dict[str, str] = {}
@@ -196,8 +196,9 @@ class _Copy:
         message.run.run_id = self._plan.run_id
         message.run.project, message.run.entity, message.run.display_name = run.project, run.entity, run.name
         message.run.tags.extend(run.tags)
-        if math.isfinite(self._clock):
-            message.run.start_time.seconds = int(self._clock)
+        times = run.column("_timestamp")
+        if times is not None and self._row < len(times.values):  # ``wandb sync`` takes files by their time
+            message.run.start_time.seconds = int(times.values[self._row])
         writer.write(message.SerializeToString())
 
     def _describe(self, writer: _Numbered) -> None:
