@@ -1,8 +1,8 @@
 """How long a row holds the training thread: ``stage.log`` of three values beside ``wandb.run.log``.
 
 Both log offline in this process, in alternating blocks, so that a noisy machine disturbs both alike: in a tight
-loop, and in a loop that computes for 2 ms between calls, as training does. Also the cost of a call in ``disabled`` mode,
-and of ``import ups``.
+loop, and in a loop that computes for 2 ms between calls, as training does. Also a call in ``disabled`` mode, and
+``import ups``.
 
     python benchmarks/log_latency.py
 """

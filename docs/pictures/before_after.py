@@ -1,6 +1,6 @@
 """Draws ``before_after.svg``: the same three stages logged by plain wandb and through UPS, each read back and checked.
 
-    python docs/pictures/before_after.py
+python docs/pictures/before_after.py
 """
 
 from __future__ import annotations

@@ -62,7 +62,10 @@ def test_two_hosts_that_share_a_folder_log_to_one_run(tmp_path: Path) -> None:
     for rank, host in enumerate(("host-a", "host-b")):
         environment = {
             **os.environ,
-            "RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "host-a", "MASTER_PORT": "29500",
+            "RANK": str(rank),
+            "WORLD_SIZE": "2",
+            "MASTER_ADDR": "host-a",
+            "MASTER_PORT": "29500",
         }
         call = f"hostname {host} && exec {sys.executable} -c '{PLAIN}' {tmp_path / 'shared'}"
         processes.append(

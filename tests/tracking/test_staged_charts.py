@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import joining
 import ups
 from held import Held, read_held
 
@@ -74,12 +75,6 @@ with ups.join_wandb_context() as ctx:
 """
 
 
-def _join(stage: str, steps: int) -> None:
-    with ups.join_wandb_context() as ctx:
-        for step in range(steps):
-            ctx.log_training_metric(stage, "loss", 1 / (step + 1), step)
-
-
 def test_three_processes_one_after_another_are_full() -> None:
     """Stages that run in processes of their own, one after another, join the run through its directory."""
     with ups.create_wandb_context({}, mode="offline", stages=list(STAGES)) as ctx:
@@ -93,7 +88,7 @@ def test_three_processes_at_once_are_full(method: str) -> None:
     """Three processes that log at the same time lose no point and draw no chart backwards."""
     with ups.create_wandb_context({}, mode="offline", stages=list(STAGES)) as ctx:
         start = multiprocessing.get_context(method)
-        processes = [start.Process(target=_join, args=item) for item in STAGES.items()]
+        processes = [start.Process(target=joining.train, args=item) for item in STAGES.items()]
         for process in processes:
             process.start()
         for process in processes:
