@@ -66,10 +66,10 @@ def resumed(run: Run) -> None:
 
 
 def epoch_in_every_row(run: Run) -> None:
-    """Twice from 0, and an epoch both in the training's rows and in the validation's, as trainers log it."""
+    """Eight steps, then five from 0, and an epoch both in the training's rows and the validation's, as trainers log."""
     run.define_metric("*", step_metric="global_step")
-    for attempt in range(2):
-        for step in range(8):
+    for attempt, steps in enumerate([8, 5]):
+        for step in range(steps):
             run.log({"loss": 100 * attempt + step, "epoch": step // 4, "global_step": step})
             if step % 4 == 3:
                 run.log({"val": 100 * attempt + step, "epoch": step // 4, "global_step": step})
@@ -106,6 +106,7 @@ def everything(run: Run) -> None:
     for step in range(4):
         name = "training/consistency_distill"
         run.log({f"{name}/loss": step, f"{name}/step": step, "diverged": float("nan")})
+    run.define_metric("eval/l2", summary="none")
     run.log({"eval/l2": 0.25, "eval/step": 9})
     run.summary["mine"] = 7
     weights = Path(run.dir) / "weights.txt"
@@ -114,7 +115,7 @@ def everything(run: Run) -> None:
 
 
 def two_sessions(run: Run) -> None:
-    """The run goes on in a second offline session, in which W&B's own step counts from 0 again."""
+    """The run goes on in a second offline session, in which W&B's own step counts from 0 again, by tens."""
     run.define_metric(LOSS, step_metric=STEP)
     for step in range(5):
         run.log({LOSS: step, STEP: step, "speed": step})
@@ -123,7 +124,7 @@ def two_sessions(run: Run) -> None:
     again = wandb.init(mode="offline", dir=run.settings.root_dir, project="broken", id=run.id, settings=SETTINGS)
     again.define_metric(LOSS, step_metric=STEP)
     for step in range(5, 8):
-        again.log({LOSS: step, STEP: step, "speed": step})
+        again.log({LOSS: step, STEP: step, "speed": step}, step=10 * (step - 5))
     again.finish()
 
 

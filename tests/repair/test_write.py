@@ -173,11 +173,12 @@ def test_a_damaged_file_gives_a_copy_of_all_intact_rows(wandb_server: WandBServe
 def test_a_file_that_lost_its_beginning_is_named_anew(wandb_server: WandBServer, tmp_path: Path) -> None:
     """Where the records that say who the run is are unreadable, the copy says it, and can be synced."""
     data = bytearray(wandb_file("staged").read_bytes())
-    data[20:60] = bytes(40)
+    data[20:600] = bytes(580)
     (tmp_path / "run-staged.wandb").write_bytes(data)
     run = open_run(tmp_path / "run-staged.wandb")
     written = write_repair(plan_repair(run, run_id="named"), tmp_path / "out")
     run_sync(wandb_server, tmp_path, "--project", "found", *written.folders)
+    assert run.run_id == ""
     assert len(wandb_server.run("named").history) == run.rows > 100
 
 
@@ -197,7 +198,7 @@ def test_a_torn_end_is_closed(wandb_server: WandBServer, tmp_path: Path) -> None
 def test_rows_come_back_from_the_journal(wandb_server: WandBServer, tmp_path: Path) -> None:
     """Rows of a UPS run that its damaged files have lost are taken from its journal, each once and in its place.
 
-    A later segment that holds the same rows again adds none.
+    A later segment adds no row that the first one holds.
     """
     with ups.create_wandb_context({}, mode="offline", dir=tmp_path) as ctx:
         for stage, steps in (("operator", 100), ("consistency_distill", 40)):
@@ -209,6 +210,7 @@ def test_rows_come_back_from_the_journal(wandb_server: WandBServer, tmp_path: Pa
         data[place] ^= 255
     file.write_bytes(data[: len(data) * 4 // 5])
     repeat_segment(file, file.parent.with_name(f"offline-run-29991231_235959-{ctx.run.id}"))
+    file.write_bytes(data[: len(data) * 2 // 5])
     before = fingerprint(ctx.dir)
     run = open_run(ctx.dir)
     plan = plan_repair(run, run_id="back")

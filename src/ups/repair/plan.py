@@ -227,8 +227,6 @@ def _redefined(run: Run, definitions: dict[str, str]) -> Run:
     view.definitions = copy.deepcopy(run.definitions)
     for metric, axis in definitions.items():
         view.definitions.define(metric, axis)
-    for axis in _hidden(run, definitions, None):
-        view.definitions.define(axis, hidden=True)
     return view
 
 
