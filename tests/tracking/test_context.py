@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,6 +80,9 @@ def test_local_mode_journals_only_and_says_what_to_do(capsys: pytest.CaptureFixt
     assert "5 points" in told
     assert "never-logged" in told  # stage b
     assert f"ups deliver {ctx.dir}" in told.replace("\n", "")
+    command = [sys.executable, "-m", "ups", "check", "--format", "json", str(ctx.dir)]
+    checked = json.loads(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
+    assert [chart["points"] for chart in checked["runs"][0]["charts"] if chart["stage"] == "a"] == [5]
 
 
 def test_thread_delivery_gives_the_same_run() -> None:

@@ -4,14 +4,16 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from ups.check import CODES, RunCheck, Severity, check_run, explain, worst
-from ups.errors import RunFileError
+from ups.errors import RunDirectoryError, RunFileError
 from ups.report import as_data, as_markdown, render_tree, summary_line
-from ups.runfile import RunFiles, find_runs
+from ups.runfile import Run, RunFiles, find_runs
+from ups.tracking.run_directory import RunDirectory
 
 _WORTH_A_BAR = 50_000_000  # bytes; less is read before a bar is seen
 
@@ -69,24 +71,40 @@ def command(paths: tuple[Path, ...], form: str, fail_on: str, code: str | None) 
     sys.exit(2 if unreadable else 1 if found else 0)
 
 
-def _find(paths: tuple[Path, ...], unreadable: list[str]) -> list[RunFiles]:
+@dataclass(frozen=True)
+class _Journaled:
+    """A UPS run that W&B has no file of yet: checked as W&B will hold it."""
+
+    path: Path
+    size: int = 0
+
+    def open(self, on_read: Callable[[int], None] | None = None) -> Run:
+        from ups.tracking.readback import journaled_run
+
+        return journaled_run(RunDirectory.open(self.path))
+
+
+def _find(paths: tuple[Path, ...], unreadable: list[str]) -> list[RunFiles | _Journaled]:
     """The runs at all paths, each once; what cannot be read is added to ``unreadable``."""
-    runs: dict[tuple[Path, ...], RunFiles] = {}
+    runs: dict[tuple[Path, ...], RunFiles | _Journaled] = {}
     for path in paths:
         try:
             for run in find_runs(path):
                 runs.setdefault(tuple(file.resolve() for file in run.files), run)
         except RunFileError as error:
-            unreadable.append(str(error))
+            if RunDirectory.exists(path):
+                runs[path.resolve(),] = _Journaled(path)
+            else:
+                unreadable.append(str(error))
     return list(runs.values())
 
 
-def _check(runs: list[RunFiles], unreadable: list[str]) -> Iterator[RunCheck]:
+def _check(runs: list[RunFiles | _Journaled], unreadable: list[str]) -> Iterator[RunCheck]:
     with _progress(sum(run.size for run in runs)) as advance:
         for run in runs:
             try:
                 yield check_run(run.open(advance))
-            except RunFileError as error:
+            except (RunFileError, RunDirectoryError) as error:
                 unreadable.append(str(error))
 
 

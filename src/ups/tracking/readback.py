@@ -15,7 +15,7 @@ from ups.tracking.rows import RowRule
 from ups.tracking.run_directory import RunDirectory
 from ups.tracking.status import read_status
 
-__all__ = ["read_back"]
+__all__ = ["journaled_run", "read_back"]
 
 
 def read_back(directory: RunDirectory, faults: Faults) -> RunCheck | None:
@@ -29,7 +29,7 @@ def read_back(directory: RunDirectory, faults: Faults) -> RunCheck | None:
     """
     local = directory.describe().mode == "local"
     try:
-        check = check_run(_journaled(directory) if local else open_run(directory.path))
+        check = check_run(journaled_run(directory) if local else open_run(directory.path))
     except RunFileError as error:
         say(f"there is nothing to read back yet: {error}")
         return None
@@ -49,8 +49,12 @@ def read_back(directory: RunDirectory, faults: Faults) -> RunCheck | None:
     return check
 
 
-def _journaled(directory: RunDirectory) -> Run:
-    """The run as W&B will hold it, from its journals."""
+def journaled_run(directory: RunDirectory) -> Run:
+    """The run as W&B will hold it once it is delivered, from its journals.
+
+    Raises:
+        RunDirectoryError: They cannot be read.
+    """
     description = directory.describe()
     definitions = Definitions()
     rule = RowRule(description.repeated)
