@@ -75,6 +75,14 @@ def epoch_in_every_row(run: Run) -> None:
                 run.log({"val": 100 * attempt + step, "epoch": step // 4, "global_step": step})
 
 
+def defined_late(run: Run) -> None:
+    """The chart's axis is named in the middle of the run, and never logged."""
+    for step in range(6):
+        if step == 3:
+            run.define_metric(LOSS, step_metric=STEP)
+        run.log({LOSS: step})
+
+
 def two_globs(run: Run) -> None:
     """Two globs match, and the axis of the nearer one was never logged."""
     run.define_metric("*", step_metric="global_step")
@@ -166,8 +174,8 @@ SETTINGS = wandb.Settings(silent=True, console="off", x_disable_stats=True)
 CASES: dict[str, Callable[[Run], None]] = {
     made.__name__: made
     for made in (
-        in_two_calls, never_in_the_same_row, every_tenth, lagging_with_two, resumed, epoch_in_every_row, two_globs,
-        misnamed, everything, two_sessions,
+        in_two_calls, never_in_the_same_row, every_tenth, lagging_with_two, resumed, epoch_in_every_row, defined_late,
+        two_globs, misnamed, everything, two_sessions,
     )
 }  # fmt: skip
 

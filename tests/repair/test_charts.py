@@ -47,6 +47,7 @@ EXPECTED: dict[str, dict[tuple[str, str], Points]] = {
         ("val", "global_step"): [(3, 103), (7, 7)],
         ("epoch", "global_step"): [(step, step // 4) for step in range(8)],
     },
+    "defined_late": at(STEP, loss=same(range(6))),
     "two_globs": at(STEP, loss=same(range(4))),
     "misnamed": at("training/diffusion_residual/step", loss=same(range(3, 7))),
     "everything": {
@@ -70,6 +71,7 @@ VERDICTS = {
     "lagging_with_two": "lagging",
     "resumed": "backwards",
     "epoch_in_every_row": "backwards",
+    "defined_late": "frozen",
     "misnamed": "orphan",
     "two_sessions": "backwards",
 }

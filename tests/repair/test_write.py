@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -141,10 +142,11 @@ def test_keep_decides_where_a_chart_goes_back(
 
 def test_another_metric_can_be_the_axis(tmp_path: Path) -> None:
     """With --axis, charts without a usable axis are drawn against a metric that was logged, W&B's own step too."""
-    done = repair(original("frozen"), "-o", tmp_path / "step", "--axis", "_step")
-    assert done.returncode == 0
-    (chart,) = check_run(open_run(tmp_path / "step")).charts
-    assert (chart.axis, chart.verdict, chart.points) == ("_step", Verdict.FULL, 5)
+    for name, count in (("frozen", 5), ("defined_late", 6)):
+        done = repair(original(name), "-o", tmp_path / name, "--axis", "_step")
+        assert done.returncode == 0
+        (chart,) = check_run(open_run(tmp_path / name)).charts
+        assert (chart.axis, chart.verdict, chart.points) == ("_step", Verdict.FULL, count)
     done = repair(original("in_two_calls"), "-o", tmp_path / "loss", "--axis", LOSS)
     assert done.returncode == 0
     charts = {chart.metric: chart for chart in check_run(open_run(tmp_path / "loss")).charts}
@@ -182,13 +184,26 @@ def test_a_file_that_lost_its_beginning_is_named_anew(wandb_server: WandBServer,
     assert len(wandb_server.run("named").history) == run.rows > 100
 
 
+def test_records_that_stand_twice_are_copied_once(tmp_path: Path) -> None:
+    """Where a part of the file stands in it a second time, the copy holds each record once."""
+    records = [record for batch in FrameReader(wandb_file("staged")) for record in batch.records()]
+    with Writer(tmp_path / "run-staged.wandb") as writer:
+        for record in (*records[:300], *records[200:]):
+            writer.write(record)
+    written = write_repair(plan_repair(open_run(tmp_path / "run-staged.wandb")), tmp_path / "out")
+    assert written.rows == 180
+    assert len(read_held(tmp_path / "out").records) == len(records)
+
+
 def test_a_torn_end_is_closed(wandb_server: WandBServer, tmp_path: Path) -> None:
     """A file that was cut off inside a record gives a copy that ends between two, which ``wandb sync`` takes whole."""
     data = wandb_file("frozen").read_bytes()
     (tmp_path / "run-frozen.wandb").write_bytes(data[: len(data) * 4 // 5])
     run = open_run(tmp_path / "run-frozen.wandb")
     assert run.segments[-1].torn
-    written = write_repair(plan_repair(run, run_id="closed"), tmp_path / "out")
+    plan = plan_repair(run, run_id="closed")
+    assert f"torn end: the last {run.segments[-1].torn} bytes" in "\n".join(plan_lines(plan))
+    written = write_repair(plan, tmp_path / "out")
     assert open_run(tmp_path / "out").segments[-1].torn == 0
     assert "incomplete" not in run_sync(wandb_server, tmp_path, *written.folders)
     held = wandb_server.run("closed").points(STEP, LOSS)
@@ -227,6 +242,35 @@ def test_rows_come_back_from_the_journal(wandb_server: WandBServer, tmp_path: Pa
     assert times == sorted(times)
     assert {chart.verdict for chart in check_run(open_run(tmp_path / "out")).charts} == {Verdict.FULL}
     assert fingerprint(ctx.dir) == before
+
+
+JOINED = """
+import ups
+with ups.join_wandb_context() as ctx:
+    for step in range(40):
+        ctx.log_training_metric("b", "loss", step, step)
+"""
+
+
+def test_rows_of_several_journals_come_back_in_their_places(tmp_path: Path) -> None:
+    """Where processes logged one between the rows of another, each chart's rows come back in order."""
+    with ups.create_wandb_context({}, mode="offline", dir=tmp_path) as ctx:
+        for step in range(40):
+            ctx.log_training_metric("a", "loss", step, step)
+        subprocess.run([sys.executable, "-c", JOINED], env={**os.environ, "UPS_RUN_DIR": str(ctx.dir)}, check=True)
+        for step in range(40, 80):
+            ctx.log_training_metric("a", "loss", step, step)
+    (file,) = ctx.dir.glob("wandb/offline-run-*/run-*.wandb")
+    data = bytearray(file.read_bytes())
+    for place in range(len(data) // 10, len(data) * 9 // 10, len(data) // 40):
+        data[place] ^= 255
+    file.write_bytes(data)
+    plan = plan_repair(open_run(ctx.dir))
+    assert plan.rows_back > 8
+    write_repair(plan, tmp_path / "out")
+    for stage, steps in (("a", 80), ("b", 40)):
+        held = points(tmp_path / "out", f"training/{stage}/loss", f"training/{stage}/step")
+        assert held == [(step, step) for step in range(steps)]
 
 
 def repeat_segment(file: Path, folder: Path) -> None:

@@ -3,9 +3,9 @@
 A stage's rows are those that hold its axis or a metric that is drawn against it. They make *steps*: a row begins a
 new one if its axis has moved, or if it holds a metric that the step has already; so a loss and an accuracy that
 were logged in two calls belong to one step. The rows whose axis has moved are *anchors*: they keep their x. The
-steps between two anchors are spread evenly, those after the last go on at the last spacing, and without any anchor
-steps count from 0. That mends an axis that is missing, frozen or stale; read from the end to the beginning, with the
-rows that hold the axis alone as anchors, it mends one that lags.
+steps between two anchors are spread evenly, those after the last go on at the last spacing, and with one anchor or
+none they count from its x, or 0. That mends an axis that is missing, frozen or stale; read from the end to the
+beginning, with the rows that hold the axis alone as anchors, it mends one that lags.
 
 An axis that goes back makes *attempts*: runs of rows from one going back to the next.
 """
@@ -102,8 +102,8 @@ def _previous(size: int, metrics: Iterable[_Places]) -> _Places:
 def _spread(x: _Values, previous: _Places) -> _Values:
     anchor = _anchors(x)
     step = _steps(previous, anchor)
-    if not anchor.any():
-        return step.astype(np.float64)
+    if np.count_nonzero(anchor) < 2:
+        return step + (x[anchor][0] if anchor.any() else 0.0)
     at, value = step[anchor], x[anchor]
     spread = np.empty(int(step[-1]) + 1)
     begins = np.concatenate([[0], np.flatnonzero(np.diff(value) < 0) + 1, [len(value)]])
