@@ -84,6 +84,13 @@ class _Journaled:
         return journaled_run(RunDirectory.open(self.path))
 
 
+def _is_journaled(path: Path) -> bool:
+    try:
+        return RunDirectory.exists(path) and bool(RunDirectory.open(path).processes())
+    except (OSError, RunDirectoryError):
+        return False
+
+
 def _find(paths: tuple[Path, ...], unreadable: list[str]) -> list[RunFiles | _Journaled]:
     """The runs at all paths, each once; what cannot be read is added to ``unreadable``."""
     runs: dict[tuple[Path, ...], RunFiles | _Journaled] = {}
@@ -92,7 +99,7 @@ def _find(paths: tuple[Path, ...], unreadable: list[str]) -> list[RunFiles | _Jo
             for run in find_runs(path):
                 runs.setdefault(tuple(file.resolve() for file in run.files), run)
         except RunFileError as error:
-            if RunDirectory.exists(path):
+            if _is_journaled(path):
                 runs[path.resolve(),] = _Journaled(path)
             else:
                 unreadable.append(str(error))

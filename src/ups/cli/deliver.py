@@ -50,5 +50,5 @@ def command(run_dir: Path, mode: str | None, owner: str | None, nice: int) -> No
             f"W&B holds {status.held or 0:,} of {status.rows:,} rows. The rest waits in {directory.journal}: try again"
             " later with the same command"
         )
-    where = status.url or f"wandb sync {directory.segments()[-1].parent}" if directory.segments() else ""
+    where = status.url or "wandb sync " + " ".join(str(segment.parent) for segment in directory.segments())
     click.echo(f"W&B holds all {status.rows:,} rows of {directory.path.name}. {where}")

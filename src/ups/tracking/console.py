@@ -6,6 +6,7 @@ where it went before, and into a file of the run's directory, which delivery fol
 
 import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -30,6 +31,7 @@ class ConsoleCapture:
 
     def __init__(self, path: Path, *, on_failure: Callable[[OSError], None]) -> None:
         self._on_failure = on_failure
+        self._lock = threading.RLock()
         self._wrapped: list[tuple[IO[str], Any, Any]] = []
         try:
             self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
@@ -55,9 +57,8 @@ class ConsoleCapture:
             if stream.write is wrapper:
                 stream.write = original  # type: ignore[method-assign]
         self._wrapped.clear()
-        if self._descriptor >= 0:
-            descriptor, self._descriptor = self._descriptor, -1
-            os.close(descriptor)
+        with self._lock:
+            self._close()
 
     def _wrapper(self, original: Callable[[str], int]) -> Callable[[str], int]:
         def write(text: str) -> int:
@@ -69,12 +70,21 @@ class ConsoleCapture:
         return write
 
     def _keep(self, text: str) -> None:
-        try:
-            os.write(self._descriptor, text.encode("utf-8", "replace"))
-        except OSError as error:
-            self._descriptor, descriptor = -1, self._descriptor
+        with self._lock:
+            if self._descriptor < 0:
+                return
+            try:
+                os.write(self._descriptor, text.encode("utf-8", "replace"))
+                return
+            except OSError as error:
+                failure = error
+            self._close()
+        self._on_failure(failure)
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
             os.close(descriptor)
-            self._on_failure(error)
 
 
 class ConsoleReader:

@@ -66,7 +66,7 @@ class WandBContext:
         self._summary: dict[str, Any] = {}
         self._faults = Faults()
         self._stages: dict[str, Stage] = {}
-        self._finished = False
+        self._finished = self._closed = False
         self._report: RunCheck | None = None
         self._environment_before: str | None = None
         self._watch: Watch | None = None
@@ -302,6 +302,7 @@ class WandBContext:
             self._console.stop()
         self.record(end={"exit_code": int(exit_code)})
         lost = self.journal.close()
+        self._closed = True
         if lost:
             liveness.release(
                 directory.mark_of(self._process), remove=True
@@ -373,12 +374,16 @@ class WandBContext:
         return RankStage(name, self, self._rank.index) if self._rank is not None and self._others else Stage(name, self)
 
     def _open_journal(self, directory: RunDirectory) -> None:
+        begins = [directory.begin_of(process) for process in directory.processes()]
+        nth = 1 + max((begin.nth for begin in begins if begin is not None), default=0)
         self._process = directory.new_process_name()
         liveness.hold(directory.mark_of(self._process))
         path = directory.journal_of(self._process)
         rank = self._rank.index if self._rank is not None else None
         self.journal = Journal(path, on_failure=self._journal_failed, on_loss=self._row_lost)
-        self.record(begin={"pid": os.getpid(), "host": socket.gethostname(), "owner": self._owner, "rank": rank})
+        self.record(
+            begin={"pid": os.getpid(), "host": socket.gethostname(), "owner": self._owner, "rank": rank, "nth": nth}
+        )
 
     def _deliverer(self) -> Deliverer:
         assert self._directory is not None
@@ -409,7 +414,7 @@ class WandBContext:
     def _journal_failed(self, error: OSError | None) -> None:
         if error is None:
             self._faults.add("journal-again", "the journal can be written again, and the rows that waited are in it")
-        elif self._finished:
+        elif self._closed:
             self._faults.add("finished", "a row was logged after finish(): it is not kept. Call finish() last")
         else:
             self._faults.add(

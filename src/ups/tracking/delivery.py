@@ -19,6 +19,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,15 @@ PATIENCE = 900.0  # seconds without progress after the run's end before a delive
 
 FILE_HEADER = 7  # bytes at the start of a .wandb file
 
+_STAMP = "%Y%m%d_%H%M%S"  # in the name of a folder that wandb makes
+
 _POLL = 0.05  # seconds
 _STATUS_EVERY = 0.25  # seconds
 _SYNC_EVERY = 1.0  # seconds
 _STRETCH = 2_000  # records written down at once
 _LAST_BLOCK = 10.0  # seconds that wandb-core may take to write the end of a file
 _RANKS_APART = 60.0  # seconds between the ends of the first and the last rank of a job
+_STOP_LAG = 45.0  # seconds; wandb uploads every 15, and only then can the server show more
 _SERVER_LAG = 8.0  # seconds that a server may take to show more of what it was given
 _RETRY = (1.0, 2.0, 5.0, 10.0, 30.0)  # seconds between sessions
 
@@ -84,13 +88,17 @@ class Delivery:
         self._faults = Faults(say=False)
         if not liveness.hold(directory.delivery / "running"):
             raise DeliveryError(f"{directory.path} is being delivered by another process: let that one finish")
-        self.status = Status(pid=os.getpid(), owner=owner, mode=mode)
-        self._before = self._read_status()
-        if self._before is not None:
-            end_backend(self._before.backend)
-            self.status.url = self._before.url
-        self._sequence = Sequence(directory.delivery / "sequence.jsonl")
-        self._cursor = _Cursor(directory.delivery / "cursor.json")
+        try:
+            self.status = Status(pid=os.getpid(), owner=owner, mode=mode)
+            self._before = self._read_status()
+            if self._before is not None:
+                end_backend(self._before.backend)
+                self.status.url = self._before.url
+            self._sequence = Sequence(directory.delivery / "sequence.jsonl")
+            self._cursor = _Cursor(directory.delivery / "cursor.json")
+        except BaseException:
+            liveness.release(directory.delivery / "running")
+            raise
         self._readers: dict[str, JournalReader] = {}
         self._consoles: dict[str, ConsoleReader] = {}
         self._ends: dict[str, tuple[float, int]] = {}
@@ -139,6 +147,7 @@ class Delivery:
                     self._tell("finished")
                     return
             except SessionLost as lost:
+                self.status.denied = lost.denied
                 self._fault("session", f"{lost}. Rows wait in the journal; trying again")
             except OSError as error:
                 self._fault("disk", f"delivery cannot write {error.filename or 'its files'}: {error.strerror}")
@@ -191,6 +200,7 @@ class Delivery:
                 held = self._held_online().last_step
             held_rows = self._sequence.go_on(held, max(held + 1, session.next_step))
             self.status.backend = session.backend
+            self.status.denied = False
             self._tell("delivering")
             rule = RowRule(self._description.repeated)
             handover = _Handover(self, session, rule, self._directory, self._sequence, self._cursor, held_rows)
@@ -198,15 +208,17 @@ class Delivery:
             self._note_progress(handover)
             self._tell("finishing")
             session.finish(exit_code)
-        except (SessionLost, OSError):
+        except BaseException:
             session.abandon()
             raise
 
     def _follow(self, session: Session, handover: "_Handover") -> int:
         """Hand over what the sequence has, then what is new, until the run has ended. Returns its exit code."""
         for stretch in self._sequence:
-            handover.take(stretch.process, self._read_stretch(stretch))
-            self._progress(session, handover)
+            for record in self._read_stretch(stretch):
+                handover.take(stretch.process, [record])
+                if time.monotonic() >= self._next_status:
+                    self._progress(session, handover)
         handover.restore_summary()
         offsets = self._sequence.offsets()
         for process in self._directory.processes():
@@ -215,7 +227,9 @@ class Delivery:
             ended = self._has_ended()  # asked before the journals are read, so that nothing comes between
             moved = False
             for process in self._directory.processes():
-                while self._take_new(process, handover):  # all of it: a process that began later may go on from here
+                # All that is there now: a process that began later may go on from it. The rest comes in its turn.
+                size = self._directory.journal_of(process).stat().st_size
+                while self._reader(process).offset < size and self._take_new(process, handover):
                     moved = True
                     self._progress(session, handover)
                 moved |= self._take_console(process, session, ended=ended is not None)
@@ -315,7 +329,7 @@ class Delivery:
 
         It stops at a file that ends within a record, and at one without any.
         """
-        held = -1
+        filled: list[tuple[int, Path]] = []
         for segment in self._directory.segments():
             if segment.stat().st_size <= FILE_HEADER:
                 segment.unlink()
@@ -323,10 +337,11 @@ class Delivery:
             close_torn_segment(segment)
             step = last_step(segment)
             if step is not None:
-                held = max(held, step)
-        return held
+                filled.append((step, segment))
+        _name_in_order([segment for _, segment in sorted(filled)])
+        return max((step for step, _ in filled), default=-1)
 
-    def _verify(self, *, closed: bool = True) -> bool:
+    def _verify(self, *, closed: bool = True, lag: float = _SERVER_LAG) -> bool:
         """Whether W&B holds every row, by its own word; online, also whether the run is ``closed`` there.
 
         A server is given some time to show the newest.
@@ -335,12 +350,12 @@ class Delivery:
             self._wait_for_last_block()
             self.status.held = self._sequence.rows_up_to(self._held_offline())
             return self.status.held >= self.status.rows
-        until = time.monotonic() + _SERVER_LAG
+        until = time.monotonic() + lag
         while True:
             server = self._held_online()
             held = self._sequence.rows_up_to(server.last_step)
             if held > (self.status.held or 0):
-                until = time.monotonic() + _SERVER_LAG
+                until = time.monotonic() + lag
             self.status.held, self.status.counts = held, server.counts
             if held >= self.status.rows and (server.closed or not closed):
                 return True
@@ -383,7 +398,7 @@ class Delivery:
             SessionLost: The server has not: wandb has given up uploading.
         """
         self._note_progress(handover)
-        if not self._verify(closed=False):
+        if not self._verify(closed=False, lag=_STOP_LAG):
             raise SessionLost(f"the server has refused rows for good: it holds {self.status.held} of {handover.rows}")
         self.status.stop = True
         self._tell(self.status.state)
@@ -408,6 +423,18 @@ class Delivery:
         except OSError as error:
             self._faults.add("status", f"delivery cannot write its status: {error.strerror}")
         self._on_progress(self.status)
+
+
+def _name_in_order(segments: list[Path]) -> None:
+    """Give folders that are named by a clock that was set back a later name: ``wandb sync`` goes by the names."""
+    stamp = ""
+    for segment in segments:
+        kind, _, rest = segment.parent.name.partition("run-")
+        own, _, tail = rest.partition("-")
+        if own <= stamp:
+            own = (datetime.strptime(stamp, _STAMP) + timedelta(seconds=1)).strftime(_STAMP)
+            segment.parent.rename(segment.parent.with_name(f"{kind}run-{own}-{tail}"))
+        stamp = own
 
 
 class _Handover:
@@ -455,7 +482,10 @@ class _Handover:
     def restore_summary(self) -> None:
         """After a cut: set the summary of what earlier sessions delivered, which a new session does not know."""
         if self._held:
-            self._session.update_summary({**self.rule.last, **self._summary})
+            try:
+                self._session.update_summary({**self.rule.last, **self._summary})
+            except Refused as refused:
+                self._delivery.note_refusal(f"refused:{refused.what}", str(refused))
 
     def _next(self) -> int | None:
         """The next row's number; None where W&B holds that row already."""

@@ -179,22 +179,30 @@ class Watch:
 
     def revive(self) -> bool:
         """Start delivery again if it ended before the run did. False if that is of no use any more."""
-        if self._deliverer is None or self._deliverer.is_running() or self._directory.delivery_is_running():
+        if self._deliverer is None or self._deliverer.is_running():
             return True
-        if not self._started:
+        try:
+            if self._directory.delivery_is_running() or self._is_delivered():
+                return True
+            if self._started and self._restarts >= _RESTARTS:
+                message = f"delivery ended {_RESTARTS} times without a row more ({self._deliverer.log_tail()}):"
+                self._faults.add("given-up", f"{message} to try again: ups deliver {self._directory.path}")
+                return False
+            if self._started:
+                self._restarts += 1
+                why = self._deliverer.log_tail() or "killed"
+                message = f"the delivery process ended before the run did ({why}): started again"
+                self._faults.add("delivery", f"{message}, and the rows that wait are in the journal")
             self._started = True
             self._deliverer.start()
-            return True
-        if self._restarts >= _RESTARTS:
-            return False
-        self._restarts += 1
-        self._faults.add(
-            "delivery",
-            f"the delivery process ended before the run did ({self._deliverer.log_tail() or 'killed'}):"
-            " started again, and the rows that wait are in the journal",
-        )
-        self._deliverer.start()
+        except (OSError, RunDirectoryError) as error:
+            self._faults.add("start", f"delivery could not be started: {error}. Rows wait in the journal; trying again")
         return True
+
+    def _is_delivered(self) -> bool:
+        """Whether the delivery that has just ended had finished the run of this process."""
+        status = read_status(self._directory)
+        return status is not None and status.state == "finished" and status.owner == self._mark.stem
 
     def _watch(self) -> None:
         started = time.monotonic()

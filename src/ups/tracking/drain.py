@@ -16,6 +16,7 @@ __all__ = ["drain", "journaled", "leave_nothing_behind", "progress_line"]
 
 _POLL = 0.05  # seconds
 _CLOSING = 60.0  # seconds that a delivery which is closing the run may take
+_DENIED = 30.0  # seconds to wait for a server that refuses the credentials
 _SAY_EVERY = 5.0  # seconds, where there is no terminal to draw a bar on
 
 
@@ -33,7 +34,7 @@ def drain(directory: RunDirectory, owner: str, watch: Watch, timeout: float, *, 
     status: Status | None = None
     with progress_line() as show:
         try:
-            while time.monotonic() - since < timeout:
+            while time.monotonic() - since < (min(timeout, _DENIED) if status and status.denied else timeout):
                 heard = watch.hear()
                 if heard is not None and heard.owner == owner:
                     status = heard

@@ -1,5 +1,6 @@
 """Faults: what went wrong on the way, counted by kind and said once a kind."""
 
+import contextlib
 import sys
 import threading
 from collections.abc import Mapping
@@ -48,7 +49,7 @@ class Faults:
 
 
 def say(message: str) -> None:
-    """Print ``message`` on stderr, as UPS's own; a closed stderr takes it nowhere, and training goes on."""
-    if sys.stderr is None or sys.stderr.closed:
-        return
-    print(f"ups: {message}", file=sys.stderr, flush=True)
+    """Print ``message`` on stderr, as UPS's own. Where stderr takes nothing (closed, a full disk) training goes on."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError, ValueError):  # there is nowhere to say it; the counts stand
+            print(f"ups: {message}", file=sys.stderr, flush=True)

@@ -61,13 +61,13 @@ def is_held(path: Path) -> bool:
         if path in _held and _held[path][0] == os.getpid():
             return True
         try:
-            descriptor = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
+            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
         except FileNotFoundError:
             return False
         except OSError as error:
             raise RunDirectoryError(f"cannot open {path}: {error.strerror}") from error
         try:
-            return not _try_lock(path, descriptor)
+            return not _try_lock(path, descriptor, shared=True)
         finally:
             os.close(descriptor)
 
@@ -94,15 +94,19 @@ def release(path: Path, *, remove: bool = False) -> None:
     with _lock:
         process, descriptor = _held.pop(path, (0, -1))
         if process == os.getpid():
-            if remove:
-                path.unlink(missing_ok=True)
-            os.close(descriptor)
+            try:
+                if remove:
+                    with contextlib.suppress(OSError):  # a directory turned read-only: the lock alone tells
+                        path.unlink(missing_ok=True)
+            finally:
+                os.close(descriptor)
 
 
-def _try_lock(path: Path, descriptor: int) -> bool:
+def _try_lock(path: Path, descriptor: int, *, shared: bool = False) -> bool:
+    """Lock the file, exclusively or, to ask whether somebody else has, ``shared``, which needs no right to write."""
     try:
         if fcntl is not None:
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         else:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
     except OSError as error:

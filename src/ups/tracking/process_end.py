@@ -7,7 +7,10 @@ import os
 import sys
 import weakref
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ups.errors import UPSError
+from ups.tracking.faults import say
 
 if TYPE_CHECKING:
     from ups.tracking.context import WandBContext
@@ -21,7 +24,8 @@ _hooked = False
 
 def register(context: WandBContext) -> None:
     """Finish ``context`` when the process ends, unless it has been by then."""
-    global _hooked
+    global _hooked, _uncaught
+    _uncaught = None  # an exit that was caught was none
     _open.add(context)
     if not _hooked:
         _hooked = True
@@ -49,7 +53,10 @@ def exit_code_of(error: BaseException | None) -> int:
 
 def _finish_all() -> None:
     for context in list(_open):
-        context.finish(exit_code_of(_uncaught))
+        try:
+            context.finish(exit_code_of(_uncaught))
+        except UPSError as error:  # of a strict run; the others are finished all the same
+            say(str(error))
 
 
 def _after_fork() -> None:
@@ -58,8 +65,13 @@ def _after_fork() -> None:
 
 
 def _note_uncaught() -> None:
-    """An exception that ends the process is seen only by the hook that prints it."""
-    before = sys.excepthook
+    """What ends the process is seen only by the hook that prints it, and ``SystemExit`` only where it is raised."""
+    before, leave = sys.excepthook, sys.exit
+
+    def exit_noted(status: Any = None, /) -> NoReturn:
+        global _uncaught
+        _uncaught = SystemExit(status)
+        leave(status)
 
     def hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
         global _uncaught
@@ -67,3 +79,4 @@ def _note_uncaught() -> None:
         before(kind, error, traceback)
 
     sys.excepthook = hook
+    sys.exit = exit_noted

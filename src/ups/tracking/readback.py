@@ -1,5 +1,6 @@
 """After the end: read what W&B holds, check every chart, and print the tree."""
 
+import contextlib
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -43,7 +44,8 @@ def read_back(directory: RunDirectory, faults: Faults) -> RunCheck | None:
 
         console = Console(stderr=True)
         told = [(fault["message"], fault["count"]) for fault in faults.as_dict().values()]
-        console.print(render_tree(check, faults=told))
+        with contextlib.suppress(OSError, ValueError):  # a stderr that takes nothing does not end the training
+            console.print(render_tree(check, faults=told))
         if local:
             say(f"journaled only. To bring it to W&B: ups deliver {directory.path}")
     return check

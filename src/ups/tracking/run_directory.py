@@ -70,9 +70,11 @@ class Begin:
         pid, host: The process.
         owner: Whether its end is the run's end.
         rank: Its rank in a distributed job; None outside one.
+        nth: Its place among the processes of the run, by what it found there; clocks can be set back.
     """
 
     time: float
+    nth: int = 0
     pid: int = 0
     host: str = ""
     owner: bool = False
@@ -114,7 +116,10 @@ class RunDirectory:
             for folder in (directory.journal, directory.console, directory.delivery):
                 folder.mkdir(parents=True, exist_ok=True)
             text = json.dumps({"schema": _SCHEMA, **dataclasses.asdict(description)}, indent=1, ensure_ascii=False)
-            write_atomically(path / _DESCRIPTION, text + "\n")
+            if not _write_new(path / _DESCRIPTION, text + "\n"):
+                raise RunDirectoryError(
+                    f"{path} is just being made by another process: join it, or take another run_id"
+                )
         except OSError as error:
             raise RunDirectoryError(
                 f"cannot write the run directory {path}: {error.strerror or error}."
@@ -188,7 +193,7 @@ class RunDirectory:
         except OSError as error:
             raise RunDirectoryError(f"cannot read {self.journal}: {error.strerror}") from error
         known = [name for name in names if self.begin_of(name) is not None]
-        return sorted(known, key=lambda name: (self._began[name].time, name))
+        return sorted(known, key=lambda name: (self._began[name].nth, self._began[name].time, name))
 
     def begin_of(self, process: str) -> Begin | None:
         """How a process began to log to the run; None while its first line is still to be written.
@@ -233,6 +238,21 @@ class RunDirectory:
 def new_run_id() -> str:
     """A fresh run id of the form that W&B makes: 8 lower-case letters and digits."""
     return "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))
+
+
+def _write_new(path: Path, text: str) -> bool:
+    """Write ``path`` as a whole; False if another process was first."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without links
+        temporary.replace(path)
+        return True
+    temporary.unlink()
+    return True
 
 
 def write_atomically(path: Path, text: str) -> None:

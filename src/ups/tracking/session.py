@@ -7,6 +7,7 @@ server has refused for good); it becomes :class:`SessionLost`, and delivery open
 import contextlib
 import json
 import os
+import re
 import socket
 import sys
 import threading
@@ -23,11 +24,20 @@ from ups.tracking.run_directory import Begin, Description, RunDirectory
 __all__ = ["Refused", "ServerHolds", "Session", "SessionLost", "end_backend", "held_by_server"]
 
 _FINISH_TIMEOUT = 900.0  # seconds; wandb's own default is to wait for ever
+_DENIED = re.compile(r"\b(401|403)\b|API key|[Uu]nauthorized|permission denied")
 _INIT_TIMEOUT = 60.0  # seconds
 
 
 class SessionLost(Exception):
-    """wandb can take no more in this session."""
+    """wandb can take no more in this session.
+
+    Attributes:
+        denied: Whether the server has refused the credentials.
+    """
+
+    def __init__(self, message: str, *, denied: bool = False) -> None:
+        super().__init__(message)
+        self.denied = denied
 
 
 class Refused(Exception):
@@ -142,8 +152,8 @@ class Session:
 
     def log_table(self, name: str, path: Path, number: int) -> None:
         """Hand over a table that was written to ``path``."""
-        content = json.loads(path.read_text(encoding="utf-8"))
         with self._refusing("a table"):
+            content = json.loads(path.read_text(encoding="utf-8"))
             table = self._wandb.Table(columns=content["columns"], data=content["rows"], allow_mixed_types=True)
             self._run.log({name: table}, step=number, commit=True)
 
@@ -260,7 +270,7 @@ def _backend() -> list[tuple[int, float]]:
     found = []
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
-            if process.name().startswith("wandb-"):
+            if process.name().startswith("wandb-core"):
                 found.append((process.pid, process.create_time()))
     return found
 
@@ -318,7 +328,8 @@ def _losing(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise SessionLost(f"wandb could not {what}: {_text(error)}") from error
+        text = _text(error)
+        raise SessionLost(f"wandb could not {what}: {text}", denied=bool(_DENIED.search(text))) from error
 
 
 def _text(error: Exception) -> str:

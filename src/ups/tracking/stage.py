@@ -117,7 +117,9 @@ class Stage:
 
     def _look_back(self, names: tuple[str, ...], step: int) -> None:
         """Note that these metrics have reached ``step``; tell it if one of them had been there or beyond."""
-        last = max((at for others, at in self._reached.items() if not set(others).isdisjoint(names)), default=_NEVER)
+        last = max(
+            (at for others, at in self._reached.copy().items() if not set(others).isdisjoint(names)), default=_NEVER
+        )
         if step > last:
             self._reached[names] = step
             self._last_step = max(self._last_step, step)

@@ -22,6 +22,9 @@ class Status:
         rows: Rows that were handed to wandb, in this session or before.
         taken: Bytes of the journals that were taken up.
         held: Rows that W&B was last seen to hold; None before it was asked.
+        stop: Whether somebody pressed Stop in W&B.
+        denied: Whether the server has refused the credentials.
+        withheld: Values of each stage that were not drawn, since their step went back.
         counts: Rows in which the server holds each metric; None offline.
     """
 
@@ -36,6 +39,7 @@ class Status:
     project: str | None = None
     entity: str | None = None
     stop: bool = False
+    denied: bool = False
     withheld: dict[str, int] = field(default_factory=dict)
     counts: dict[str, int] | None = None
     faults: dict[str, dict[str, Any]] = field(default_factory=dict)
