@@ -23,7 +23,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from ups.errors import DeliveryError, RunDirectoryError
+from ups.errors import DeliveryError, RunDirectoryError, RunFileError
 from ups.runfile import close_torn_segment, last_step, open_run
 from ups.tracking import liveness
 from ups.tracking.console import ConsoleReader
@@ -151,6 +151,8 @@ class Delivery:
                 self._fault("session", f"{lost}. Rows wait in the journal; trying again")
             except OSError as error:
                 self._fault("disk", f"delivery cannot write {error.filename or 'its files'}: {error.strerror}")
+            except RunFileError as error:
+                self._fault("disk", f"{error}. Rows wait in the journal; trying again")
             reached = (self.status.held or 0, self.status.rows)
             if reached > progress:
                 progress, since, failed = reached, time.monotonic(), 0

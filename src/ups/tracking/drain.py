@@ -71,7 +71,10 @@ def leave_nothing_behind(directory: RunDirectory, process: str, deliverer: Calla
             return
         time.sleep(_POLL)
     if _waiting(directory) and not directory.delivery_is_running():
-        deliverer().start()
+        try:
+            deliverer().start()
+        except OSError as error:
+            say(f"delivery could not be started: {error}. To deliver what waits: ups deliver {directory.path}")
 
 
 def journaled(directory: RunDirectory) -> int:

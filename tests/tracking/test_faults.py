@@ -1,0 +1,151 @@
+"""Faults of a training's surroundings: nothing raises into the training, nothing is lost, and it is said."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import ups
+from held import read_held
+from wandb_server import WandBServer, start_client
+
+Script = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def test_eight_threads_log_at_once() -> None:
+    """Rows of eight threads, some at steps that another has passed, are all there, each thread's in order."""
+    raised: list[BaseException] = []
+
+    def log(number: int, stage: ups.Stage) -> None:
+        try:
+            for step in range(500):
+                stage.log(step, {f"loss{number}": float(step)})
+                if step % 50 == 0:
+                    stage.log(step, {f"extra{number}/{step}": 1.0})
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it must not be
+            raised.append(error)
+
+    with ups.create_wandb_context(mode="offline") as ctx:
+        stage = ctx.stage("a")
+        threads = [threading.Thread(target=log, args=(number, stage)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert raised == []
+    held = read_held(ctx.dir)
+    for number in range(8):
+        assert [x for x, _ in held.stage("a", f"loss{number}")] == list(range(500))
+
+
+@pytest.mark.parametrize(("call", "code"), [("sys.exit(3)", 3), ("sys.exit('why')", 1), ("sys.exit()", 0)])
+def test_an_exit_without_finish_closes_the_run_with_its_code(script: Script, call: str, code: int) -> None:
+    """``sys.exit`` ends the run with the process's exit code."""
+    script(
+        f"""
+import sys, ups
+ctx = ups.create_wandb_context({{}}, "r", mode="offline")
+ctx.stage("a").log(0, loss=1.0)
+{call}
+""",
+        expect=code,
+    )
+    assert read_held(Path("ups-runs/r")).exit_codes == [code]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_stderr_that_takes_nothing_does_not_end_the_training() -> None:
+    """With stderr on a full disk every row is delivered and the training ends well."""
+    source = """
+import ups
+with ups.create_wandb_context({}, "r", mode="offline") as ctx:
+    for step in range(10):
+        ctx.stage("a").log(step, loss=1.0, odd="x")
+"""
+    with Path("/dev/full").open("w") as full:
+        subprocess.run([sys.executable, "-c", source], stderr=full, check=True)
+    assert [x for x, _ in read_held(Path("ups-runs/r")).stage("a")] == list(range(10))
+
+
+def test_a_table_that_is_gone_does_not_hold_up_the_rows() -> None:
+    """A table whose file was removed before delivery came to it is told; all rows are delivered."""
+    source = """
+import pathlib, ups
+with ups.create_wandb_context({}, "r", mode="local") as ctx:
+    ctx.log_table("t", ["a"], [[1]])
+    for step in range(10):
+        ctx.stage("a").log(step, loss=1.0)
+for path in pathlib.Path("ups-runs/r/media/tables").iterdir():
+    path.unlink()
+"""
+    subprocess.run([sys.executable, "-c", source], check=True)
+    command = [sys.executable, "-m", "ups", "deliver", "ups-runs/r", "--mode", "offline"]
+    subprocess.run(command, check=True, timeout=60)
+    assert [x for x, _ in read_held(Path("ups-runs/r")).stage("a")] == list(range(10))
+    assert "would not take a table" in Path("ups-runs/r/delivery/status.json").read_text()
+
+
+def test_a_clock_that_was_set_back_does_not_turn_the_run_around() -> None:
+    """A training that goes on with a run by an earlier clock comes after the first, in W&B's folders too."""
+    source = """
+import sys, time, ups
+if sys.argv[1] == "back":
+    now = time.time
+    time.time = lambda: now() - 7200
+with ups.create_wandb_context({}, "r", mode="offline", resume=True) as ctx:
+    for step in range(*map(int, sys.argv[2:])):
+        ctx.stage("a").log(step, loss=1.0)
+"""
+    for arguments in (("now", "0", "50"), ("back", "50", "100")):
+        subprocess.run([sys.executable, "-c", source, *arguments], check=True, timeout=60)
+    held = read_held(Path("ups-runs/r"))
+    assert [x for x, _ in held.stage("a")] == list(range(100))
+    assert held.exit_codes == [0, 0]
+
+
+def test_a_delivery_that_cannot_be_started_does_not_end_the_training(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where delivery cannot be started the rows wait in the journal, and the end says how to deliver them."""
+    with ups.create_wandb_context(run_id="r", mode="local") as ctx:
+        ctx.stage("a").log(0, loss=1.0)
+    Path("ups-runs/r/delivery/log.txt").mkdir()
+    description = Path("ups-runs/r/run.json")
+    description.write_text(description.read_text().replace('"local"', '"offline"'))
+    with ups.create_wandb_context(run_id="r", mode="offline", resume=True) as ctx:
+        ctx.stage("a").log(1, loss=1.0)
+        os.environ["UPS_FINISH_TIMEOUT"] = "3"
+    told = capsys.readouterr().err
+    assert "delivery could not be started" in told
+    assert f"ups deliver {ctx.dir}" in told
+    Path("ups-runs/r/delivery/log.txt").rmdir()
+    subprocess.run([sys.executable, "-m", "ups", "deliver", "ups-runs/r"], check=True, timeout=60)
+    assert [x for x, _ in read_held(ctx.dir).stage("a")] == [0, 1]
+
+
+@pytest.mark.soak
+def test_the_stop_button_at_wandbs_own_pace(wandb_server: WandBServer, tmp_path: Path) -> None:
+    """At wandb's default interval of uploads, Stop reaches the trainer and no healthy session is given up."""
+    source = """
+    import time, ups
+    with ups.create_wandb_context({}, run_id="r", project="p") as ctx:
+        stage, step, began = ctx.stage("a"), 0, time.monotonic()
+        while not ctx.should_stop and time.monotonic() < began + 120:
+            stage.log(step, loss=0.5)
+            step += 1
+            time.sleep(0.02)
+        print("stopped", ctx.should_stop, step)
+    """
+    process = start_client(wandb_server, tmp_path, source, quick=False)
+    give_up = time.monotonic() + 30
+    while time.monotonic() < give_up and "r" not in wandb_server.runs:
+        time.sleep(0.05)
+    wandb_server.run("r").stop_requested = True
+    printed, _ = process.communicate(timeout=150)
+    assert "stopped True" in printed
+    assert "trying again" not in printed
