@@ -50,7 +50,7 @@ class RunTree:
         for stage, charts in sorted(by_stage.items(), key=lambda group: -_worst_rank(group[1], found)):
             branch = tree.add(Text("other charts" if stage is None else stage, style="bold"))
             told: set[tuple[str, str]] = set()
-            for chart in sorted(charts, key=lambda chart: chart.verdict.rank):
+            for chart in sorted(charts, key=lambda chart: (chart.verdict.rank, chart.metric)):
                 findings = found.get(chart.metric, [])
                 first = findings[0] if findings else None
                 node = branch.add(_chart_line(stage, chart, first, widths, ascii_only=options.ascii_only))
