@@ -69,14 +69,11 @@ def test_a_trainer_that_runs_twice_folds_every_chart_back(script: str) -> None:
 
 @pytest.mark.parametrize("script", AXES)
 def test_a_trainer_that_counts_on_has_full_charts(script: str) -> None:
-    """With the fix that the check names, every chart has all its points and is full.
-
-    But for the epoch, which both trainers log twice at the end of each: the same point, drawn twice.
-    """
+    """With the fix that the check names, every chart has all its points and is full, without a finding."""
     found = check(script, "fixed")
     assert {chart.metric: chart.points for chart in found.charts} == TRAINER_CHARTS[script]
-    assert {chart.verdict for chart in found.charts if "epoch" not in chart.metric} == {Verdict.FULL}
-    assert {finding.metric for finding in found.findings} <= {"epoch", "train/epoch"}
+    assert {chart.verdict for chart in found.charts} == {Verdict.FULL}
+    assert found.findings == ()
 
 
 @pytest.mark.parametrize("script", AXES)

@@ -184,9 +184,10 @@ def backwards(chart: Chart) -> Finding | None:
 
 
 def stale(chart: Chart) -> Finding | None:
-    """Part of the points share the x of the one before."""
-    same = np.flatnonzero(np.diff(chart.x) == 0)
-    if not same.size or same.size == len(chart.x) - 1:
+    """Part of the points share the x of the one before. The same point again, at one x and y, is nothing to see."""
+    at_same_x = np.diff(chart.x) == 0
+    same = np.flatnonzero(at_same_x & (np.diff(chart.y) != 0))
+    if not same.size or at_same_x.all():
         return None
     return _finding(
         chart,

@@ -11,12 +11,12 @@ from ups.check.rules import RULES, AxisRows, Chart, never_logged
 from ups.check.run_rules import damaged_file, lost_rows, unfinished
 from ups.runfile import Run
 
-__all__ = ["check_run"]
+__all__ = ["check_run", "own_step"]
 
 
 def check_run(run: Run) -> RunCheck:
     """Judge every chart of a run, and the run as a whole."""
-    own_steps = {metric: step for metric in run.charts if (step := _own_step(run, metric))}
+    own_steps = {metric: step for metric in run.charts if (step := own_step(run, metric))}
     metrics = [metric for metric in run.charts if metric not in own_steps.values()]
     axis_rows = {axis: _axis_rows(run, axis, metrics) for axis in {run.axis(metric).metric for metric in metrics}}
     unmatched = [name for name in run.definitions.names() if _is_missing(run, name)]
@@ -83,7 +83,7 @@ def _axis_rows(run: Run, axis: str, metrics: Iterable[str]) -> AxisRows | None:
     return AxisRows(column.rows, column.values, bare)
 
 
-def _own_step(run: Run, metric: str) -> str | None:
+def own_step(run: Run, metric: str) -> str | None:
     """The step metric of a metric's stage, if every row of it holds that, yet no definition names an axis."""
     if run.axis(metric).defined:
         return None

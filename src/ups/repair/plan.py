@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ups.charts import DEFAULT_AXIS, matches
 from ups.check import ChartCheck, RunCheck, Verdict, check_run
 from ups.check.mismatch import meant_for
-from ups.check.run import _own_step
+from ups.check.run import own_step
 from ups.errors import UsageError
 from ups.repair.axis import Keep
 from ups.repair.journal import Missing, missing_rows
@@ -185,7 +185,7 @@ def _definitions(run: Run, check: RunCheck, codes: dict[str, set[str]], wanted: 
             definitions[chart.metric] = wanted
         elif Verdict.AMBIGUOUS_AXIS in found:
             definitions[chart.metric] = _best(run, chart.metric, run.axis(chart.metric).candidates)
-        elif Verdict.ORPHAN in found and (own := _own_step(run, chart.metric)):
+        elif Verdict.ORPHAN in found and (own := own_step(run, chart.metric)):
             definitions[chart.metric] = own
     return definitions
 

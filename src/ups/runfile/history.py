@@ -146,6 +146,9 @@ class Columns:
         rows = np.concatenate(parts.rows)
         values = np.concatenate(parts.values)
         forms = np.concatenate(parts.forms)
+        if (np.diff(rows) < 0).any():  # a file that has the name in both forms of a key
+            order = np.argsort(rows, kind="stable")
+            rows, values, forms = rows[order], values[order], forms[order]
         if (np.diff(rows) == 0).any():  # 'a.b' beside {'a': {'b': …}} in one row: the last counts
             last = np.append(np.diff(rows) > 0, True)
             rows, values, forms = rows[last], values[last], forms[last]

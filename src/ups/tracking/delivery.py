@@ -428,7 +428,7 @@ class Delivery:
 
 
 def _name_in_order(segments: list[Path]) -> None:
-    """Give folders that are named by a clock that was set back a later name: ``wandb sync`` goes by the names."""
+    """Give folders that are named by a clock that was set back a later name: whoever reads a run goes by the names."""
     stamp = ""
     for segment in segments:
         kind, _, rest = segment.parent.name.partition("run-")
