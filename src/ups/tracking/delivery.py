@@ -14,8 +14,6 @@ At the end W&B is asked what it holds: its file offline, its server online. A se
 journal is followed by another, until patience runs out; then the delivery says what is missing.
 """
 
-import contextlib
-import json
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -28,9 +26,10 @@ from ups.runfile import close_torn_segment, last_step, open_run
 from ups.tracking import liveness
 from ups.tracking.console import ConsoleReader
 from ups.tracking.faults import Faults
+from ups.tracking.handover import Cursor, Handover
 from ups.tracking.journal import JournalReader
 from ups.tracking.rows import RowRule
-from ups.tracking.run_directory import RunDirectory, write_atomically
+from ups.tracking.run_directory import RunDirectory
 from ups.tracking.sequence import Sequence, Stretch
 from ups.tracking.session import Refused, ServerHolds, Session, SessionLost, end_backend, held_by_server
 from ups.tracking.status import Status, read_status, write_status
@@ -95,7 +94,7 @@ class Delivery:
                 end_backend(self._before.backend)
                 self.status.url = self._before.url
             self._sequence = Sequence(directory.delivery / "sequence.jsonl")
-            self._cursor = _Cursor(directory.delivery / "cursor.json")
+            self._cursor = Cursor(directory.delivery / "cursor.json")
         except BaseException:
             liveness.release(directory.delivery / "running")
             raise
@@ -205,7 +204,16 @@ class Delivery:
             self.status.denied = False
             self._tell("delivering")
             rule = RowRule(self._description.repeated)
-            handover = _Handover(self, session, rule, self._directory, self._sequence, self._cursor, held_rows)
+            handover = Handover(
+                session,
+                rule,
+                self._directory,
+                self._sequence,
+                self._cursor,
+                held_rows,
+                on_end=self._note_end,
+                on_refusal=self._note_refusal,
+            )
             exit_code = self._follow(session, handover)
             self._note_progress(handover)
             self._tell("finishing")
@@ -214,7 +222,7 @@ class Delivery:
             session.abandon()
             raise
 
-    def _follow(self, session: Session, handover: "_Handover") -> int:
+    def _follow(self, session: Session, handover: Handover) -> int:
         """Hand over what the sequence has, then what is new, until the run has ended. Returns its exit code."""
         for stretch in self._sequence:
             for record in self._read_stretch(stretch):
@@ -244,7 +252,7 @@ class Delivery:
                 session.check()
                 time.sleep(_POLL)
 
-    def _take_new(self, process: str, handover: "_Handover") -> bool:
+    def _take_new(self, process: str, handover: Handover) -> bool:
         reader = self._reader(process)
         start, damaged = reader.offset, reader.damaged
         records = []
@@ -288,13 +296,13 @@ class Delivery:
             self._readers[process] = JournalReader(self._directory.journal_of(process))
         return self._readers[process]
 
-    def note_end(self, process: str, time: float, exit_code: int) -> None:
+    def _note_end(self, process: str, time: float, exit_code: int) -> None:
         """Take note that a process of the run has said that it is done."""
         self._ends[process] = (time, exit_code)
 
-    def note_refusal(self, kind: str, message: str) -> None:
+    def _note_refusal(self, refused: Refused) -> None:
         """Count something that wandb would not take, though it goes on taking the rest."""
-        self._fault(kind, message)
+        self._fault(f"refused:{refused.what}", str(refused))
 
     def _has_ended(self) -> int | None:
         """The run's exit code if it has ended, else None: that of the process which ended last.
@@ -376,7 +384,7 @@ class Delivery:
     def _held_online(self) -> ServerHolds:
         return held_by_server(self.status.entity, self.status.project, self._description.run_id)
 
-    def _progress(self, session: Session, handover: "_Handover") -> None:
+    def _progress(self, session: Session, handover: Handover) -> None:
         now = time.monotonic()
         if now >= self._next_sync:
             self._next_sync = now + _SYNC_EVERY
@@ -388,12 +396,12 @@ class Delivery:
         if session.stop_requested and not self.status.stop:
             self._judge_stop(handover)
 
-    def _note_progress(self, handover: "_Handover") -> None:
+    def _note_progress(self, handover: Handover) -> None:
         self.status.rows = handover.rows
         self.status.taken = sum(self._sequence.offsets().values())
         self.status.withheld = dict(handover.rule.withheld)
 
-    def _judge_stop(self, handover: "_Handover") -> None:
+    def _judge_stop(self, handover: Handover) -> None:
         """wandb asks to stop for two reasons. Where the server has what it was given, it was the Stop button.
 
         Raises:
@@ -437,130 +445,3 @@ def _name_in_order(segments: list[Path]) -> None:
             own = (datetime.strptime(stamp, _STAMP) + timedelta(seconds=1)).strftime(_STAMP)
             segment.parent.rename(segment.parent.with_name(f"{kind}run-{own}-{tail}"))
         stamp = own
-
-
-class _Handover:
-    """Takes records in order and gives a session what W&B does not hold yet.
-
-    Attributes:
-        rule: Makes rows of the records.
-        rows: How many rows there were so far, up to the last that W&B holds or has taken.
-    """
-
-    def __init__(
-        self,
-        delivery: Delivery,
-        session: Session,
-        rule: RowRule,
-        directory: RunDirectory,
-        sequence: Sequence,
-        cursor: "_Cursor",
-        held: int,
-    ) -> None:
-        self.rule = rule
-        self._delivery = delivery
-        self._session = session
-        self._directory = directory
-        self._sequence = sequence
-        self._cursor = cursor
-        self.rows = 0
-        self._seen = 0
-        self._held = held
-        self._summary: dict[str, Any] = {}
-
-    def take(self, process: str, records: Iterable[tuple[dict[str, Any], int]]) -> None:
-        """Hand over the records of a process's journal, each with the offset at its end."""
-        for record, offset in records:
-            try:
-                if "values" in record:
-                    self._take_row(record)
-                elif "table" in record or "image" in record:
-                    self._take_media(record)
-                else:
-                    self._take_other(process, record, offset)
-            except Refused as refused:
-                self._delivery.note_refusal(f"refused:{refused.what}", str(refused))
-
-    def restore_summary(self) -> None:
-        """After a cut: set the summary of what earlier sessions delivered, which a new session does not know."""
-        if self._held:
-            try:
-                self._session.update_summary({**self.rule.last, **self._summary})
-            except Refused as refused:
-                self._delivery.note_refusal(f"refused:{refused.what}", str(refused))
-
-    def _next(self) -> int | None:
-        """The next row's number; None where W&B holds that row already."""
-        row = self._seen
-        self._seen += 1
-        if row < self._held:
-            self.rows = self._seen
-            return None
-        return self._sequence.number(row)
-
-    def _take_row(self, record: dict[str, Any]) -> None:
-        row = self.rule.row(record)
-        if row is not None:
-            number = self._next()
-            if number is not None:
-                self._session.log(row, number)
-                self.rows = self._seen
-
-    def _take_media(self, record: dict[str, Any]) -> None:
-        number = self._next()
-        if number is None:
-            return
-        path = self._directory.path / record["path"]
-        if "table" in record:
-            self._session.log_table(record["table"], path, number)
-        else:
-            self._session.log_image(record["image"], path, record.get("caption"), number)
-        self.rows = self._seen
-
-    def _take_other(self, process: str, record: dict[str, Any], offset: int) -> None:
-        if "summary" in record:
-            self._summary.update(record["summary"])
-            self._session.update_summary(record["summary"])
-        elif "config" in record:
-            self._session.update_config(record["config"])
-        elif "tags" in record:
-            self._session.add_tags(record["tags"])
-        elif "end" in record:
-            self._delivery.note_end(process, record["time"], record["end"]["exit_code"])
-        elif offset > self._cursor.get(f"journal/{process}"):
-            self._take_once(record)
-            self._cursor.set(f"journal/{process}", offset)
-
-    def _take_once(self, record: dict[str, Any]) -> None:
-        """What would show twice if it were given twice."""
-        if "alert" in record:
-            self._session.alert(**record["alert"])
-        elif "artifact" in record:
-            artifact = record["artifact"]
-            self._session.log_artifact(self._directory.path / artifact["path"], artifact["name"], artifact["type"])
-        elif "file" in record:
-            base = self._directory.path / record["file"]["base"]
-            self._session.save_file(base / record["file"]["name"], base)
-
-
-class _Cursor:
-    """How far each source has been given out, for what is delivered at least once; a small file, replaced whole."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._changed = False
-        self._offsets: dict[str, int] = {}
-        with contextlib.suppress(FileNotFoundError, ValueError):  # lost: given again, from the start
-            self._offsets = json.loads(path.read_text(encoding="utf-8"))
-
-    def get(self, source: str) -> int:
-        return self._offsets.get(source, 0)
-
-    def set(self, source: str, offset: int) -> None:
-        self._offsets[source] = offset
-        self._changed = True
-
-    def save(self) -> None:
-        if self._changed:
-            write_atomically(self._path, json.dumps(self._offsets) + "\n")
-            self._changed = False
