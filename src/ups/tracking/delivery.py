@@ -23,6 +23,7 @@ from typing import Any
 
 from ups.errors import DeliveryError, RunDirectoryError, RunFileError
 from ups.runfile import close_torn_segment, last_step, open_run
+from ups.runfile.framing import HEADER
 from ups.tracking import liveness
 from ups.tracking.console import ConsoleReader
 from ups.tracking.faults import Faults
@@ -38,7 +39,6 @@ __all__ = ["PATIENCE", "Delivery"]
 
 PATIENCE = 900.0  # seconds without progress after the run's end before a delivery gives up
 
-FILE_HEADER = 7  # bytes at the start of a .wandb file
 
 _STAMP = "%Y%m%d_%H%M%S"  # in the name of a folder that wandb makes
 
@@ -341,7 +341,7 @@ class Delivery:
         """
         filled: list[tuple[int, Path]] = []
         for segment in self._directory.segments():
-            if segment.stat().st_size <= FILE_HEADER:
+            if segment.stat().st_size <= len(HEADER):
                 segment.unlink()
                 continue
             close_torn_segment(segment)

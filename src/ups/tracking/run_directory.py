@@ -90,7 +90,6 @@ class RunDirectory:
         self.journal = path / "journal"
         self.console = path / "console"
         self.media = path / "media"
-        self.checkpoints = path / "checkpoints"
         self.delivery = path / "delivery"
         self.wandb = path / "wandb"
 

@@ -119,11 +119,6 @@ class Session:
         return None if self._run.offline else self._run.url
 
     @property
-    def sweep_id(self) -> str | None:
-        """The sweep that the run belongs to."""
-        return self._run.sweep_id
-
-    @property
     def project(self) -> str:
         """The project, as W&B resolved it."""
         return self._run.project
