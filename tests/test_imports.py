@@ -23,8 +23,10 @@ ALLOWED = {
     "report": {"errors", "charts", "runfile", "check"},
     "repair": {"errors", "charts", "runfile", "check", "tracking"},
     "tracking": {"errors", "charts", "runfile", "check", "report"},
+    "dashboard": {"errors", "charts", "runfile", "check", "report", "repair", "tracking"},
     "simulator": {"errors", "tracking"},
-    "cli": {"errors", "charts", "runfile", "check", "report", "repair", "tracking", "simulator"},
+    "integrations": {"errors", "charts", "tracking"},
+    "cli": {"errors", "charts", "runfile", "check", "report", "repair", "dashboard", "tracking", "simulator"},
 }
 
 
