@@ -7,8 +7,8 @@ a column's worth at a time.
 """
 
 from array import array
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Self
 
@@ -34,6 +34,7 @@ _NUMBER_WORDS = {
     b'"Infinity"': np.inf,
     b'"-Infinity"': -np.inf,
 }
+_FIRST_ROOM = 16  # values
 _KEY, _NESTED_KEY, _VALUE_JSON = 1, 2, 16  # the fields of an item
 _KEY_TAG, _NESTED_KEY_TAG, _VALUE_JSON_TAG = 0x0A, 0x12, (0x82, 0x01)  # as they are written
 
@@ -62,28 +63,65 @@ class Column:
     sample: Any = None
 
 
-@dataclass
+class _Growing:
+    """An array that values are appended to. What was read from it stays as it is."""
+
+    def __init__(self, kind: type[np.generic], held: NDArray[Any] | None = None) -> None:
+        self._held: NDArray[Any] = np.empty(_FIRST_ROOM, dtype=kind) if held is None else held
+        self._size = 0 if held is None else len(held)
+
+    def append(self, values: NDArray[Any]) -> None:
+        size = self._size + len(values)
+        if size > len(self._held):
+            held = np.empty(max(size, 2 * len(self._held)), dtype=self._held.dtype)
+            held[: self._size] = self._held[: self._size]
+            self._held = held
+        self._held[self._size : size] = values
+        self._size = size
+
+    def read(self) -> NDArray[Any]:
+        """What was appended so far: a view that later values do not change."""
+        return self._held[: self._size]
+
+
 class _Parts:
     """A column that still grows."""
 
-    rows: list[NDArray[np.int64]] = field(default_factory=list)
-    values: list[NDArray[np.float64]] = field(default_factory=list)
-    forms: list[NDArray[np.uint8]] = field(default_factory=list)
-    sample: Any = None
+    def __init__(self) -> None:
+        self.rows, self.values, self.forms = _Growing(np.int64), _Growing(np.float64), _Growing(np.uint8)
+        self.sample: Any = None
+        self.last = -1  # the row of the last value
+        self.in_order = True  # whether each value's row is above the one before
+
+    def append(self, rows: NDArray[np.int64], values: NDArray[np.float64], forms: NDArray[np.uint8]) -> None:
+        self.in_order = self.in_order and rows[0] > self.last and bool((np.diff(rows) > 0).all())
+        self.last = int(rows[-1])
+        self.rows.append(rows)
+        self.values.append(values)
+        self.forms.append(forms)
+
+    def replace(self, rows: NDArray[np.int64], values: NDArray[np.float64], forms: NDArray[np.uint8]) -> None:
+        """Hold these instead; their rows increase."""
+        self.rows, self.values, self.forms = (
+            _Growing(np.int64, rows),
+            _Growing(np.float64, values),
+            _Growing(np.uint8, forms),
+        )
+        self.last, self.in_order = int(rows[-1]) if len(rows) else -1, True
 
 
 class Columns:
     """Collects rows, batch by batch, and holds them as columns.
 
     Args:
-        with_hidden: also keep the columns whose name begins with ``_`` (``_runtime``, ``_timestamp``).
+        hidden: which columns to keep of those whose name begins with ``_`` (``_runtime``, ``_timestamp``); None: all.
     """
 
-    def __init__(self, *, with_hidden: bool = False) -> None:
+    def __init__(self, *, hidden: Container[str] | None = ()) -> None:
         self.rows = 0
-        self._with_hidden = with_hidden
+        self._hidden = hidden
         self._parts: dict[str, _Parts] = {}
-        self._steps: list[NDArray[np.int64]] = []
+        self._steps = _Growing(np.int64)
         self._names: list[str] = []  # by key number
         self._hashes = np.empty(0, dtype=np.uint64)  # sorted
         self._numbers = np.empty(0, dtype=np.int64)  # the key number of each hash
@@ -91,25 +129,48 @@ class Columns:
     @classmethod
     def of_rows(cls, rows: Iterable[Mapping[str, float]]) -> Self:
         """The columns of rows that are in memory, hidden ones too; ``_step`` counts rows that do not hold it."""
-        columns = cls(with_hidden=True)
+        columns = cls(hidden=None)
+        columns.add_rows(rows)
+        return columns
+
+    def add_rows(self, rows: Iterable[Mapping[str, float]]) -> None:
+        """Add rows that are in memory; ``_step`` counts rows that do not hold it."""
         places: dict[str, array[int]] = {}
         values: dict[str, array[float]] = {}
         steps = array("q")
+        at = self.rows
         for row in rows:
             for name, value in row.items():
                 if name not in places:
                     places[name], values[name] = array("q"), array("d")
-                places[name].append(len(steps))
+                places[name].append(at)
                 values[name].append(value)
-            steps.append(int(row.get("_step", len(steps))))
+            steps.append(int(row.get("_step", at)))
+            at += 1
         for name, place in places.items():
+            parts = self._parts.setdefault(name, _Parts())
+            parts.append(np.array(place, dtype=np.int64), np.array(values[name]), np.zeros(len(place), dtype=np.uint8))
+        self.rows = at
+        self._steps.append(np.array(steps, dtype=np.int64))
+
+    def as_they_are(self) -> "Columns":
+        """The columns that there are, which stay so when more rows are added to these. Nothing is copied."""
+        columns = Columns(hidden=self._hidden)
+        columns.rows = self.rows
+        columns._steps = _Growing(np.int64, self.steps())
+        for name in self._parts:
+            column = self.get(name)
+            assert column is not None
             parts = columns._parts[name] = _Parts()
-            parts.rows.append(np.array(place, dtype=np.int64))
-            parts.values.append(np.array(values[name]))
-            parts.forms.append(np.zeros(len(place), dtype=np.uint8))
-        columns.rows = len(steps)
-        columns._steps = [np.array(steps, dtype=np.int64)]
+            parts.replace(column.rows, column.values, column.forms)
+            parts.sample = column.sample
         return columns
+
+    def put(self, name: str, column: Column) -> None:
+        """Hold a column under a name, in place of one that is there."""
+        parts = self._parts.setdefault(name, _Parts())
+        parts.replace(column.rows, column.values, column.forms)
+        parts.sample = column.sample
 
     def drop_repeated_steps(self) -> None:
         """Keep the first row of each ``_step``, in the order of the steps."""
@@ -117,15 +178,15 @@ class Columns:
         place = np.full(self.rows, -1, dtype=np.int64)
         place[first] = np.arange(len(first))
         for name in list(self._parts):
-            column, parts = self.get(name), self._parts[name]
+            column = self.get(name)
             assert column is not None
             rows = place[column.rows]
             order = np.argsort(rows, kind="stable")
             order = order[rows[order] >= 0]
-            parts.rows, parts.values, parts.forms = [rows[order]], [column.values[order]], [column.forms[order]]
+            self._parts[name].replace(rows[order], column.values[order], column.forms[order])
             if not len(order):
                 del self._parts[name]
-        self._steps = [self.steps()[first]]
+        self._steps = _Growing(np.int64, self.steps()[first])
         self.rows = len(first)
 
     def names(self) -> list[str]:
@@ -134,25 +195,20 @@ class Columns:
 
     def steps(self) -> NDArray[np.int64]:
         """W&B's own ``_step`` of each row; int64, shape (rows,)."""
-        if len(self._steps) != 1:
-            self._steps = [np.concatenate([np.empty(0, dtype=np.int64), *self._steps])]
-        return self._steps[0]
+        return self._steps.read()
 
     def get(self, name: str) -> Column | None:
         """The column of that name; None if there is none."""
         parts = self._parts.get(name)
         if parts is None:
             return None
-        rows = np.concatenate(parts.rows)
-        values = np.concatenate(parts.values)
-        forms = np.concatenate(parts.forms)
-        if (np.diff(rows) < 0).any():  # a file that has the name in both forms of a key
-            order = np.argsort(rows, kind="stable")
+        rows, values, forms = parts.rows.read(), parts.values.read(), parts.forms.read()
+        if not parts.in_order:
+            order = np.argsort(rows, kind="stable")  # a file that has the name in both forms of a key
             rows, values, forms = rows[order], values[order], forms[order]
-        if (np.diff(rows) == 0).any():  # 'a.b' beside {'a': {'b': …}} in one row: the last counts
-            last = np.append(np.diff(rows) > 0, True)
+            last = np.append(np.diff(rows) > 0, True)  # 'a.b' beside {'a': {'b': …}} in one row: the last counts
             rows, values, forms = rows[last], values[last], forms[last]
-        parts.rows, parts.values, parts.forms = [rows], [values], [forms]
+            parts.replace(rows, values, forms)
         return Column(rows, values, forms, parts.sample)
 
     def add(self, buffer: Bytes, start: Positions, end: Positions) -> None:
@@ -171,9 +227,7 @@ class Columns:
         for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
             item = order[low]
             parts = self._parts.setdefault(self._names[key[item]], _Parts())
-            parts.rows.append(row[order[low:high]] + self.rows)
-            parts.values.append(values[low:high])
-            parts.forms.append(forms[low:high])
+            parts.append(row[order[low:high]] + self.rows, values[low:high], forms[low:high])
             if parts.sample is None and forms[low:high].any():
                 item = order[low + int(np.argmax(forms[low:high]))]
                 parts.sample = _value_in(buffer[item_start[item] : item_end[item]].tobytes())
@@ -224,7 +278,7 @@ class Columns:
     def _learn(self, hashed: np.uint64, raw: bytes) -> None:
         name = _name_of(raw)
         number = -1
-        if self._with_hidden or not name.startswith("_"):
+        if not name.startswith("_") or self._hidden is None or name in self._hidden:
             number = len(self._names)
             self._names.append(name)
         place = np.searchsorted(self._hashes, hashed)

@@ -1,6 +1,7 @@
 """A run as it stands in its files: who it is, its definitions, and its rows as columns."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import copy
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,44 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups.charts import DEFAULT_AXIS, Axis, Definitions
-from ups.runfile.framing import Damage, FrameReader
+from ups.runfile.framing import Damage
 from ups.runfile.history import Column, Columns, Form
 from ups.runfile.logs import LostRows, lost_rows
-from ups.runfile.numbering import Numbering
-from ups.runfile.records import (
-    ConfigChange,
-    Exit,
-    Kind,
-    MetricDefinition,
-    RunInfo,
-    SummaryChange,
-    find_payloads,
-    parse,
-)
+from ups.runfile.records import ConfigChange, Exit, Kind, MetricDefinition, RunInfo, parse
+from ups.runfile.segment import Piece, Segment, SegmentReader
+from ups.runfile.summary import SummaryReader, apply_change
 from ups.runfile.table import to_pandas, to_polars
 
 __all__ = ["Run", "Segment", "Series"]
 
 _STRUCTURE = (Kind.RUN, Kind.METRIC, Kind.CONFIG, Kind.EXIT)
-
-
-@dataclass(frozen=True)
-class Segment:
-    """One ``.wandb`` file of a run: a run that was resumed, or recovered, has several.
-
-    Attributes:
-        path: the file.
-        size: its length in bytes when it was read.
-        damage: the ranges that hold no readable record.
-        torn: bytes of an unfinished record at its end.
-        finished: whether it ends with the record of an orderly exit.
-    """
-
-    path: Path
-    size: int
-    damage: tuple[Damage, ...]
-    torn: int
-    finished: bool
 
 
 @dataclass(frozen=True)
@@ -58,6 +32,7 @@ class Series:
         rows: int64, shape (rows,): the row numbers.
         steps: int64, shape (rows,): W&B's ``_step``.
         x, y: float64, shape (rows,): NaN also where a value is no number.
+        is_number: bool, shape (rows,): whether the metric's value is a number, NaN and infinities included.
         held: how many rows hold the metric, with the axis or without.
         not_numeric: how many of those hold something that is no number.
         not_finite: how many of those hold NaN or an infinity.
@@ -68,6 +43,7 @@ class Series:
     steps: NDArray[np.int64]
     x: NDArray[np.float64]
     y: NDArray[np.float64]
+    is_number: NDArray[np.bool_]
     held: int
     not_numeric: int
     not_finite: int
@@ -82,7 +58,6 @@ class Run:
         run_id, name, project, entity: as in W&B; empty where the files do not say.
         tags: the run's tags.
         config: the configuration, without wandb's own ``_wandb``.
-        stages: the stages that were declared, in order; empty for a run that UPS did not make.
         definitions: what ``define_metric`` said.
         exit_code: the code that the run finished with; None if it did not.
         segments: the files, oldest first.
@@ -90,7 +65,9 @@ class Run:
     Args:
         steps_identify_rows: whether rows of one ``_step`` are copies of one row, as in a UPS run directory, where
             a segment begins with rows that the one before may hold as well: the first copy is kept.
+        hidden: the names with a leading ``_`` to hold from the start; others are read when they are first asked for.
         on_read: is told how many more bytes were read, again and again.
+        read: whether to read the files now; if not, nothing is there before :meth:`read_more`.
     """
 
     def __init__(
@@ -100,7 +77,9 @@ class Run:
         *,
         stages: Iterable[str] = (),
         steps_identify_rows: bool = False,
+        hidden: Container[str] = (),
         on_read: Callable[[int], None] | None = None,
+        read: bool = True,
     ) -> None:
         self.path = path
         self.run_id = self.name = self.project = self.entity = ""
@@ -109,18 +88,16 @@ class Run:
         self.definitions = Definitions()
         self.exit_code: int | None = None
         self.segments: list[Segment] = []
-        self._columns = Columns()
+        self._columns = Columns(hidden=hidden)
+        self._hidden = hidden
         self._steps_identify_rows = steps_identify_rows
         self._finished = False
-        for file in files:
-            self.segments.append(self._read(file, on_read))
-        if self.segments:
-            self._finished = self.segments[-1].finished
-        if steps_identify_rows and len(self.segments) > 1:
-            self._columns.drop_repeated_steps()
-        declared = self.config.get("ups")
-        named = declared.get("stages") if isinstance(declared, dict) else None
-        self.stages = tuple(str(stage) for stage in stages or (named if isinstance(named, list) else ()))
+        self._stages = tuple(stages)
+        self._readers = [SegmentReader(file) for file in files]
+        self._summary_reader = SummaryReader(reader.path for reader in self._readers)
+        for size in self.read_more() if read else ():
+            if on_read is not None:
+                on_read(size)
 
     @classmethod
     def from_rows(
@@ -148,6 +125,50 @@ class Run:
         run._columns = Columns.of_rows(rows)
         run._hidden_columns = run._columns
         return run
+
+    def read_more(self) -> Iterator[int]:
+        """Read what the files hold beyond what was read, a piece at a time; gives how many bytes after each piece.
+
+        Raises:
+            RunFileError: a file cannot be read, or is not a W&B run file.
+        """
+        for index, reader in enumerate(self._readers):
+            for piece in reader.pieces():
+                self._take_piece(reader, piece)
+                self.segments[index:] = [reader.segment]
+                yield len(piece.batch.data)
+            self.segments[index:] = [reader.segment]
+            self._finished = reader.finished
+        if self._steps_identify_rows and len(self.segments) > 1:
+            self._columns.drop_repeated_steps()
+        self._forget()
+
+    def add_rows(self, rows: Iterable[Mapping[str, float]]) -> None:
+        """Add rows to a run whose rows are in memory."""
+        self._columns.add_rows(rows)
+        self._forget()
+
+    def end(self, exit_code: int) -> None:
+        """Take note that a run whose rows are in memory has ended."""
+        self.exit_code, self._finished = exit_code, True
+
+    def as_it_is(self) -> "Run":
+        """The run as it now stands, which stays so while this one grows. No values are copied."""
+        still = copy.copy(self)
+        still._forget()
+        still._columns = self._columns.as_they_are()
+        if "_hidden_columns" in self.__dict__ and not self._readers:
+            still._hidden_columns = still._columns
+        still.definitions = copy.deepcopy(self.definitions)
+        still.config, still.segments = copy.deepcopy(self.config), list(self.segments)
+        return still
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages that were declared, in order; empty for a run that UPS did not make."""
+        declared = self.config.get("ups")
+        named = declared.get("stages") if isinstance(declared, dict) else None
+        return self._stages or tuple(str(stage) for stage in (named if isinstance(named, list) else ()))
 
     @property
     def rows(self) -> int:
@@ -187,15 +208,10 @@ class Run:
         axes = self.definitions.step_metrics()
         return [name for name in self.metrics if name not in axes and not self.definitions.is_hidden(name)]
 
-    @cached_property
+    @property
     def summary(self) -> dict[str, Any]:
-        """The run's summary, with nested dictionaries. Read on first use, since it fills most of a file."""
-        summary: dict[str, Any] = {}
-        for segment in self.segments:
-            for change in _records(segment.path, (Kind.SUMMARY,)):
-                if isinstance(change, SummaryChange):
-                    _apply(summary, change)
-        return summary
+        """The run's summary, with nested dictionaries. Read when it is asked for, since it fills most of a file."""
+        return self._summary_reader.read()
 
     @cached_property
     def lost_rows(self) -> LostRows:
@@ -211,23 +227,28 @@ class Run:
         if name == DEFAULT_AXIS:
             steps = self._columns.steps()
             return Column(np.arange(len(steps)), steps.astype(np.float64), np.zeros(len(steps), dtype=np.uint8))
-        columns = self._hidden_columns if name.startswith("_") else self._columns
+        columns = self._hidden_columns if name.startswith("_") and name not in self._hidden else self._columns
         return columns.get(name)
 
-    def series(self, metric: str) -> Series:
-        """The metric against its axis."""
+    def series(self, metric: str, *, since: int = 0) -> Series:
+        """The metric against its axis; without the first ``since`` rows that hold the metric."""
         y = self.column(metric) or _EMPTY
         x = self.column(self.axis(metric).metric) or _EMPTY
-        rows, x_values, y_values = y.rows, x.values, y.values
+        if since:
+            y = Column(y.rows[since:], y.values[since:], y.forms[since:], y.sample)
+            first = np.searchsorted(x.rows, y.rows[0]) if len(y.rows) else len(x.rows)
+            x = Column(x.rows[first:], x.values[first:], x.forms[first:])
+        rows, x_values, y_values, forms = y.rows, x.values, y.values, y.forms
         if not np.array_equal(rows, x.rows):
             both = np.isin(rows, x.rows, assume_unique=True)
-            rows, y_values = rows[both], y_values[both]
+            rows, y_values, forms = rows[both], y_values[both], forms[both]
             x_values = x_values[np.searchsorted(x.rows, rows)]
         return Series(
             rows=rows,
             steps=self._columns.steps()[rows],
             x=x_values,
             y=y_values,
+            is_number=forms == Form.NUMBER,
             held=len(y.rows),
             not_numeric=int(np.count_nonzero(y.forms != Form.NUMBER)),
             not_finite=int(np.count_nonzero((y.forms == Form.NUMBER) & ~np.isfinite(y.values))),
@@ -252,32 +273,30 @@ class Run:
 
     @cached_property
     def _hidden_columns(self) -> Columns:
-        columns = Columns(with_hidden=True)
+        columns = Columns(hidden=None)
         for segment in self.segments:
-            numbering = Numbering(segment.path)
-            for batch in FrameReader(segment.path, end=segment.size):
-                payloads = find_payloads(batch)
-                history = (payloads.kind == Kind.HISTORY) & numbering.fresh(batch, payloads)
+            for _, payloads, fresh in SegmentReader(segment.path).pieces(end=segment.size):
+                history = (payloads.kind == Kind.HISTORY) & fresh
                 columns.add(payloads.buffer, payloads.start[history], payloads.end[history])
         if self._steps_identify_rows and len(self.segments) > 1:
             columns.drop_repeated_steps()
         return columns
 
-    def _read(self, path: Path, on_read: Callable[[int], None] | None) -> Segment:
-        reader, numbering = FrameReader(path), Numbering(path)
-        finished = False
-        for batch in reader:
-            payloads = find_payloads(batch)
-            history = (payloads.kind == Kind.HISTORY) & numbering.fresh(batch, payloads)
-            self._columns.add(payloads.buffer, payloads.start[history], payloads.end[history])
-            for index in np.flatnonzero(np.isin(payloads.kind, _STRUCTURE)).tolist():
-                start, length = int(batch.starts[index]), int(batch.lengths[index])
-                record = parse(payloads.buffer[start : start + length].tobytes())
-                finished = finished or isinstance(record, Exit)
-                self._take(record)
-            if on_read is not None:
-                on_read(len(batch.data))
-        return Segment(path, reader.size, tuple(numbering.damage(reader.damage)), reader.torn, finished)
+    def _take_piece(self, reader: SegmentReader, piece: Piece) -> None:
+        batch, payloads, fresh = piece
+        history = (payloads.kind == Kind.HISTORY) & fresh
+        self._columns.add(payloads.buffer, payloads.start[history], payloads.end[history])
+        for index in np.flatnonzero(np.isin(payloads.kind, _STRUCTURE)).tolist():
+            start, length = int(batch.starts[index]), int(batch.lengths[index])
+            record = parse(payloads.buffer[start : start + length].tobytes())
+            reader.finished = reader.finished or isinstance(record, Exit)
+            self._take(record)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Work out anew, when it is asked for, what follows from the rows."""
+        for name in ("metrics", "charts", "lost_rows", *(["_hidden_columns"] if self._readers else [])):
+            self.__dict__.pop(name, None)
 
     def _take(self, record: object) -> None:
         match record:
@@ -296,38 +315,10 @@ class Run:
                     expanded=record.expanded_from_glob,
                 )
             case ConfigChange():
-                _apply(self.config, record)
+                apply_change(self.config, record)
                 self.config.pop("_wandb", None)
             case Exit():
                 self.exit_code = record.exit_code
 
 
 _EMPTY = Column(np.empty(0, dtype=np.int64), np.empty(0), np.empty(0, dtype=np.uint8))
-
-
-def _records(path: Path, kinds: Iterable[Kind]) -> Iterator[object]:
-    """What the records of some kinds say, one after the other."""
-    wanted = [int(kind) for kind in kinds]
-    for batch in FrameReader(path):
-        kind = find_payloads(batch).kind
-        for index in np.flatnonzero(np.isin(kind, wanted)).tolist():
-            start = int(batch.starts[index])
-            yield parse(batch.data[start : start + int(batch.lengths[index])])
-
-
-def _apply(target: dict[str, Any], change: ConfigChange | SummaryChange) -> None:
-    """Carry out a change in nested dictionaries."""
-    for path, value in change.update.items():
-        inner = target
-        for key in path[:-1]:
-            below = inner.get(key)
-            if not isinstance(below, dict):
-                below = inner[key] = {}
-            inner = below
-        inner[path[-1]] = value
-    for path in change.remove:
-        inner = target
-        for key in path[:-1]:
-            below = inner.get(key)
-            inner = below if isinstance(below, dict) else {}
-        inner.pop(path[-1], None)
