@@ -1,7 +1,8 @@
 """How many rows a second delivery brings into an offline run, beside ``run.log`` called directly in a loop.
 
-The same rows of four numbers, each way in a process of its own, in turn; rows a second from the first row to the end of
-``finish``. Delivery reads them from a journal that is complete when it starts.
+The same rows of four numbers, each way in a process of its own, in turn; rows a second from the first row to the end
+of ``finish``, and the median of the rounds' ratios. Delivery reads them from a journal that is complete when it starts.
+It turns off the telemetry that wandb records at each row for its makers, so ``run.log`` is measured without it as well.
 
     python benchmarks/delivery_rate.py [ROWS]
 """
@@ -18,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-ROUNDS = 3
+ROUNDS = 5
 
 DIRECT = """
 import sys, time, wandb
@@ -61,9 +62,17 @@ print(int(sys.argv[1]) / (time.perf_counter() - started[0]))
 """
 
 
-def rate(source: str, rows: int, folder: str, *arguments: str) -> float:
+PLAIN, NUMBERED, QUIET, UPS = (
+    "run.log(row)",
+    "run.log(row, step=n, commit=True)",
+    "run.log(row), WANDB_ERROR_REPORTING=false",
+    "UPS delivery",
+)
+
+
+def rate(source: str, rows: int, folder: str, *arguments: str, **variables: str) -> float:
     """Rows a second, as the script prints it; 0 where it prints nothing."""
-    environment = {**os.environ, "WANDB_X_DISABLE_STATS": "true"}
+    environment = {**os.environ, "WANDB_X_DISABLE_STATS": "true", **variables}
     done = subprocess.run(
         [sys.executable, "-c", source, str(rows), folder, *arguments],
         stdout=subprocess.PIPE,
@@ -77,19 +86,20 @@ def rate(source: str, rows: int, folder: str, *arguments: str) -> float:
 
 def main() -> None:
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
-    rates: dict[str, list[float]] = {"run.log(row)": [], "run.log(row, step=n, commit=True)": [], "UPS delivery": []}
+    rates: dict[str, list[float]] = {PLAIN: [], NUMBERED: [], QUIET: [], UPS: []}
     for _ in range(ROUNDS):
         with tempfile.TemporaryDirectory(prefix="ups-rate-") as folder:
-            Path(folder, "plain").mkdir()
-            Path(folder, "numbered").mkdir()
-            rates["run.log(row)"].append(rate(DIRECT, rows, f"{folder}/plain", "plain"))
-            rates["run.log(row, step=n, commit=True)"].append(rate(DIRECT, rows, f"{folder}/numbered", "numbered"))
+            for name in ("plain", "numbered", "quiet"):
+                Path(folder, name).mkdir()
+            rates[PLAIN].append(rate(DIRECT, rows, f"{folder}/plain", "plain"))
+            rates[NUMBERED].append(rate(DIRECT, rows, f"{folder}/numbered", "numbered"))
+            rates[QUIET].append(rate(DIRECT, rows, f"{folder}/quiet", "plain", WANDB_ERROR_REPORTING="false"))
             rate(JOURNALED, rows, folder)
-            rates["UPS delivery"].append(rate(DELIVERED, rows, folder))
-    base = statistics.median(rates["run.log(row)"])
+            rates[UPS].append(rate(DELIVERED, rows, folder))
     table = Table("way", "rows a second (median)", "of run.log(row)", title=f"{rows:,} rows into an offline run")
     for way, seen in rates.items():
-        table.add_row(way, f"{statistics.median(seen):,.0f}", f"{statistics.median(seen) / base:.2f}")
+        ratio = statistics.median(own / plain for own, plain in zip(seen, rates[PLAIN], strict=True))
+        table.add_row(way, f"{statistics.median(seen):,.0f}", f"{ratio:.2f}")
     Console().print(table)
 
 
