@@ -19,7 +19,7 @@ from ups.tracking.console import ConsoleCapture
 from ups.tracking.delivery_process import Deliverer, DeliveryProcess, DeliveryThread, Watch
 from ups.tracking.drain import drain, leave_nothing_behind
 from ups.tracking.faults import Faults
-from ups.tracking.journal import Journal, encode_record
+from ups.tracking.journal import DeferredLines, Journal, encode_record
 from ups.tracking.rank import Rank
 from ups.tracking.run_directory import Description, RunDirectory
 from ups.tracking.run_view import RunView
@@ -92,6 +92,11 @@ class WandBContext:
     def enabled(self) -> bool:
         """Whether anything is tracked."""
         return self._directory is not None
+
+    @property
+    def finished(self) -> bool:
+        """Whether :meth:`finish` has been called here: nothing more can be logged."""
+        return self._finished
 
     @property
     def run_id(self) -> str:
@@ -269,6 +274,17 @@ class WandBContext:
             raise UsageError(f"level is {shown(level)}: choose INFO, WARN or ERROR")
         self.record(alert={"title": str(title), "text": str(text), "level": level})
 
+    def flush(self) -> None:
+        """Have all that was logged on the disk when this returns; it waits for devices whose values are on their way.
+
+        A row is in the file when ``log`` returns, so only a power cut asks for this, or a value of a GPU.
+        """
+        if self._directory is not None:
+            try:
+                self.journal.sync()
+            except OSError as error:
+                self._journal_failed(error)
+
     # ------------------------------------------------------------------ the end
 
     def finish(self, exit_code: int = 0, *, timeout: float | None = None) -> RunCheck | None:
@@ -359,6 +375,11 @@ class WandBContext:
             raise error
         self._faults.add(kind, str(error))
 
+    def device_failed(self, stage: str, metric: str, error: Exception) -> None:
+        """Count a value that a device did not bring. Told by a thread of its own, so it is not raised if strict."""
+        message = f"stage {stage!r}, metric {shown(metric)}: its device did not bring it: {shown(error, 200)}"
+        self._faults.add(f"device:{stage}/{metric}", message)
+
     def reopen_after_fork(self) -> None:
         """In a forked child: write to a journal of its own, made when something is logged."""
         if self._directory is None or self._finished:
@@ -446,6 +467,13 @@ class _JournalOfChild(Journal):
         assert directory is not None
         self._context._open_journal(directory)
         self._context.journal.append(line)
+
+    def defer(self, deferred: DeferredLines) -> None:
+        """Open the child's own journal, and defer in that."""
+        directory = self._context._directory
+        assert directory is not None
+        self._context._open_journal(directory)
+        self._context.journal.defer(deferred)
 
     def sync(self) -> None:
         """There is nothing to sync."""

@@ -6,6 +6,7 @@ import atexit
 import os
 import sys
 import weakref
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -15,7 +16,7 @@ from ups.tracking.faults import say
 if TYPE_CHECKING:
     from ups.tracking.context import WandBContext
 
-__all__ = ["exit_code_of", "register", "unregister"]
+__all__ = ["exit_code_of", "held_here", "register", "unregister"]
 
 _open: weakref.WeakSet[WandBContext] = weakref.WeakSet()
 _uncaught: BaseException | None = None
@@ -38,6 +39,11 @@ def register(context: WandBContext) -> None:
 def unregister(context: WandBContext) -> None:
     """``context`` is being finished."""
     _open.discard(context)
+
+
+def held_here(directory: Path) -> WandBContext | None:
+    """This process's own context of the run in ``directory``, if it has one that is not finished."""
+    return next((context for context in list(_open) if context.dir == directory), None)
 
 
 def exit_code_of(error: BaseException | None) -> int:
