@@ -62,7 +62,8 @@ def create_wandb_context(
         The run's context. Use it with ``with``, or call :meth:`WandBContext.finish`.
 
     Raises:
-        UsageError: An argument cannot work; :class:`~ups.errors.InvalidName` for a name.
+        UsageError: An argument cannot work (:class:`~ups.errors.InvalidName` for a name), or the run to ``resume``
+            is being trained by a process that lives. Of several that resume it at once, one goes on with it.
         MissingDependency: wandb is not installed, and the mode needs it.
         RunDirectoryError: The run's directory cannot be written, or holds a run already.
     """
@@ -89,26 +90,27 @@ def create_wandb_context(
     if rank is not None and rank.index > 0:
         path = rank.wait_for_run(parent.absolute(), given)
         return _join(RunDirectory.open(path), delivery=delivery, strict=strict, rank=rank)
-    path = parent.absolute() / identity
-    if resume and RunDirectory.exists(path):
-        context = _resume(path, settings, delivery=delivery, strict=strict, rank=rank)
-    else:
-        description = Description(
-            run_id=identity,
-            mode=chosen,
-            created=time.time(),
-            stages=tuple(stages),
-            config=settings,
-            project=project,
-            entity=entity,
-            name=name,
-            tags=tuple(tags),
-            group=group,
-            repeated=repeated,
-            **surroundings(),
-        )
-        directory = RunDirectory.create(path, description)
-        context = WandBContext(directory, description, delivery=delivery, strict=strict, owner=True, rank=rank)
+    directory = RunDirectory.make(parent.absolute(), identity)
+    with directory.beginning():
+        if resume and RunDirectory.exists(directory.path):
+            context = _resume(directory, settings, delivery=delivery, strict=strict, rank=rank)
+        else:
+            description = Description(
+                run_id=identity,
+                mode=chosen,
+                created=time.time(),
+                stages=tuple(stages),
+                config=settings,
+                project=project,
+                entity=entity,
+                name=name,
+                tags=tuple(tags),
+                group=group,
+                repeated=repeated,
+                **surroundings(),
+            )
+            directory.create(description)
+            context = WandBContext(directory, description, delivery=delivery, strict=strict, owner=True, rank=rank)
     if rank is not None:
         rank.publish(parent.absolute(), identity)
     return context
@@ -148,27 +150,36 @@ def join_wandb_context(
 
 def _join(directory: RunDirectory, *, delivery: str, strict: bool, rank: Rank | None) -> WandBContext:
     description = directory.describe()
-    alive = any(directory.is_alive(process) for process in directory.processes())
-    if description.mode != "local" and not alive:
+    if _living(directory) is not None:
+        return WandBContext(directory, description, delivery=delivery, strict=strict, rank=rank)
+    if description.mode != "local":
         require_wandb()
-    return WandBContext(directory, description, delivery=delivery, strict=strict, owner=not alive, rank=rank)
+    with directory.beginning():
+        owner = _living(directory) is None
+        return WandBContext(directory, description, delivery=delivery, strict=strict, owner=owner, rank=rank)
 
 
-def _resume(path: Path, settings: dict[str, Any], *, delivery: str, strict: bool, rank: Rank | None) -> WandBContext:
-    """The run that was begun in ``path``, as it was described then, with what ``settings`` has anew."""
-    directory = RunDirectory.open(path)
+def _resume(
+    directory: RunDirectory, settings: dict[str, Any], *, delivery: str, strict: bool, rank: Rank | None
+) -> WandBContext:
+    """The run that was begun in ``directory``, as it was described then, with what ``settings`` has anew."""
+    other = _living(directory)
+    if other is not None:
+        raise UsageError(
+            f"{directory.path} is being trained by another process ({other}): join it with"
+            f" join_wandb_context({str(directory.path)!r}), or wait until it has ended"
+        )
     description = directory.describe()
-    for process in directory.processes():
-        if directory.is_alive(process):
-            raise UsageError(
-                f"{path} is being trained by another process ({process}): join it with"
-                f" join_wandb_context({str(path)!r}), or wait until it has ended"
-            )
     context = WandBContext(directory, description, delivery=delivery, strict=strict, owner=True, rank=rank)
     changed = {key: value for key, value in settings.items() if context.config.get(key) != value}
     if changed:
         context.update_config(changed)
     return context
+
+
+def _living(directory: RunDirectory) -> str | None:
+    """A process of the run that is alive; None where there is none."""
+    return next((process for process in directory.processes() if directory.is_alive(process)), None)
 
 
 def _check_stages(stages: Sequence[str]) -> None:

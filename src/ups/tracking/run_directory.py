@@ -12,6 +12,7 @@
       wandb/            W&B's own files
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -19,6 +20,8 @@ import re
 import secrets
 import socket
 import string
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -31,6 +34,7 @@ __all__ = ["Begin", "Description", "RunDirectory", "new_run_id", "write_atomical
 _SCHEMA = 1
 _RUN_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
 _DESCRIPTION = "run.json"
+_TURN = 60.0  # seconds that a process waits for its turn to begin with a run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +86,7 @@ class Begin:
 
 
 class RunDirectory:
-    """The paths in a run's directory. Making one touches no disk; see :meth:`create` and :meth:`open`."""
+    """The paths in a run's directory. Making one touches no disk; see :meth:`make` and :meth:`open`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -94,37 +98,55 @@ class RunDirectory:
         self.wandb = path / "wandb"
 
     @classmethod
-    def create(cls, path: Path, description: Description) -> Self:
-        """Make a new run's directory.
+    def make(cls, parent: Path, run_id: str) -> Self:
+        """The directory of a run below ``parent``, with its folders. There may be a run in it already.
 
         Raises:
             InvalidName: The run id cannot be a folder's name.
-            RunDirectoryError: The directory holds a run already, or cannot be written.
+            RunDirectoryError: The directory cannot be written.
         """
-        if not _RUN_ID.match(description.run_id):
-            raise InvalidName(
-                f"{description.run_id!r} is not a run id: use letters, digits, '_', '-' and '.', at most 128"
-            )
-        directory = cls(path)
-        if cls.exists(path):
-            raise RunDirectoryError(
-                f"{path} holds a run already: leave out run_id for a new run, go on with that one with resume=True, or"
-                f" join it from another process with join_wandb_context({str(path)!r})"
-            )
-        try:
+        if not _RUN_ID.match(run_id):
+            raise InvalidName(f"{run_id!r} is not a run id: use letters, digits, '_', '-' and '.', at most 128")
+        directory = cls(parent / run_id)
+        with directory._writing():
             for folder in (directory.journal, directory.console, directory.delivery):
                 folder.mkdir(parents=True, exist_ok=True)
-            text = json.dumps({"schema": _SCHEMA, **dataclasses.asdict(description)}, indent=1, ensure_ascii=False)
-            if not _write_new(path / _DESCRIPTION, text + "\n"):
-                raise RunDirectoryError(
-                    f"{path} is just being made by another process: join it, or take another run_id"
-                )
-        except OSError as error:
-            raise RunDirectoryError(
-                f"cannot write the run directory {path}: {error.strerror or error}."
-                " Pass dir=, or set WANDB_DIR, to a folder that you can write"
-            ) from error
         return directory
+
+    def create(self, description: Description) -> None:
+        """Begin a new run here.
+
+        Raises:
+            RunDirectoryError: The directory holds a run already, or cannot be written.
+        """
+        text = json.dumps({"schema": _SCHEMA, **dataclasses.asdict(description)}, indent=1, ensure_ascii=False)
+        with self._writing():
+            if self.exists(self.path) or not _write_new(self.path / _DESCRIPTION, text + "\n"):
+                raise RunDirectoryError(
+                    f"{self.path} holds a run already: leave out run_id for a new run, go on with that one with"
+                    f" resume=True, or join it from another process with join_wandb_context({str(self.path)!r})"
+                )
+
+    @contextlib.contextmanager
+    def beginning(self) -> Iterator[None]:
+        """One process at a time may look who lives in the run and then begin with it, as its owner or beside one.
+
+        Raises:
+            RunDirectoryError: Others have been at it for a minute.
+        """
+        turn = self.journal / ".beginning"
+        until = time.monotonic() + _TURN
+        while not liveness.hold(turn):
+            if time.monotonic() > until:
+                raise RunDirectoryError(
+                    f"another process has been beginning with the run in {self.path} for {_TURN:.0f} s: end it if it"
+                    " hangs, and try again"
+                )
+            time.sleep(0.01)
+        try:
+            yield
+        finally:
+            liveness.release(turn)
 
     @staticmethod
     def exists(path: Path) -> bool:
@@ -232,6 +254,16 @@ class RunDirectory:
         """W&B's own files of this run, oldest first: more than one where delivery was cut off."""
         found = self.wandb.glob("*run-*/run-*.wandb")
         return sorted(found, key=lambda path: path.parent.name.partition("run-")[2])
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RunDirectoryError(
+                f"cannot write the run directory {self.path}: {error.strerror or error}."
+                " Pass dir=, or set WANDB_DIR, to a folder that you can write"
+            ) from error
 
 
 def new_run_id() -> str:

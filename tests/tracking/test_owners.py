@@ -1,0 +1,99 @@
+"""Processes that begin with one run in the same instant: one owns it, and the others are told or join."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ups
+
+PROCESSES = 4
+ROUNDS = 12  # runs that the processes fall upon, one after another
+
+# Keeps what it got until its input ends, so that the owner of each run lives while the others ask for it.
+CONTENDER = """
+import sys, time, ups
+call, rounds, contexts = sys.argv[1], int(sys.argv[2]), []
+print("ready", flush=True)
+first = float(sys.stdin.readline())
+for number in range(rounds):
+    while time.time() < first + 0.05 * number:
+        pass
+    try:
+        contexts.append(eval(call, {"ups": ups, "id": f"r{number}"}))
+        contexts[-1].stage("a").log(0, loss=1.0)
+    except ups.errors.UPSError as error:
+        print(error)
+print("done", flush=True)
+sys.stdin.read()
+for context in contexts:
+    context.finish()
+"""
+
+CREATE = "ups.create_wandb_context({}, id, mode='local')"
+RESUME = "ups.create_wandb_context({}, id, mode='local', resume=True)"
+JOIN = "ups.join_wandb_context('ups-runs/' + id)"
+
+
+def contend(call: str) -> list[str]:
+    """Have the processes make ``call`` for each run at the same instants. Returns what the losers were told."""
+    command = [sys.executable, "-c", CONTENDER, call, str(ROUNDS)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    processes: list[Any] = [subprocess.Popen(command, text=True, **pipes) for _ in range(PROCESSES)]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    first = time.time() + 0.2
+    for process in processes:
+        process.stdin.write(f"{first}\n")
+        process.stdin.flush()
+    told = [line for process in processes for line in iter(process.stdout.readline, "done\n")]
+    for process in processes:
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    return told
+
+
+def owners(number: int) -> list[bool]:
+    """Of each process that began with a run, in its order of beginning: whether it owns the run."""
+    journals = Path(f"ups-runs/r{number}/journal").glob("*.jsonl")
+    begins = [json.loads(journal.read_text().partition("\n")[0])["begin"] for journal in journals]
+    return [begin["owner"] for begin in sorted(begins, key=lambda begin: begin["nth"])]
+
+
+@pytest.mark.parametrize("call", [CREATE, RESUME])
+def test_of_those_that_create_a_run_at_once_one_has_it(call: str) -> None:
+    """One process owns the run; each other one is told that it is there, and how to join it."""
+    told = contend(call)
+    for number in range(ROUNDS):
+        assert owners(number) == [True]
+    assert len(told) == ROUNDS * (PROCESSES - 1)
+    assert all("join_wandb_context(" in line for line in told)
+
+
+def test_of_those_that_resume_a_run_at_once_one_has_it() -> None:
+    """One process goes on with the run; each other one is told which process that is, and what to do."""
+    for number in range(ROUNDS):
+        ups.create_wandb_context({}, f"r{number}", mode="local").finish()
+    told = contend(RESUME)
+    for number in range(ROUNDS):
+        first, *others = owners(number)
+        assert first
+        assert others == [True]
+    assert len(told) == ROUNDS * (PROCESSES - 1)
+    assert all("is being trained by another process (" in line and "join_wandb_context(" in line for line in told)
+
+
+def test_of_those_that_join_a_dead_run_at_once_one_owns_it() -> None:
+    """All join; the end of one of them is the run's, and only one delivers."""
+    for number in range(ROUNDS):
+        ups.create_wandb_context({}, f"r{number}", mode="local").finish()
+    assert contend(JOIN) == []
+    for number in range(ROUNDS):
+        _, *joined = owners(number)
+        assert joined == [True] + [False] * (PROCESSES - 1)
