@@ -6,6 +6,7 @@ cannot disagree.
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -120,6 +121,13 @@ class Definitions:
         table[name] = step_metric or table.get(name, "")
         if hidden:
             self._hidden.add(name)
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Take definitions back, by name or glob."""
+        for name in names:
+            for table in (self._exact, self._globs, self._expanded):
+                table.pop(name, None)
+            self._hidden.discard(name)
 
     def names(self) -> list[str]:
         """The names and globs that the user defined, in order of kind and definition."""

@@ -172,6 +172,11 @@ class Columns:
         parts.replace(column.rows, column.values, column.forms)
         parts.sample = column.sample
 
+    def put_steps(self, steps: NDArray[np.int64]) -> None:
+        """Hold as many rows as there are steps; ``_step`` of each, shape (rows,)."""
+        self._steps = _Growing(np.int64, steps)
+        self.rows = len(steps)
+
     def drop_repeated_steps(self) -> None:
         """Keep the first row of each ``_step``, in the order of the steps."""
         _, first = np.unique(self.steps(), return_index=True)

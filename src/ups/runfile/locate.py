@@ -3,9 +3,10 @@
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ups.errors import RunFileError
 from ups.runfile.chunks import BLOCK
@@ -14,7 +15,7 @@ from ups.runfile.history import Columns
 from ups.runfile.records import Kind, find_payloads
 from ups.runfile.run import Run
 
-__all__ = ["RunFiles", "find_runs", "last_step", "open_run", "open_runs"]
+__all__ = ["RunFiles", "find_runs", "last_step", "open_run", "open_runs", "segment_folder_run"]
 
 _SEGMENT_FOLDER = re.compile(r"(?:offline-)?run-(\d{8}_\d{6})-(.+)\Z")
 _DESCRIPTION = "run.json"
@@ -39,19 +40,31 @@ class RunFiles:
         """Bytes in all files."""
         return sum(file.stat().st_size for file in self.files)
 
+    def begin(self, *, hidden: Container[str] = ()) -> Run:
+        """The run with nothing read yet: :meth:`Run.read_more` reads, again and again while it grows.
+
+        Args:
+            hidden: the names with a leading ``_`` to hold from the start.
+
+        Raises:
+            RunFileError: the run's description cannot be read.
+        """
+        return self._run(hidden=hidden, read=False)
+
     def open(self, on_read: Callable[[int], None] | None = None) -> Run:
         """Read the run; ``on_read`` is told how many more bytes were read, again and again.
 
         Raises:
             RunFileError: a file cannot be read, is not a W&B run file, or all of them are empty.
         """
-        stages = _declared_stages(self.description) if self.description else ()
-        run = Run(
-            self.path, self.files, stages=stages, steps_identify_rows=self.description is not None, on_read=on_read
-        )
+        run = self._run(on_read=on_read)
         if not any(segment.size for segment in run.segments):
             raise RunFileError(f"{self.files[-1]} is empty: the run has only just begun, or the file was not copied")
         return run
+
+    def _run(self, **options: Any) -> Run:
+        stages = _declared_stages(self.description) if self.description else ()
+        return Run(self.path, self.files, stages=stages, steps_identify_rows=self.description is not None, **options)
 
 
 def find_runs(path: str | os.PathLike[str]) -> list[RunFiles]:
@@ -154,6 +167,12 @@ def _segment_files(path: Path) -> list[Path]:
         if files:
             return sorted(files, key=_age)
     return []
+
+
+def segment_folder_run(name: str) -> str | None:
+    """The run id in the name of a folder that wandb made for a run; None for other names."""
+    named = _SEGMENT_FOLDER.match(name)
+    return named[2] if named else None
 
 
 def _age(file: Path) -> tuple[str, str]:

@@ -163,6 +163,21 @@ class Run:
         still.config, still.segments = copy.deepcopy(self.config), list(self.segments)
         return still
 
+    def with_columns(self, columns: Columns, steps: NDArray[np.int64], definitions: Definitions) -> "Run":
+        """The run with other rows and definitions.
+
+        Args:
+            columns: the rows; hidden names too.
+            steps: W&B's ``_step`` of each.
+        """
+        view = copy.copy(self)
+        view._forget()
+        columns.put_steps(steps)
+        view._columns = columns
+        view.__dict__["_hidden_columns"] = columns
+        view.definitions = definitions
+        return view
+
     @property
     def stages(self) -> tuple[str, ...]:
         """The stages that were declared, in order; empty for a run that UPS did not make."""

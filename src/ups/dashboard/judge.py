@@ -1,0 +1,91 @@
+"""A run → its charts in both views, with verdicts and findings, as the page has them."""
+
+import dataclasses
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ups.check import Finding, RunCheck, Severity, check_run
+from ups.dashboard.meant import meant_run
+from ups.repair import plan_repair
+from ups.runfile import Run
+
+__all__ = ["Judged", "judge"]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A run, judged.
+
+    Attributes:
+        run: the run, as it was then.
+        check: what the check says of it.
+        meant: the run as it was meant; the run itself where that makes no difference.
+        charts: for each view, its charts as JSON has them.
+        findings: as JSON has them.
+    """
+
+    run: Run
+    check: RunCheck
+    meant: Run
+    charts: dict[str, list[dict[str, Any]]]
+    findings: list[dict[str, Any]]
+
+    @property
+    def differs(self) -> bool:
+        """Whether the run as it was meant is another one."""
+        return self.meant is not self.run
+
+
+def judge(run: Run, *, journaled: bool) -> Judged:
+    """Judge a run that does not change meanwhile.
+
+    Args:
+        journaled: the rows come from a journal, which holds them as they were meant.
+    """
+    check = check_run(run)
+    meant, meant_check = run, check
+    if not journaled and any(finding.severity is Severity.ERROR for finding in check.findings):
+        plan = plan_repair(run)
+        if plan.charts:
+            meant = meant_run(plan)
+            meant_check = check_run(meant)
+    charts = {"wandb": _charts(check), "meant": _charts(meant_check)}
+    return Judged(run, check, meant, charts, [_finding(finding, run.path) for finding in check.findings])
+
+
+def _charts(check: RunCheck) -> list[dict[str, Any]]:
+    codes: dict[str, list[str]] = {}
+    not_finite: dict[str, int] = {}
+    for finding in check.findings:
+        if finding.metric is not None:
+            codes.setdefault(finding.metric, []).append(finding.code)
+            if finding.code == "not-finite":
+                not_finite[finding.metric] = finding.count
+    return [
+        {
+            "metric": chart.metric,
+            "stage": chart.stage,
+            "axis": chart.axis,
+            "rows": chart.rows,
+            "points": chart.points,
+            "verdict": str(chart.verdict),
+            "codes": codes.get(chart.metric, []),
+            "not_finite": not_finite.get(chart.metric, 0),
+        }
+        for chart in check.charts
+    ]
+
+
+def _finding(finding: Finding, path: Path) -> dict[str, Any]:
+    data = dataclasses.asdict(finding)
+    command = f"ups repair {shlex.quote(_shown(path))} -o repaired" if finding.repairable else None
+    return {**data, "code": str(finding.code), "severity": str(finding.severity), "command": command}
+
+
+def _shown(path: Path) -> str:
+    """A path as short as it can be typed from here."""
+    here = Path.cwd()
+    absolute = path.absolute()
+    return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(absolute)

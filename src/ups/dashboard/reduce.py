@@ -1,0 +1,143 @@
+"""A long line → as many points as a screen can show, with every spike in it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tsdownsample import MinMaxDownsampler
+
+from ups.runfile import Run
+
+__all__ = ["Line", "Points", "line_of", "reduce_line"]
+
+MARK_KINDS = ("nan", "inf", "-inf")
+_downsampler: Any = MinMaxDownsampler  # it has no types
+_FEW = 400  # points that are never reduced
+
+
+@dataclass(frozen=True)
+class Line:
+    """A chart's points, in the order in which they were logged.
+
+    Attributes:
+        step: float64, shape (rows,): the axis; NaN where the row does not hold it.
+        time: float64, shape (rows,): seconds since the run's first row; NaN where that is not known.
+        y: float64, shape (rows,): the metric; NaN and the infinities as they were logged.
+        end: how many rows hold the metric: where the line goes on.
+    """
+
+    step: NDArray[np.float64]
+    time: NDArray[np.float64]
+    y: NDArray[np.float64]
+    end: int
+
+
+@dataclass(frozen=True)
+class Points:
+    """What is drawn of a line.
+
+    Attributes:
+        x, y: float64, shape (points,): finite.
+        mark_x: float64, shape (marks,): where the metric is NaN or infinite.
+        mark_kind: int64, shape (marks,): a place in :data:`MARK_KINDS`.
+        total: how many points there are in the range that was asked for.
+        exact: whether nothing was left out.
+    """
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    mark_x: NDArray[np.float64]
+    mark_kind: NDArray[np.int64]
+    total: int
+    exact: bool
+
+    def marks(self) -> list[dict[str, object]]:
+        """The marks as JSON has them."""
+        pairs = zip(self.mark_x.tolist(), self.mark_kind.tolist(), strict=True)
+        return [{"x": x, "kind": MARK_KINDS[kind]} for x, kind in pairs]
+
+
+def line_of(run: Run, metric: str, *, by_time: bool = False, since: int = 0) -> Line:
+    """A metric's line, without the first ``since`` rows that hold the metric.
+
+    Args:
+        by_time: Against time every row that holds the metric counts, also one without the axis.
+    """
+    held = run.column(metric)
+    end = 0 if held is None else len(held.rows)
+    series = run.series(metric, since=since)
+    if by_time and held is not None:
+        rows, y, numbers = held.rows[since:], held.values[since:], held.forms[since:] == 0
+        step = np.full(len(rows), np.nan)
+    else:
+        rows, y, numbers, step = series.rows, series.y, series.is_number, series.x
+    if not numbers.all():
+        rows, y, step = rows[numbers], y[numbers], step[numbers]
+    return Line(step, _times(run, rows), y, end)
+
+
+def _times(run: Run, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """When each row was logged, in seconds since the run's first row."""
+    stamps = run.column("_timestamp")
+    if stamps is None or not len(stamps.rows):
+        return np.full(len(rows), np.nan)
+    at = np.searchsorted(stamps.rows, rows)
+    at[at == len(stamps.rows)] = 0
+    return np.where(stamps.rows[at] == rows, stamps.values[at] - stamps.values[0], np.nan)
+
+
+def reduce_line(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    pixels: int,
+    *,
+    begin: float = -np.inf,
+    end: float = np.inf,
+) -> Points:
+    """The points to draw: in each pixel the lowest and the highest, and both ends of the line.
+
+    Args:
+        x, y: shape (rows,), in the order in which they are connected; values that are not finite become marks.
+        pixels: the width of the chart.
+        begin, end: the part of x that is wanted; the points next to it are given too, so that the line goes on.
+    """
+    finite_x, finite_y = np.isfinite(x), np.isfinite(y)
+    bad = finite_x & ~finite_y & (x >= begin) & (x <= end)
+    mark_x, mark_y = x[bad], y[bad]
+    kind = np.where(np.isnan(mark_y), 0, np.where(mark_y > 0, 1, 2)).astype(np.int64)
+    drawn = finite_x & finite_y
+    if not drawn.all():
+        x, y = x[drawn], y[drawn]
+    inside = (x >= begin) & (x <= end)
+    total = int(np.count_nonzero(inside))
+    if total < len(x):
+        near = inside.copy()
+        near[:-1] |= inside[1:]
+        near[1:] |= inside[:-1]
+        if not total and len(x):  # between two points: those beside the range, so that the line is seen
+            beside = np.flatnonzero((x[:-1] < begin) & (x[1:] > end))
+            near[beside] = near[beside + 1] = True
+        x, y = x[near], y[near]
+    marks = len(mark_x)
+    if marks > 3 * pixels:
+        low, high = float(mark_x.min()), float(mark_x.max())
+        pixel = ((mark_x - low) * ((pixels - 1) / (high - low or 1.0))).astype(np.int64)
+        _, first = np.unique(pixel * len(MARK_KINDS) + kind, return_index=True)
+        mark_x, kind = mark_x[first], kind[first]
+    keep = _extremes(x, y, pixels)
+    exact = keep is None and len(mark_x) == marks
+    if keep is not None:
+        x, y = x[keep], y[keep]
+    return Points(x, y, mark_x, kind, total, exact)
+
+
+def _extremes(x: NDArray[np.float64], y: NDArray[np.float64], pixels: int) -> NDArray[np.int64] | None:
+    """The places of the points to draw; None for all."""
+    if len(x) <= max(_FEW, 2 * pixels):
+        return None
+    if (np.diff(x) >= 0).all() and x[-1] > x[0]:
+        chosen = _downsampler().downsample(np.ascontiguousarray(x), np.ascontiguousarray(y), n_out=2 * pixels)
+    else:  # a line that folds over itself has no pixels in its order: equal shares of its points
+        chosen = _downsampler().downsample(np.ascontiguousarray(y), n_out=2 * pixels)
+    return np.unique(np.concatenate([[0], chosen.astype(np.int64), [len(x) - 1]]))

@@ -1,0 +1,297 @@
+"""Where an opened run comes from: its ``.wandb`` files, or its journals while it lives. Both grow one run in memory."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from ups.charts import Definitions
+from ups.dashboard.found import Found
+from ups.errors import RunDirectoryError, RunFileError
+from ups.runfile import Run, RunFiles
+from ups.tracking.journal import JournalReader
+from ups.tracking.rows import Row, RowRule
+from ups.tracking.run_directory import RunDirectory
+from ups.tracking.status import read_status
+
+__all__ = ["FileSource", "JournalSource", "Medium", "Source", "open_source"]
+
+_HIDDEN = frozenset(["_timestamp"])
+_ROWS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True)
+class Medium:
+    """A table or an image that a run logged.
+
+    Attributes:
+        kind: ``table`` or ``image``.
+        name: what it was logged as.
+        path: its file, which may be anywhere if the run is hostile.
+        time: seconds since 1970.
+        caption: what was said of it, if anything.
+    """
+
+    kind: str
+    name: str
+    path: Path
+    time: float
+    caption: str | None = None
+
+
+class Source(Protocol):
+    """What an opened run is read from.
+
+    Attributes:
+        run: the run as far as it was read; it grows.
+        generation: changes where the run's rows were replaced rather than added to.
+        journaled: whether the rows come from the journals, so that each chart is as it was meant.
+    """
+
+    run: Run
+    generation: int
+    journaled: bool
+
+    @property
+    def read(self) -> float:
+        """The share that was read of what is there, from 0 to 1."""
+
+    def advance(self, seconds: float) -> bool:
+        """Read on for about as long; whether anything was new.
+
+        Raises:
+            RunFileError, RunDirectoryError: the run cannot be read.
+        """
+
+    def summary(self) -> dict[str, Any]:
+        """The run's summary, with nested dictionaries."""
+
+    def media(self) -> list[Medium]:
+        """The tables and images that it logged, oldest first."""
+
+    def close(self) -> None:
+        """Let go of open files."""
+
+
+def open_source(found: Found) -> Source:
+    """What to read a run from: the journals of a UPS run until W&B's files hold every row.
+
+    Raises:
+        RunDirectoryError, RunFileError: the run cannot be read.
+    """
+    if found.directory is None:
+        assert found.files is not None
+        return FileSource(found.files)
+    directory = RunDirectory.open(found.directory)
+    journaled = directory.journal.is_dir() and bool(directory.processes())
+    if found.files is not None and not (journaled and _waits(directory)):
+        return FileSource(found.files)
+    return JournalSource(directory)
+
+
+def _waits(directory: RunDirectory) -> bool:
+    """Whether W&B's files may not hold every row of the journals."""
+    status = read_status(directory)
+    if status is None or status.state != "finished" or directory.delivery_is_running():
+        return True
+    return any(directory.is_alive(process) for process in directory.processes())
+
+
+class FileSource:
+    """A run read from its ``.wandb`` files."""
+
+    journaled = False
+
+    def __init__(self, files: RunFiles) -> None:
+        self._files = files
+        self._pieces: Iterator[int] | None = None
+        self._taken = self._total = 0
+        self._ended = False
+        self.generation = 0
+        self.run = files.begin(hidden=_HIDDEN)
+
+    @property
+    def read(self) -> float:
+        if self._ended:
+            return 1.0
+        return min(0.99, self._taken / self._total) if self._total else 0.0
+
+    def advance(self, seconds: float) -> bool:
+        until = time.monotonic() + seconds
+        if self._pieces is None:
+            try:
+                sizes = [file.stat().st_size for file in self._files.files]
+            except OSError as error:
+                raise RunFileError(f"{error.filename} cannot be read: {error.strerror}") from error
+            before = [segment.size for segment in self.run.segments]
+            if sizes == before:
+                return False
+            if any(size < was for size, was in zip(sizes, before, strict=False)):
+                self.run = self._files.begin(hidden=_HIDDEN)  # written anew
+                self.generation += 1
+                self._ended, self._taken = False, 0
+            self._total = max(sum(sizes), 1)
+            self._pieces = self.run.read_more()
+        rows = self.run.rows
+        for size in self._pieces:
+            self._taken += size
+            if time.monotonic() > until:
+                return True
+        self._pieces = None
+        if self.run.rows < rows:
+            self.generation += 1  # rows that stood in two segments
+        self._ended = True
+        return True
+
+    def summary(self) -> dict[str, Any]:
+        return self.run.summary
+
+    def media(self) -> list[Medium]:
+        found = []
+        for segment in self._files.files:
+            folder = segment.parent / "files" / "media"
+            for kind, below, pattern in (("table", "table", "*.table.json"), ("image", "images", "*.*")):
+                for path in (folder / below).rglob(pattern) if (folder / below).is_dir() else ():
+                    name = path.relative_to(folder / below).as_posix().removesuffix(".table.json")
+                    name = name if kind == "table" else name.rpartition(".")[0]
+                    found.append(Medium(kind, _without_step(name), path, path.stat().st_mtime))
+        return sorted(found, key=lambda medium: (medium.time, medium.name))
+
+    def close(self) -> None:
+        if self._pieces is not None:
+            self._pieces = None
+
+
+def _without_step(name: str) -> str:
+    """The name that was logged, of a file that wandb named ``<name>_<step>_<hash>``."""
+    parts = name.rsplit("_", 2)
+    return parts[0] if len(parts) == 3 and parts[1].isdigit() else name
+
+
+class JournalSource:
+    """A run read from its journals: a row is there as soon as ``log()`` has returned."""
+
+    journaled = True
+
+    def __init__(self, directory: RunDirectory) -> None:
+        self._directory = directory
+        described = directory.describe()
+        self._rule = RowRule(described.repeated)
+        self._readers: dict[str, JournalReader] = {}
+        self._known: set[str] = set()
+        self._definitions = Definitions()
+        self._set: dict[str, Any] = {}  # what log_eval_summary set
+        self._media: list[Medium] = []
+        self._caught_up = False
+        self._taken = self._total = 0
+        self.damaged = 0
+        self.generation = 0
+        self.run = Run.from_rows(
+            directory.path,
+            (),
+            run_id=described.run_id,
+            name=described.name or "",
+            definitions=self._definitions,
+            stages=described.stages,
+            config=described.config,
+        )
+        self.run.project, self.run.entity = described.project or "", described.entity or ""
+        self.run.tags = described.tags
+
+    @property
+    def read(self) -> float:
+        if self._caught_up:
+            return 1.0
+        return min(0.99, self._taken / self._total) if self._total else 0.0
+
+    def advance(self, seconds: float) -> bool:
+        until = time.monotonic() + seconds
+        moved = False
+        try:
+            for process in self._directory.processes():
+                if process not in self._readers:
+                    self._readers[process] = JournalReader(self._directory.journal_of(process))
+            if not self._caught_up:
+                self._total = sum(reader.path.stat().st_size for reader in self._readers.values())
+            for reader in self._readers.values():
+                while self._take_some(reader):
+                    moved = True
+                    if time.monotonic() > until:
+                        self._taken = sum(each.offset for each in self._readers.values())
+                        return True
+        except OSError as error:
+            raise RunDirectoryError(f"{error.filename or self._directory.path} cannot be read: {error}") from error
+        moved = moved or not self._caught_up
+        self._caught_up = True
+        return moved
+
+    def summary(self) -> dict[str, Any]:
+        return {**self._rule.last, **self._set}
+
+    def media(self) -> list[Medium]:
+        return list(self._media)
+
+    def close(self) -> None:
+        for reader in self._readers.values():
+            reader.close()
+
+    def _take_some(self, reader: JournalReader) -> bool:
+        """Take some thousand records of a journal; whether there was any."""
+        rows: list[dict[str, Any]] = []
+        start = reader.offset
+        for count, (record, _) in enumerate(reader.read()):
+            try:
+                if "values" in record:
+                    row = self._rule.row(record)
+                    if row is not None:
+                        rows.append(self._taken_row(row))
+                else:
+                    self._take_other(record)
+            except (KeyError, TypeError, ValueError, AttributeError):  # JSON, but no record of a journal
+                self.damaged += 1
+            if count == _ROWS_AT_ONCE:
+                break
+        if rows:
+            try:
+                self.run.add_rows(rows)
+            except (TypeError, OverflowError):  # a value that is no number, or too large for one
+                self.run.add_rows([_numbers_of(row) for row in rows])
+        return reader.offset > start
+
+    def _taken_row(self, row: Row) -> dict[str, Any]:
+        if not self._known.issuperset(row.values):
+            self._known |= row.values.keys()
+            for name in row.values if row.axis is not None else ():
+                self._definitions.define(name, None if name == row.axis else row.axis, hidden=name == row.axis)
+        row.values["_timestamp"] = row.time
+        return row.values
+
+    def _take_other(self, record: dict[str, Any]) -> None:
+        """Take what is no row: configuration, summary, tags, media, the end."""
+        if "config" in record:
+            self.run.config.update(record["config"])
+        elif "summary" in record:
+            self._set.update(record["summary"])
+        elif "tags" in record:
+            self.run.tags = tuple(dict.fromkeys([*self.run.tags, *map(str, record["tags"])]))
+        elif "table" in record or "image" in record:
+            kind = "table" if "table" in record else "image"
+            path = self._directory.path / str(record["path"])
+            caption = record.get("caption")
+            shown = None if caption is None else str(caption)
+            self._media.append(Medium(kind, str(record[kind]), path, float(record["time"]), shown))
+        elif "end" in record:
+            self.run.end(int(record["end"]["exit_code"]))
+
+
+def _numbers_of(row: dict[str, Any]) -> dict[str, float]:
+    """What of a row can be drawn."""
+    numbers = {}
+    for name, value in row.items():
+        if isinstance(value, int | float):
+            try:
+                numbers[name] = float(value)
+            except OverflowError:
+                continue
+    return numbers
