@@ -1,0 +1,1 @@
+"""The trackers that the benchmarks compare, each in a process of its own."""
