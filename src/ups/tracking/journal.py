@@ -2,7 +2,8 @@
 
 Each process of a run writes a journal of its own, so nothing is shared but the folder. A line is written with a
 single ``write`` and is in the file when :meth:`Journal.append` returns; it survives the process being killed.
-:meth:`Journal.sync` bounds what a power cut can take.
+:meth:`Journal.sync` bounds what a power cut can take. A row whose values a device is still to bring has its place kept
+by :meth:`Journal.defer`: it is written when they are there, at the latest before the next line.
 
 A line is a JSON object with ``time`` (seconds since 1970) and one more key that tells its kind::
 
@@ -21,17 +22,18 @@ logged, and a last line without a newline is one still to be completed.
 
 import json
 import os
+import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
 from ups.errors import RunDirectoryError
 
-__all__ = ["WAITING_LIMIT", "Journal", "JournalReader", "encode_record"]
+__all__ = ["WAITING_LIMIT", "DeferredLines", "Journal", "JournalReader", "encode_record"]
 
 WAITING_LIMIT = 64 * 1024 * 1024  # bytes kept in memory while the disk takes none
 
@@ -41,6 +43,16 @@ _READ_AT_ONCE = 1024 * 1024  # bytes
 def encode_record(record: dict[str, Any]) -> bytes:
     """``record`` as a line of a journal."""
     return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass") + b"\n"
+
+
+class DeferredLines(Protocol):
+    """Lines that can be written later, when what they say is there."""
+
+    def wait(self) -> None:
+        """Wait until it is there. May be called by two threads at once."""
+
+    def lines(self) -> bytes:
+        """The lines; waits as :meth:`wait` does."""
 
 
 class Journal:
@@ -66,6 +78,8 @@ class Journal:
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._synced = 0
+        self._deferred: DeferredLines | None = None
+        self._deferrals: queue.SimpleQueue[DeferredLines | None] | None = None
         try:
             self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
         except OSError as error:
@@ -79,6 +93,8 @@ class Journal:
     def append(self, line: bytes) -> None:
         """Write ``line``, which ends with a newline, behind what is in the file."""
         with self.lock:
+            if self._deferred is not None:
+                self._settle()
             if self._waiting:
                 self._wait(line)
                 self._write_waiting()
@@ -92,13 +108,30 @@ class Journal:
                 if written != len(line):
                     self._wait(line[written:])
 
+    def defer(self, deferred: DeferredLines) -> None:
+        """Keep the place of lines that cannot be written yet; a thread writes them when they can be."""
+        with self.lock:
+            if self._deferred is not None:
+                self._settle()
+            self._deferred = deferred
+            if self._deferrals is None:
+                self._deferrals = queue.SimpleQueue()
+                threading.Thread(
+                    target=self._settle_each, args=(self._deferrals,), name="ups-device", daemon=True
+                ).start()
+            self._deferrals.put(deferred)
+
     def sync(self) -> None:
-        """Write what waits, and have the operating system put the file on the disk. Slow: off the training thread.
+        """Write what waits and what was deferred, and have the operating system put the file on the disk.
+
+        Slow: off the training thread.
 
         Raises:
             OSError: The disk refused; what was appended stays with the operating system or in memory.
         """
         with self.lock:
+            if self._deferred is not None:
+                self._settle()
             if self._waiting:
                 self._write_waiting()
             if self._descriptor < 0:
@@ -118,6 +151,10 @@ class Journal:
         with self.lock:
             if self._descriptor < 0:
                 return len(self._waiting)
+            if self._deferred is not None:
+                self._settle()
+            if self._deferrals is not None:
+                self._deferrals.put(None)
             if self._waiting:
                 self._write_waiting()
             try:
@@ -127,6 +164,19 @@ class Journal:
             os.close(self._descriptor)
             self._descriptor = -1
             return len(self._waiting)
+
+    def _settle(self) -> None:
+        """Write what was deferred."""
+        assert self._deferred is not None
+        deferred, self._deferred = self._deferred, None
+        self.append(deferred.lines())
+
+    def _settle_each(self, deferrals: "queue.SimpleQueue[DeferredLines | None]") -> None:
+        while (deferred := deferrals.get()) is not None:
+            deferred.wait()  # without the lock: the training thread may log meanwhile
+            with self.lock:
+                if self._deferred is deferred:
+                    self._settle()
 
     def _wait(self, line: bytes) -> None:
         if self._waiting_bytes + len(line) > WAITING_LIMIT:

@@ -6,6 +6,7 @@ together before, is encoded by orjson and appended to the journal with one ``wri
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ import orjson
 
 from ups.charts import check_metric_name
 from ups.errors import InvalidName, InvalidStep, InvalidValue, UPSError
+from ups.tracking.device import Arriving, arriving
 from ups.tracking.journal import encode_record
 from ups.tracking.values import number, shown, whole_number
 
@@ -54,6 +56,10 @@ class Stage:
 
         A value is a Python, NumPy, torch or JAX number, or an array of one element. NaN and infinities are kept.
 
+        A value that a GPU is still to compute does not hold this thread up: its row is in the file as soon as the
+        device has brought the value, at the latest before the next row, with :meth:`WandBContext.flush
+        <ups.tracking.WandBContext.flush>` or at the end. That is the one row that a kill can take.
+
         Nothing here stops the training unless the run is ``strict``: a value that is no number, a name that W&B
         cannot draw or a step that goes back is said once on stderr, counted, and kept in the journal.
 
@@ -86,13 +92,13 @@ class Stage:
             error = InvalidValue(f"stage {self.name!r}: log({shown(step)}) has no metric: pass them, as in loss=0.5")
             context.fault(f"nothing:{self.name}", error)
             return
-        good: dict[str, int | float] = {}
+        good: dict[str, int | float | Arriving] = {}
         rejected: dict[str, str] = {}
         faults: list[tuple[str, UPSError]] = []
         for name, value in metrics.items():
             try:
                 check_metric_name(name)
-                good[name] = number(value)
+                good[name] = arriving(value) or number(value)
             except (InvalidName, InvalidValue) as error:
                 rejected[str(name)] = shown(value, 200)
                 kind = "name" if isinstance(error, InvalidName) else "value"
@@ -101,7 +107,7 @@ class Stage:
         try:
             step = whole_number(step)
         except InvalidStep as error:
-            rejected |= {name: repr(value) for name, value in good.items()}
+            rejected |= {name: shown(metrics[name], 200) for name in good}
             good = {}
             message = f"stage {self.name!r}: {error}. The row is in the journal and is not drawn"
             faults.append((f"step:{self.name}", InvalidStep(message)))
@@ -110,7 +116,10 @@ class Stage:
             context.journal.append(encode_record(record))
         if good:
             record = {"time": time.time(), "stage": self.name, "step": step, "values": good}
-            context.journal.append(encode_record(record))
+            if all(isinstance(value, int | float) for value in good.values()):
+                context.journal.append(encode_record(record))
+            else:
+                context.journal.defer(_RowOfDevice(record, context))
             self._look_back(tuple(good), step)
         for kind, fault in faults:
             context.fault(kind, fault)
@@ -131,6 +140,42 @@ class Stage:
                 " journal and is not drawn. Count the stage's steps upwards; for another pass, use a stage of its own"
             ),
         )
+
+
+class _RowOfDevice:
+    """A row with values that a device is still to bring. What does not arrive is told, and kept as rejected."""
+
+    def __init__(self, record: dict[str, Any], context: WandBContext) -> None:
+        self._record = record
+        self._context = context
+        self._lock = threading.Lock()
+        self._lines: bytes | None = None
+
+    def wait(self) -> None:
+        """Wait for the device."""
+        self.lines()
+
+    def lines(self) -> bytes:
+        """The row as lines of the journal."""
+        with self._lock:
+            if self._lines is None:
+                self._lines = self._encode()
+            return self._lines
+
+    def _encode(self) -> bytes:
+        values: dict[str, int | float] = {}
+        rejected: dict[str, str] = {}
+        for name, value in self._record["values"].items():
+            try:
+                values[name] = value if isinstance(value, int | float) else value.number()
+            except Exception as error:  # noqa: BLE001 - whatever a device fails with; the training will meet it itself
+                rejected[name] = shown(error, 200)
+                self._context.device_failed(self._record["stage"], name, error)
+        lines = b""
+        for kind, content in (("values", values), ("rejected", rejected)):
+            if content:
+                lines += encode_record({key: self._record[key] for key in ("time", "stage", "step")} | {kind: content})
+        return lines
 
 
 class RankStage(Stage):
