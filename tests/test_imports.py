@@ -25,6 +25,7 @@ ALLOWED = {
     "tracking": {"errors", "charts", "runfile", "check", "report"},
     "dashboard": {"errors", "charts", "runfile", "check", "report", "repair", "tracking"},
     "simulator": {"errors", "tracking"},
+    "guard": {"errors", "charts", "tracking"},
     "integrations": {"errors", "charts", "tracking"},
     "cli": {"errors", "charts", "runfile", "check", "report", "repair", "dashboard", "tracking", "simulator"},
 }

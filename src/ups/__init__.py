@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ups import errors
 
 if TYPE_CHECKING:
+    from ups.guard import guard
     from ups.runfile import Run, open_run
     from ups.tracking import Stage, WandBContext, create_wandb_context, join_wandb_context
 
@@ -19,12 +20,14 @@ __all__ = [
     "WandBContext",
     "create_wandb_context",
     "errors",
+    "guard",
     "join_wandb_context",
     "open_run",
 ]
 
 _HOMES = {
     "Run": "ups.runfile",
+    "guard": "ups.guard",
     "open_run": "ups.runfile",
     "Stage": "ups.tracking",
     "WandBContext": "ups.tracking",
@@ -40,5 +43,4 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
+    return globals().setdefault(name, value)  # importing has set ups.guard already: the module, which can be called

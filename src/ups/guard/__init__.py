@@ -1,0 +1,52 @@
+"""Full charts for code that calls ``wandb.init`` and ``run.log`` itself, by hand or through another library.
+
+``ups.guard(run)`` is this module, called. It is also run, for a script that cannot be edited:
+``python -m ups.guard train.py …``.
+"""
+
+import sys
+from types import ModuleType
+from typing import Any, overload
+
+from ups.guard.every_run import EveryRun, guard_every_run
+from ups.guard.guarded_run import Guard, guard_run
+
+__all__ = ["EveryRun", "Guard", "guard"]
+
+
+@overload
+def guard(run: None = None) -> EveryRun: ...
+@overload
+def guard(run: Any) -> Guard: ...
+def guard(run: Any = None) -> Guard | EveryRun:
+    """Keep the charts of a wandb run full while its code goes on calling ``run.log`` as it does.
+
+    A row that ``step=`` would drop is kept, on an axis of its own. An axis that a row lacks is put into it. Where an
+    axis goes back, a new part begins: ``part2/train/loss`` against ``part2/train/global_step``. A metric that several
+    globs match is defined by its exact name. NaN, strings and a broken connection to wandb are said once. What is
+    right already is not touched. What is changed is said on stderr.
+
+    Args:
+        run: what ``wandb.init`` returned; call it before ``define_metric``. Without it, every run that
+            ``wandb.init`` makes from here on, in this process, is guarded from its beginning: one line at the top of
+            a script whose runs a library makes.
+
+    Returns:
+        The guard. Its ``release()`` undoes it, and so does leaving it as a context manager.
+
+    Raises:
+        UsageError: ``run`` is no wandb run, or it is finished.
+    """
+    return guard_every_run() if run is None else guard_run(run)
+
+
+class _Callable(ModuleType):
+    """So that ``ups.guard(run)`` works whether or not somebody has imported the module ``ups.guard``."""
+
+    def __call__(self, run: Any = None) -> Guard | EveryRun:
+        kept: Guard | EveryRun = guard(run)
+        return kept
+
+
+_Callable.__call__.__doc__ = guard.__doc__
+sys.modules[__name__].__class__ = _Callable

@@ -1,0 +1,39 @@
+"""``python -m ups.guard train.py …``: run a script, or ``-m module``, with every wandb run of it guarded."""
+
+import runpy
+import sys
+from pathlib import Path
+
+from ups.errors import UsageError
+from ups.guard import guard
+
+_USAGE = "usage: python -m ups.guard [-m module | script.py] [arguments of the script …]"
+
+
+def main(arguments: list[str]) -> None:
+    """Run what the arguments name, as Python itself would.
+
+    Raises:
+        UsageError: they name nothing that can be run.
+    """
+    module = arguments[:1] == ["-m"]
+    program = arguments[module : module + 1]
+    if not program or program[0].startswith("-"):
+        raise UsageError(_USAGE)
+    if not module and not Path(program[0]).exists():
+        raise UsageError(f"{program[0]} does not exist; {_USAGE}")
+    sys.argv = arguments[module:]
+    sys.path[0] = "" if module else str(Path(program[0]).resolve().parent)
+    guard()
+    if module:
+        runpy.run_module(program[0], run_name="__main__", alter_sys=True)
+    else:
+        runpy.run_path(program[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except UsageError as error:
+        print(f"ups: {error}", file=sys.stderr)
+        sys.exit(2)

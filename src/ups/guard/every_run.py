@@ -1,0 +1,62 @@
+"""``ups.guard()`` without a run: every run is guarded as ``wandb.init`` makes it, whoever calls that."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Self
+
+from ups.guard.guarded_run import Guard, guard_run
+
+__all__ = ["EveryRun", "guard_every_run"]
+
+_lock = threading.Lock()
+_active: EveryRun | None = None
+
+
+class EveryRun:
+    """What guards each run from its ``wandb.init`` on, until :meth:`release`. Also a context manager.
+
+    ``wandb.init`` is replaced as an attribute of the module ``wandb``, which is how scripts and libraries call it.
+    """
+
+    def __init__(self) -> None:
+        import wandb
+
+        self._init = wandb.init
+        self._guards: list[Guard] = []
+        wandb.init = self.init
+
+    def init(self, *args: Any, **options: Any) -> Any:
+        """``wandb.init``, and the run that it returns is guarded."""
+        run = self._init(*args, **options)
+        self._guards.append(guard_run(run, from_init=True))
+        return run
+
+    def release(self) -> None:
+        """``wandb.init`` is what it was, and each run is released as by :meth:`Guard.release`."""
+        import wandb
+
+        global _active
+        with _lock:
+            if _active is self:
+                _active = None
+        if wandb.init == self.init:
+            wandb.init = self._init
+        for guard in self._guards:
+            guard.release()
+        self._guards.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.release()
+
+
+def guard_every_run() -> EveryRun:
+    """Guard every run from here on; what does so already, if it does."""
+    global _active
+    with _lock:
+        if _active is None:
+            _active = EveryRun()
+        return _active

@@ -1,0 +1,190 @@
+"""A wandb run whose charts are kept full while its script goes on calling ``log`` as it did."""
+
+from __future__ import annotations
+
+import atexit
+import operator
+import os
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+from ups.errors import UsageError
+from ups.guard.axes import Axes
+from ups.guard.numbers import Numbers
+from ups.guard.rows import Place, Rows
+from ups.guard.said import Said
+from ups.tracking.faults import say
+
+if TYPE_CHECKING:
+    import wandb
+
+__all__ = ["Guard", "guard_run"]
+
+
+class Guard:
+    """What watches one run, from :func:`ups.guard` to :meth:`release`. As a context manager it releases at the end.
+
+    The run's public methods ``log``, ``define_metric`` and ``finish`` are replaced on the run itself, not on its
+    class: other runs, and wandb, stay as they are. ``wandb.log`` and ``wandb.define_metric`` are replaced where
+    they are those of this run.
+
+    Attributes:
+        run: the run.
+    """
+
+    def __init__(self, run: wandb.Run, *, from_init: bool = False) -> None:
+        self.run = run
+        self._said = Said()
+        self._lock = threading.RLock()
+        self._process = os.getpid()
+        shared = run.settings.mode == "shared"  # wandb then takes no step=, and has no number to ask for
+        begun = 0 if shared else run.step
+        self._numbers = Numbers(None if shared else begun)
+        summary = dict(run.summary) if begun else {}
+        self._log, self._define, self._finish = run.log, run.define_metric, run.finish
+        self._axes = Axes(self._define, self._said, summary, from_init=from_init)
+        self._rows = Rows(self._axes, self._said, from_start=not begun)
+        self._replaced: list[tuple[Any, str, Any]] = []
+        self._released = self._told = False
+
+    def log(self, data: dict[str, Any], step: int | None = None, commit: bool | None = None) -> None:
+        """``run.log`` of a guarded run: the same arguments, the same errors.
+
+        Where wandb's own process has died, the call is counted and training goes on.
+        """
+        with self._lock:
+            row = data
+            number = step
+            if not self._released and self._can_judge(data, step):
+                row, number = self._judge(data, step, commit)
+            try:
+                self._log(row, step=number, commit=commit)
+            except ConnectionError as error:
+                self._said.add("fault", f"wandb takes no more rows ({error}): the run ends here, the training goes on")
+
+    def define_metric(self, name: str, *args: Any, **options: Any) -> Any:
+        """``run.define_metric`` of a guarded run: the same arguments, the same errors."""
+        with self._lock:
+            metric = self._define(name, *args, **options)
+            if self._released:
+                return metric
+            order = ("step_metric", "step_sync", "hidden", "summary", "overwrite")
+            self._axes.script_defined(name, **dict(zip(order, args, strict=False)), **options)
+            self._rows.forget_plans()
+            return metric
+
+    def finish(self, *args: Any, **options: Any) -> None:
+        """``run.finish`` of a guarded run; says first what was changed, as :meth:`release` does."""
+        self.release()
+        self._finish(*args, **options)
+
+    def release(self) -> None:
+        """Let go of the run: its methods are what they were, and what was changed is said as one line on stderr.
+
+        The rows that W&B has stay as they are. Calling it again does nothing.
+        """
+        with self._lock:
+            self._released = True
+            for holder, name, before in self._replaced:
+                if getattr(getattr(holder, name, None), "__self__", None) is not self:
+                    continue  # somebody has put something over it, which calls a guard that lets all pass
+                if before is None:
+                    delattr(holder, name)
+                else:
+                    setattr(holder, name, before)
+            self._replaced.clear()
+        self._tell()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.release()
+
+    def install(self) -> None:
+        """Put the guard's methods in the place of the run's."""
+        import wandb
+
+        for name in ("log", "define_metric", "finish"):
+            self._replace(self.run, name, vars(self.run).get(name))
+        if wandb.run is self.run:
+            for name in ("log", "define_metric"):
+                self._replace(wandb, name, getattr(wandb, name))
+        atexit.register(self._tell)  # 'with run:' and the end of the script finish a run by another way
+
+    def _replace(self, holder: Any, name: str, before: Any) -> None:
+        self._replaced.append((holder, name, before))
+        setattr(holder, name, getattr(self, name))
+
+    def _can_judge(self, data: object, step: object) -> bool:
+        """Whether wandb will take these arguments; if not, it is left to say so."""
+        return (
+            (type(step) is int or step is None or _is_whole(step))
+            and (type(data) is dict or isinstance(data, Mapping))
+            and all(isinstance(name, str) for name in data)
+        )
+
+    def _judge(self, data: dict[str, Any], step: int | None, commit: bool | None) -> tuple[dict[str, Any], int | None]:
+        """The row and the ``step=`` for wandb."""
+        numbers = self._numbers
+        step = None if step is None else operator.index(step)
+        late = numbers.is_late(step, data)
+        beside = numbers.keys if numbers.continues(step) else ()
+        belongs = numbers.step if step is None and beside else step
+        if step is None and beside:
+            late = numbers.moved
+        row = self._rows.row(data, self._rows.numbers_in(data), Place(belongs, late, beside))
+        number = step
+        if late and step is not None:
+            number = numbers.free(step, row)
+            self._said.add(
+                "kept",
+                f"step={step} is below W&B's {numbers.current}, so W&B would drop the row: it is kept, as row {number}",
+            )
+        numbers.logged(number, step, commit, row)
+        return row, number
+
+    def _tell(self) -> None:
+        """Say what was changed, once; in the process that did it."""
+        atexit.unregister(self._tell)
+        summary = self._said.summary()
+        if summary and not self._told and os.getpid() == self._process:
+            self._told = True
+            say(f"guard of run {self.run.id}: {summary}")
+
+
+def guard_run(run: Any, *, from_init: bool = False) -> Guard:
+    """The guard of a run; the one that it has, if it has one.
+
+    Raises:
+        UsageError: it is no wandb run, or it is finished.
+    """
+    import wandb
+
+    from ups.tracking.run_view import RunView
+
+    if isinstance(run, RunView):
+        raise UsageError("ctx.run goes through UPS, so its charts are full already: leave the guard out")
+    if not isinstance(run, wandb.Run):
+        kind = type(run)
+        raise UsageError(
+            f"ups.guard() takes the run that wandb.init() returns, not {kind.__module__}.{kind.__qualname__}: "
+            "a logger has it as .experiment, .run or .tracker; or call ups.guard() before the run is made"
+        )
+    before = getattr(run.log, "__self__", None)
+    if isinstance(before, Guard):
+        return before
+    if not run.disabled:
+        try:
+            run.status()
+        except wandb.errors.UsageError as error:
+            raise UsageError(f"run {run.id} is finished: call ups.guard(run) right after wandb.init()") from error
+    guard = Guard(run, from_init=from_init)
+    if not run.disabled:
+        guard.install()
+    return guard
+
+
+def _is_whole(step: object) -> bool:
+    return hasattr(step, "__index__")

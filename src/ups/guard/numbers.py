@@ -1,0 +1,72 @@
+"""W&B's numbers: which row of a run is being put together, and whether a ``step=`` can still be had.
+
+wandb-core keeps one row open and counts as follows. ``step=n`` above the open row's number closes that row and opens
+row ``n``; equal to it, it adds to the row; below it, the call is dropped. A call without ``step=`` adds to the open
+row and, unless ``commit=False``, closes it; so does ``commit=True``. A closed row's successor has the next number.
+"""
+
+from collections.abc import Collection
+
+__all__ = ["Numbers"]
+
+
+class Numbers:
+    """A run's open row, followed from call to call.
+
+    Attributes:
+        current: the number of the open row, or of the next if none is open; None where W&B takes no ``step=``.
+        keys: the names in the open row; empty if none is open.
+        step: the ``step=`` that the calls for the open row gave; None if they gave none.
+        moved: whether the open row holds a call whose ``step=`` was below its number.
+    """
+
+    def __init__(self, current: int | None) -> None:
+        self.current = current
+        self.keys: set[str] = set()
+        self.step: int | None = None
+        self.moved = False
+        self._unknown = bool(current)  # a row that was begun before may be open
+
+    def continues(self, step: int | None) -> bool:
+        """Whether a call adds to the open row by what the script says: no ``step=``, or the same again."""
+        return bool(self.keys) and (step is None or step == self.step or (step == self.current and not self.moved))
+
+    def is_late(self, step: int | None, names: Collection[str]) -> bool:
+        """Whether the number ``step`` cannot be had any more, for a row of these names."""
+        if step is None or self.current is None:
+            return False
+        taken = self.moved and step == self.current and step != self.step
+        return step < self.current or (taken and not self.keys.isdisjoint(names))
+
+    def free(self, step: int, names: Collection[str]) -> int:
+        """The lowest number that a late row can have.
+
+        It joins the open row only if its step is not below that row's, and no name stands in both. So two loops
+        with counters of their own that take turns use up one number a turn, and the faster keeps its own numbers.
+        """
+        assert self.current is not None
+        if self._unknown:
+            return self.current + 1
+        if not self.keys or step == self.step:
+            return self.current
+        goes_back = self.step is not None and step < self.step
+        return self.current + (goes_back or not self.keys.isdisjoint(names))
+
+    def logged(self, number: int | None, step: int | None, commit: bool | None, names: Collection[str]) -> None:
+        """Take note of a call: the ``step=`` that wandb was given, the script's own, and the row's names."""
+        if self.current is None:
+            return
+        if number is not None:
+            if number > self.current:
+                self._close(number)
+            self.step = step
+            self.moved = self.moved or number != step
+        if commit or (commit is None and number is None):
+            self._close(self.current + 1)
+        else:
+            self.keys.update(names)
+
+    def _close(self, following: int) -> None:
+        self.current = following
+        self.keys.clear()
+        self.step, self.moved, self._unknown = None, False, False

@@ -1,0 +1,248 @@
+"""A row as the script logs it → the row that W&B is given: the same, unless a chart would lose by it."""
+
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
+
+from ups.charts import DEFAULT_AXIS
+from ups.errors import InvalidValue
+from ups.guard.axes import Axes
+from ups.guard.axis import MOST_PARTS, GuardedAxis
+from ups.guard.said import Said
+from ups.tracking.values import number, shown
+
+__all__ = ["Place", "Rows"]
+
+Row = dict[str, Any]
+
+
+class Place(NamedTuple):
+    """Where a row belongs.
+
+    Attributes:
+        step: the script's ``step=`` for it; None if there is none.
+        late: whether W&B's number for that step cannot be had any more.
+        beside: the names that are in the same row already.
+    """
+
+    step: int | None
+    late: bool
+    beside: Collection[str]
+
+
+class _Group(NamedTuple):
+    """The metrics of a row that are drawn against one axis; ``held`` if the row has it, as a number."""
+
+    axis: GuardedAxis
+    metrics: tuple[str, ...]
+    held: bool
+
+
+class _Plan(NamedTuple):
+    """What rows of the same names have in common; ``free`` are the metrics that are drawn against ``_step``."""
+
+    groups: tuple[_Group, ...]
+    free: tuple[str, ...]
+
+
+class Rows:
+    """What becomes of a run's rows.
+
+    Args:
+        axes: the run's axes and definitions.
+        said: where changes are noted.
+        from_start: whether the guard has seen every row of the run.
+    """
+
+    def __init__(self, axes: Axes, said: Said, *, from_start: bool) -> None:
+        self._axes = axes
+        self._said = said
+        self._from_start = from_start
+        self._plans: dict[tuple[str, ...], _Plan] = {}
+
+    def forget_plans(self) -> None:
+        """Call it when a definition has changed."""
+        self._plans.clear()
+
+    def numbers_in(self, data: Row) -> Row:
+        """The values of a row that are numbers, by the names that W&B gives them; ``data`` itself if all are."""
+        for name, value in data.items():
+            kind = type(value)
+            if kind is float:
+                if value - value != 0:
+                    self._not_finite(name, value)
+            elif kind is not int:
+                return self._sorted_out(data)
+        return data
+
+    def row(self, data: Row, numbers: Row, place: Place) -> Row:
+        """The row for W&B: ``data`` itself where nothing is to be changed.
+
+        Args:
+            data: as the script gives it.
+            numbers: its numbers, of :meth:`numbers_in`.
+            place: where it belongs.
+        """
+        names = tuple(numbers)
+        plan = self._plans.get(names) or self._new_plan(names, data)
+        added: dict[str, Any] = {}
+        parts: dict[str, str] = {}
+        for group in plan.groups:
+            self._follow(group, numbers, place, added, parts)
+        if plan.free:
+            self._follow_free(plan.free, place, added, parts)
+        if not added and not parts:
+            return data
+        flat = _flat(data)
+        return {parts.get(name, name): value for name, value in flat.items()} | added
+
+    def _new_plan(self, names: tuple[str, ...], data: Row) -> _Plan:
+        metrics: dict[str, list[str]] = {}
+        found = {name: self._axes.of(name, names) for name in names if name not in self._axes.names()}
+        known = self._axes.names()
+        for name, axis in found.items():
+            if name not in known:  # it may have become an axis just now
+                metrics.setdefault(axis.name, []).append(name)
+        free = tuple(metrics.pop(DEFAULT_AXIS, ()))
+        for name in names:
+            if name in known:
+                metrics.setdefault(name, [])
+        present = _flat(data)
+        groups = tuple(
+            _Group(self._axes.get(axis), tuple(drawn), axis in names)
+            for axis, drawn in metrics.items()
+            if axis in names or axis not in present
+        )
+        self._plans[names] = plan = _Plan(groups, free)
+        return plan
+
+    def _follow(self, group: _Group, numbers: Row, place: Place, added: dict[str, Any], parts: dict[str, str]) -> None:
+        """Take the metrics of one axis a step further."""
+        axis, metrics, held = group
+        supplied = False
+        x: float | None
+        if held:
+            x = numbers[axis.name]
+            if type(x) is not int and type(x) is not float:
+                x = number(x)
+            axis.known, axis.logged, axis.agrees = x, True, x == place.step
+        else:
+            x, supplied = self._missing(axis, metrics, place)
+            metrics = tuple(metric for metric in metrics if self._axes.of(metric, ()) is axis)
+            if x is None or not metrics:
+                return
+        if axis.goes_back(metrics, x):
+            self._restart(axis, x)
+        at = axis.advance(metrics, x)
+        if axis.part > 1:
+            self._axes.define_part(axis, metrics)
+            parts |= {metric: axis.prefixed(metric) for metric in metrics}
+            if held:
+                parts[axis.name] = axis.key
+        if supplied or axis.part > 1 or axis.offset:
+            added[axis.key] = at
+
+    def _missing(self, axis: GuardedAxis, metrics: Collection[str], place: Place) -> tuple[float | None, bool]:
+        """The x of metrics whose row lacks their axis, and whether it is to be put into the row.
+
+        None where the row is right to make no point.
+        """
+        if axis.key in place.beside:
+            return axis.known, False
+        if not axis.logged:
+            axis.known = axis.count(metrics) if place.step is None else place.step
+            self._supplied(axis, metrics, axis.known)
+            return axis.known, True
+        if not axis.synced:
+            return None, False
+        still = axis.stands_still(metrics, axis.known)
+        if still and place.step is not None and axis.agrees:
+            if place.step != axis.known:
+                axis.known = place.step
+                self._supplied(axis, metrics, axis.known)
+                return axis.known, True
+        elif still:
+            for metric in still:
+                self._said.add(
+                    "stale",
+                    f"{metric} is logged more often than its axis {axis.name}: it is now drawn against {DEFAULT_AXIS}",
+                )
+                self._axes.define(metric, DEFAULT_AXIS)
+            self.forget_plans()
+        return axis.known, False
+
+    def _follow_free(
+        self, metrics: tuple[str, ...], place: Place, added: dict[str, Any], parts: dict[str, str]
+    ) -> None:
+        """Take the metrics that are drawn against W&B's own numbers a step further."""
+        axis, step = self._axes.get(DEFAULT_AXIS), place.step
+        if step is None or (axis.part == 1 and not place.late):
+            if axis.part == 1:
+                axis.advance(metrics, axis.high if step is None else step)
+            return
+        if axis.part == 1 and self._from_start and axis.last.keys().isdisjoint(metrics):
+            for metric in metrics:
+                own = self._axes.give_own(metric)
+                own.known = step
+                added[own.name] = own.advance((metric,), step)
+            self.forget_plans()
+            return
+        if axis.part == 1 or axis.goes_back(metrics, step):
+            self._restart(axis, step)
+        at = axis.advance(metrics, step)
+        self._axes.define_part(axis, metrics)
+        parts |= {metric: axis.prefixed(metric) for metric in metrics}
+        added[axis.key] = at
+
+    def _restart(self, axis: GuardedAxis, x: float) -> None:
+        stood = axis.high
+        if axis.restart(x):
+            self._said.add(
+                "part",
+                f"{axis.name} goes back from {stood:g} to {x:g}: what comes now is in {axis.key}, and its metrics are "
+                f"part{axis.part}/…",
+                always=True,
+            )
+        else:
+            self._said.add(
+                "counted-on", f"{axis.name} went back {MOST_PARTS} times, now to {x:g}: from here on it is counted on"
+            )
+
+    def _supplied(self, axis: GuardedAxis, metrics: Collection[str], x: float) -> None:
+        name = next(iter(metrics))
+        self._said.add("supplied", f"{name} comes without its axis {axis.name}: it is put into the row, here {x:g}")
+
+    def _sorted_out(self, data: Row) -> Row:
+        numbers = {}
+        for name, value in _flat(data).items():
+            try:
+                numbers[name] = number(value)
+            except InvalidValue:
+                if value is None or isinstance(value, str) or _is_plain_list(value):
+                    self._said.add(
+                        "not-a-number",
+                        f"{name} is {shown(value)}: W&B keeps it, and no line can show what is no number",
+                    )
+                continue
+            if numbers[name] - numbers[name] != 0:
+                self._not_finite(name, value)
+        return numbers
+
+    def _not_finite(self, name: str, value: object) -> None:
+        self._said.add("not-finite", f"{name} is {shown(value)}: W&B leaves out such points")
+
+
+def _is_plain_list(value: object) -> bool:
+    return isinstance(value, (list, tuple)) and bool(value) and isinstance(value[0], (int, float, str))
+
+
+def _flat(data: Row) -> Row:
+    """A row with nested dictionaries as W&B names them, keys joined by dots; ``data`` itself if there are none."""
+    if not any(isinstance(value, Mapping) for value in data.values()):
+        return data
+    flat: dict[str, Any] = {}
+    for name, value in data.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name}.{inner}": each for inner, each in _flat(dict(value)).items()}
+        else:
+            flat[name] = value
+    return flat
