@@ -11,6 +11,7 @@ from ups.errors import DeliveryError, UPSError
 __all__ = ["main"]
 
 _COMMANDS = {
+    "show": "Show runs in the browser, live while they train.",
     "check": "Say for every chart of any W&B run whether a person will see a line, and if not, why.",
     "deliver": "Deliver a run's journal to W&B, or go on with a delivery that was cut off.",
     "repair": "Write a corrected copy of a run, ready for 'wandb sync'.",

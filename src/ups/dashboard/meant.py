@@ -97,7 +97,7 @@ class _Order:
         kept = np.ones(len(self._at), dtype=np.bool_)
         for rows in removed:
             kept[self._at[rows]] = False
-        kept[self._at[np.isin(np.arange(self._rows), self.moved)]] = False
+        kept[self._at[self.moved]] = False
         for name, column in columns:
             if not name.startswith("_"):
                 kept[column.rows] = True

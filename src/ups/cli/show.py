@@ -1,0 +1,42 @@
+"""``ups show``: the dashboard in the browser."""
+
+from pathlib import Path
+
+import click
+
+__all__ = ["command"]
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Where to listen; 0 for any free port. Default: 8877, or the next."
+)
+@click.option(
+    "--host",
+    metavar="ADDRESS",
+    default="127.0.0.1",
+    show_default=True,
+    help="What to listen on. Others than this machine need the token in the address that is printed.",
+)
+@click.option("--open/--no-open", "open_browser", default=True, help="Whether to open a browser.  [default: open]")
+def command(paths: tuple[Path, ...], port: int | None, host: str, open_browser: bool) -> None:
+    """Show runs in the browser, live while they train.
+
+    PATH is a run (a UPS run directory, a W&B run's directory or a .wandb file) or a folder with runs below it; by
+    default the folder you are in. Nothing leaves this machine, and the runs are only read.
+
+    \b
+    Example:
+      ups show
+      ups show ups-runs/3kq0x8ab wandb/latest-run
+      ups show --port 9000 --no-open
+    """
+    from ups.dashboard.found import find_below
+    from ups.dashboard.serve import serve
+
+    wanted = paths or (Path.cwd(),)
+    if not find_below(wanted):
+        looked = ", ".join(str(path.absolute()) for path in wanted)
+        click.echo(f"No run below {looked} yet: one appears on the page as soon as its training starts", err=True)
+    serve(wanted, host=host, port=port, open_browser=open_browser, say=click.echo)

@@ -1,0 +1,249 @@
+"""The dashboard's web application: what a browser can ask for.
+
+All answers are JSON unless said. A key names a run and is no path. Errors are ``{"error": "one clear line"}``.
+
+========================================  =====================================================================
+``GET /``, ``/run/{key}``, ``/compare``    the page
+``GET /static/{name}``                     a file of the page, by name; ``plotly.js`` from the installed package
+``GET /api/runs``                          ``{"folders": [str], "runs": [card]}``
+``GET /api/events``                        events ``run`` (a card that is new or changed), ``gone`` ``{"key"}``
+``GET /api/runs/{key}``                    the run, without points: :meth:`.OpenedRun.as_data`
+``GET /api/runs/{key}/series``             ``?view=&metric=…&x=step|time&pixels=&from=&to=``: ``{"series": […]}``
+``GET /api/runs/{key}/events``             ``?view=``: events ``run`` (as above, one at once), ``points``, ``gone``
+``GET /api/runs/{key}/chart.csv``          ``?view=&metric=``: all points of a chart
+``GET /api/runs/{key}/tables/{id}``        ``{"name", "columns", "rows"}``
+``GET /api/runs/{key}/images/{id}``        the image
+========================================  =====================================================================
+
+``view`` is ``wandb`` (the charts as W&B draws them) or ``meant`` (as they would be once repaired). A ``points``
+event is ``{"rows": int, "series": [{"metric", "x", "time", "y", "marks", "begin", "end"}]}``: the points that are
+new. ``begin`` and ``end`` are cursors, how many rows hold the metric; ``/series`` has the ``end`` from which its
+points go on. With ``"refetch": true`` instead of points, the browser asks for the line again. A card's ``rows``,
+``health`` and a stage's ``rows``, ``last_step`` and ``steps_total`` are null while they are not known.
+"""
+
+import contextlib
+import hashlib
+import math
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from importlib import resources
+from importlib.resources.abc import Traversable
+
+from starlette.applications import Starlette
+from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from ups.dashboard.encoding import as_json
+from ups.dashboard.library import Library
+from ups.dashboard.live import LiveRun
+from ups.dashboard.opened import VIEWS, Unknown
+from ups.dashboard.security import Guard, plotly_script
+from ups.errors import UPSError, UsageError
+
+__all__ = ["create_app"]
+
+_TYPES = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
+_PLOTLY_AGE = 24 * 3600  # seconds
+_MOST_METRICS = 200  # a request
+
+
+class _Missing(UPSError):
+    """There is nothing at this address."""
+
+
+def create_app(library: Library, *, host: str = "127.0.0.1", token: str | None = None) -> Starlette:
+    """The application; it watches the library while it runs.
+
+    Args:
+        library: The runs.
+        host: What the server listens on.
+        token: What a browser must show, where others than this machine can reach the server.
+    """
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        library.start()
+        yield
+        await library.stop()
+
+    pages = _Pages(library)
+    api = _Api(library)
+    routes = [
+        Route("/", pages.page),
+        Route("/run/{key}", pages.page),
+        Route("/compare", pages.page),
+        Route("/static/{name}", pages.static),
+        Route("/api/runs", _json(api.runs)),
+        Route("/api/events", api.events),
+        Route("/api/runs/{key}", _json(api.run)),
+        Route("/api/runs/{key}/series", _json(api.series)),
+        Route("/api/runs/{key}/events", _json(api.run_events)),
+        Route("/api/runs/{key}/chart.csv", _json(api.csv)),
+        Route("/api/runs/{key}/tables/{id}", _json(api.table)),
+        Route("/api/runs/{key}/images/{id}", _json(api.image)),
+        Route("/{path:path}", _json(_nothing)),
+    ]
+    return Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(Guard, host=host, token=token)])
+
+
+def _json(answer: Callable[[Request], Awaitable[object]]) -> Callable[[Request], Awaitable[Response]]:
+    """An endpoint that gives a response, or what JSON has; what UPS raises is told in one line."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            data = await answer(request)
+        except (_Missing, Unknown) as error:
+            return Response(as_json({"error": str(error)}), 404, media_type="application/json")
+        except UPSError as error:
+            return Response(as_json({"error": str(error)}), 400, media_type="application/json")
+        return data if isinstance(data, Response) else Response(as_json(data), media_type="application/json")
+
+    return endpoint
+
+
+async def _nothing(request: Request) -> object:
+    raise _Missing(f"there is nothing at {request.url.path}")
+
+
+class _Pages:
+    """The page and its files."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._folder = resources.files("ups.dashboard") / "page"
+
+    async def page(self, request: Request) -> Response:
+        """The page; it finds out by its address what to show."""
+        key = request.path_params.get("key")
+        known = key is None or await self._library.knows(key)
+        file = self._file("page.html")
+        if file is None:
+            return Response("the page is not installed", 500)
+        return self._answer(request, file.read_bytes(), "text/html", status=200 if known else 404)
+
+    async def static(self, request: Request) -> Response:
+        """A file of the page, looked up among the names that there are, so that no path leads out."""
+        name = request.path_params["name"]
+        if name == "plotly.js":
+            script = await run_in_threadpool(plotly_script)
+            return self._answer(request, script.encode(), "text/javascript", age=_PLOTLY_AGE)
+        file = self._file(name)
+        suffix = name[name.rfind(".") :]
+        if file is None or suffix not in _TYPES:
+            return Response(as_json({"error": f"there is no file {name!r}"}), 404, media_type="application/json")
+        return self._answer(request, file.read_bytes(), _TYPES[suffix])
+
+    def _file(self, name: str) -> Traversable | None:
+        return next((file for file in self._folder.iterdir() if file.name == name and file.is_file()), None)
+
+    def _answer(self, request: Request, content: bytes, kind: str, *, status: int = 200, age: int = 0) -> Response:
+        tag = f'"{hashlib.sha256(content).hexdigest()[:20]}"'
+        headers = {"etag": tag, "cache-control": f"max-age={age}" if age else "no-cache"}
+        if status == 200 and request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        return Response(content, status, headers, media_type=kind)
+
+
+class _Api:
+    """What the page asks for."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+
+    async def runs(self, request: Request) -> object:
+        """The runs that there are."""
+        return {"folders": [str(path) for path in self._library.paths], "runs": await self._library.cards()}
+
+    async def events(self, request: Request) -> Response:
+        """What changes among the runs."""
+        return self._library.channel.stream()
+
+    async def run(self, request: Request) -> object:
+        """A run, without points."""
+        return (await self._run(request)).opened.as_data()
+
+    async def run_events(self, request: Request) -> object:
+        """What changes in a run."""
+        run = await self._run(request)
+        view = request.query_params.get("view", VIEWS[0])
+        if view not in VIEWS:
+            raise UsageError(f"there is no view {view!r}: take 'wandb' or 'meant'")
+        return run.channel.stream(view, ("run", run.opened.as_data()))
+
+    async def series(self, request: Request) -> object:
+        """The points of some charts."""
+        run, query = await self._run(request), request.query_params
+        metrics = query.getlist("metric")[:_MOST_METRICS]
+        against = query.get("x", "step")
+        if against not in ("step", "time"):
+            raise UsageError(f"x is {against!r}: take 'step' or 'time'")
+        begin, end, pixels = _number(query.get("from")), _number(query.get("to")), _number(query.get("pixels"))
+        view = query.get("view", VIEWS[0])
+
+        def lines() -> list[dict[str, object]]:
+            return [
+                run.opened.series(
+                    view,
+                    metric,
+                    by_time=against == "time",
+                    pixels=int(pixels or 600),
+                    begin=begin,
+                    end=end,
+                )
+                for metric in metrics
+            ]
+
+        return {"series": await run_in_threadpool(lines)}
+
+    async def csv(self, request: Request) -> object:
+        """A chart's points, all of them."""
+        run, query = await self._run(request), request.query_params
+        metric = query.get("metric", "")
+        lines = run.opened.csv(query.get("view", VIEWS[0]), metric)
+        first = next(lines)  # raises before the answer has begun
+
+        def rest() -> Iterator[str]:
+            yield first
+            yield from lines
+
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "_", metric).strip("._") or "chart"
+        headers = {"content-disposition": f'attachment; filename="{name}.csv"'}
+        return StreamingResponse(iterate_in_threadpool(rest()), media_type="text/csv", headers=headers)
+
+    async def table(self, request: Request) -> object:
+        """A table."""
+        run = await self._run(request)
+        return await run_in_threadpool(run.opened.table, request.path_params["id"])
+
+    async def image(self, request: Request) -> object:
+        """An image."""
+        run = await self._run(request)
+        content, kind = await run_in_threadpool(run.opened.image, request.path_params["id"])
+        return Response(content, media_type=kind)
+
+    async def _run(self, request: Request) -> LiveRun:
+        run = await self._library.opened(request.path_params["key"])
+        if run is None:
+            raise _Missing("there is no such run here: it was deleted, or lies below another folder")
+        return run
+
+
+def _number(text: str | None) -> float | None:
+    if text is None or not text:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is no number") from None
+    if not math.isfinite(number):
+        raise UsageError(f"{text!r} is no finite number")
+    return number

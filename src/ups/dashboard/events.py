@@ -1,0 +1,100 @@
+"""Server-sent events: the same messages to every browser that listens."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from starlette.responses import StreamingResponse
+
+from ups.dashboard.encoding import as_json
+
+__all__ = ["Channel", "Listener"]
+
+_QUIET = 15.0  # seconds after which a comment shows that the connection lives
+_MOST_WAITING = 200  # messages to a browser that does not keep up
+
+
+class Listener:
+    """One browser that listens.
+
+    Attributes:
+        topic: what it wants to hear of.
+        behind: whether messages to it were left out, since it did not keep up.
+    """
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        self.behind = False
+        self._waiting: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+    def send(self, message: bytes) -> None:
+        """Send a message, unless too many wait already."""
+        if self._waiting.qsize() < _MOST_WAITING:
+            self._waiting.put_nowait(message)
+        else:
+            self.behind = True
+
+    def end(self) -> None:
+        """Send nothing more."""
+        self._waiting.put_nowait(None)
+
+    @property
+    def waiting(self) -> int:
+        """How many messages were not sent yet."""
+        return self._waiting.qsize()
+
+    async def messages(self) -> AsyncIterator[bytes]:
+        """The messages, as they come; a comment where there is none for long."""
+        while True:
+            try:
+                message = await asyncio.wait_for(self._waiting.get(), _QUIET)
+            except TimeoutError:
+                yield b": still here\n\n"
+                continue
+            if message is None:
+                return
+            yield message
+
+
+class Channel:
+    """Those who listen to one thing."""
+
+    def __init__(self) -> None:
+        self.listeners: set[Listener] = set()
+
+    def has(self, topic: str) -> bool:
+        """Whether anyone listens for a topic."""
+        return any(listener.topic == topic for listener in self.listeners)
+
+    def tell(self, event: str, data: object, *, topic: str | None = None) -> None:
+        """Send an event to all, or to those who listen for a topic."""
+        message = encode_event(event, data)
+        for listener in self.listeners:
+            if topic is None or listener.topic == topic:
+                listener.send(message)
+
+    def stream(self, topic: str = "", *first: tuple[str, object]) -> StreamingResponse:
+        """The answer to a browser that wants to listen; it gets the events ``first`` at once."""
+        listener = Listener(topic)
+        for event, data in first:
+            listener.send(encode_event(event, data))
+        self.listeners.add(listener)
+
+        async def body() -> AsyncIterator[bytes]:
+            try:
+                yield b"retry: 1000\n\n"
+                async for message in listener.messages():
+                    yield message
+            finally:
+                self.listeners.discard(listener)
+
+        return StreamingResponse(body(), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+
+    def end(self) -> None:
+        """Send nothing more to anyone."""
+        for listener in self.listeners:
+            listener.end()
+
+
+def encode_event(event: str, data: object) -> bytes:
+    """An event as it goes over the line; JSON has no line breaks."""
+    return b"event: " + event.encode("ascii") + b"\ndata: " + as_json(data) + b"\n\n"

@@ -1,0 +1,207 @@
+"""An opened run that is followed while it grows, once for all browsers that look at it."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ups.dashboard.encoding import as_json
+from ups.dashboard.events import Channel
+from ups.dashboard.found import Found
+from ups.dashboard.opened import VIEWS, OpenedRun
+from ups.dashboard.reduce import MARK_KINDS, line_of
+from ups.errors import UPSError
+from ups.runfile import Run
+
+__all__ = ["LiveRun"]
+
+_POLL = 0.1  # seconds between two looks at the files while somebody listens
+_POLL_ALONE = 1.0
+_AT_ONCE = 0.15  # seconds of reading between two looks at the clock
+_MOST_POINTS = 400  # a chart and message; with more a browser asks for the line again
+_JUDGE_EVERY = 1.0  # seconds
+_JUDGE_SHARE = 8  # a judgement is worth this many times the time that it takes
+
+
+class LiveRun:
+    """Follows one run, judges it now and then, and tells those who listen.
+
+    Args:
+        found: The run.
+        on_card: Called with the run's newest card when it was judged anew.
+
+    Raises:
+        RunDirectoryError, RunFileError: The run cannot be read.
+    """
+
+    def __init__(self, found: Found, on_card: Callable[["LiveRun"], None]) -> None:
+        self.found = found
+        self.opened = OpenedRun(found)
+        self.channel = Channel()
+        self.used = time.monotonic()
+        self.problem: str | None = None
+        self._on_card = on_card
+        self._cursors: dict[str, int] = {}
+        self._axes: dict[str, str] = {}
+        self._generation = 0
+        self._drawn: dict[str, int] = {}  # points of each chart as it was meant, when last judged
+        self._told: bytes = b""
+        self._judging: asyncio.Task[None] | None = None
+        self._judged_rows = -1
+        self._judge_after = 0.0
+        self._judge_took = 0.0
+        self._shown = asyncio.Event()
+        self._task = asyncio.create_task(self._follow())
+
+    async def shown(self) -> None:
+        """Wait until there is something to show.
+
+        Raises:
+            UPSError: The run cannot be read.
+        """
+        self.used = time.monotonic()
+        await self._shown.wait()
+        if self.opened.run is None:
+            raise UPSError(self.problem or "the run cannot be read")
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether a browser listens."""
+        return bool(self.channel.listeners)
+
+    async def close(self) -> None:
+        """Stop following."""
+        self.channel.end()
+        for task in (self._task, self._judging):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        self.opened.close()
+
+    async def _follow(self) -> None:
+        began = published = time.monotonic()
+        try:
+            while True:
+                grew = False
+                try:
+                    grew = await asyncio.to_thread(self.opened.advance, _AT_ONCE)
+                    self.problem = None
+                except UPSError as error:
+                    self.problem = str(error)
+                    if not self.found.path.exists():
+                        self.channel.tell("gone", {"key": self.found.key})
+                        return
+                now = time.monotonic()
+                reading = self.opened.read < 1.0 and self.problem is None
+                # A long run is drawn anew, with what was read so far, at growing intervals.
+                if grew and (
+                    not reading or now - published > max(0.3, 0.2 * (now - began)) or not self._shown.is_set()
+                ):
+                    published = now
+                    await asyncio.to_thread(self.opened.publish)
+                    if not self._shown.is_set():  # so that the first answer has charts
+                        await self._judge()
+                    self._tell_points()
+                if self.opened.run is not None or self.problem is not None:
+                    self._shown.set()
+                self._judge_if_due()
+                if not reading:
+                    await asyncio.sleep(_POLL if self.is_watched else _POLL_ALONE)
+                    if not self.found.path.exists():
+                        self.channel.tell("gone", {"key": self.found.key})
+                        return
+        finally:
+            self._shown.set()
+
+    def _judge_if_due(self) -> None:
+        run, now = self.opened.run, time.monotonic()
+        if run is None or (self._judging is not None and not self._judging.done()):
+            return
+        new_charts = self.opened.judged is not None and run.charts != self.opened.judged.run.charts
+        due = self._judge_after if not new_charts else min(self._judge_after, self._judge_ended + 0.2)
+        if now >= due and (run.rows != self._judged_rows or now >= self._judge_after + 2.0):
+            self._judging = asyncio.create_task(self._judge())
+
+    _judge_ended = 0.0
+
+    async def _judge(self) -> None:
+        assert self.opened.run is not None
+        self._judged_rows = self.opened.run.rows
+        took = await asyncio.to_thread(self.opened.judge)
+        self._judge_ended = time.monotonic()
+        self._judge_after = self._judge_ended + max(_JUDGE_EVERY, _JUDGE_SHARE * took)
+        data = self.opened.as_data()
+        told = as_json(data)
+        if told != self._told:
+            self._told = told
+            self.channel.tell("run", data)
+            self._on_card(self)
+        self._tell_meant()
+
+    def _tell_points(self) -> None:
+        """Send the points that are new since the last time."""
+        run = self.opened.run
+        assert run is not None
+        begins, axes, generation = self._cursors, self._axes, self.opened.generation
+        self._axes = {metric: run.axis(metric).metric for metric in run.charts}
+        self._cursors = {metric: len(column.rows) for metric in run.charts if (column := run.column(metric))}
+        if not self.is_watched:
+            self._generation = generation
+            return
+        series = []
+        for metric, end in self._cursors.items():
+            begin = begins.get(metric, 0)
+            if (
+                generation != self._generation
+                or axes.get(metric, self._axes[metric]) != self._axes[metric]
+                or end < begin
+            ):
+                series.append({"metric": metric, "refetch": True, "begin": 0, "end": end})
+            elif end > begin:
+                series.append(_new_points(run, metric, begin, end))
+        self._generation = generation
+        if series:
+            differs = self.opened.judged is not None and self.opened.judged.differs
+            for view in VIEWS if not differs else VIEWS[:1]:
+                self.channel.tell("points", {"rows": run.rows, "series": series}, topic=view)
+
+    def _tell_meant(self) -> None:
+        """Where the run as it was meant is another one, have its charts fetched again as they change."""
+        judged = self.opened.judged
+        if judged is None or not judged.differs:
+            self._drawn = {}
+            return
+        before, self._drawn = self._drawn, {chart["metric"]: chart["rows"] for chart in judged.charts["meant"]}
+        changed = [
+            {"metric": metric, "refetch": True, "begin": before.get(metric, 0), "end": rows}
+            for metric, rows in self._drawn.items()
+            if rows != before.get(metric)
+        ]
+        if changed:
+            self.channel.tell("points", {"rows": judged.meant.rows, "series": changed}, topic="meant")
+
+
+def _new_points(run: Run, metric: str, begin: int, end: int) -> dict[str, Any]:
+    """The points of a chart from one cursor to another."""
+    if end - begin > _MOST_POINTS:
+        return {"metric": metric, "refetch": True, "begin": begin, "end": end}
+    line = line_of(run, metric, since=begin)
+    known = np.isfinite(line.step)
+    finite = np.isfinite(line.y)
+    points, bad = known & finite, known & ~finite
+    kinds = np.where(np.isnan(line.y[bad]), 0, np.where(line.y[bad] > 0, 1, 2)).tolist()
+    marks = [
+        {"x": x, "time": seconds if np.isfinite(seconds) else None, "kind": MARK_KINDS[kind]}
+        for x, seconds, kind in zip(line.step[bad].tolist(), line.time[bad].tolist(), kinds, strict=True)
+    ]
+    return {
+        "metric": metric,
+        "x": line.step[points],
+        "time": line.time[points],
+        "y": line.y[points],
+        "marks": marks,
+        "begin": begin,
+        "end": end,
+    }

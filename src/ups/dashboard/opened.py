@@ -1,0 +1,317 @@
+"""One run, opened: what was read of it, its charts and their points, its tables and images. Knows nothing of HTTP."""
+
+import csv
+import io
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from ups.check import check_run
+from ups.dashboard.card import Card, card_of, judged_card
+from ups.dashboard.encoding import plain
+from ups.dashboard.found import Found, find_below
+from ups.dashboard.judge import Judged, judge
+from ups.dashboard.reduce import line_of, reduce_line
+from ups.dashboard.source import Medium, open_source
+from ups.errors import RunFileError, UsageError
+from ups.runfile import Run
+
+__all__ = ["VIEWS", "OpenedRun", "Unknown", "open_path"]
+
+VIEWS = ("wandb", "meant")
+_LARGEST_MEDIUM = 64 * 1024 * 1024  # bytes
+_MOST_PIXELS = 10_000
+_CSV_ROWS = 10_000  # at a time
+_SIGNATURES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
+_TABLES_COUNTED = 200
+
+
+class Unknown(UsageError):
+    """There is no chart, table or image of that name in the run."""
+
+
+def open_path(path: Path) -> "OpenedRun":
+    """The one run at ``path``, with nothing read yet.
+
+    Raises:
+        UsageError: there is no run, or more than one.
+        RunDirectoryError, RunFileError: it cannot be read.
+    """
+    found = find_below([path])
+    if len(found) != 1:
+        several = ", ".join(str(each.path) for each in found[:5])
+        raise UsageError(f"{path} holds {len(found)} runs; name one" + (f": {several}" if found else ""))
+    return OpenedRun(found[0])
+
+
+class OpenedRun:
+    """A run that is read bit by bit, and what a page shows of it.
+
+    Attributes:
+        found: which run.
+        run: the run as it was when last published; it does not change. None before that.
+        judged: what was judged last; None before that.
+
+    Raises:
+        RunDirectoryError, RunFileError: the run cannot be read.
+    """
+
+    def __init__(self, found: Found) -> None:
+        self.found = found
+        self.run: Run | None = None
+        self.judged: Judged | None = None
+        self.card: Card = card_of(found)
+        self._source = open_source(found)
+        self._read = 0.0
+        self._summary: dict[str, Any] = {}
+        self._media: list[Medium] = []
+        self._table_rows: dict[Path, int] = {}
+
+    @property
+    def generation(self) -> int:
+        """Changes where points that were there are no longer the first ones."""
+        return self._source.generation
+
+    def read_all(self) -> None:
+        """Read all that is there, and judge it.
+
+        Raises:
+            RunDirectoryError, RunFileError: the run cannot be read.
+        """
+        while self.advance(60.0) or self._source.read < 1.0:
+            pass
+        self.publish()
+        self.judge()
+
+    def advance(self, seconds: float) -> bool:
+        """Read on for about as long; whether anything was new.
+
+        Raises:
+            RunDirectoryError, RunFileError: the run cannot be read.
+        """
+        return self._source.advance(seconds)
+
+    @property
+    def read(self) -> float:
+        """The share that was read, from 0 to 1."""
+        return self._source.read
+
+    def publish(self) -> None:
+        """Show what was read so far."""
+        self.run = self._source.run.as_it_is()
+        self._read = self._source.read
+
+    def judge(self) -> float:
+        """Judge what is shown; how many seconds it took. The summary is read on the way once the rows are."""
+        began = time.monotonic()
+        assert self.run is not None
+        self.judged = judge(self.run, journaled=self._source.journaled)
+        if self._read == 1.0:
+            self._summary = dict(self._source.summary())
+            self._media = self._source.media()
+        self.card = judged_card(card_of(self.found), self.run, self.judged.check)
+        return time.monotonic() - began
+
+    def view(self, name: str) -> Run:
+        """The run as a view draws it.
+
+        Raises:
+            Unknown: there is no such view.
+        """
+        if name not in VIEWS:
+            raise Unknown(f"there is no view {name!r}: take 'wandb' or 'meant'")
+        if self.run is None:
+            raise Unknown("nothing was read of the run yet")
+        return self.judged.meant if name == "meant" and self.judged is not None and self.judged.differs else self.run
+
+    def as_data(self) -> dict[str, Any]:
+        """The run as JSON has it, without points."""
+        judged = self.judged
+        charts = judged.charts if judged is not None else {view: [] for view in VIEWS}
+        run = self._source.run if self.run is None else self.run
+        tables = [(index, medium) for index, medium in enumerate(self._media) if medium.kind == "table"]
+        return {
+            "card": self.card.as_data(),
+            "read": round(self._read, 3),
+            "views": charts,
+            "differs": judged is not None and judged.differs,
+            "findings": [] if judged is None else judged.findings,
+            "summary": plain(_flat({key: value for key, value in self._summary.items() if key != "_wandb"})),
+            "config": plain(run.config),
+            "tables": [self._table_data(index, medium) for index, medium in tables[-_TABLES_COUNTED:]],
+            "images": [
+                {"id": str(index), "name": medium.name, "caption": medium.caption, "time": medium.time}
+                for index, medium in enumerate(self._media)
+                if medium.kind == "image"
+            ],
+        }
+
+    def series(
+        self,
+        view: str,
+        metric: str,
+        *,
+        by_time: bool = False,
+        pixels: int = 600,
+        begin: float | None = None,
+        end: float | None = None,
+    ) -> dict[str, Any]:
+        """A chart's points as JSON has them.
+
+        Args:
+            by_time: x is seconds since the run's first row, not the chart's axis.
+            pixels: the chart's width, to which the points are reduced.
+            begin, end: the part of x that is wanted.
+
+        Raises:
+            Unknown: there is no such view.
+        """
+        run = self.view(view)
+        line = line_of(run, metric, by_time=by_time)
+        points = reduce_line(
+            line.time if by_time else line.step,
+            line.y,
+            max(1, min(pixels, _MOST_PIXELS)),
+            begin=-np.inf if begin is None else begin,
+            end=np.inf if end is None else end,
+        )
+        return {
+            "metric": metric,
+            "axis": run.axis(metric).metric,
+            "total": points.total,
+            "exact": points.exact,
+            "x": points.x,
+            "y": points.y,
+            "marks": points.marks(),
+            "end": line.end,
+        }
+
+    def csv(self, view: str, metric: str) -> Iterator[str]:
+        """All points of a chart, as the lines of a CSV file, some thousand at a time.
+
+        Raises:
+            Unknown: there is no such view or metric.
+        """
+        run = self.view(view)
+        if run.column(metric) is None:
+            raise Unknown(f"the run has no metric {metric!r}")
+        line = line_of(run, metric)
+        yield _csv_lines([(run.axis(metric).metric, "seconds", metric)])
+        for low in range(0, len(line.y), _CSV_ROWS):
+            part = slice(low, low + _CSV_ROWS)
+            yield _csv_lines(
+                zip(line.step[part].tolist(), line.time[part].tolist(), line.y[part].tolist(), strict=True)
+            )
+
+    def table(self, number: str) -> dict[str, Any]:
+        """A table, all of it.
+
+        Raises:
+            Unknown: there is none, or it cannot be read.
+        """
+        medium = self._medium(number, "table")
+        content = self._table(medium)
+        return {"name": medium.name, "columns": content[0], "rows": plain(content[1])}
+
+    def image(self, number: str) -> tuple[bytes, str]:
+        """An image's bytes, and its content type by what they begin with.
+
+        Raises:
+            Unknown: there is none, or it is none that a browser shows.
+        """
+        medium = self._medium(number, "image")
+        content = self._content(medium)
+        kind = next((kind for begin, kind in _SIGNATURES.items() if content.startswith(begin)), None)
+        if kind is None and content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+            kind = "image/webp"
+        if kind is None:
+            raise Unknown(f"the image {medium.name!r} is neither PNG, JPEG, GIF nor WebP")
+        return content, kind
+
+    def close(self) -> None:
+        """Let go of open files."""
+        self._source.close()
+
+    def _medium(self, number: str, kind: str) -> Medium:
+        medium = self._media[int(number)] if number.isdecimal() and int(number) < len(self._media) else None
+        if medium is None or medium.kind != kind:
+            raise Unknown(f"the run has no {kind} {number!r}")
+        return medium
+
+    def _content(self, medium: Medium) -> bytes:
+        """What a file of the run holds; it must lie in the run's own folder, also behind links."""
+        home = self.found.directory
+        if home is None:
+            assert self.found.files is not None
+            homes = [file.parent.resolve() for file in self.found.files.files]
+        else:
+            homes = [home.resolve()]
+        try:
+            path = medium.path.resolve(strict=True)
+            if not any(path.is_relative_to(each) for each in homes):
+                raise Unknown(f"the {medium.kind} {medium.name!r} lies outside the run's folder")
+            if path.stat().st_size > _LARGEST_MEDIUM:
+                raise Unknown(f"the {medium.kind} {medium.name!r} is too large to show: {path}")
+            return path.read_bytes()
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+            raise Unknown(f"the {medium.kind} {medium.name!r} cannot be read: {error}") from error
+
+    def _table(self, medium: Medium) -> tuple[list[str], list[Any]]:
+        try:
+            content = orjson.loads(self._content(medium).replace(b"NaN", b"null"))
+            columns, rows = content["columns"], content["rows"] if "rows" in content else content["data"]
+            return [str(column) for column in columns], [row if isinstance(row, list) else [row] for row in rows]
+        except (ValueError, KeyError, TypeError) as error:
+            raise Unknown(f"the table {medium.name!r} cannot be read: {error}") from error
+
+    def _table_data(self, index: int, medium: Medium) -> dict[str, Any]:
+        columns: list[str] = []
+        if medium.path not in self._table_rows:
+            try:
+                columns, rows = self._table(medium)
+                self._table_rows[medium.path] = len(rows)
+            except Unknown:
+                self._table_rows[medium.path] = 0
+        count = self._table_rows[medium.path]
+        return {"id": str(index), "name": medium.name, "columns": columns, "rows": count, "time": medium.time}
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dictionaries as one, the keys joined by dots."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        flat |= _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
+    return flat
+
+
+def _csv_lines(rows: Any) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def health_of(found: Found) -> Card:
+    """A run's card, with what only reading and checking all of it tells.
+
+    Raises:
+        RunDirectoryError, RunFileError: it cannot be read.
+    """
+    source = open_source(found)
+    try:
+        while source.advance(60.0) or source.read < 1.0:
+            pass
+        if (
+            source.run.rows == 0
+            and not source.run.definitions.names()
+            and not source.journaled
+            and not source.run.segments
+        ):
+            raise RunFileError(f"{found.path} holds nothing")
+        return judged_card(card_of(found), source.run, check_run(source.run))
+    finally:
+        source.close()

@@ -1,0 +1,155 @@
+"""Who may ask, and what a page may do: the Host header, the token, the headers of every answer.
+
+The server listens on this machine alone unless it is told otherwise. A page of another site can still make the
+browser ask it, under a name that it points here (DNS rebinding): so the Host header must name this machine. A
+server that others can reach asks for a token as well.
+"""
+
+import base64
+import hashlib
+import hmac
+import ipaddress
+import re
+import socket
+from functools import cache
+from http.cookies import CookieError, SimpleCookie
+from importlib import resources
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import RedirectResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ups.dashboard.encoding import as_json
+
+__all__ = ["Guard", "content_security_policy", "is_loopback", "plotly_script", "plotly_style_hashes"]
+
+_LOOPBACK_NAMES = {"localhost", "127.0.0.1", "::1"}
+_COOKIE = "ups_token"
+_PLOTLY_STYLE = re.compile(r"createElement\(\"style\"\);\w+\.id=\"\w+\",\w+\.textContent='((?:[^'\\]|\\.)*)'")
+
+
+@cache
+def plotly_script() -> str:
+    """Plotly's script, from the installed package."""
+    script = resources.files("plotly").joinpath("package_data", "plotly.min.js")
+    return script.read_text(encoding="utf-8")
+
+
+@cache
+def plotly_style_hashes() -> tuple[str, ...]:
+    """What a content security policy must let Plotly add as style: an empty element, and one text of its own."""
+    texts = [""]
+    for found in _PLOTLY_STYLE.findall(plotly_script()):
+        texts.append(found.replace("\\'", "'").replace("\\n", "\n"))
+    return tuple(
+        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'" for text in texts
+    )
+
+
+@cache
+def content_security_policy() -> str:
+    """What a page may load and do: only what this server has, and no script but its files."""
+    return "; ".join(
+        [
+            "default-src 'none'",
+            "script-src 'self'",
+            f"style-src 'self' {' '.join(plotly_style_hashes())}",
+            "img-src 'self' data: blob:",
+            "connect-src 'self'",
+            "frame-ancestors 'none'",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that listens on ``host``."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Guard:
+    """Lets a request through to the app, or answers it.
+
+    Args:
+        host: what the server listens on.
+        token: what a browser must have shown; None if it listens on this machine alone.
+    """
+
+    def __init__(self, app: ASGIApp, *, host: str = "127.0.0.1", token: str | None = None) -> None:
+        self._app = app
+        self._token = token
+        self._names = _LOOPBACK_NAMES | {host.lower()}
+        self._any_address = token is not None
+        if token is not None:
+            self._names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["content-security-policy"] = content_security_policy()
+                headers["x-content-type-options"] = "nosniff"
+                headers["referrer-policy"] = "no-referrer"
+                headers["cross-origin-opener-policy"] = "same-origin"
+                headers["cross-origin-resource-policy"] = "same-origin"
+                headers.setdefault("cache-control", "no-store")
+            await send(message)
+
+        headers = Headers(scope=scope)
+        if scope["method"] not in ("GET", "HEAD"):
+            await _refuse(with_headers, 405, "only GET and HEAD are answered here")
+        elif not self._is_ours(headers.get("host", "")):
+            await _refuse(with_headers, 403, f"this server is not called {headers.get('host', '')!r}")
+        elif self._token is None or self._has_cookie(headers):
+            await self._app(scope, receive, with_headers)
+        else:
+            query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+            if not hmac.compare_digest(query.pop("token", "").encode(), self._token.encode()):
+                await _refuse(
+                    with_headers, 403, "the token is missing or wrong: open the address that 'ups show' printed"
+                )
+                return
+            rest = "?" + urlencode(query) if query else ""
+            answer = RedirectResponse("/" + scope["path"].lstrip("/") + rest, status_code=303)
+            answer.set_cookie(_COOKIE, self._token, httponly=True, samesite="strict", path="/")
+            await answer(scope, receive, with_headers)
+
+    def _is_ours(self, header: str) -> bool:
+        """Whether the Host header names this machine; a number names no other one, which a name may."""
+        name = header.rpartition(":")[0] if re.search(r":\d+\Z", header) else header
+        name = name.removeprefix("[").removesuffix("]").lower().removesuffix(".")
+        if name in self._names:
+            return True
+        if not self._any_address:
+            return False
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+    def _has_cookie(self, headers: Headers) -> bool:
+        assert self._token is not None
+        cookie = SimpleCookie()
+        try:
+            cookie.load(headers.get("cookie", ""))
+        except CookieError:
+            return False
+        shown = cookie[_COOKIE].value if _COOKIE in cookie else ""
+        return hmac.compare_digest(shown.encode(), self._token.encode())
+
+
+async def _refuse(send: Send, status: int, message: str) -> None:
+    body = as_json({"error": message})
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,123 @@
+"""A server on a port of this machine, until Ctrl-C."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import socket
+import sys
+import webbrowser
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import uvicorn
+
+from ups.dashboard.app import create_app
+from ups.dashboard.library import Library
+from ups.dashboard.security import is_loopback
+from ups.errors import UsageError
+
+__all__ = ["DEFAULT_PORT", "serve"]
+
+DEFAULT_PORT = 8877  # UPS on the keys of a telephone
+_PORTS_TRIED = 20
+
+
+def serve(
+    paths: Sequence[Path],
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    open_browser: bool = True,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Serve the dashboard until Ctrl-C.
+
+    Args:
+        paths: Runs, and folders of runs.
+        host: What to listen on; others than this machine need a token, which stands in the address that is said.
+        port: Where to listen: 0 for any free port; None for the first free one from :data:`DEFAULT_PORT` on.
+        open_browser: Whether to open the address in a browser.
+        say: Told the address, and what the person should know.
+
+    Raises:
+        UsageError: Nothing can listen there.
+    """
+    listening = _listen(host, port)
+    token = None if is_loopback(host) else secrets.token_urlsafe(16)
+    address = _address(host, listening.getsockname()[1], token)
+    say(f"The dashboard is at {address} (Ctrl-C ends it)")
+    library = Library(paths)
+    app = create_app(library, host=host, token=token)
+    config = uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=2, lifespan="on")
+    server = uvicorn.Server(config)
+
+    async def run() -> None:
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        opening = not open_browser
+        while not serving.done():
+            await asyncio.sleep(0.05)
+            if server.started and not opening:
+                opening = True
+                if not await asyncio.to_thread(_open, address):
+                    say("No browser could be opened here: open the address yourself")
+            if server.should_exit:
+                library.end_streams()
+        await serving
+
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(run())
+    finally:
+        listening.close()
+
+
+def _listen(host: str, port: int | None) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        UsageError: The port is taken, or there is no such address on this machine.
+    """
+    ports = [port] if port is not None else [*range(DEFAULT_PORT, DEFAULT_PORT + _PORTS_TRIED), 0]
+    try:
+        family = socket.getaddrinfo(host, ports[0], type=socket.SOCK_STREAM)[0][0]
+    except OSError as error:
+        raise UsageError(f"there is no address {host!r}: {error.strerror}") from error
+    for wanted in ports:
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        if sys.platform != "win32":
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host, wanted))
+            listening.listen(128)
+        except PermissionError as error:
+            listening.close()
+            raise UsageError(f"port {wanted} is not for everyone: choose one above 1023, as in --port 8877") from error
+        except OSError as error:
+            listening.close()
+            if port is not None and port != 0:
+                raise UsageError(
+                    f"port {port} cannot be used: {error.strerror}. Leave out --port for a free one"
+                ) from error
+            if wanted == 0:
+                raise UsageError(f"nothing can listen on {host}: {error.strerror}") from error
+        else:
+            return listening
+    raise AssertionError
+
+
+def _address(host: str, port: int, token: str | None) -> str:
+    name = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+    return f"http://{name}:{port}/" + (f"?token={token}" if token is not None else "")
+
+
+def _open(address: str) -> bool:
+    """Open the address in a browser with windows; False where there is none."""
+    if sys.platform not in ("win32", "darwin") and not any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    ):
+        return False
+    try:
+        return webbrowser.open(address)
+    except (webbrowser.Error, OSError):
+        return False
