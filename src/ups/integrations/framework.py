@@ -1,0 +1,40 @@
+"""Whether the framework that an integration is for is there, and new enough."""
+
+import re
+from importlib import metadata
+
+from ups.errors import MissingDependency
+
+__all__ = ["require"]
+
+
+def require(extra: str, oldest: str, *packages: str) -> None:
+    """See that a framework is installed, without importing it.
+
+    Args:
+        extra: The extra of UPS that installs it.
+        oldest: The oldest version that the integration works with, as ``2.5``.
+        packages: The names under which the framework is published, the preferred one first; by default ``extra``.
+
+    Raises:
+        MissingDependency: None of ``packages`` is installed, or the one that is is older.
+    """
+    for package in packages or (extra,):
+        try:
+            version = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+        if _release(version) < _release(oldest):
+            raise MissingDependency(
+                f"{package} {version} is older than {oldest}, the oldest that UPS works with:"
+                f" pip install --upgrade 'ups-tracking[{extra}]'"
+            )
+        return
+    raise MissingDependency(f"{(packages or (extra,))[0]} is not installed: pip install 'ups-tracking[{extra}]'")
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """The numbers that a version begins with: ``2.5.0.post0`` → (2, 5, 0), with zeros to compare by."""
+    match = re.match(r"\d+(?:\.\d+)*", version)
+    numbers = [int(part) for part in match.group().split(".")] if match else []
+    return tuple(numbers + [0] * (4 - len(numbers)))
