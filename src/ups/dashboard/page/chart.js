@@ -1,0 +1,451 @@
+// One chart: a metric of one run, or of several, with its verdict, its points and its cursor.
+
+import { announce, download, el, icon, iconButton, place } from "./dom.js";
+import { explanation, verdictName } from "./findings.js";
+import { counted, number, shortName } from "./format.js";
+import { MARGIN, UNITS, extent, figure, loadPlotly, nearest, picture } from "./plot.js";
+
+const CONFIG = { displayModeBar: false, doubleClick: false, responsive: false, showTips: false, displaylogo: false };
+const TOO_MANY = 3; // a live line is asked for anew when it has grown by so many points a pixel
+const REFETCH_EVERY = 2000; // ms
+
+const touch = () => window.matchMedia("(hover: none)").matches;
+
+/** An axis in words: W&B's own step is no metric of the run. */
+export const axisName = (axis) => (axis === "_step" ? "W&B's step" : axis);
+
+/**
+ * A chart's card. It is drawn by its board, when it is in sight and something has changed.
+ *
+ * `spec`: {metric, stage, axis, sectionAxis, verdict, rows, points, findings, lines: [{key, label, color, source, view}]}
+ */
+export class Chart {
+  visible = false;
+  loaded = false;
+  window = null;
+  frame = null;
+  #asked = 0;
+  #fetched = 0;
+  #loading = false;
+  #stepped = null;
+  #buffer = [];
+
+  constructor(spec, board, { large = false } = {}) {
+    this.board = board;
+    this.large = large;
+    this.lines = [];
+    this.title = el("h3", { class: "chart-title" });
+    this.value = el("output", { class: "chart-value", "aria-live": "off" });
+    this.chip = el("button", { type: "button", class: "chip", hidden: true, "aria-expanded": "false", on: { click: () => this.#toggleWhy() } });
+    this.plot = el("div", { class: "plot" });
+    this.note = el("div", { class: "plot-note", hidden: true });
+    this.why = el("div", { class: "why", hidden: true });
+    this.axisLabel = el("span", { class: "axis-name", hidden: true });
+    this.line = el("div", { class: "cursor-line", hidden: true });
+    this.dots = el("div", { class: "cursor-dots", "aria-hidden": "true" });
+    this.tip = el("div", { class: "tip", hidden: true, "aria-hidden": "true" });
+    this.stageElement = el(
+      "div",
+      { class: "plot-area", tabindex: 0, role: "slider", "aria-valuemin": 0, "aria-orientation": "horizontal" },
+      this.plot, this.line, this.dots, this.note, this.tip,
+    );
+    this.unzoom = iconButton("unzoom", "Show the whole chart", () => this.resetZoom(), { class: "icon-button unzoom", hidden: true });
+    this.actions = el(
+      "div",
+      { class: "chart-actions" },
+      this.unzoom,
+      iconButton("png", "Save as PNG", () => this.savePicture()),
+      iconButton("csv", "Save all points as CSV", () => this.saveTable()),
+      large ? null : iconButton("expand", "Full screen", () => this.board.enlarge(this)),
+    );
+    this.element = el(
+      "article",
+      { class: large ? "chart large" : "chart" },
+      el("header", { class: "chart-head" }, this.title, this.axisLabel, this.chip, this.value, this.actions),
+      el("div", { class: "chart-body" }, this.stageElement, this.why),
+    );
+    this.#listen();
+    this.update(spec);
+  }
+
+  /** Takes a new description: another verdict, other points, other lines. */
+  update(spec) {
+    const before = this.spec;
+    this.spec = spec;
+    const keys = (lines) => lines.map((line) => `${line.key} ${line.view}`).join("\n");
+    if (!before || keys(before.lines) !== keys(spec.lines)) {
+      const old = new Map(this.lines.map((line) => [`${line.key} ${line.view}`, line]));
+      this.lines = spec.lines.map((line) => Object.assign(old.get(`${line.key} ${line.view}`) ?? { base: null, zoom: null }, line));
+      this.loaded = this.lines.every((line) => line.base);
+      this.window = null;
+    } else this.lines.forEach((line, at) => Object.assign(line, spec.lines[at]));
+    const name = shortName(spec.metric, spec.stage);
+    if (this.title.textContent !== name) this.title.textContent = name;
+    this.title.title = spec.metric;
+    Object.assign(this.element.dataset, { metric: spec.metric, stage: spec.stage ?? "", verdict: spec.verdict, view: spec.lines[0]?.view ?? "" });
+    this.axisLabel.hidden = spec.axis === spec.sectionAxis && !this.large;
+    this.axisLabel.textContent = `against ${axisName(spec.axis)}`;
+    this.#showVerdict();
+    if (!before || spec.points !== before.points || spec.verdict !== before.verdict) this.#describe();
+    if (this.empty) this.element.dataset.drawn = "1";
+    const told = this.lines[0]?.source.follows && this.lines[0].view === "wandb"; // of its new points, by the stream
+    if (before && this.loaded && !told && spec.points !== before.points) this.stale();
+    this.board.changed(this);
+  }
+
+  /** Whether there is nothing to draw. */
+  get empty() {
+    if (this.spec.points || this.spec.notFinite || this.arrived) return false;
+    return !this.lines.some((line) => line.base && (line.base.x.length || line.base.marks.length));
+  }
+
+  /** Its points are to be asked for again; those that it has stay until then. */
+  stale() {
+    this.loaded = false;
+    this.board.changed(this);
+  }
+
+  /** Forgets its points, which are of another axis or view. */
+  reset() {
+    for (const line of this.lines) line.base = line.zoom = null;
+    this.window = null;
+    this.#stepped = null;
+    this.stale();
+  }
+
+  /** Asks for the points of every line. */
+  async load() {
+    if (this.#loading || this.empty) return;
+    this.#loading = true;
+    const asked = ++this.#asked;
+    this.loaded = true;
+    const { x } = this.board.settings;
+    try {
+      const found = await Promise.all(
+        this.lines.map((line) =>
+          line.source.series({ view: line.view, metric: this.spec.metric, x, pixels: this.#pixels() }).catch((error) => ({ error })),
+        ),
+      );
+      if (asked !== this.#asked || x !== this.board.settings.x) {
+        this.loaded = false;
+        return;
+      }
+      this.#fetched = performance.now();
+      this.lines.forEach((line, at) => {
+        if (found[at] && !found[at].error) line.base = found[at];
+      });
+      const error = found.find((each) => each.error)?.error;
+      this.#say(error && !this.lines.some((line) => line.base) ? error.message : "");
+      if (this.window) this.#refine();
+    } finally {
+      this.#loading = false;
+      for (const [key, points] of this.#buffer.splice(0)) this.append(key, points);
+      this.board.changed(this);
+    }
+  }
+
+  /** New points of a live run: `{x, time, y, marks, begin, end}`, in the order in which they were logged. */
+  append(key, points) {
+    const line = this.lines.find((each) => each.key === key);
+    if (!line) return;
+    if (this.empty) {
+      this.arrived = true;
+      this.#showVerdict();
+    }
+    if (this.#loading) {
+      this.#buffer.push([key, points]);
+      return;
+    }
+    if (!line.base || points.refetch) {
+      if (points.refetch || line.base) this.stale();
+      else this.board.changed(this);
+      return;
+    }
+    const { base } = line;
+    if (points.end <= base.end) return;
+    if (points.begin !== base.end) {
+      this.stale();
+      return;
+    }
+    const byTime = this.board.settings.x === "time";
+    const xs = byTime ? points.time : points.x;
+    for (let at = 0; at < points.y.length; at++) {
+      base.x.push(xs[at]);
+      base.y.push(points.y[at]);
+    }
+    for (const mark of points.marks ?? []) base.marks.push({ x: byTime ? mark.time : mark.x, kind: mark.kind });
+    base.total += points.y.length;
+    base.end = points.end;
+    const grown = base.x.length > (2 + TOO_MANY) * this.#pixels();
+    if (grown && performance.now() - this.#fetched > REFETCH_EVERY) this.loaded = false;
+    this.board.changed(this);
+  }
+
+  /** Draws what it has. */
+  async draw() {
+    if (this.empty || !this.lines.some((line) => line.base)) return;
+    const Plotly = await loadPlotly();
+    const width = this.plot.clientWidth;
+    const height = this.plot.clientHeight;
+    if (!width || !height) return;
+    const { settings } = this.board;
+    const shown = this.#shown();
+    const range = extent(shown, { logY: settings.logY, window: this.window });
+    const made = figure(shown, range, { logY: settings.logY, time: settings.x === "time", smoothing: settings.smoothing, zoomed: this.window !== null });
+    const ends = this.lines.reduce((sum, line) => sum + (line.base?.end ?? 0), 0);
+    const first = !this.frame;
+    this.frame = { range, unit: made.unit, width, height, logY: settings.logY, figure: made };
+    const still = touch() && !this.large;
+    await Plotly.react(this.plot, made.traces, { ...made.layout, width, height, dragmode: still ? false : "zoom" }, { ...CONFIG, staticPlot: still });
+    if (first) {
+      this.plot.on("plotly_relayout", (change) => this.#zoomed(change));
+      this.plot.on("plotly_doubleclick", () => this.resetZoom());
+    }
+    this.#say(settings.logY && !range.count && shown.some((line) => line.y.length) ? "No value is above 0: a log scale cannot show them" : "");
+    const points = shown.reduce((sum, line) => sum + line.x.length, 0);
+    Object.assign(this.element.dataset, { drawn: "1", end: String(ends), points: String(points), exact: String(shown.every((line) => line.exact)) });
+    document.documentElement.dataset.painted ??= String(performance.now());
+    this.#describe();
+    if (!this.line.hidden) this.showCursor(this.cursorAt, false);
+  }
+
+  /** Frees what Plotly holds; the next time in sight draws it anew. */
+  release() {
+    if (this.frame && window.Plotly) window.Plotly.purge(this.plot);
+    this.frame = null;
+    delete this.element.dataset.drawn;
+  }
+
+  #shown() {
+    return this.lines.filter((line) => line.base).map((line) => ({ ...(line.zoom ?? line.base), color: line.color, label: line.label }));
+  }
+
+  #pixels() {
+    return Math.max(200, Math.min(2000, Math.round(this.plot.clientWidth || 400)));
+  }
+
+  #say(text) {
+    this.note.textContent = text;
+    this.note.hidden = !text;
+  }
+
+  // The verdict
+
+  #showVerdict() {
+    const { verdict, findings, points, stage } = this.spec;
+    const finding = findings[0];
+    const bad = verdict !== "full";
+    const severity = finding?.severity ?? (bad ? "error" : "none");
+    this.element.dataset.severity = bad ? severity : "none";
+    this.chip.hidden = !bad;
+    this.chip.className = `chip ${severity}`;
+    if (this.chip.dataset.verdict !== verdict) {
+      this.chip.dataset.verdict = verdict;
+      place(this.chip, [el("span", {}, verdictName(verdict))]);
+      this.chip.setAttribute("aria-label", `Why is this chart ${verdictName(verdict)}?`);
+    }
+    const told = JSON.stringify(findings);
+    if (told !== this.#told) {
+      this.#told = told;
+      place(this.why, findings.map((each) => explanation(each)));
+      if (!findings.length) place(this.why, [el("p", {}, `No point can be drawn${stage ? ` in ${stage}` : ""}.`)]);
+    }
+    this.element.classList.toggle("nothing", bad && points === 0 && this.empty);
+    if (bad && points === 0 && this.empty) {
+      this.stageElement.hidden = true;
+      this.why.hidden = false;
+      this.chip.setAttribute("aria-expanded", "true");
+      this.chip.disabled = true;
+    } else if (this.stageElement.hidden) {
+      this.stageElement.hidden = false;
+      this.why.hidden = true;
+      this.chip.setAttribute("aria-expanded", "false");
+      this.chip.disabled = false;
+    }
+    if (!bad && !this.why.hidden) this.#toggleWhy(false);
+  }
+
+  #told = null;
+
+  #toggleWhy(open = this.why.hidden) {
+    if (this.stageElement.hidden) return;
+    this.why.hidden = !open;
+    this.chip.setAttribute("aria-expanded", String(open));
+  }
+
+  #describe() {
+    const { metric, verdict, points, axis } = this.spec;
+    const last = this.#last();
+    const said = [metric, verdictName(verdict), counted(Math.max(points, this.lines[0]?.base?.total ?? 0), "point")];
+    if (last) said.push(`last value ${number(last.y)} at ${number(last.x)}`);
+    said.push(`drawn against ${axis}`);
+    this.stageElement.setAttribute("aria-label", said.join(", "));
+    this.stageElement.setAttribute("aria-valuemax", String(Math.max(0, (this.lines[0]?.base?.x.length ?? 1) - 1)));
+    if (this.line.hidden) {
+      this.stageElement.setAttribute("aria-valuenow", this.stageElement.getAttribute("aria-valuemax"));
+      this.stageElement.setAttribute("aria-valuetext", last ? `last: ${number(last.y)} at ${number(last.x)}` : "no points");
+      this.#showValue(this.lines.length === 1 && last ? number(last.y) : "", "");
+    }
+  }
+
+  #last() {
+    const base = this.lines[0]?.base;
+    return base?.y.length ? { x: base.x.at(-1), y: base.y.at(-1) } : null;
+  }
+
+  #showValue(value, at) {
+    const text = `${at} ${value}`;
+    if (this.value.dataset.text === text) return;
+    this.value.dataset.text = text;
+    this.value.replaceChildren(...(at ? [el("span", { class: "at" }, at)] : []), el("b", {}, value));
+  }
+
+  // Zoom
+
+  #zoomed(change) {
+    const get = (axis) => {
+      const range = change[`${axis}.range`];
+      const low = range?.[0] ?? change[`${axis}.range[0]`];
+      const high = range?.[1] ?? change[`${axis}.range[1]`];
+      return low === undefined || high === undefined ? null : [Number(low), Number(high)];
+    };
+    const [x, y] = [get("xaxis"), get("yaxis")];
+    if (!x && !y) return;
+    const { unit, range } = this.frame;
+    this.zoomTo(x ? x.map((value) => value * unit) : range.x, y);
+  }
+
+  /** Shows a window of x, in its own units, and asks for all that lies in it. */
+  zoomTo(x, y = null) {
+    if (!(x[1] > x[0])) return;
+    this.window = { x, y };
+    this.unzoom.hidden = false;
+    this.element.dataset.zoom = x.join(" ");
+    this.board.changed(this);
+    this.#refine();
+  }
+
+  async #refine() {
+    const zoomed = this.window;
+    const asked = this.lines.map(async (line) => {
+      if (!line.base || (line.base.exact && !line.source.live)) return;
+      const { x } = this.board.settings;
+      const found = await line.source.series({ view: line.view, metric: this.spec.metric, x, pixels: this.#pixels(), window: zoomed.x });
+      if (this.window === zoomed) line.zoom = found;
+    });
+    for (const each of await Promise.allSettled(asked)) if (each.status === "rejected") announce(each.reason.message);
+    if (this.window === zoomed) {
+      this.element.dataset.refined = "1";
+      this.board.changed(this);
+    }
+  }
+
+  /** Shows the whole chart again. */
+  resetZoom() {
+    this.window = null;
+    for (const line of this.lines) line.zoom = null;
+    this.unzoom.hidden = true;
+    delete this.element.dataset.zoom;
+    delete this.element.dataset.refined;
+    this.board.changed(this);
+  }
+
+  // The cursor
+
+  #listen() {
+    const move = (event) => {
+      if (!this.frame || event.buttons) return;
+      const box = this.stageElement.getBoundingClientRect();
+      const x = this.#xAt(event.clientX - box.left);
+      if (x === null) this.board.cursor(this, null);
+      else this.board.cursor(this, x);
+    };
+    this.stageElement.addEventListener("pointermove", move);
+    this.stageElement.addEventListener("pointerdown", (event) => event.pointerType !== "mouse" && move(event));
+    this.stageElement.addEventListener("pointerleave", () => this.board.cursor(this, null));
+    this.stageElement.addEventListener("blur", () => this.board.cursor(this, null));
+    this.stageElement.addEventListener("keydown", (event) => this.#key(event));
+  }
+
+  #key(event) {
+    const base = this.lines[0]?.base;
+    const steps = { ArrowLeft: -1, ArrowRight: 1, PageDown: -25, PageUp: 25, Home: -Infinity, End: Infinity };
+    if (event.key === "Enter" && !this.large) {
+      event.preventDefault();
+      this.board.enlarge(this);
+    } else if (event.key in steps && base?.x.length) {
+      event.preventDefault();
+      const last = base.x.length - 1;
+      const from = this.#stepped ?? (steps[event.key] < 0 ? last + 1 : -1);
+      this.#stepped = Math.max(0, Math.min(last, from + steps[event.key]));
+      this.board.cursor(this, base.x[this.#stepped]);
+      this.stageElement.setAttribute("aria-valuenow", String(this.#stepped));
+      this.stageElement.setAttribute("aria-valuetext", `${number(base.y[this.#stepped])} at ${number(base.x[this.#stepped])}`);
+    }
+  }
+
+  #xAt(pixel) {
+    const { range, width } = this.frame;
+    const share = (pixel - MARGIN.l) / (width - MARGIN.l - MARGIN.r);
+    return share < -0.01 || share > 1.01 ? null : range.x[0] + Math.max(0, Math.min(1, share)) * (range.x[1] - range.x[0]);
+  }
+
+  /** Shows the points nearest to `x`; null hides the cursor. `own`: whether the pointer is over this chart. */
+  showCursor(x, own) {
+    this.cursorAt = x;
+    const lines = x === null || !this.frame ? [] : this.#shown().filter((line) => line.x.length);
+    if (!lines.length) {
+      this.line.hidden = this.tip.hidden = true;
+      this.dots.replaceChildren();
+      this.#stepped = null;
+      this.#describe();
+      return;
+    }
+    const { range, width, height, logY, unit } = this.frame;
+    const across = (value) => MARGIN.l + ((value - range.x[0]) / (range.x[1] - range.x[0])) * (width - MARGIN.l - MARGIN.r);
+    const down = (value) => {
+      const at = logY ? Math.log10(value) : value;
+      return MARGIN.t + (1 - (at - range.y[0]) / (range.y[1] - range.y[0])) * (height - MARGIN.t - MARGIN.b);
+    };
+    const found = lines.map((line) => {
+      const at = nearest(line.x, x);
+      return { line, x: line.x[at], y: line.y[at], index: at };
+    });
+    if (own && this.lines.length === 1) this.#stepped = found[0].index;
+    const at = lines.length === 1 ? found[0].x : x;
+    const inside = at >= range.x[0] && at <= range.x[1];
+    this.line.hidden = !inside;
+    this.line.style.setProperty("--at", `${across(at)}px`);
+    const dots = found.filter((each) => inside && Number.isFinite(down(each.y)) && each.x >= range.x[0] && each.x <= range.x[1]);
+    this.dots.replaceChildren(
+      ...dots.map((each) => el("i", { vars: { "--x": `${across(each.x)}px`, "--y": `${down(each.y)}px`, "--color": `var(${each.line.color})` } })),
+    );
+    const where = this.board.settings.x === "time" ? `${number(Number((at / unit).toPrecision(3)))}${UNITS[this.frame.figure.unitName]}` : number(at);
+    if (lines.length === 1 && this.lines.length === 1) this.#showValue(number(found[0].y), where);
+    else this.#showValue("", where);
+    this.tip.hidden = !(own && this.lines.length > 1);
+    if (!this.tip.hidden) {
+      place(this.tip, found.map((each) => el("div", {}, el("i", { vars: { "--color": `var(${each.line.color})` } }), el("span", {}, each.line.label), el("b", {}, number(each.y)))));
+      this.tip.classList.toggle("left", across(at) > width / 2);
+      this.tip.style.setProperty("--at", `${across(at)}px`);
+    }
+  }
+
+  // Files
+
+  async savePicture() {
+    if (!this.frame) return;
+    const size = this.large ? { width: 1200, height: 640 } : { width: 800, height: 440 };
+    const axis = this.board.settings.x === "time" ? `${this.frame.figure.unitName} since the first row` : axisName(this.spec.axis);
+    const href = await picture(this.frame.figure, { title: this.spec.metric, axis, legend: this.lines.length > 1, ...size });
+    download(href, `${this.spec.metric}.png`);
+  }
+
+  async saveTable() {
+    for (const line of this.lines) {
+      const name = this.lines.length > 1 ? `${line.label}-${this.spec.metric}.csv` : `${this.spec.metric}.csv`;
+      download(await line.source.csv(this.spec.metric, line.view), name);
+    }
+  }
+}
+

@@ -1,0 +1,133 @@
+// Several runs in the same charts: a colour a run.
+
+import { Board } from "./board.js";
+import { el, place } from "./dom.js";
+import { emptyState, frame, statePill } from "./frame.js";
+import { counted } from "./format.js";
+import { RunSource, stream } from "./source.js";
+import { readSettings, tools } from "./tools.js";
+import { verdictName } from "./findings.js";
+
+const COLORS = 12;
+const REFETCH_EVERY = 2000; // ms
+
+/** The page that compares the runs of these keys. */
+export async function comparePage(keys) {
+  const board = new Board(readSettings());
+  let view = "wandb";
+  const bar = tools(board, {
+    view: {
+      get: () => view,
+      set(chosen) {
+        view = chosen;
+        show();
+        board.refetch();
+      },
+    },
+  });
+  const page = frame("compare", { keys: bar.keys });
+  page.setTitle("Compare");
+  place(page.crumbs, [el("a", { href: "/" }, "Runs"), el("span", { class: "crumb", "aria-current": "page" }, "Compare")]);
+  const legend = el("ul", { class: "legend", "aria-label": "Runs" });
+  page.main.append(el("header", { class: "run-head" }, el("h1", {}, "Compare"), legend), bar.element, board.element);
+
+  const runs = keys.map((key, at) => ({ key, source: new RunSource(key), color: `--r${at % COLORS}`, shown: true, run: null, error: null }));
+  const read = async (each) => {
+    try {
+      each.run = await each.source.run();
+    } catch (error) {
+      each.error = error.message;
+    }
+  };
+  const show = () => {
+    place(legend, runs.map((each) => legendItem(each, show)));
+    const metrics = new Map();
+    for (const each of runs) {
+      if (!each.run || !each.shown) continue;
+      for (const chart of each.run.views[view] ?? each.run.views.wandb) {
+        if (!metrics.has(chart.metric)) metrics.set(chart.metric, []);
+        metrics.get(chart.metric).push({ each, chart });
+      }
+    }
+    const stages = new Map();
+    for (const each of runs) for (const stage of each.run?.card.stages ?? []) stages.set(stage.name, []);
+    for (const [metric, held] of metrics) {
+      const stage = held[0].chart.stage;
+      if (!stages.has(stage)) stages.set(stage, []);
+      stages.get(stage).push(spec(metric, held, view));
+    }
+    const sections = [...stages].filter(([, specs]) => specs.length).map(([stage, specs]) => ({ id: stage === null ? "" : `stage ${stage}`, title: stage ?? "Other charts", note: "", color: "var(--ink-3)", specs }));
+    board.show(sections);
+    bar.setDiffers(runs.some((each) => each.run?.differs));
+  };
+  await Promise.all(runs.map(read));
+  if (!runs.some((each) => each.run)) {
+    page.main.replaceChildren(emptyState({ title: "No runs to compare", lines: [runs[0]?.error ?? "Choose two runs or more on the runs page, then Compare."] }));
+    document.body.dataset.ready = "1";
+    return;
+  }
+  show();
+  document.body.dataset.ready = "1";
+
+  const changed = new Set();
+  let waiting = null;
+  const refresh = async () => {
+    waiting = null;
+    const now = [...changed];
+    changed.clear();
+    await Promise.all(now.map(read));
+    show();
+    const metrics = new Set(now.flatMap((each) => each.run?.views[view].map((chart) => chart.metric) ?? []));
+    for (const metric of metrics) for (const chart of board.of(metric)) chart.stale();
+  };
+  stream(() => "/api/events", {
+    handlers: {
+      run(card) {
+        const each = runs.find(({ key }) => key === card.key);
+        if (!each?.run || (each.run.card.rows === card.rows && each.run.card.state === card.state)) return;
+        changed.add(each);
+        waiting ??= setTimeout(refresh, REFETCH_EVERY);
+      },
+      gone({ key }) {
+        const each = runs.find((one) => one.key === key);
+        if (each) page.setBanner(`The directory of ${each.run?.card.name || key} is gone from the disk. The page keeps what it had read.`);
+      },
+    },
+    onState(state) {
+      page.setLive(runs.some((each) => each.run?.card.state === "running") ? state : "ended");
+    },
+  });
+}
+
+function spec(metric, held, view) {
+  const worst = held.filter(({ chart }) => chart.verdict !== "full");
+  return {
+    metric,
+    stage: held[0].chart.stage,
+    axis: held[0].chart.axis,
+    sectionAxis: held[0].chart.axis,
+    verdict: worst[0]?.chart.verdict ?? "full",
+    rows: held.reduce((sum, { chart }) => sum + chart.rows, 0),
+    points: held.reduce((sum, { chart }) => sum + chart.points, 0),
+    notFinite: held.reduce((sum, { chart }) => sum + chart.not_finite, 0),
+    findings: worst.flatMap(({ each, chart }) => {
+      const finding = each.run.findings.find((one) => one.metric === metric && one.code === chart.verdict);
+      const name = each.run.card.name || each.run.card.run_id;
+      return finding ? [{ ...finding, message: `${name}, ${verdictName(chart.verdict)}: ${finding.message}` }] : [];
+    }),
+    lines: held
+      .filter(({ chart }) => chart.points || chart.not_finite)
+      .map(({ each }) => ({ key: each.key, label: each.run.card.name || each.run.card.run_id, color: each.color, source: each.source, view })),
+  };
+}
+
+function legendItem(each, show) {
+  const name = each.run?.card.name || each.run?.card.run_id || each.key;
+  const box = el("input", { type: "checkbox", checked: each.shown, disabled: !each.run });
+  box.addEventListener("change", () => {
+    each.shown = box.checked;
+    show();
+  });
+  const card = each.run?.card;
+  return el("li", { vars: { "--color": `var(${each.color})` } }, el("label", {}, box, el("i", { "aria-hidden": "true" }), el("span", {}, name)), card ? statePill(card.state) : null, card ? el("span", { class: "muted" }, counted(card.rows ?? 0, "row")) : el("span", { class: "message" }, each.error), card ? el("a", { href: `/run/${encodeURIComponent(each.key)}`, "aria-label": `Open ${name}` }, "Open") : null);
+}

@@ -1,0 +1,103 @@
+// What every page has around it: the bar at the top, the theme, the shortcuts, the banner.
+
+import { el, icon, iconButton, place } from "./dom.js";
+
+const STATES = {
+  running: "running",
+  finished: "finished",
+  failed: "failed",
+  crashed: "crashed",
+  unreadable: "unreadable",
+};
+
+/** A run's state as a pill. */
+export function statePill(state) {
+  return el("span", { class: `state ${STATES[state] ?? ""}`, data: { state } }, el("i", { "aria-hidden": "true" }), STATES[state] ?? state);
+}
+
+/** The page's frame: `{main, crumbs, live, banner, title}`. `keys`: [[key, what it does, action]]. */
+export function frame(page, { keys, report = false }) {
+  document.body.dataset.page = page;
+  const crumbs = el("nav", { class: "crumbs", "aria-label": "Where you are" });
+  const live = el("span", { class: "live", role: "status", hidden: true });
+  const theme = iconButton("moon", "Light or dark (T)", () => window.upsToggleTheme());
+  const dark = () => place(theme, [icon(document.documentElement.dataset.theme === "dark" ? "sun" : "moon")]);
+  window.addEventListener("ups-theme", dark);
+  dark();
+  const all = [...keys, ["t", "Light or dark", () => window.upsToggleTheme()], ["?", "This list", () => help(all)]];
+  const home = report ? el("span", { class: "brand" }, brandMark(), "UPS") : el("a", { class: "brand", href: "/", "aria-label": "UPS, all runs" }, brandMark(), "UPS");
+  const banner = el("div", { class: "banner", role: "alert", hidden: true });
+  const main = el("main", { id: "main", tabindex: -1 });
+  const bar = el("header", { class: "bar" }, home, crumbs, live, theme, iconButton("help", "Keyboard shortcuts (?)", () => help(all)));
+  document.body.append(el("a", { class: "skip", href: "#main" }, "Skip to the content"), bar, banner, main);
+  shortcuts(all);
+  return {
+    main,
+    crumbs,
+    bar,
+    setLive(state) {
+      const said = { open: "Live", lost: "Reconnecting…", paused: "Paused", ended: "" }[state] ?? "";
+      live.hidden = !said;
+      live.dataset.state = state;
+      if (live.textContent !== said) live.textContent = said;
+    },
+    setBanner(text) {
+      if (banner.textContent !== text) banner.textContent = text;
+      banner.hidden = !text;
+    },
+    setTitle(text) {
+      document.title = text ? `${text} · UPS` : "UPS";
+    },
+  };
+}
+
+function brandMark() {
+  const mark = icon("chart");
+  mark.classList.add("brand-mark");
+  return mark;
+}
+
+function shortcuts(keys) {
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    const typing = event.target.closest?.("input:not([type=checkbox]):not([type=range]), textarea, select");
+    if (typing) {
+      if (event.key === "Escape") typing.blur();
+      return;
+    }
+    const dialog = document.querySelector("dialog[open]");
+    for (const [key, , action] of keys) {
+      if (key !== event.key || (dialog && key !== "t")) continue;
+      event.preventDefault();
+      action();
+      return;
+    }
+  });
+}
+
+function help(keys) {
+  if (document.querySelector("dialog[open]")) return;
+  const rows = [...keys, ["Enter", "Chart in full screen"], ["← →", "Step through a chart's points"], ["Esc", "Close"]];
+  const dialog = el(
+    "dialog",
+    { class: "help", "aria-labelledby": "help-title" },
+    el("header", {}, el("h2", { id: "help-title" }, "Keyboard shortcuts"), iconButton("close", "Close", () => dialog.close())),
+    el("dl", {}, rows.map(([key, what]) => el("div", {}, el("dt", {}, el("kbd", {}, key)), el("dd", {}, what)))),
+  );
+  dialog.addEventListener("close", () => dialog.remove());
+  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+/** The page's whole content where there is nothing else to show. */
+export function emptyState({ title, lines, code }) {
+  return el(
+    "div",
+    { class: "empty" },
+    icon("chart"),
+    el("h1", {}, title),
+    lines.map((line) => el("p", {}, line)),
+    code ? el("pre", {}, el("code", {}, code)) : null,
+  );
+}

@@ -1,0 +1,183 @@
+// From lines of points to what Plotly draws. Names of a run go to Plotly only for a picture, and there escaped.
+
+import { smoothed } from "./smoothing.js";
+import { timeUnit } from "./format.js";
+
+export const MARGIN = { l: 50, r: 12, t: 10, b: 26 };
+const PADDING = 0.06; // of the y range, above and below
+const FEW = 40; // points up to which each is a dot as well
+export const UNITS = { days: " d", hours: " h", minutes: " min", seconds: " s" };
+const MARKS = {
+  nan: { symbol: "x-thin-open", y: 0.035 },
+  "-inf": { symbol: "triangle-down", y: 0.035 },
+  inf: { symbol: "triangle-up", y: 0.965 },
+};
+
+let loading = null;
+
+/** Plotly's script, from this server; a report holds it already. */
+export function loadPlotly() {
+  loading ??= window.Plotly
+    ? Promise.resolve(window.Plotly)
+    : new Promise((resolve, reject) => {
+        const script = document.createElement("script");
+        script.src = "/static/plotly.js";
+        script.onload = () => resolve(window.Plotly);
+        script.onerror = () => {
+          loading = null;
+          reject(new Error("Plotly's script could not be loaded"));
+        };
+        document.head.append(script);
+      });
+  return loading;
+}
+
+/** The colour of a CSS variable. */
+export const themeColor = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+/**
+ * Where the points of lines lie: the ranges of both axes, for the eye.
+ *
+ * `lines`: [{x, y, marks}]; `window`: {x: [from, to], y: [from, to] | null} | null, as the reader zoomed.
+ */
+export function extent(lines, { logY, window }) {
+  let [left, right, low, high] = [Infinity, -Infinity, Infinity, -Infinity];
+  let count = 0;
+  for (const { x, y, marks } of lines) {
+    for (let at = 0; at < x.length; at++) {
+      if (x[at] < left) left = x[at];
+      if (x[at] > right) right = x[at];
+      if (window && (x[at] < window.x[0] || x[at] > window.x[1])) continue;
+      if (logY && !(y[at] > 0)) continue;
+      count += 1;
+      if (y[at] < low) low = y[at];
+      if (y[at] > high) high = y[at];
+    }
+    for (const mark of marks) {
+      if (mark.x < left) left = mark.x;
+      if (mark.x > right) right = mark.x;
+    }
+  }
+  if (left > right) [left, right] = [0, 1];
+  if (left === right) [left, right] = [left - 1, right + 1];
+  const x = window ? window.x : [left, right];
+  if (low > high) [low, high] = logY ? [0.1, 10] : [0, 1];
+  let y = logY ? [Math.log10(low), Math.log10(high)] : [low, high];
+  if (y[0] === y[1]) y = y[0] === 0 || logY ? [y[0] - 1, y[0] + 1] : [y[0] - Math.abs(y[0]) * 0.5, y[0] + Math.abs(y[0]) * 0.5];
+  const pad = (y[1] - y[0]) * PADDING;
+  y = window?.y ?? [y[0] - pad, y[1] + pad];
+  return { x, y, full: [left, right], count };
+}
+
+/** Plotly's traces and layout for lines within their extent, and the unit of x. */
+export function figure(lines, range, { logY, time, smoothing, zoomed }) {
+  const [unitName, unit] = time ? timeUnit(range.full[1] - range.full[0]) : ["", 1];
+  const scaled = (x) => (unit === 1 ? x : x.map((value) => value / unit));
+  const traces = [];
+  for (const line of lines) {
+    const lineColor = themeColor(line.color);
+    const x = scaled(line.x);
+    const dots = line.x.length <= FEW || line.x.every((value) => value === line.x[0]);
+    const course = { type: "scatter", mode: dots ? "lines+markers" : "lines", x, hoverinfo: "skip", name: line.label, cliponaxis: zoomed };
+    const style = { color: lineColor, width: 1.6, shape: "linear", simplify: false };
+    if (smoothing > 0 && line.y.length > 2) {
+      traces.push({ ...course, mode: "lines", y: line.y, line: { ...style, width: 1.2 }, opacity: 0.28, showlegend: false });
+      traces.push({ ...course, mode: "lines", y: smoothed(line.x, line.y, smoothing, range.full[1] - range.full[0]), line: { ...style, width: 2 } });
+    } else {
+      traces.push({ ...course, y: line.y, line: style, marker: { size: line.x.length === 1 ? 8 : 4.5, color: lineColor } });
+    }
+    for (const [kind, { symbol, y }] of Object.entries(MARKS)) {
+      const at = line.marks.filter((mark) => mark.kind === kind).map((mark) => mark.x);
+      if (!at.length) continue;
+      const color = themeColor("--bad");
+      const marker = { symbol, size: 8, color, line: { width: symbol.endsWith("open") ? 2 : 0, color } };
+      traces.push({ type: "scatter", mode: "markers", x: scaled(at), y: at.map(() => y), yaxis: "y2", marker, cliponaxis: zoomed, hoverinfo: "skip", showlegend: false });
+    }
+  }
+  const ink = themeColor("--ink-2");
+  const grid = themeColor("--grid");
+  const font = { family: "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", size: 11, color: ink };
+  const axis = { zeroline: false, gridcolor: grid, linecolor: themeColor("--line"), tickfont: font, ticks: "", automargin: false, fixedrange: false };
+  const large = Math.max(Math.abs(range.y[0]), Math.abs(range.y[1])) >= 1000;
+  const layout = {
+    margin: MARGIN,
+    font,
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    showlegend: false,
+    hovermode: false,
+    dragmode: "zoom",
+    xaxis: { ...axis, type: "linear", range: range.x.map((value) => value / unit), showgrid: false, showline: true, nticks: 7, ticksuffix: UNITS[unitName] ?? "", showticksuffix: "last" },
+    yaxis: {
+      ...axis,
+      type: logY ? "log" : "linear",
+      range: [...range.y],
+      nticks: 6,
+      exponentformat: !logY && large ? "SI" : "e",
+      minexponent: 3,
+    },
+    yaxis2: { overlaying: "y", range: [0, 1], visible: false, fixedrange: true },
+  };
+  return { traces, layout, unit, unitName };
+}
+
+/** The index of the point nearest to `x`; the last such one where several are; -1 without points. */
+export function nearest(points, x) {
+  let best = -1;
+  let distance = Infinity;
+  const within = (at) => Math.abs(points[at] - x);
+  if (points.length > 64 && ordered(points)) {
+    let [low, high] = [0, points.length - 1];
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (points[middle] < x) low = middle;
+      else high = middle;
+    }
+    return within(low) < within(high) ? low : high;
+  }
+  for (let at = 0; at < points.length; at++) {
+    if (within(at) <= distance) [best, distance] = [at, within(at)];
+  }
+  return best;
+}
+
+const orders = new WeakMap();
+
+function ordered(points) {
+  const known = orders.get(points);
+  if (known?.length === points.length) return known.ordered;
+  let is = true;
+  for (let at = 1; at < points.length && is; at++) is = points[at] >= points[at - 1];
+  orders.set(points, { length: points.length, ordered: is });
+  return is;
+}
+
+const MARKUP = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };
+
+/** Text in which Plotly finds no markup. */
+export const plain = (text) => text.replace(/[&<>]/g, (letter) => MARKUP[letter]);
+
+/** A PNG of a figure at twice its size, with its title, as a data address. */
+export async function picture({ traces, layout }, { title, axis, legend, width, height }) {
+  const Plotly = await loadPlotly();
+  const background = themeColor("--surface");
+  const ink = themeColor("--ink");
+  return Plotly.toImage(
+    {
+      data: traces.map((trace) => ({ ...trace, name: plain(trace.name ?? "") })),
+      layout: {
+        ...layout,
+        width,
+        height,
+        paper_bgcolor: background,
+        plot_bgcolor: background,
+        margin: { l: 64, r: 24, t: 48, b: legend ? 84 : 52 },
+        showlegend: legend,
+        legend: { orientation: "h", y: -0.22, font: { color: ink } },
+        title: { text: plain(title), font: { size: 15, color: ink }, x: 0.02, xanchor: "left" },
+        xaxis: { ...layout.xaxis, title: { text: plain(axis), font: { size: 11 } } },
+      },
+    },
+    { format: "png", width, height, scale: 2 },
+  );
+}
