@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ups.errors import DeliveryError, RunDirectoryError, RunFileError
-from ups.runfile import close_torn_segment, last_step, open_run
+from ups.runfile import close_torn_segment, last_step, open_run, set_start_time, start_time
 from ups.runfile.framing import HEADER
 from ups.tracking import liveness
 from ups.tracking.console import ConsoleReader
@@ -348,7 +348,7 @@ class Delivery:
             step = last_step(segment)
             if step is not None:
                 filled.append((step, segment))
-        _name_in_order([segment for _, segment in sorted(filled)])
+        _put_in_order([segment for _, segment in sorted(filled)])
         return max((step for step, _ in filled), default=-1)
 
     def _verify(self, *, closed: bool = True, lag: float = _SERVER_LAG) -> bool:
@@ -435,10 +435,18 @@ class Delivery:
         self._on_progress(self.status)
 
 
-def _name_in_order(segments: list[Path]) -> None:
-    """Give folders that are named by a clock that was set back a later name: whoever reads a run goes by the names."""
-    stamp = ""
+def _put_in_order(segments: list[Path]) -> None:
+    """Where the clock was set back, give later segments a later name and start time.
+
+    Who reads a run goes by the names of the folders, and ``wandb sync`` by the start times.
+    """
+    stamp, started = "", 0.0
     for segment in segments:
+        own_start = start_time(segment) or 0.0
+        if own_start <= started:
+            own_start = started + 1.0
+            set_start_time(segment, own_start)
+        started = own_start
         kind, _, rest = segment.parent.name.partition("run-")
         own, _, tail = rest.partition("-")
         if own <= stamp:
