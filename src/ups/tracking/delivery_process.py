@@ -149,6 +149,8 @@ class Watch:
         self._started = False
         self._restarts = 0
         self._rows = 0
+        self._writable = True
+        self._denied = False
         self.stop_requested = False
         self._thread = threading.Thread(target=self._watch, name="ups-watch", daemon=True)
 
@@ -165,6 +167,7 @@ class Watch:
 
     def hear(self) -> Status | None:
         """What delivery said last, its faults counted with this process's."""
+        self._look_at_directory()
         try:
             status = read_status(self._directory)
         except RunDirectoryError as error:
@@ -172,10 +175,31 @@ class Watch:
             return None
         if status is not None:
             self._faults.merge(status.faults)
+            self._look_at_credentials(status)
             self.stop_requested = status.stop
             if status.rows > self._rows:
                 self._rows, self._restarts = status.rows, 0
         return status
+
+    @property
+    def stuck(self) -> bool:
+        """Whether delivery can get nowhere until somebody puts something right, which is told."""
+        return self._denied or not self._writable
+
+    def _look_at_directory(self) -> None:
+        """A directory that turned read-only: delivery can write neither what it did nor what is wrong."""
+        before, self._writable = self._writable, self._directory.is_writable()
+        if before and not self._writable:
+            message = f"{self._directory.path} cannot be written any more, and delivery stands still: make it writable"
+            self._faults.add(
+                "read-only", f"{message} again. No row is lost: each is in the journal, or waits in memory"
+            )
+
+    def _look_at_credentials(self, status: Status) -> None:
+        before, self._denied = self._denied, status.denied
+        if self._denied and not before:
+            message = "W&B's server refuses the credentials: put WANDB_API_KEY right, or call 'wandb login'"
+            self._faults.add("denied", f"{message}. Rows wait in the journal; then: ups deliver {self._directory.path}")
 
     def revive(self) -> bool:
         """Start delivery again if it ended before the run did. False if that is of no use any more."""

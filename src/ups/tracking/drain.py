@@ -16,15 +16,16 @@ __all__ = ["drain", "journaled", "leave_nothing_behind", "progress_line"]
 
 _POLL = 0.05  # seconds
 _CLOSING = 60.0  # seconds that a delivery which is closing the run may take
-_DENIED = 30.0  # seconds to wait for a server that refuses the credentials
+_STUCK = 5.0  # seconds to wait where the server refuses the credentials, or delivery cannot write
 _SAY_EVERY = 5.0  # seconds, where there is no terminal to draw a bar on
 
 
 def drain(directory: RunDirectory, owner: str, watch: Watch, timeout: float, *, background: bool) -> bool:
     """Wait until the delivery of ``owner`` has finished, with a progress line. True if W&B holds every row.
 
-    Stops waiting after ``timeout`` seconds without progress, or at Ctrl-C; then it says what W&B does not hold and
-    how to deliver it.
+    Stops waiting after ``timeout`` seconds without progress, soon where there can be none (the server refuses the
+    credentials, the directory has turned read-only), or at Ctrl-C; then it says what W&B does not hold and how to
+    deliver it.
 
     Args:
         background: Whether delivery goes on when this process has ended.
@@ -34,7 +35,7 @@ def drain(directory: RunDirectory, owner: str, watch: Watch, timeout: float, *, 
     status: Status | None = None
     with progress_line() as show:
         try:
-            while time.monotonic() - since < (min(timeout, _DENIED) if status and status.denied else timeout):
+            while time.monotonic() - since < (min(timeout, _STUCK) if watch.stuck else timeout):
                 heard = watch.hear()
                 if heard is not None and heard.owner == owner:
                     status = heard

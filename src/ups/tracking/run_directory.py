@@ -246,6 +246,10 @@ class RunDirectory:
         begin = self.begin_of(process)
         return begin is not None and begin.host not in ("", socket.gethostname()) and liveness.beats(mark)
 
+    def is_writable(self) -> bool:
+        """Whether delivery can write here: false on a read-only file system, and where the directory is gone."""
+        return os.access(self.delivery, os.W_OK)
+
     def delivery_is_running(self) -> bool:
         """Whether a delivery, in any process, holds this run."""
         return liveness.is_held(self.delivery / "running")
