@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -32,15 +32,23 @@ def nobody_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def script(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs Python source as a script of its own, in the working directory; fails if the script does."""
+    """Runs Python source as a script of its own, in the working directory; fails if the script does.
+
+    ``under`` is a command that runs another, as ``unshare``.
+    """
 
     def run(
-        source: str, *arguments: str, env: dict[str, str] | None = None, expect: int | None = 0, timeout: float = 120
+        source: str,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        expect: int | None = 0,
+        timeout: float = 120,
+        under: Sequence[str] = (),
     ) -> subprocess.CompletedProcess[str]:
         path = tmp_path / "train.py"
         path.write_text(source, encoding="utf-8")
         done = subprocess.run(
-            [sys.executable, str(path), *arguments],
+            [*under, sys.executable, str(path), *arguments],
             capture_output=True,
             text=True,
             timeout=timeout,

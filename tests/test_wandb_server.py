@@ -9,12 +9,13 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from waiting import wait_for
 from wandb_server import Fault, Run, WandBServer, run_client, run_sync, start_client
 
 STAGES = ("operator", "diffusion_residual", "consistency_distill")
@@ -137,13 +138,6 @@ def word_after(output: str, mark: str) -> str:
     return output.split(f"{mark} ", 1)[1].splitlines()[0]
 
 
-def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.01)
-
-
 def losses(run: Run) -> list[int]:
     return [row["loss"] for row in run.history]
 
@@ -177,9 +171,9 @@ def slow_clients(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlowClien
             stop_button=start(stopping, LOG_FOR_A_WHILE, "stopped", "40"),
             no_server=start(WandBServer(), INIT_WITHOUT_SERVER),
         )
-        until(lambda: "fatal" in refusing.runs and bool(refusing.run("fatal").history))
+        wait_for(lambda: "fatal" in refusing.runs and bool(refusing.run("fatal").history))
         refusing.fault = Fault(status=409, match="file_stream", requests=1)
-        until(lambda: "stopped" in stopping.runs and bool(stopping.run("stopped").history))
+        wait_for(lambda: "stopped" in stopping.runs and bool(stopping.run("stopped").history))
         stopping.run("stopped").stop_requested = True
         yield clients
         for client in vars(clients).values():
@@ -345,9 +339,9 @@ class TestFaultsAgainstTheClient:
     def test_passing_faults_cost_nothing(self, wandb_server: WandBServer, tmp_path: Path) -> None:
         """After errors, throttling, cut connections, lost answers and an absence, each row is there once."""
         client = start_client(wandb_server, tmp_path, LOG_FOR_A_WHILE, "faulty", "6")
-        until(lambda: "faulty" in wandb_server.runs)
+        wait_for(lambda: "faulty" in wandb_server.runs)
         run = wandb_server.run("faulty")
-        until(lambda: bool(run.history))
+        wait_for(lambda: bool(run.history))
         for fault in (
             Fault(status=500, match="file_stream", requests=1),
             Fault(status=429, match="file_stream", requests=1),
@@ -355,7 +349,7 @@ class TestFaultsAgainstTheClient:
             Fault(drop=True, lost_answer=True, match="file_stream", requests=1),
         ):
             wandb_server.fault = fault
-            until(lambda: wandb_server.faults.struck == 1)
+            wait_for(lambda: wandb_server.faults.struck == 1)
         with wandb_server.away():
             time.sleep(1.0)
         output, _ = client.communicate(timeout=60)
@@ -443,7 +437,7 @@ class TestFaults:
         wandb_server.fault = Fault(hang=True, seconds=0.5 if release == "expire" else None)
         waiting = threading.Thread(target=lambda: answers.append(ask(wandb_server)))
         waiting.start()
-        until(lambda: wandb_server.faults.struck == 1)
+        wait_for(lambda: wandb_server.faults.struck == 1)
         waiting.join(0.2)
         assert waiting.is_alive()
         if release == "clear":
@@ -452,7 +446,7 @@ class TestFaults:
             wandb_server.stop()
         waiting.join(5)
         assert answers == [None if release == "stop" else 200]
-        until(lambda: [request.status for request in wandb_server.requests] == answers)
+        wait_for(lambda: [request.status for request in wandb_server.requests] == answers)
 
     def test_absence_keeps_port_and_state(self, wandb_server: WandBServer) -> None:
         ask(wandb_server, operation="UpsertBucket")

@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,7 @@ import psutil
 from ups.errors import RunDirectoryError
 from ups.tracking.run_directory import RunDirectory
 from ups.tracking.status import Status, read_status
+from waiting import wait_for
 from wandb_server import Run, WandBServer, run_sync, start_client, start_process
 
 __all__ = ["MODES", "VICTIMS", "Case", "Outcome", "make_case", "run_case", "table"]
@@ -248,7 +249,7 @@ class _Training:
                     return False
             return True
 
-        _wait_for(all_there, 30, f"no {' and '.join(victims)} to kill")
+        wait_for(all_there, 30, f"no {' and '.join(victims)} to kill")
         for process in found:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
@@ -264,10 +265,10 @@ class _Training:
                 now = self.status()
                 return now is not None and now.backend != old and now.state == "delivering" and now.rows >= logged
 
-            _wait_for(again, _RECOVERY, "delivery did not recover")
+            wait_for(again, _RECOVERY, "delivery did not recover")
         elif RunDirectory.exists(self._directory.path):
             if "delivery" not in self._case.dying:
-                _wait_for(lambda: not self._find("delivery"), _RECOVERY, "delivery did not end")
+                wait_for(lambda: not self._find("delivery"), _RECOVERY, "delivery did not end")
             if not self._finished():
                 self._run_deliver()
 
@@ -336,10 +337,3 @@ def _judge(outcome: Outcome, run: Run | None, returned: Counter[str]) -> None:
     numbers = [row["_step"] for row in history]
     if numbers != sorted(set(numbers)):
         outcome.problems.append("_step does not strictly increase")
-
-
-def _wait_for(what: Callable[[], bool], seconds: float, otherwise: str) -> None:
-    give_up = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < give_up, f"{otherwise} within {seconds:.0f} s"
-        time.sleep(0.02)

@@ -226,41 +226,6 @@ def test_a_run_id_that_is_no_folder_name_is_refused(run_id: str) -> None:
         assert run_id  # an empty one is as good as none
 
 
-DISK = """
-import resource, signal, sys, ups
-ctx = ups.create_wandb_context({}, run_id="full", mode="offline")
-stage = ctx.stage("a")
-for step in range(3000):
-    if step == 1000:
-        size = next((ctx.dir / "journal").glob("*.jsonl")).stat().st_size
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 1000, resource.RLIM_INFINITY))
-    if step == 2000 and "freed" in sys.argv:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    stage.log(step, loss=1.0)
-if "freed" not in sys.argv:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 1000, resource.RLIM_INFINITY))
-ctx.finish()
-"""
-
-
-def test_a_disk_that_fills_and_is_freed_loses_nothing(script: Script) -> None:
-    """While the disk takes nothing rows wait in memory, said once; when it does again, all are delivered."""
-    done = script(DISK, "freed")
-    assert done.stderr.count("Rows wait in memory: free some space") == 2  # as it happens, and in the tree
-    assert [x for x, _ in read_held(Path("ups-runs/full")).stage("a")] == list(range(3000))
-
-
-def test_a_disk_that_stays_full_delivers_what_was_journaled(script: Script) -> None:
-    """The rows that reached the journal are delivered, and the end says how many did not."""
-    done = script(DISK)
-    run_dir = Path("ups-runs/full")
-    lines = next((run_dir / "journal").glob("*.jsonl")).read_text().splitlines()
-    whole = sum(line.endswith("}}") and '"values"' in line for line in lines)
-    assert 1000 < whole < 1100
-    assert [x for x, _ in read_held(run_dir).stage("a")] == list(range(whole))
-    assert f"{3001 - whole} lines could not be written" in " ".join(done.stderr.split())
-
-
 def test_without_wandb_the_start_says_what_to_install(script: Script) -> None:
     """Where wandb is not installed, creating a run raises and names the package; ``local`` works without."""
     source = """

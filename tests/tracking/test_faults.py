@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 
 import ups
 from held import read_held
+from waiting import wait_for
 from wandb_server import WandBServer, start_client
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -142,9 +142,7 @@ def test_the_stop_button_at_wandbs_own_pace(wandb_server: WandBServer, tmp_path:
         print("stopped", ctx.should_stop, step)
     """
     process = start_client(wandb_server, tmp_path, source, quick=False)
-    give_up = time.monotonic() + 30
-    while time.monotonic() < give_up and "r" not in wandb_server.runs:
-        time.sleep(0.05)
+    wait_for(lambda: "r" in wandb_server.runs)
     wandb_server.run("r").stop_requested = True
     printed, _ = process.communicate(timeout=150)
     assert "stopped True" in printed

@@ -6,10 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -19,6 +17,7 @@ from ups.runfile import open_run
 from ups.tracking import liveness
 from ups.tracking.run_directory import RunDirectory
 from ups.tracking.status import Status, read_status
+from waiting import wait_for
 
 TRAINER = """
 import pathlib, sys, time, ups
@@ -76,17 +75,12 @@ def end(process: subprocess.Popen[str]) -> int:
     return last + 1
 
 
-def wait_for(what: Callable[[], Any], seconds: float = 30) -> Any:
-    give_up = time.monotonic() + seconds
-    while time.monotonic() < give_up:
-        if result := what():
-            return result
-        time.sleep(0.05)
-    raise AssertionError(f"not within {seconds} s: {read_status(directory())}")
+def told() -> Status | None:
+    return read_status(directory())
 
 
 def delivering() -> Status | None:
-    status = read_status(directory())
+    status = told()
     return status if status is not None and status.state == "delivering" and status.rows > 50 else None
 
 
@@ -110,7 +104,7 @@ def test_a_killed_trainer_leaves_a_delivered_and_failed_run(trainer: subprocess.
     last = read_until(trainer, 300)
     trainer.kill()
     last = read_rest(trainer, last)
-    wait_for(finished, 20)
+    wait_for(finished, otherwise=told)
     held = read_held(directory().path)
     got = [x for x, _ in held.stage("operator")]
     assert got == list(range(len(got)))
@@ -121,7 +115,7 @@ def test_a_killed_trainer_leaves_a_delivered_and_failed_run(trainer: subprocess.
 def test_a_killed_delivery_is_started_again_by_the_trainer(trainer: subprocess.Popen[str]) -> None:
     """The trainer starts a fresh delivery, which goes on where W&B's file stands: every row once."""
     read_until(trainer, 100)
-    status = wait_for(delivering)
+    status = wait_for(delivering, otherwise=told)
     os.kill(status.pid, signal.SIGKILL)
     rows = end(trainer)
     assert steps() == list(range(rows))
@@ -132,7 +126,7 @@ def test_a_killed_delivery_is_started_again_by_the_trainer(trainer: subprocess.P
 def test_a_killed_wandb_core_costs_nothing(trainer: subprocess.Popen[str]) -> None:
     """When wandb's backend dies, delivery opens another session from the journal: every row once."""
     read_until(trainer, 100)
-    status = wait_for(delivering)
+    status = wait_for(delivering, otherwise=told)
     core = next(p for p in psutil.Process(status.pid).children(recursive=True) if p.name() == "wandb-core")
     core.kill()
     rows = end(trainer)
@@ -143,7 +137,7 @@ def test_a_killed_wandb_core_costs_nothing(trainer: subprocess.Popen[str]) -> No
 def test_after_all_have_died_deliver_brings_every_row_once(trainer: subprocess.Popen[str]) -> None:
     """``ups deliver`` finishes what a killed trainer and a killed delivery left behind."""
     last = read_until(trainer, 200)
-    status = wait_for(delivering)
+    status = wait_for(delivering, otherwise=told)
     os.kill(status.pid, signal.SIGKILL)
     trainer.kill()
     last = read_rest(trainer, last)
@@ -161,7 +155,7 @@ def test_after_all_have_died_deliver_brings_every_row_once(trainer: subprocess.P
 def test_two_deliveries_of_one_run_do_not_meet(trainer: subprocess.Popen[str]) -> None:
     """While a delivery runs, ``ups deliver`` says so and changes nothing."""
     read_until(trainer, 100)
-    wait_for(delivering)
+    wait_for(delivering, otherwise=told)
     done = deliver()
     assert done.returncode == 1
     assert "being delivered by another process" in done.stderr
@@ -171,7 +165,7 @@ def test_two_deliveries_of_one_run_do_not_meet(trainer: subprocess.Popen[str]) -
 def test_a_torn_segment_does_not_stop_wandb_sync(trainer: subprocess.Popen[str]) -> None:
     """Every segment that recovery leaves behind ends with a whole record."""
     read_until(trainer, 300)
-    status = wait_for(delivering)
+    status = wait_for(delivering, otherwise=told)
     trainer.kill()
     for process in [*psutil.Process(status.pid).children(recursive=True), psutil.Process(status.pid)]:
         process.kill()

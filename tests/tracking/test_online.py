@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from waiting import wait_for
 from wandb_server import Fault, Run, WandBServer, run_client, start_client, start_process
 
 STAGES = {"operator": 100, "diffusion_residual": 50, "consistency_distill": 30}
@@ -96,9 +97,7 @@ def test_a_server_in_trouble_holds_every_row_in_the_end(
 def test_a_server_that_fails_in_mid_run_holds_every_row_in_the_end(wandb_server: WandBServer, tmp_path: Path) -> None:
     """A refusal for good in the middle of an upload starts a new session from the journal."""
     process = start_client(wandb_server, tmp_path, TRAINING)
-    give_up = time.monotonic() + 30
-    while time.monotonic() < give_up and not ("r" in wandb_server.runs and wandb_server.run("r").history):
-        time.sleep(0.05)
+    wait_for(lambda: "r" in wandb_server.runs and wandb_server.run("r").history)
     wandb_server.fault = Fault(status=403, match="file_stream", seconds=3)
     printed, _ = process.communicate(timeout=90)
     assert process.returncode == 0, printed
@@ -132,13 +131,10 @@ def test_a_server_that_stays_away_is_told_and_delivered_later(wandb_server: Wand
 def test_a_killed_online_training_is_closed_as_failed(wandb_server: WandBServer, tmp_path: Path) -> None:
     """After ``kill -9`` the server gets every journaled row, and an exit code that says that the run failed."""
     process = start_client(wandb_server, tmp_path, TRAINING.replace("range(steps)", "range(steps * 100)"))
-    give_up = time.monotonic() + 30
-    while time.monotonic() < give_up and not ("r" in wandb_server.runs and wandb_server.run("r").history):
-        time.sleep(0.05)
+    wait_for(lambda: "r" in wandb_server.runs and wandb_server.run("r").history)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    while time.monotonic() < give_up and wandb_server.run("r").exit_code is None:
-        time.sleep(0.05)
+    wait_for(lambda: wandb_server.run("r").exit_code is not None)
     journal = next((run_dir(tmp_path) / "journal").glob("*.jsonl")).read_text()
     run = wandb_server.run("r")
     assert run.exit_code == 1
@@ -159,9 +155,7 @@ def test_a_stop_in_the_browser_reaches_the_trainer(wandb_server: WandBServer, tm
         print("stopped", ctx.should_stop, step)
     """
     process = start_client(wandb_server, tmp_path, source)
-    give_up = time.monotonic() + 30
-    while time.monotonic() < give_up and "r" not in wandb_server.runs:
-        time.sleep(0.05)
+    wait_for(lambda: "r" in wandb_server.runs)
     wandb_server.run("r").stop_requested = True
     printed, _ = process.communicate(timeout=90)
     assert "stopped True" in printed
