@@ -9,9 +9,7 @@ __all__ = ["command"]
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(path_type=Path))
-@click.option(
-    "--port", type=click.IntRange(0, 65535), help="Where to listen; 0 for any free port. Default: 8877, or the next."
-)
+@click.option("--port", metavar="N", help="Where to listen; 0 for any free port. Default: 8877, or the next free one.")
 @click.option(
     "--host",
     metavar="ADDRESS",
@@ -20,7 +18,7 @@ __all__ = ["command"]
     help="What to listen on. Others than this machine need the token in the address that is printed.",
 )
 @click.option("--open/--no-open", "open_browser", default=True, help="Whether to open a browser.  [default: open]")
-def command(paths: tuple[Path, ...], port: int | None, host: str, open_browser: bool) -> None:
+def command(paths: tuple[Path, ...], port: str | None, host: str, open_browser: bool) -> None:
     """Show runs in the browser, live while they train.
 
     PATH is a run (a UPS run directory, a W&B run's directory or a .wandb file) or a folder with runs below it; by
@@ -34,9 +32,12 @@ def command(paths: tuple[Path, ...], port: int | None, host: str, open_browser: 
     """
     from ups.dashboard.found import find_below
     from ups.dashboard.serve import serve
+    from ups.errors import UsageError
 
+    if port is not None and not (port.isdecimal() and int(port) < 65536):
+        raise UsageError(f"--port {port} is no port: give a number from 0 to 65535, or leave it out")
     wanted = paths or (Path.cwd(),)
     if not find_below(wanted):
         looked = ", ".join(str(path.absolute()) for path in wanted)
         click.echo(f"No run below {looked} yet: one appears on the page as soon as its training starts", err=True)
-    serve(wanted, host=host, port=port, open_browser=open_browser, say=click.echo)
+    serve(wanted, host=host, port=None if port is None else int(port), open_browser=open_browser, say=click.echo)

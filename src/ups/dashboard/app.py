@@ -177,7 +177,7 @@ class _Api:
         view = request.query_params.get("view", VIEWS[0])
         if view not in VIEWS:
             raise UsageError(f"there is no view {view!r}: take 'wandb' or 'meant'")
-        return run.channel.stream(view, ("run", run.opened.as_data()))
+        return run.stream(view)
 
     async def series(self, request: Request) -> object:
         """The points of some charts."""

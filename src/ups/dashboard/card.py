@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 
 from ups.check import RunCheck, Verdict
@@ -111,10 +112,22 @@ def judged_card(card: Card, run: Run, check: RunCheck) -> Card:
     worst = check.worst
     return replace(
         card,
-        rows=run.rows,
+        rows=run.rows - _media_rows(run),
         stages=tuple(stages),
         health={"full": full, "charts": len(check.charts), "worst": None if worst is None else str(worst)},
     )
+
+
+def _media_rows(run: Run) -> int:
+    """How many rows hold a table or an image and nothing that a chart could show."""
+    kinds = [column.rows for name in run.logged if name.endswith("._type") and (column := run.column(name))]
+    if not kinds:
+        return 0
+    rows = np.unique(np.concatenate(kinds))
+    for metric in run.metrics:
+        column = run.column(metric)
+        rows = rows if column is None else np.setdiff1d(rows, column.rows, assume_unique=True)
+    return len(rows)
 
 
 def _card_of_directory(found: Found) -> Card:

@@ -1,6 +1,7 @@
 """A run → its charts in both views, with verdicts and findings, as the page has them."""
 
 import dataclasses
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,7 @@ def judge(run: Run, *, journaled: bool) -> Judged:
 
 
 def _charts(check: RunCheck) -> list[dict[str, Any]]:
+    """The charts, by stage and name: a file has the names of a row in any order."""
     codes: dict[str, list[str]] = {}
     not_finite: dict[str, int] = {}
     for finding in check.findings:
@@ -63,6 +65,7 @@ def _charts(check: RunCheck) -> list[dict[str, Any]]:
             codes.setdefault(finding.metric, []).append(finding.code)
             if finding.code == "not-finite":
                 not_finite[finding.metric] = finding.count
+    stages: list[str | None] = [*check.stages, None]
     return [
         {
             "metric": chart.metric,
@@ -74,8 +77,13 @@ def _charts(check: RunCheck) -> list[dict[str, Any]]:
             "codes": codes.get(chart.metric, []),
             "not_finite": not_finite.get(chart.metric, 0),
         }
-        for chart in check.charts
+        for chart in sorted(check.charts, key=lambda chart: (stages.index(chart.stage), _by_number(chart.metric)))
     ]
+
+
+def _by_number(name: str) -> list[tuple[int, str]]:
+    """What sorts names so that ``layer2`` comes before ``layer10``."""
+    return [(int(part) if part.isdecimal() else -1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _finding(finding: Finding, path: Path) -> dict[str, Any]:

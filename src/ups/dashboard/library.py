@@ -80,6 +80,9 @@ class Library:
         """
         await self._looked.wait()
         run = self._open.get(key)
+        if run is not None and run.gone and key in self._found:  # it is there again
+            await self._open.pop(key).close()
+            run = None
         if run is None:
             found = self._found.get(key)
             if found is None:
@@ -109,10 +112,14 @@ class Library:
                 self._signatures.pop(key, None)
                 self._judged.pop(key, None)
                 self.channel.tell("gone", {"key": key})
-            changed = {key for key in found if key in self._found and found[key] != self._found[key]}
+            changed = {
+                key for key, run in self._open.items() if key in found and run.opened.reads_other_files(found[key])
+            }
             self._found = found
             for key, card in cards.items():
                 self._show(key, card)
+                if key in self._open and card.state != self._open[key].opened.card.state:
+                    self._open[key].judge_again()
             self._looked.set()
             await self._close_unused(changed)
             await asyncio.sleep(max(_LOOK_EVERY, _LOOK_SHARE * (time.monotonic() - began)))

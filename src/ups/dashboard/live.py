@@ -1,11 +1,13 @@
 """An opened run that is followed while it grows, once for all browsers that look at it."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from starlette.responses import StreamingResponse
 
 from ups.dashboard.encoding import as_json
 from ups.dashboard.events import Channel
@@ -30,7 +32,12 @@ class LiveRun:
 
     Args:
         found: The run.
-        on_card: Called with the run's newest card when it was judged anew.
+        on_card: Called when the run was judged anew.
+
+    Attributes:
+        used: When a browser last asked for it, by the monotonic clock.
+        problem: Why it cannot be read any further; None if it can.
+        gone: Whether it was deleted.
 
     Raises:
         RunDirectoryError, RunFileError: The run cannot be read.
@@ -42,6 +49,7 @@ class LiveRun:
         self.channel = Channel()
         self.used = time.monotonic()
         self.problem: str | None = None
+        self.gone = False
         self._on_card = on_card
         self._cursors: dict[str, int] = {}
         self._axes: dict[str, str] = {}
@@ -49,10 +57,11 @@ class LiveRun:
         self._drawn: dict[str, int] = {}  # points of each chart as it was meant, when last judged
         self._told: bytes = b""
         self._judging: asyncio.Task[None] | None = None
-        self._judged_rows = -1
+        self._changes = self._judged_changes = 0
         self._judge_after = 0.0
-        self._judge_took = 0.0
+        self._judge_ended = 0.0
         self._shown = asyncio.Event()
+        self._woken = asyncio.Event()
         self._task = asyncio.create_task(self._follow())
 
     async def shown(self) -> None:
@@ -70,6 +79,16 @@ class LiveRun:
     def is_watched(self) -> bool:
         """Whether a browser listens."""
         return bool(self.channel.listeners)
+
+    def stream(self, view: str) -> StreamingResponse:
+        """The answer to a browser that wants to listen; it gets the run as it stands at once."""
+        self._woken.set()
+        return self.channel.stream(view, ("run", self.opened.as_data()))
+
+    def judge_again(self) -> None:
+        """Take note that the run's state has changed."""
+        self._changes += 1
+        self._woken.set()
 
     async def close(self) -> None:
         """Stop following."""
@@ -90,9 +109,8 @@ class LiveRun:
                     self.problem = None
                 except UPSError as error:
                     self.problem = str(error)
-                    if not self.found.path.exists():
-                        self.channel.tell("gone", {"key": self.found.key})
-                        return
+                if self._is_gone():
+                    return
                 now = time.monotonic()
                 reading = self.opened.read < 1.0 and self.problem is None
                 # A long run is drawn anew, with what was read so far, at growing intervals.
@@ -100,6 +118,7 @@ class LiveRun:
                     not reading or now - published > max(0.3, 0.2 * (now - began)) or not self._shown.is_set()
                 ):
                     published = now
+                    self._changes += 1
                     await asyncio.to_thread(self.opened.publish)
                     if not self._shown.is_set():  # so that the first answer has charts
                         await self._judge()
@@ -108,12 +127,25 @@ class LiveRun:
                     self._shown.set()
                 self._judge_if_due()
                 if not reading:
-                    await asyncio.sleep(_POLL if self.is_watched else _POLL_ALONE)
-                    if not self.found.path.exists():
-                        self.channel.tell("gone", {"key": self.found.key})
-                        return
+                    await self._pause()
         finally:
             self._shown.set()
+
+    def _is_gone(self) -> bool:
+        """Whether the run was deleted; told once. What was read of it stays."""
+        if not self.gone and not self.found.path.exists():
+            self.gone = True
+            self.channel.tell("gone", {"key": self.found.key})
+        return self.gone
+
+    async def _pause(self) -> None:
+        """Wait until the files are worth another look."""
+        self._woken.clear()
+        with contextlib.suppress(TimeoutError):
+            if self.is_watched:
+                await asyncio.sleep(_POLL)
+            else:
+                await asyncio.wait_for(self._woken.wait(), _POLL_ALONE)
 
     def _judge_if_due(self) -> None:
         run, now = self.opened.run, time.monotonic()
@@ -121,15 +153,17 @@ class LiveRun:
             return
         new_charts = self.opened.judged is not None and run.charts != self.opened.judged.run.charts
         due = self._judge_after if not new_charts else min(self._judge_after, self._judge_ended + 0.2)
-        if now >= due and (run.rows != self._judged_rows or now >= self._judge_after + 2.0):
+        if now >= due and self._changes != self._judged_changes:
             self._judging = asyncio.create_task(self._judge())
-
-    _judge_ended = 0.0
 
     async def _judge(self) -> None:
         assert self.opened.run is not None
-        self._judged_rows = self.opened.run.rows
-        took = await asyncio.to_thread(self.opened.judge)
+        self._judged_changes = self._changes
+        try:
+            took = await asyncio.to_thread(self.opened.judge)
+        except (UPSError, OSError) as error:  # its files go away meanwhile
+            self.problem = str(error)
+            return
         self._judge_ended = time.monotonic()
         self._judge_after = self._judge_ended + max(_JUDGE_EVERY, _JUDGE_SHARE * took)
         data = self.opened.as_data()

@@ -76,6 +76,10 @@ class OpenedRun:
         """Changes where points that were there are no longer the first ones."""
         return self._source.generation
 
+    def reads_other_files(self, found: Found) -> bool:
+        """Whether the run, as it is now found, has files that this does not read."""
+        return not self._source.journaled and found.files != self.found.files
+
     def read_all(self) -> None:
         """Read all that is there, and judge it.
 
@@ -140,7 +144,7 @@ class OpenedRun:
             "views": charts,
             "differs": judged is not None and judged.differs,
             "findings": [] if judged is None else judged.findings,
-            "summary": plain(_flat({key: value for key, value in self._summary.items() if key != "_wandb"})),
+            "summary": plain(_flat(self._summary)),
             "config": plain(run.config),
             "tables": [self._table_data(index, medium) for index, medium in tables[-_TABLES_COUNTED:]],
             "images": [
@@ -281,9 +285,11 @@ class OpenedRun:
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dictionaries as one, the keys joined by dots."""
+    """Nested dictionaries as one, the keys joined by dots; without media, and without what W&B keeps for itself."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
+        if key.startswith("_") or (isinstance(value, dict) and "_type" in value):
+            continue
         name = f"{prefix}{key}"
         flat |= _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
     return flat
