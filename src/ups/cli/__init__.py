@@ -15,6 +15,7 @@ _COMMANDS = {
     "check": "Say for every chart of any W&B run whether a person will see a line, and if not, why.",
     "deliver": "Deliver a run's journal to W&B, or go on with a delivery that was cut off.",
     "repair": "Write a corrected copy of a run, ready for 'wandb sync'.",
+    "report": "Write a run as one HTML file: charts, findings, tables, images.",
     "export": "Write a run's rows as CSV or Parquet.",
     "train": "Train the three-stage neural simulator, every chart full.",
 }

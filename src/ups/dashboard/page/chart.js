@@ -328,7 +328,7 @@ export class Chart {
   async #refine() {
     const zoomed = this.window;
     const asked = this.lines.map(async (line) => {
-      if (!line.base || (line.base.exact && !line.source.live)) return;
+      if (!line.base || line.base.exact || !line.source.live) return;
       const { x } = this.board.settings;
       const found = await line.source.series({ view: line.view, metric: this.spec.metric, x, pixels: this.#pixels(), window: zoomed.x });
       if (this.window === zoomed) line.zoom = found;

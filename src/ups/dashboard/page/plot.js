@@ -111,6 +111,7 @@ export function figure(lines, range, { logY, time, smoothing, zoomed }) {
     yaxis: {
       ...axis,
       type: logY ? "log" : "linear",
+      showticklabels: range.count > 0,
       range: [...range.y],
       nticks: 6,
       exponentformat: !logY && large ? "SI" : "e",

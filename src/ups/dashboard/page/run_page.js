@@ -152,7 +152,7 @@ function sections(run, charts, { view, source, byTime }) {
           rows: chart.rows,
           points: chart.points,
           notFinite: chart.not_finite,
-          findings: view === "wandb" || !run.differs ? ofChart(found.get(chart.metric) ?? [], chart) : [],
+          findings: ofChart(found.get(chart.metric) ?? [], chart),
           lines: [{ key: source.key, label: run.card.name || run.card.run_id, color: stage === null ? "--other" : `--c${at % STAGE_COLORS}`, source, view }],
         })),
       };
@@ -160,8 +160,9 @@ function sections(run, charts, { view, source, byTime }) {
     .filter((section) => section.specs.length);
 }
 
-// The finding that made the verdict comes first.
-const ofChart = (findings, chart) => [...findings].sort((a, b) => (b.code === chart.verdict) - (a.code === chart.verdict));
+// Those that hold in this view; the one that made the verdict comes first.
+const ofChart = (findings, chart) =>
+  findings.filter(({ code }) => chart.codes.includes(code)).sort((a, b) => (b.code === chart.verdict) - (a.code === chart.verdict));
 
 function progressText(stage) {
   const parts = [];

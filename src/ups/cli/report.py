@@ -1,0 +1,31 @@
+"""``ups report``: a run as one HTML file."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The file to write, which must not exist.",
+)
+def command(run: Path, output: Path) -> None:
+    """Write RUN as one HTML file, to send to someone: its charts, findings, values, tables and images.
+
+    RUN is a UPS run directory, a W&B run's directory or a .wandb file. The file opens in any browser, with no server
+    and no network.
+
+    \b
+    Example:
+      ups report wandb/latest-run -o report.html
+    """
+    from ups.dashboard.report import write_report
+
+    size = write_report(run, output)
+    click.echo(f"{output}: {size / 1e6:.1f} MB")

@@ -1,0 +1,46 @@
+// A run that stands in the page's own file: what `ups report` writes.
+
+/** `data`: {run, series: {view: {metric: {step, time}}}, tables: {id: table}, images: {id: data address}} */
+export class FileSource {
+  live = false;
+  key = "report";
+
+  constructor(data) {
+    this.data = data;
+  }
+
+  run() {
+    return Promise.resolve(this.data.run);
+  }
+
+  async series({ view, metric, x }) {
+    const held = this.#held(view, metric)?.[x];
+    if (!held) throw new Error(`This report has no points of ${metric}`);
+    return { ...held, x: [...held.x], y: [...held.y], marks: [...held.marks] };
+  }
+
+  // A chart that is the same in both views stands in the file once.
+  #held(view, metric) {
+    return this.data.series[view]?.[metric] ?? this.data.series.wandb[metric];
+  }
+
+  async table(id) {
+    const table = this.data.tables[id];
+    if (!table) throw new Error("This report was written without this table: it is too long");
+    return table;
+  }
+
+  image(id) {
+    return this.data.images[id] ?? "";
+  }
+
+  /** The points that are in the report, as CSV. */
+  async csv(metric, view) {
+    const { step, time } = this.#held(view, metric);
+    const quoted = (text) => (/[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+    const same = step.x.length === time.x.length && step.exact;
+    const lines = [[step.axis, ...(same ? ["seconds"] : []), metric].map(quoted)];
+    step.x.forEach((x, at) => lines.push([x, ...(same ? [time.x[at]] : []), step.y[at]]));
+    return URL.createObjectURL(new Blob([lines.map((line) => line.join(",")).join("\n") + "\n"], { type: "text/csv" }));
+  }
+}

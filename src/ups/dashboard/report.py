@@ -1,0 +1,198 @@
+"""A run → one HTML file with the dashboard's own page, charts and findings, for which no server is needed."""
+
+import base64
+import hashlib
+import html
+import os
+import re
+import time
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from ups.dashboard.encoding import as_json
+from ups.dashboard.opened import VIEWS, OpenedRun, Unknown, open_path
+from ups.dashboard.security import plotly_script, plotly_style_hashes
+from ups.errors import UsageError
+
+__all__ = ["bundle", "report_html", "write_report"]
+
+_PIXELS = 1000  # a chart: it is drawn with up to twice as many points, however wide it is
+_MOST_IMAGE_BYTES = 24 * 1024 * 1024
+_MOST_TABLE_ROWS = 5000  # all tables together
+_IMPORT = re.compile(r'^import \{([^}]+)\} from "\./([\w.]+)";\n', re.MULTILINE)
+_EXPORT = re.compile(r"^export ((?:async )?(?:function|class|const|let) (\w+))", re.MULTILINE)
+
+
+def write_report(path: Path, output: str | os.PathLike[str]) -> int:
+    """Write the report of a run to a new file; its size in bytes.
+
+    Args:
+        path: a UPS run directory, a W&B run's directory or a ``.wandb`` file.
+
+    Raises:
+        UsageError: there is no run or more than one, or the file exists or cannot be written.
+        RunDirectoryError, RunFileError: the run cannot be read.
+    """
+    output = Path(output)
+    if output.exists():
+        raise UsageError(f"{output} exists already: name a new file")
+    run = open_path(path)
+    try:
+        run.read_all()
+        content = report_html(run).encode()
+    finally:
+        run.close()
+    try:
+        with output.open("xb") as file:
+            return file.write(content)
+    except FileExistsError as error:
+        raise UsageError(f"{output} exists already: name a new file") from error
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written: {error.strerror}") from error
+
+
+def report_html(run: OpenedRun) -> str:
+    """The report of a run that was read to its end.
+
+    The file carries a content security policy of its own: only the scripts and styles in it run, and nothing is
+    fetched.
+    """
+    data = _data(run)
+    card = data["run"]["card"]
+    title = html.escape(card["name"] or card["run_id"] or "run")
+    theme, style = _page_file("theme.js"), _page_file("page.css")
+    plotly, page = _in_script(plotly_script()), _in_script(bundle("report.js"))
+    policy = "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src {' '.join(_hash(script) for script in (theme, plotly, page))}",
+            f"style-src {_hash(style)} {' '.join(plotly_style_hashes())}",
+            "img-src data: blob:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
+    )
+    return f"""<!doctype html>
+<html lang="en" data-theme="light">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="referrer" content="no-referrer">
+<title>{title} · UPS</title>
+<script>{theme}</script>
+<style>{style}</style>
+</head>
+<body>
+<noscript><p class="notice">These charts are drawn by JavaScript: please turn it on for this page.</p></noscript>
+<script type="application/json" id="ups-data">{_in_markup(as_json(data).decode())}</script>
+<script>{plotly}</script>
+<script>{page}</script>
+</body>
+</html>
+"""
+
+
+def bundle(entry: str) -> str:
+    """The page's modules, from ``entry`` down, as one classic script: a page on a disk may not import others.
+
+    Each module is a function that gives back what it exports. The page's own modules keep to two forms:
+    ``import { a, b } from "./name.js";``, and ``export`` before a declaration.
+    """
+    order: dict[str, str] = {}
+
+    def add(name: str) -> None:
+        if name in order:
+            return
+        source = _page_file(name)
+        for _, other in _IMPORT.findall(source):
+            add(other)
+        exported = ", ".join(exports for _, exports in _EXPORT.findall(source))
+        body = _EXPORT.sub(r"\1", _IMPORT.sub(lambda found: f"const {{{found[1]}}} = {_variable(found[2])};\n", source))
+        order[name] = f"const {_variable(name)} = (() => {{\n{body}\nreturn {{ {exported} }};\n}})();\n"
+
+    add(entry)
+    return '"use strict";\n' + "".join(order.values())
+
+
+def _data(run: OpenedRun) -> dict[str, Any]:
+    about = run.as_data()
+    series: dict[str, dict[str, Any]] = {view: {} for view in VIEWS}
+    for view in VIEWS if about["differs"] else VIEWS[:1]:
+        for chart in about["views"][view]:
+            if chart["points"] or chart["not_finite"]:
+                metric = chart["metric"]
+                lines = {
+                    name: run.series(view, metric, by_time=name == "time", pixels=_PIXELS) for name in ("step", "time")
+                }
+                if as_json(series[VIEWS[0]].get(metric)) != as_json(lines):
+                    series[view][metric] = lines
+    tables, tables_out = _tables(run, about["tables"])
+    images, images_out = _images(run, about["images"])
+    about["images"] = [image for image in about["images"] if image["id"] in images]
+    out = [
+        f"{count:,} {noun}{'' if count == 1 else 's'}" for count, noun in ((tables_out, "table"), (images_out, "image"))
+    ]
+    left_out = " and ".join(text for text, count in zip(out, (tables_out, images_out), strict=True) if count)
+    return {
+        "made": time.time(),
+        "run": about,
+        "series": series,
+        "tables": tables,
+        "images": images,
+        "left_out": left_out,
+    }
+
+
+def _tables(run: OpenedRun, listed: list[dict[str, Any]]) -> tuple[dict[str, Any], int]:
+    """The tables by id, the newest first while there is room, and how many are left out."""
+    tables: dict[str, Any] = {}
+    room = _MOST_TABLE_ROWS
+    for about in reversed(listed):
+        try:
+            table = run.table(about["id"])
+        except Unknown:
+            continue
+        if len(table["rows"]) <= room:
+            room -= len(table["rows"])
+            tables[about["id"]] = table
+    return tables, len(listed) - len(tables)
+
+
+def _images(run: OpenedRun, listed: list[dict[str, Any]]) -> tuple[dict[str, str], int]:
+    """The images by id, as data addresses, the newest first while there is room, and how many are left out."""
+    images: dict[str, str] = {}
+    room = _MOST_IMAGE_BYTES
+    for about in reversed(listed):
+        try:
+            content, kind = run.image(about["id"])
+        except Unknown:
+            continue
+        if len(content) <= room:
+            room -= len(content)
+            images[about["id"]] = f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+    return images, len(listed) - len(images)
+
+
+def _page_file(name: str) -> str:
+    return (resources.files("ups.dashboard") / "page" / name).read_text(encoding="utf-8")
+
+
+def _variable(module: str) -> str:
+    return "$" + module.removesuffix(".js")
+
+
+def _in_script(source: str) -> str:
+    """Source that ends no script element: the escapes mean the same within a string or a pattern."""
+    return source.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def _in_markup(data: str) -> str:
+    """JSON in which no character is markup."""
+    return data.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
