@@ -63,6 +63,8 @@ def _finish_all() -> None:
             context.finish(exit_code_of(_uncaught))
         except UPSError as error:  # of a strict run; the others are finished all the same
             say(str(error))
+        except KeyboardInterrupt:  # Ctrl-C while it waited, which has said what is left
+            continue
 
 
 def _after_fork() -> None:
