@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Held", "read_held", "wandb_command"]
+__all__ = ["Held", "read_held", "stream_rows", "wandb_command"]
 
 
 class Held:
@@ -74,6 +75,18 @@ def read_held(run_dir: Path) -> Held:
         )
         records += [json.loads(line) for line in printed.stdout.splitlines() if line.strip()]
     return Held(records)
+
+
+def stream_rows(run_dir: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a run that has one ``.wandb`` file, one after another, for runs too large for :func:`read_held`."""
+    (path,) = (path for path in run_dir.rglob("*.wandb") if not path.parent.is_symlink())
+    command = [*wandb_command(), "leet", "inspect", "--json", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if '"history"' in line and (record := json.loads(line))["type"] == "history":
+                yield record["history"]["item"]
+    assert process.returncode == 0
 
 
 def wandb_command() -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,32 +16,6 @@ from waiting import wait_for
 from wandb_server import WandBServer, start_client
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-def test_eight_threads_log_at_once() -> None:
-    """Rows of eight threads, some at steps that another has passed, are all there, each thread's in order."""
-    raised: list[BaseException] = []
-
-    def log(number: int, stage: ups.Stage) -> None:
-        try:
-            for step in range(500):
-                stage.log(step, {f"loss{number}": float(step)})
-                if step % 50 == 0:
-                    stage.log(step, {f"extra{number}/{step}": 1.0})
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it must not be
-            raised.append(error)
-
-    with ups.create_wandb_context(mode="offline") as ctx:
-        stage = ctx.stage("a")
-        threads = [threading.Thread(target=log, args=(number, stage)) for number in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert raised == []
-    held = read_held(ctx.dir)
-    for number in range(8):
-        assert [x for x, _ in held.stage("a", f"loss{number}")] == list(range(500))
 
 
 @pytest.mark.parametrize(("call", "code"), [("sys.exit(3)", 3), ("sys.exit('why')", 1), ("sys.exit()", 0)])

@@ -6,12 +6,12 @@ where it went before, and into a file of the run's directory, which delivery fol
 
 import os
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
 from ups.errors import RunDirectoryError
+from ups.tracking.fork_lock import ForkLock
 
 __all__ = ["ConsoleCapture", "ConsoleReader"]
 
@@ -31,7 +31,7 @@ class ConsoleCapture:
 
     def __init__(self, path: Path, *, on_failure: Callable[[OSError], None]) -> None:
         self._on_failure = on_failure
-        self._lock = threading.RLock()
+        self._lock = ForkLock()
         self._wrapped: list[tuple[IO[str], Any, Any]] = []
         try:
             self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)

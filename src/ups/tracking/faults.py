@@ -2,9 +2,10 @@
 
 import contextlib
 import sys
-import threading
 from collections.abc import Mapping
 from typing import Any
+
+from ups.tracking.fork_lock import ForkLock
 
 __all__ = ["Faults"]
 
@@ -18,7 +19,7 @@ class Faults:
 
     def __init__(self, *, say: bool = True) -> None:
         self._say = say
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
         self._counts: dict[str, int] = {}
         self._messages: dict[str, str] = {}
 

@@ -10,11 +10,11 @@ import contextlib
 import errno
 import os
 import tempfile
-import threading
 import time
 from pathlib import Path
 
 from ups.errors import RunDirectoryError
+from ups.tracking.fork_lock import ForkLock
 
 try:
     import fcntl
@@ -25,7 +25,7 @@ except ImportError:  # Windows: a lock by region does the same there
 __all__ = ["beat", "beats", "hold", "is_held", "release"]
 
 _held: dict[Path, tuple[int, int]] = {}  # path → (process id, descriptor)
-_lock = threading.Lock()
+_lock = ForkLock()
 _BEAT_LIMIT = 20.0  # seconds
 _ATTEMPTS, _PAUSE = 5, 0.01  # someone asking is_held() has the lock for a moment
 
