@@ -13,7 +13,7 @@ from ups.dashboard.encoding import as_json
 from ups.dashboard.events import Channel
 from ups.dashboard.found import Found
 from ups.dashboard.opened import VIEWS, OpenedRun
-from ups.dashboard.reduce import MARK_KINDS, line_of
+from ups.dashboard.reduce import MARK_KINDS, line_of, seconds_of
 from ups.errors import UPSError
 from ups.runfile import Run
 
@@ -222,18 +222,19 @@ def _new_points(run: Run, metric: str, begin: int, end: int) -> dict[str, Any]:
     if end - begin > _MOST_POINTS:
         return {"metric": metric, "refetch": True, "begin": begin, "end": end}
     line = line_of(run, metric, since=begin)
-    known = np.isfinite(line.step)
+    seconds = seconds_of(run, line.rows)
+    known = np.isfinite(line.x)
     finite = np.isfinite(line.y)
     points, bad = known & finite, known & ~finite
     kinds = np.where(np.isnan(line.y[bad]), 0, np.where(line.y[bad] > 0, 1, 2)).tolist()
     marks = [
-        {"x": x, "time": seconds if np.isfinite(seconds) else None, "kind": MARK_KINDS[kind]}
-        for x, seconds, kind in zip(line.step[bad].tolist(), line.time[bad].tolist(), kinds, strict=True)
+        {"x": x, "time": at if np.isfinite(at) else None, "kind": MARK_KINDS[kind]}
+        for x, at, kind in zip(line.x[bad].tolist(), seconds[bad].tolist(), kinds, strict=True)
     ]
     return {
         "metric": metric,
-        "x": line.step[points],
-        "time": line.time[points],
+        "x": line.x[points],
+        "time": seconds[points],
         "y": line.y[points],
         "marks": marks,
         "begin": begin,

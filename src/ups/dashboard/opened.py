@@ -15,7 +15,7 @@ from ups.dashboard.card import Card, card_of, judged_card
 from ups.dashboard.encoding import plain
 from ups.dashboard.found import Found, find_below
 from ups.dashboard.judge import Judged, judge
-from ups.dashboard.reduce import line_of, reduce_line
+from ups.dashboard.reduce import line_of, reduce_line, seconds_of
 from ups.dashboard.source import Medium, open_source
 from ups.errors import RunFileError, UsageError
 from ups.runfile import Run
@@ -177,7 +177,7 @@ class OpenedRun:
         run = self.view(view)
         line = line_of(run, metric, by_time=by_time)
         points = reduce_line(
-            line.time if by_time else line.step,
+            line.x,
             line.y,
             max(1, min(pixels, _MOST_PIXELS)),
             begin=-np.inf if begin is None else begin,
@@ -204,12 +204,11 @@ class OpenedRun:
         if run.column(metric) is None:
             raise Unknown(f"the run has no metric {metric!r}")
         line = line_of(run, metric)
+        seconds = seconds_of(run, line.rows)
         yield _csv_lines([(run.axis(metric).metric, "seconds", metric)])
         for low in range(0, len(line.y), _CSV_ROWS):
             part = slice(low, low + _CSV_ROWS)
-            yield _csv_lines(
-                zip(line.step[part].tolist(), line.time[part].tolist(), line.y[part].tolist(), strict=True)
-            )
+            yield _csv_lines(zip(line.x[part].tolist(), seconds[part].tolist(), line.y[part].tolist(), strict=True))
 
     def table(self, number: str) -> dict[str, Any]:
         """A table, all of it.

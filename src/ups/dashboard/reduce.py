@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from tsdownsample import MinMaxDownsampler
 
 from ups.runfile import Run
+from ups.runfile.history import Form
 
-__all__ = ["Line", "Points", "line_of", "reduce_line"]
+__all__ = ["Line", "Points", "line_of", "reduce_line", "seconds_of"]
 
 MARK_KINDS = ("nan", "inf", "-inf")
 _downsampler: Any = MinMaxDownsampler  # it has no types
@@ -21,15 +22,15 @@ class Line:
     """A chart's points, in the order in which they were logged.
 
     Attributes:
-        step: float64, shape (rows,): the axis; NaN where the row does not hold it.
-        time: float64, shape (rows,): seconds since the run's first row; NaN where that is not known.
+        x: float64, shape (rows,): the axis, or seconds since the run's first row; NaN where it is not known.
         y: float64, shape (rows,): the metric; NaN and the infinities as they were logged.
+        rows: int64, shape (rows,): the row of each.
         end: how many rows hold the metric: where the line goes on.
     """
 
-    step: NDArray[np.float64]
-    time: NDArray[np.float64]
+    x: NDArray[np.float64]
     y: NDArray[np.float64]
+    rows: NDArray[np.int64]
     end: int
 
 
@@ -65,23 +66,28 @@ def line_of(run: Run, metric: str, *, by_time: bool = False, since: int = 0) -> 
         by_time: Against time every row that holds the metric counts, also one without the axis.
     """
     held = run.column(metric)
-    end = 0 if held is None else len(held.rows)
-    series = run.series(metric, since=since)
-    if by_time and held is not None:
-        rows, y, numbers = held.rows[since:], held.values[since:], held.forms[since:] == 0
-        step = np.full(len(rows), np.nan)
+    if held is None:
+        return Line(np.empty(0), np.empty(0), np.empty(0, dtype=np.int64), 0)
+    end = len(held.rows)
+    if by_time:
+        rows, y, numbers = held.rows[since:], held.values[since:], held.forms[since:] == Form.NUMBER
+        x = seconds_of(run, rows)
     else:
-        rows, y, numbers, step = series.rows, series.y, series.is_number, series.x
+        series = run.series(metric, since=since)
+        rows, x, y, numbers = series.rows, series.x, series.y, series.is_number
     if not numbers.all():
-        rows, y, step = rows[numbers], y[numbers], step[numbers]
-    return Line(step, _times(run, rows), y, end)
+        rows, x, y = rows[numbers], x[numbers], y[numbers]
+    return Line(x, y, rows, end)
 
 
-def _times(run: Run, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """When each row was logged, in seconds since the run's first row."""
+def seconds_of(run: Run, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """When each row was logged, in seconds since the run's first row; NaN where that is not known."""
     stamps = run.column("_timestamp")
     if stamps is None or not len(stamps.rows):
         return np.full(len(rows), np.nan)
+    if stamps.rows[-1] == len(stamps.rows) - 1 and (not len(rows) or rows[-1] < len(stamps.rows)):
+        seconds: NDArray[np.float64] = stamps.values[rows] - stamps.values[0]  # every row has one
+        return seconds
     at = np.searchsorted(stamps.rows, rows)
     at[at == len(stamps.rows)] = 0
     return np.where(stamps.rows[at] == rows, stamps.values[at] - stamps.values[0], np.nan)
@@ -102,23 +108,16 @@ def reduce_line(
         pixels: the width of the chart.
         begin, end: the part of x that is wanted; the points next to it are given too, so that the line goes on.
     """
-    finite_x, finite_y = np.isfinite(x), np.isfinite(y)
-    bad = finite_x & ~finite_y & (x >= begin) & (x <= end)
+    if begin > -np.inf or end < np.inf:
+        x, y = _window(x, y, begin, end)
+    known, drawn = np.isfinite(x), np.isfinite(y)
+    bad = known & ~drawn
     mark_x, mark_y = x[bad], y[bad]
     kind = np.where(np.isnan(mark_y), 0, np.where(mark_y > 0, 1, 2)).astype(np.int64)
-    drawn = finite_x & finite_y
+    drawn &= known
     if not drawn.all():
         x, y = x[drawn], y[drawn]
-    inside = (x >= begin) & (x <= end)
-    total = int(np.count_nonzero(inside))
-    if total < len(x):
-        near = inside.copy()
-        near[:-1] |= inside[1:]
-        near[1:] |= inside[:-1]
-        if not total and len(x):  # between two points: those beside the range, so that the line is seen
-            beside = np.flatnonzero((x[:-1] < begin) & (x[1:] > end))
-            near[beside] = near[beside + 1] = True
-        x, y = x[near], y[near]
+    total = int(np.count_nonzero((x >= begin) & (x <= end)))
     marks = len(mark_x)
     if marks > 3 * pixels:
         low, high = float(mark_x.min()), float(mark_x.max())
@@ -132,11 +131,28 @@ def reduce_line(
     return Points(x, y, mark_x, kind, total, exact)
 
 
+def _window(
+    x: NDArray[np.float64], y: NDArray[np.float64], begin: float, end: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The rows whose x is wanted, and the point before and after each stretch of them, so that the line goes on."""
+    points = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
+    at = x[points]
+    inside = (at >= begin) & (at <= end)
+    near = inside.copy()
+    near[:-1] |= inside[1:]
+    near[1:] |= inside[:-1]
+    crossing = np.flatnonzero((at[:-1] < begin) & (at[1:] > end))  # between two points, of which none is inside
+    near[crossing] = near[crossing + 1] = True
+    wanted = ~np.isfinite(y) & (x >= begin) & (x <= end)
+    wanted[points[near]] = True
+    return x[wanted], y[wanted]
+
+
 def _extremes(x: NDArray[np.float64], y: NDArray[np.float64], pixels: int) -> NDArray[np.int64] | None:
     """The places of the points to draw; None for all."""
     if len(x) <= max(_FEW, 2 * pixels):
         return None
-    if (np.diff(x) >= 0).all() and x[-1] > x[0]:
+    if x[-1] > x[0] and bool((x[1:] >= x[:-1]).all()):
         chosen = _downsampler().downsample(np.ascontiguousarray(x), np.ascontiguousarray(y), n_out=2 * pixels)
     else:  # a line that folds over itself has no pixels in its order: equal shares of its points
         chosen = _downsampler().downsample(np.ascontiguousarray(y), n_out=2 * pixels)

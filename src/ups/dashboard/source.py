@@ -18,7 +18,7 @@ from ups.tracking.status import read_status
 __all__ = ["FileSource", "JournalSource", "Medium", "Source", "open_source"]
 
 _HIDDEN = frozenset(["_timestamp"])
-_ROWS_AT_ONCE = 4096
+_ROWS_AT_ONCE = 4000  # less than are added at once, so that all are or none
 
 
 @dataclass(frozen=True)

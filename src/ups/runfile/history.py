@@ -10,11 +10,13 @@ from array import array
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import chain, islice
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ups.charts import DEFAULT_AXIS
 from ups.runfile.records import parse_item, value_of
 from ups.runfile.wire import MARGIN, Bytes, Positions, read_fields, read_varints
 
@@ -35,6 +37,7 @@ _NUMBER_WORDS = {
     b'"-Infinity"': -np.inf,
 }
 _FIRST_ROOM = 16  # values
+_ROWS_AT_ONCE = 4096
 _KEY, _NESTED_KEY, _VALUE_JSON = 1, 2, 16  # the fields of an item
 _KEY_TAG, _NESTED_KEY_TAG, _VALUE_JSON_TAG = 0x0A, 0x12, (0x82, 0x01)  # as they are written
 
@@ -134,24 +137,39 @@ class Columns:
         return columns
 
     def add_rows(self, rows: Iterable[Mapping[str, float]]) -> None:
-        """Add rows that are in memory; ``_step`` counts rows that do not hold it."""
-        places: dict[str, array[int]] = {}
-        values: dict[str, array[float]] = {}
-        steps = array("q")
-        at = self.rows
-        for row in rows:
-            for name, value in row.items():
-                if name not in places:
-                    places[name], values[name] = array("q"), array("d")
-                places[name].append(at)
-                values[name].append(value)
-            steps.append(int(row.get("_step", at)))
-            at += 1
-        for name, place in places.items():
-            parts = self._parts.setdefault(name, _Parts())
-            parts.append(np.array(place, dtype=np.int64), np.array(values[name]), np.zeros(len(place), dtype=np.uint8))
-        self.rows = at
-        self._steps.append(np.array(steps, dtype=np.int64))
+        """Add rows that are in memory; ``_step`` counts rows that do not hold it.
+
+        Raises:
+            TypeError, OverflowError: a value is no number, or too large for one. Rows before it may have been added.
+        """
+        remaining = iter(rows)
+        while batch := list(islice(remaining, _ROWS_AT_ONCE)):
+            self._add_some(batch)
+
+    def _add_some(self, rows: list[Mapping[str, float]]) -> None:
+        """Add rows, all those of the same names at once."""
+        places: dict[tuple[str, ...], list[int]] = {}
+        for place, row in enumerate(rows):
+            places.setdefault(tuple(row), []).append(place)
+        parts: dict[str, list[tuple[NDArray[np.int64], NDArray[np.float64]]]] = {}
+        steps = np.arange(self.rows, self.rows + len(rows), dtype=np.int64)
+        for names, held in places.items():
+            values = array("d", chain.from_iterable(rows[place].values() for place in held))
+            table = np.frombuffer(values, dtype=np.float64).reshape(len(held), len(names))
+            at = np.array(held, dtype=np.int64)
+            for name, column in zip(names, table.T, strict=True):
+                parts.setdefault(name, []).append((at, column))
+                if name == DEFAULT_AXIS:
+                    steps[at] = column
+        for name, found in parts.items():
+            at, column = found[0] if len(found) == 1 else map(np.concatenate, zip(*found, strict=True))
+            if len(found) > 1:
+                order = np.argsort(at)
+                at, column = at[order], column[order]
+            growing = self._parts.setdefault(name, _Parts())
+            growing.append(at + self.rows, column, np.zeros(len(at), dtype=np.uint8))
+        self._steps.append(steps)
+        self.rows += len(rows)
 
     def as_they_are(self) -> "Columns":
         """The columns that there are, which stay so when more rows are added to these. Nothing is copied."""
