@@ -33,7 +33,7 @@ import orjson
 
 from ups.errors import RunDirectoryError
 
-__all__ = ["WAITING_LIMIT", "DeferredLines", "Journal", "JournalReader", "encode_record"]
+__all__ = ["WAITING_LIMIT", "DeferredLines", "Journal", "JournalReader", "LateJournal", "encode_record"]
 
 WAITING_LIMIT = 64 * 1024 * 1024  # bytes kept in memory while the disk takes none
 
@@ -199,6 +199,33 @@ class Journal:
             else:
                 self._waiting.popleft()
         self._on_failure(None)
+
+
+class LateJournal(Journal):
+    """Stands in for a journal that is opened when something is to be written.
+
+    Args:
+        open_journal: Opens it.
+    """
+
+    def __init__(self, open_journal: Callable[[], Journal]) -> None:
+        self.lock = threading.RLock()
+        self._open = open_journal
+
+    def append(self, line: bytes) -> None:
+        """Open the journal, and append to it."""
+        self._open().append(line)
+
+    def defer(self, deferred: DeferredLines) -> None:
+        """Open the journal, and defer in it."""
+        self._open().defer(deferred)
+
+    def sync(self) -> None:
+        """There is nothing to sync."""
+
+    def close(self) -> int:
+        """There is nothing to close."""
+        return 0
 
 
 class JournalReader:

@@ -20,7 +20,7 @@ from ups.tracking.journal import encode_record
 from ups.tracking.values import number, shown, whole_number
 
 if TYPE_CHECKING:
-    from ups.tracking.context import WandBContext
+    from ups.tracking.recorder import Recorder
 
 __all__ = ["DisabledStage", "RankStage", "Stage"]
 
@@ -34,7 +34,7 @@ class Stage:
         name: The stage's name.
     """
 
-    def __init__(self, name: str, context: WandBContext) -> None:
+    def __init__(self, name: str, context: Recorder) -> None:
         self.name = name
         self._context = context
         self._reached: dict[tuple[str, ...], float] = {}  # names that come together → their last step
@@ -145,7 +145,7 @@ class Stage:
 class _RowOfDevice:
     """A row with values that a device is still to bring. What does not arrive is told, and kept as rejected."""
 
-    def __init__(self, record: dict[str, Any], context: WandBContext) -> None:
+    def __init__(self, record: dict[str, Any], context: Recorder) -> None:
         self._record = record
         self._context = context
         self._lock = threading.Lock()
@@ -181,7 +181,7 @@ class _RowOfDevice:
 class RankStage(Stage):
     """The stage in a rank beyond 0: its metrics are ``rank<k>/<metric>``, against the same steps."""
 
-    def __init__(self, name: str, context: WandBContext, rank: int) -> None:
+    def __init__(self, name: str, context: Recorder, rank: int) -> None:
         super().__init__(name, context)
         self._prefix = f"rank{rank}/"
 
