@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
-import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from waiting import wait_for
@@ -52,6 +53,20 @@ def deliver(server: WandBServer, directory: Path) -> str:
     return printed
 
 
+def journal(directory: Path) -> str:
+    return "".join(path.read_text() for path in (run_dir(directory) / "journal").glob("*.jsonl"))
+
+
+def end_delivery(directory: Path) -> None:
+    """Kill the delivery that goes on in the background."""
+    status = json.loads((run_dir(directory) / "delivery" / "status.json").read_text())
+    delivery = psutil.Process(status["pid"])
+    assert "deliver" in delivery.cmdline()
+    for process in (*delivery.children(recursive=True), delivery):
+        process.kill()
+    delivery.wait(10)
+
+
 def test_everything_arrives(wandb_server: WandBServer, tmp_path: Path) -> None:
     """History, configuration, summary, tags, group, console, alert and exit state are all at the server."""
     printed = run_client(wandb_server, tmp_path, TRAINING)
@@ -91,6 +106,7 @@ def test_a_server_in_trouble_holds_every_row_in_the_end(
     """Whatever the server does for a while, in the end it holds every row once."""
     with wandb_server.faulty(fault):
         run_client(wandb_server, tmp_path, TRAINING)
+        wait_for(lambda: wandb_server.run("r").exit_code is not None)  # where credentials are refused nobody waits
     assert_full(wandb_server.run("r"))
 
 
@@ -102,6 +118,40 @@ def test_a_server_that_fails_in_mid_run_holds_every_row_in_the_end(wandb_server:
     printed, _ = process.communicate(timeout=90)
     assert process.returncode == 0, printed
     assert wandb_server.run("r").exit_code == 0
+    assert_full(wandb_server.run("r"))
+
+
+def test_a_server_that_goes_away_in_mid_run_holds_every_row_in_the_end(
+    wandb_server: WandBServer, tmp_path: Path
+) -> None:
+    """Connections that are refused from the middle of the training until after its end cost no row."""
+    process = start_client(wandb_server, tmp_path, TRAINING)
+    wait_for(lambda: "r" in wandb_server.runs and wandb_server.run("r").history)
+    with wandb_server.away():
+        wait_for(lambda: '"end"' in journal(tmp_path))
+        time.sleep(2)
+        assert process.poll() is None
+    printed, _ = process.communicate(timeout=90)
+    assert process.returncode == 0, printed
+    assert_full(wandb_server.run("r"))
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_refused_credentials_are_told_at_once_and_delivered_later(
+    wandb_server: WandBServer, tmp_path: Path, strict: bool
+) -> None:
+    """A key that the server refuses is told, ``finish()`` does not wait for it, and it raises only if ``strict``."""
+    source = TRAINING.replace('run_id="r"', f'run_id="r", strict={strict}')
+    with wandb_server.faulty(Fault(status=401)):
+        process = start_client(wandb_server, tmp_path, source, UPS_FINISH_TIMEOUT="600")
+        printed, _ = process.communicate(timeout=90)
+        end_delivery(tmp_path)
+    assert process.returncode == int(strict), printed
+    assert ("DeliveryError" in printed) is strict
+    assert "returned error 401" in printed
+    assert printed.count("server refuses the credentials") == 2  # as it happens, and in the tree
+    assert f"To deliver the rest: ups deliver {run_dir(tmp_path)}" in printed
+    assert "holds all 180 rows" in deliver(wandb_server, tmp_path)
     assert_full(wandb_server.run("r"))
 
 
@@ -123,7 +173,7 @@ def test_a_server_that_stays_away_is_told_and_delivered_later(wandb_server: Wand
         printed = run_client(wandb_server, tmp_path, TRAINING, UPS_FINISH_TIMEOUT="3")
         assert f"ups deliver {run_dir(tmp_path)}" in printed
         assert "W&B has nothing of this run yet" in printed or "0 rows" in printed
-        subprocess.run(["pkill", "-9", "-f", f"ups deliver .*{run_dir(tmp_path)}"], check=True)
+        end_delivery(tmp_path)
     assert "holds all 180 rows" in deliver(wandb_server, tmp_path)
     assert_full(wandb_server.run("r"))
 
@@ -135,10 +185,9 @@ def test_a_killed_online_training_is_closed_as_failed(wandb_server: WandBServer,
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     wait_for(lambda: wandb_server.run("r").exit_code is not None)
-    journal = next((run_dir(tmp_path) / "journal").glob("*.jsonl")).read_text()
     run = wandb_server.run("r")
     assert run.exit_code == 1
-    assert len(run.history) == journal.count('"values"')
+    assert len(run.history) == journal(tmp_path).count('"values"')
     assert [row["_step"] for row in run.history] == list(range(len(run.history)))
 
 
