@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -335,34 +334,13 @@ def _artifact(artifact: Artifact) -> Json:
 
 def _history_keys(run: Run) -> Json | None:
     """Which keys the history holds, how often and of which types."""
-    rows = run.history
-    if not rows:
+    if not run.history_keys:
         return None
-    counts: dict[str, Counter[str]] = {}
-    for row in rows:
-        for key, value in row.items():
-            counts.setdefault(key, Counter())[_type_name(value)] += 1
     keys = {
-        key: {"typeCounts": [{"type": name, "count": count} for name, count in kinds.most_common()]}
-        for key, kinds in counts.items()
+        key: {"typeCounts": [{"type": name, "count": count} for name, count in kinds.most_common() if count]}
+        for key, kinds in run.history_keys.items()
     }
     return {"keys": keys, "lastStep": run.last_step, "sets": []}
-
-
-def _type_name(value: Any) -> str:
-    match value:
-        case None:
-            return "nil"
-        case bool():
-            return "boolean"
-        case int() | float():
-            return "number"
-        case str():
-            return "string"
-        case list():
-            return "list"
-        case _:
-            return "map"
 
 
 def _history(run: Run) -> list[str]:

@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,6 +80,10 @@ class Run:
     stop_requested: bool = False
     lines: dict[str, dict[int, str]] = field(default_factory=dict, repr=False)
     resent_lines: int = 0
+    last_step: int = -1
+    """The largest `_step` in the history; -1 when there is none."""
+    history_keys: dict[str, Counter[str]] = field(default_factory=dict, repr=False)
+    """In how many rows each key stands, by the type of its value; counted as rows come, since runs may be long."""
     files: dict[str, bytes] = field(default_factory=dict, repr=False)
     alerts: list[Alert] = field(default_factory=list)
 
@@ -112,11 +117,6 @@ class Run:
         """The console text, without W&B's time stamps."""
         return "".join(_CONSOLE_PREFIX.sub("", line).rstrip("\n") + "\n" for line in self._lines(CONSOLE))
 
-    @property
-    def last_step(self) -> int:
-        """The largest `_step` in the history; -1 when there is none."""
-        return max((row["_step"] for row in self.history if "_step" in row), default=-1)
-
     def line_count(self, name: str) -> int:
         """One past the last line held of a streamed file: where a client goes on."""
         with self.lock:
@@ -124,7 +124,9 @@ class Run:
 
     def tail(self, name: str) -> list[str]:
         """The last line of a streamed file, in a list; an empty list when there is none."""
-        return self._lines(name)[-1:]
+        with self.lock:
+            held = self.lines.get(name)
+            return [held[max(held)]] if held else []
 
     def points(self, *keys: str) -> list[tuple[Any, ...]]:
         """The values of those rows that hold every one of `keys`."""
@@ -152,8 +154,35 @@ class Run:
     def _write(self, name: str, offset: int, content: Iterable[str]) -> None:
         held = self.lines.setdefault(name, {})
         for number, line in enumerate(content, start=offset):
-            self.resent_lines += name == HISTORY and number in held
+            if name == HISTORY:
+                if number in held:
+                    self.resent_lines += 1
+                    self._count(held[number], -1)
+                self._count(line, 1)
             held[number] = line
+
+    def _count(self, line: str, by: int) -> None:
+        row = json.loads(line)
+        self.last_step = max(self.last_step, row.get("_step", -1))
+        for key, value in row.items():
+            self.history_keys.setdefault(key, Counter())[_type_name(value)] += by
+
+
+def _type_name(value: Any) -> str:
+    """A value's type, as W&B names it."""
+    match value:
+        case None:
+            return "nil"
+        case bool():
+            return "boolean"
+        case int() | float():
+            return "number"
+        case str():
+            return "string"
+        case list():
+            return "list"
+        case _:
+            return "map"
 
 
 class Store:
