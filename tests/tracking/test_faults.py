@@ -83,6 +83,25 @@ with ups.create_wandb_context({}, "r", mode="offline", resume=True) as ctx:
     assert held.exit_codes == [0, 0]
 
 
+def test_a_clock_that_is_set_back_while_training_costs_nothing(script: Script) -> None:
+    """Rows that are logged by an earlier clock than those before them are held, in the order of their logging."""
+    done = script(
+        """
+import time, ups
+now = time.time
+with ups.create_wandb_context({}, "r", mode="offline") as ctx:
+    for step in range(100):
+        if step == 50:
+            time.time = lambda: now() - 7200
+        ctx.stage("a").log(step, loss=1.0)
+"""
+    )
+    held = read_held(Path("ups-runs/r"))
+    assert [x for x, _ in held.stage("a")] == list(range(100))
+    assert held.exit_codes == [0]
+    assert "1 of 1 charts full" in done.stderr
+
+
 def test_a_delivery_that_cannot_be_started_does_not_end_the_training(capsys: pytest.CaptureFixture[str]) -> None:
     """Where delivery cannot be started the rows wait in the journal, and the end says how to deliver them."""
     with ups.create_wandb_context(run_id="r", mode="local") as ctx:

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from waiting import wait_for
-from wandb_server import Fault, Run, WandBServer, run_client, start_client, start_process
+from wandb_server import Fault, Run, WandBServer, run_client, run_sync, start_client, start_process
 
 STAGES = {"operator": 100, "diffusion_residual": 50, "consistency_distill": 30}
 
@@ -189,6 +189,22 @@ def test_a_killed_online_training_is_closed_as_failed(wandb_server: WandBServer,
     assert run.exit_code == 1
     assert len(run.history) == journal(tmp_path).count('"values"')
     assert [row["_step"] for row in run.history] == list(range(len(run.history)))
+
+
+def test_a_sync_by_hand_of_what_a_crash_left_doubles_nothing(wandb_server: WandBServer, tmp_path: Path) -> None:
+    """``wandb sync`` of an online run's folder, after all of it died and again after delivery, adds no row twice."""
+    process = start_client(wandb_server, tmp_path, TRAINING.replace("range(steps)", "range(steps * 100)"))
+    wait_for(lambda: "r" in wandb_server.runs and wandb_server.run("r").history)
+    process.kill()
+    end_delivery(tmp_path)
+    process.communicate()
+    folders = sorted((run_dir(tmp_path) / "wandb").glob("run-*"))
+    run_sync(wandb_server, tmp_path, *folders)
+    deliver(wandb_server, tmp_path)
+    run_sync(wandb_server, tmp_path, *folders)
+    history = wandb_server.run("r").history
+    assert [row["training/operator/step"] for row in history] == list(range(journal(tmp_path).count('"values"')))
+    assert [row["_step"] for row in history] == list(range(len(history)))
 
 
 def test_a_stop_in_the_browser_reaches_the_trainer(wandb_server: WandBServer, tmp_path: Path) -> None:
