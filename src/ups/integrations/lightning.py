@@ -24,6 +24,7 @@ from ups.errors import UsageError
 from ups.integrations.framework import require
 from ups.integrations.trainings import Trainings, go_on_in, make_run, open_run
 from ups.tracking import WandBContext
+from ups.tracking.faults import say
 from ups.tracking.process_end import held_here
 
 require("lightning", "2.5", "lightning", "pytorch-lightning")
@@ -104,6 +105,7 @@ class UPSLogger(Logger):
         self._prefix = prefix
         self._log_model = log_model
         self._base = stage
+        self._pid = os.getpid()
         self._joined = False  # whether this process is one of several that a trainer spawned
         self._arguments = {**arguments, "name": name, "project": self._project}
         if offline:
@@ -144,6 +146,11 @@ class UPSLogger(Logger):
                 self._experiment = go_on_in(self._made_elsewhere)
             else:
                 self._experiment = open_run(self._version) or make_run(self._version, **self._arguments)
+                if os.getpid() != self._pid:
+                    say(
+                        f"the run {self._experiment.run_id} was made in a process that the trainer forked, and ends with"
+                        " it: ask for logger.experiment before trainer.fit(), for one run of all fits"
+                    )
         return self._experiment
 
     def stage(self, name: str) -> None:

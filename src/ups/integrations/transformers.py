@@ -22,7 +22,7 @@ from ups.integrations.framework import require
 from ups.integrations.trainings import Trainings, make_run, open_run
 from ups.tracking import WandBContext
 
-require("transformers", "5")
+require("transformers", "4.46")
 
 from transformers import TrainerCallback  # noqa: E402 - not before it is known to be there
 
