@@ -30,14 +30,15 @@ def command(paths: tuple[Path, ...], port: str | None, host: str, open_browser: 
       ups show ups-runs/3kq0x8ab wandb/latest-run
       ups show --port 9000 --no-open
     """
-    from ups.dashboard.found import find_below
     from ups.dashboard.serve import serve
     from ups.errors import UsageError
 
     if port is not None and not (port.isdecimal() and int(port) < 65536):
         raise UsageError(f"--port {port} is no port: give a number from 0 to 65535, or leave it out")
-    wanted = paths or (Path.cwd(),)
-    if not find_below(wanted):
-        looked = ", ".join(str(path.absolute()) for path in wanted)
-        click.echo(f"No run below {looked} yet: one appears on the page as soon as its training starts", err=True)
-    serve(wanted, host=host, port=None if port is None else int(port), open_browser=open_browser, say=click.echo)
+    serve(
+        paths or (Path.cwd(),),
+        host=host,
+        port=None if port is None else int(port),
+        open_browser=open_browser,
+        say=click.echo,
+    )

@@ -89,10 +89,18 @@ def signature_of(found: Found) -> Signature:
     return tuple(signature)
 
 
-def card_of(found: Found) -> Card:
-    """The card of a run, without opening it. What cannot be read is said on the card."""
+def card_of(found: Found, signature: Signature | None = None) -> Card:
+    """The card of a run, without opening it. What cannot be read is said on the card.
+
+    Args:
+        signature: What :func:`signature_of` says of the run, where it was asked already.
+    """
     try:
-        return _card_of_directory(found) if found.directory is not None else _card_of_files(found)
+        return (
+            _card_of_directory(found, signature or signature_of(found))
+            if found.directory is not None
+            else _card_of_files(found)
+        )
     except (UPSError, OSError) as error:
         return Card(found.key, found.path.name, "", str(found.path), "unreadable", message=str(error))
 
@@ -130,12 +138,12 @@ def _media_rows(run: Run) -> int:
     return len(rows)
 
 
-def _card_of_directory(found: Found) -> Card:
+def _card_of_directory(found: Found, signature: Signature) -> Card:
     assert found.directory is not None
     directory = RunDirectory.open(found.directory)
     described = directory.describe()
     status = read_status(directory)
-    changed = [time_ns for _, _, time_ns in signature_of(found)]
+    changed = [time_ns for _, _, time_ns in signature]
     return Card(
         key=found.key,
         name=described.name or described.run_id,

@@ -10,7 +10,7 @@ from ups.errors import RunFileError, UsageError
 from ups.runfile import RunFiles, find_runs
 from ups.runfile.locate import segment_folder_run
 
-__all__ = ["Found", "find_below"]
+__all__ = ["Found", "check_path", "find_below"]
 
 _DEPTH = 6  # folders below the one that was named
 _PASSED_OVER = {"__pycache__", "node_modules", "site-packages", "venv"}
@@ -33,6 +33,14 @@ class Found:
     files: RunFiles | None
 
 
+def check_path(path: Path) -> None:
+    """Raise :class:`~ups.errors.UsageError` unless a path is a ``.wandb`` file or a folder."""
+    if not path.exists():
+        raise UsageError(f"{path} does not exist: name a run, or a folder with runs below it")
+    if path.is_file() and path.suffix != ".wandb":
+        raise UsageError(f"{path} is no run: name a .wandb file, a run's directory or a folder of runs")
+
+
 def find_below(paths: Iterable[Path]) -> list[Found]:
     """The runs at and below some paths: UPS run directories and ``.wandb`` runs, each once.
 
@@ -41,11 +49,8 @@ def find_below(paths: Iterable[Path]) -> list[Found]:
     """
     found: dict[str, Found] = {}
     for path in paths:
-        if not path.exists():
-            raise UsageError(f"{path} does not exist: name a run, or a folder with runs below it")
+        check_path(path)
         if path.is_file():
-            if path.suffix != ".wandb":
-                raise UsageError(f"{path} is no run: name a .wandb file, a run's directory or a folder of runs")
             runs = iter([_found(path, None, RunFiles(path, (path,)))])
         else:
             runs = _walk(path.resolve(), _DEPTH)

@@ -18,7 +18,8 @@ from ups.errors import UPSError
 __all__ = ["Library"]
 
 _LOOK_EVERY = 1.0  # seconds
-_LOOK_SHARE = 20  # a look at the folders is worth this many times the time that it takes
+_LOOK_SHARE = 5  # a look at the folders is worth this many times the time that it takes
+_LOOK_SELDOM = 10.0  # seconds
 _UNUSED = 600.0  # seconds after which a run that nobody looks at is closed
 _MOST_OPEN = 8  # runs that are kept open though nobody looks at them
 _JUDGE_RUNNING_EVERY = 20.0  # seconds
@@ -60,6 +61,11 @@ class Library:
         self.channel.end()
         for run in self._open.values():
             run.channel.end()
+
+    async def is_empty(self) -> bool:
+        """Whether no run was found at the first look."""
+        await self._looked.wait()
+        return not self._found
 
     async def cards(self) -> list[dict[str, Any]]:
         """The cards of all runs, the newest first."""
@@ -122,7 +128,8 @@ class Library:
                     self._open[key].judge_again()
             self._looked.set()
             await self._close_unused(changed)
-            await asyncio.sleep(max(_LOOK_EVERY, _LOOK_SHARE * (time.monotonic() - began)))
+            took = time.monotonic() - began
+            await asyncio.sleep(min(max(_LOOK_EVERY, _LOOK_SHARE * took), _LOOK_SELDOM))
 
     def _look(self) -> tuple[dict[str, Found], dict[str, Card]]:
         """The runs that there are, and the cards of those that may have changed."""
@@ -136,7 +143,7 @@ class Library:
             if card is not None and signature == self._signatures.get(key) and card.state not in ("running", "crashed"):
                 continue
             self._signatures[key] = signature
-            card = card_of(each)
+            card = card_of(each, signature)
             judged = self._judged.get(key)
             if judged is not None and card.state != "unreadable":
                 known = judged[1]

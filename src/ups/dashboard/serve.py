@@ -13,6 +13,7 @@ from pathlib import Path
 import uvicorn
 
 from ups.dashboard.app import create_app
+from ups.dashboard.found import check_path
 from ups.dashboard.library import Library
 from ups.dashboard.security import is_loopback
 from ups.errors import UsageError
@@ -41,8 +42,10 @@ def serve(
         say: Told the address, and what the person should know.
 
     Raises:
-        UsageError: Nothing can listen there.
+        UsageError: A path is no run and no folder, or nothing can listen there.
     """
+    for path in paths:
+        check_path(path)
     listening = _listen(host, port)
     token = None if is_loopback(host) else secrets.token_urlsafe(16)
     address = _address(host, listening.getsockname()[1], token)
@@ -54,13 +57,18 @@ def serve(
 
     async def run() -> None:
         serving = asyncio.create_task(server.serve(sockets=[listening]))
-        opening = not open_browser
+        opening, told = not open_browser, False
         while not serving.done():
             await asyncio.sleep(0.05)
             if server.started and not opening:
                 opening = True
                 if not await asyncio.to_thread(_open, address):
                     say("No browser could be opened here: open the address yourself")
+            if server.started and not told:
+                told = True
+                if await library.is_empty():
+                    where = ", ".join(str(path) for path in library.paths)
+                    say(f"No run below {where} yet: one appears on the page as soon as its training starts")
             if server.should_exit:
                 library.end_streams()
         await serving
