@@ -50,10 +50,7 @@ def find_below(paths: Iterable[Path]) -> list[Found]:
     found: dict[str, Found] = {}
     for path in paths:
         check_path(path)
-        if path.is_file():
-            runs = iter([_found(path, None, RunFiles(path, (path,)))])
-        else:
-            runs = _walk(path.resolve(), _DEPTH)
+        runs = iter([_found(path, None, RunFiles(path, (path,)))]) if path.is_file() else _walk(path.resolve(), _DEPTH)
         for run in runs:
             found.setdefault(run.key, run)
     return list(found.values())
