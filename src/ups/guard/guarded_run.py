@@ -39,7 +39,7 @@ class Guard:
         self._lock = threading.RLock()
         self._process = os.getpid()
         shared = run.settings.mode == "shared"  # wandb then takes no step=, and has no number to ask for
-        begun = 0 if shared else run.step
+        begun = 0 if shared else max(run.step, run.starting_step)  # run.step is 0 when a run has just been resumed
         self._numbers = Numbers(None if shared else begun)
         summary = dict(run.summary) if begun else {}
         self._log, self._define, self._finish = run.log, run.define_metric, run.finish
@@ -119,11 +119,12 @@ class Guard:
 
     def _can_judge(self, data: object, step: object) -> bool:
         """Whether wandb will take these arguments; if not, it is left to say so."""
-        return (
-            (type(step) is int or step is None or _is_whole(step))
-            and (type(data) is dict or isinstance(data, Mapping))
-            and all(isinstance(name, str) for name in data)
-        )
+        if type(data) is not dict and not isinstance(data, Mapping):
+            return False
+        for name in data:  # a loop, since this is on the way of every row
+            if not isinstance(name, str):
+                return False
+        return step is None or hasattr(step, "__index__")
 
     def _judge(self, data: dict[str, Any], step: int | None, commit: bool | None) -> tuple[dict[str, Any], int | None]:
         """The row and the ``step=`` for wandb."""
@@ -134,7 +135,8 @@ class Guard:
         belongs = numbers.step if step is None and beside else step
         if step is None and beside:
             late = numbers.moved
-        row = self._rows.row(data, self._rows.numbers_in(data), Place(belongs, late, beside))
+        stays_open = not commit and (step is not None or commit is False)
+        row = self._rows.row(data, self._rows.numbers_in(data), Place(belongs, late, beside, stays_open))
         number = step
         if late and step is not None:
             number = numbers.free(step, row)
@@ -184,7 +186,3 @@ def guard_run(run: Any, *, from_init: bool = False) -> Guard:
     if not run.disabled:
         guard.install()
     return guard
-
-
-def _is_whole(step: object) -> bool:
-    return hasattr(step, "__index__")

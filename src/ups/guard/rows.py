@@ -1,6 +1,7 @@
 """A row as the script logs it → the row that W&B is given: the same, unless a chart would lose by it."""
 
 from collections.abc import Collection, Mapping
+from math import inf
 from typing import Any, NamedTuple
 
 from ups.charts import DEFAULT_AXIS
@@ -22,11 +23,13 @@ class Place(NamedTuple):
         step: the script's ``step=`` for it; None if there is none.
         late: whether W&B's number for that step cannot be had any more.
         beside: the names that are in the same row already.
+        open: whether another call may add to the row.
     """
 
     step: int | None
     late: bool
     beside: Collection[str]
+    open: bool
 
 
 class _Group(NamedTuple):
@@ -58,6 +61,7 @@ class Rows:
         self._said = said
         self._from_start = from_start
         self._plans: dict[tuple[str, ...], _Plan] = {}
+        self._waiting: dict[str, GuardedAxis] = {}  # metrics of an open row whose axis may yet come, in another call
 
     def forget_plans(self) -> None:
         """Call it when a definition has changed."""
@@ -65,12 +69,9 @@ class Rows:
 
     def numbers_in(self, data: Row) -> Row:
         """The values of a row that are numbers, by the names that W&B gives them; ``data`` itself if all are."""
-        for name, value in data.items():
+        for value in data.values():
             kind = type(value)
-            if kind is float:
-                if value - value != 0:
-                    self._not_finite(name, value)
-            elif kind is not int:
+            if kind is not int and (kind is not float or value - value != 0):
                 return self._sorted_out(data)
         return data
 
@@ -82,12 +83,16 @@ class Rows:
             numbers: its numbers, of :meth:`numbers_in`.
             place: where it belongs.
         """
-        names = tuple(numbers)
-        plan = self._plans.get(names) or self._new_plan(names, data)
         added: dict[str, Any] = {}
         parts: dict[str, str] = {}
+        if self._waiting and not place.beside:
+            self._give_up_waiting(place, added)
+        names = tuple(numbers)
+        plan = self._plans.get(names) or self._new_plan(names, data)
         for group in plan.groups:
             self._follow(group, numbers, place, added, parts)
+        if self._waiting and not place.open:
+            self._give_up_waiting(place, added)
         if plan.free:
             self._follow_free(plan.free, place, added, parts)
         if not added and not parts:
@@ -125,6 +130,8 @@ class Rows:
             if type(x) is not int and type(x) is not float:
                 x = number(x)
             axis.known, axis.logged, axis.agrees = x, True, x == place.step
+            if self._waiting:
+                self._stop_waiting(axis, x)
         else:
             x, supplied = self._missing(axis, metrics, place)
             metrics = tuple(metric for metric in metrics if self._axes.of(metric, ()) is axis)
@@ -149,6 +156,9 @@ class Rows:
         if axis.key in place.beside:
             return axis.known, False
         if not axis.logged:
+            if place.step is None and place.open:
+                self._waiting |= dict.fromkeys(metrics, axis)
+                return None, False
             axis.known = axis.count(metrics) if place.step is None else place.step
             self._supplied(axis, metrics, axis.known)
             return axis.known, True
@@ -161,14 +171,32 @@ class Rows:
                 self._supplied(axis, metrics, axis.known)
                 return axis.known, True
         elif still:
-            for metric in still:
+            self._waiting |= dict.fromkeys(still, axis)
+        return axis.known, False
+
+    def _stop_waiting(self, axis: GuardedAxis, x: float) -> None:
+        """The axis has come, for the metrics that were in its row before it."""
+        metrics = [metric for metric, awaited in self._waiting.items() if awaited is axis]
+        axis.advance(metrics, x)
+        for metric in metrics:
+            del self._waiting[metric]
+
+    def _give_up_waiting(self, place: Place, added: dict[str, Any]) -> None:
+        """The row is closed, or closes with this call, and axes have not come that metrics in it are drawn against."""
+        for metric, axis in self._waiting.items():
+            if axis.logged:
                 self._said.add(
                     "stale",
                     f"{metric} is logged more often than its axis {axis.name}: it is now drawn against {DEFAULT_AXIS}",
                 )
                 self._axes.define(metric, DEFAULT_AXIS)
-            self.forget_plans()
-        return axis.known, False
+                self.forget_plans()
+            elif place.beside:
+                if axis.key not in added:
+                    axis.known = added[axis.key] = axis.count((metric,))
+                    self._supplied(axis, (metric,), added[axis.key])
+                axis.advance((metric,), added[axis.key])
+        self._waiting.clear()
 
     def _follow_free(
         self, metrics: tuple[str, ...], place: Place, added: dict[str, Any], parts: dict[str, str]
@@ -194,18 +222,13 @@ class Rows:
         added[axis.key] = at
 
     def _restart(self, axis: GuardedAxis, x: float) -> None:
-        stood = axis.high
+        back = f"{axis.name} goes back{f' from {axis.high:g}' if axis.high > -inf else ''} to {x:g}"
         if axis.restart(x):
             self._said.add(
-                "part",
-                f"{axis.name} goes back from {stood:g} to {x:g}: what comes now is in {axis.key}, and its metrics are "
-                f"part{axis.part}/…",
-                always=True,
+                "part", f"{back}: what comes now is in {axis.key}, its metrics in part{axis.part}/…", always=True
             )
         else:
-            self._said.add(
-                "counted-on", f"{axis.name} went back {MOST_PARTS} times, now to {x:g}: from here on it is counted on"
-            )
+            self._said.add("counted-on", f"{back}, for the {MOST_PARTS}th time: from here on it is counted on")
 
     def _supplied(self, axis: GuardedAxis, metrics: Collection[str], x: float) -> None:
         name = next(iter(metrics))

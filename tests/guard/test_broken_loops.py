@@ -1,0 +1,252 @@
+"""Loops whose charts are not full as they are, and are with a guard: nothing lost, each point where it belongs."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import wandb
+
+from guard.loops import STAGES, full, held_by, stages_of
+from held import read_held
+from ups.check import Verdict, check_run
+from ups.runfile import open_run
+
+Script = Callable[..., "subprocess.CompletedProcess[str]"]
+
+STAGED = """
+import ups, wandb
+{top}
+run = wandb.init(mode="offline", settings=wandb.Settings(silent=True, x_disable_stats=True))
+{first}
+for stage in {stages}:
+    run.define_metric(f"training/{{stage}}/step", hidden=True)
+    run.define_metric(f"training/{{stage}}/*", step_metric=f"training/{{stage}}/step")
+{late}
+for stage, steps in {stages}.items():
+    for step in range(steps):
+        metric, axis = f"training/{{stage}}/loss", f"training/{{stage}}/step"
+        {log}
+run.finish()
+"""
+LOOPS = {
+    "axis-never-logged": "run.log({metric: 1 / (step + 1)}, step=step)",
+    "axis-logged-and-step": "run.log({metric: 1 / (step + 1), axis: step}, step=step)",
+    "nothing-but-the-metric": "wandb.log({metric: 1 / (step + 1)})",
+    "two-calls-a-step": "run.log({metric: 1 / (step + 1)}, step=step); run.log({metric + '2': 1.0}, step=step)",
+}
+
+
+@pytest.mark.parametrize("log", LOOPS.values(), ids=LOOPS)
+@pytest.mark.parametrize("place", ["top", "first", "late"])
+def test_every_step_of_every_stage_is_there(script: Script, log: str, place: str) -> None:
+    """One line makes a broken loop's charts full: before the run, right after ``wandb.init``, or after definitions."""
+    lines = {"top": "", "first": "", "late": ""} | {place: "ups.guard()" if place == "top" else "ups.guard(run)"}
+    script(STAGED.format(stages=STAGES, log=log, **lines))
+    held = read_held(Path.cwd())
+    assert stages_of(held) == full()
+    assert [y for _, y in held.stage("operator")] == [1 / (x + 1) for x in range(20)]
+    assert len(held.rows) == sum(STAGES.values())
+    assert [row["_step"] for row in held.rows] == sorted({row["_step"] for row in held.rows})
+    checked = check_run(open_run(next(Path.cwd().rglob("*.wandb"))))
+    assert {chart.verdict for chart in checked.charts} == {Verdict.FULL}
+    assert checked.findings == ()
+
+
+def test_a_script_that_cannot_be_edited(script: Script, tmp_path: Path) -> None:
+    """``python -m ups.guard train.py`` gives the script its arguments, its name and full charts."""
+    source = STAGED.format(stages=STAGES, log=LOOPS["axis-never-logged"], top="", first="", late="")
+    source += "import sys; print(sys.argv, __name__, __file__, sys.path[0])\nsys.exit(3)\n"
+    train = tmp_path / "train.py"
+    train.write_text(source, encoding="utf-8")
+    done = script("import runpy; runpy.run_module('ups.guard', run_name='__main__', alter_sys=True)", expect=2)
+    assert "usage: python -m ups.guard" in done.stderr
+    train.write_text(source, encoding="utf-8")
+    done = script_with_guard(str(train), "--lr", "1")
+    assert done.returncode == 3, done.stderr
+    assert done.stdout.split("\n")[0] == f"{[str(train), '--lr', '1']} __main__ {train} {tmp_path}"
+    assert stages_of(read_held(Path.cwd())) == full()
+
+
+def script_with_guard(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """``python -m ups.guard …``."""
+    import sys
+
+    return subprocess.run(
+        [sys.executable, "-m", "ups.guard", *arguments], capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_a_script_that_is_not_there_is_said_in_one_line() -> None:
+    """``python -m ups.guard`` of no file is wrong usage: one line, exit code 2."""
+    done = script_with_guard("nowhere.py")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "nowhere.py does not exist" in done.stderr
+
+
+def test_the_same_names_again_become_parts() -> None:
+    """A stage that logs the names of the one before, from 0 again, is a part of its own, with an axis of its own."""
+
+    def loop(run: wandb.Run) -> None:
+        for stage, steps in enumerate((10, 6, 8)):
+            for step in range(steps):
+                run.log({"loss": float(stage)}, step=step)
+
+    held = held_by(loop)
+    assert held.points("loss", "_step") == [(step, 0.0) for step in range(10)]
+    assert held.points("part2/loss", "part2/step") == [(step, 1.0) for step in range(6)]
+    assert held.points("part3/loss", "part3/step") == [(step, 2.0) for step in range(8)]
+    axes = {metric["name"]: metric.get("step_metric") for metric in held.metrics}
+    assert axes == {
+        "part2/step": None,
+        "part2/loss": "part2/step",
+        "part3/step": None,
+        "part3/loss": "part3/step",
+    }
+
+
+def test_an_axis_in_the_rows_that_starts_again_becomes_a_part() -> None:
+    """Where the script's own axis goes back, all metrics on it go on in a part; metrics on other axes stay."""
+
+    def loop(run: wandb.Run) -> None:
+        run.define_metric("*", step_metric="global_step")
+        run.define_metric("clock/*", step_metric="clock/seconds")
+        for fit in range(2):
+            for step in range(5):
+                row = {"loss": 0.5, "global_step": step, "clock/load": 1.0, "clock/seconds": 5 * fit + step}
+                run.log(row | ({"new": 1.0} if fit else {}))
+
+    held = held_by(loop)
+    assert [x for x, _ in held.points("loss", "global_step")] == [0, 1, 2, 3, 4]
+    assert [x for x, _ in held.points("part2/loss", "part2/global_step")] == [0, 1, 2, 3, 4]
+    assert [x for x, _ in held.points("part2/new", "part2/global_step")] == [0, 1, 2, 3, 4]
+    assert [x for x, _ in held.points("clock/load", "clock/seconds")] == list(range(10))
+
+
+def test_an_axis_that_starts_again_all_the_time_is_counted_on() -> None:
+    """A batch number within each of many epochs makes nine parts, and the last is counted on: no chart goes back."""
+
+    def loop(run: wandb.Run) -> None:
+        run.define_metric("loss", step_metric="batch")
+        for _ in range(20):
+            for batch in range(3):
+                run.log({"loss": 0.5, "batch": batch})
+
+    held = held_by(loop)
+    assert [x for x, _ in held.points("loss", "batch")] == [0, 1, 2]
+    assert [x for x, _ in held.points("part9/loss", "part9/batch")] == list(range(3 * 12))
+    assert not any("part10/loss" in row for row in held.rows)
+
+
+def test_two_loops_that_take_turns_keep_their_own_steps() -> None:
+    """A loop with a faster counter beside a slower one: the faster stays as it is, the slower gets its own axis."""
+
+    def loop(run: wandb.Run) -> None:
+        for turn in range(8):
+            run.log({"env/reward": float(turn)}, step=1000 + turn)
+            run.log({"agent/loss": 0.5}, step=turn)
+            run.log({"env/length": 7.0}, step=1000 + turn)
+
+    held = held_by(loop)
+    assert held.points("env/reward", "_step") == [(1000 + turn, float(turn)) for turn in range(8)]
+    assert [x for x, _ in held.points("agent/loss", "agent/step")] == list(range(8))
+    assert len([row for row in held.rows if "env/length" in row]) == 8
+    assert {"name": "agent/loss", "step_metric": "agent/step"}.items() <= next(
+        metric for metric in held.metrics if metric["name"] == "agent/loss"
+    ).items()
+
+
+def test_overlapping_globs_are_settled_by_exact_names() -> None:
+    """A metric that several globs match is defined by name with the closest, also when the second glob comes later."""
+
+    def loop(run: wandb.Run) -> None:
+        run.define_metric("training/op/*", step_metric="training/op/step", summary="min")
+        run.log({"training/op/before": 3.0, "training/op/step": 0})
+        run.define_metric("*", step_metric="train/global_step")
+        for step in range(1, 4):
+            run.log({"training/op/before": 2.0, "training/op/loss": 1.0, "training/op/step": step})
+
+    held = held_by(loop)
+    exact = {metric["name"]: metric for metric in held.metrics if "name" in metric}
+    assert {name: metric["step_metric"] for name, metric in exact.items()} == {
+        "training/op/before": "training/op/step",
+        "training/op/loss": "training/op/step",
+    }
+    assert all(metric["summary"] == {"min": True} for metric in exact.values())
+    assert not any("train/global_step" in row for row in held.rows)
+
+
+def test_a_metric_logged_more_often_than_its_axis_is_drawn_against_w_and_bs_own() -> None:
+    """Without ``step=``, nobody can know where the points in between belong, so the chart is drawn by rows."""
+
+    def loop(run: wandb.Run) -> None:
+        run.define_metric("loss", step_metric="epoch")
+        for step in range(12):
+            run.log({"loss": 1 / (step + 1)} | ({"epoch": step // 4} if step % 4 == 0 else {}))
+
+    held = held_by(loop)
+    assert len(held.points("loss", "_step")) == 12
+    assert [metric["step_metric"] for metric in held.metrics] == ["epoch", "_step"]
+
+
+def test_an_axis_logged_more_seldom_than_step_is_filled_up_from_it() -> None:
+    """Where the axis was the same as ``step=`` whenever it was logged, ``step=`` says it in between."""
+
+    def loop(run: wandb.Run) -> None:
+        run.define_metric("loss", step_metric="global_step")
+        for step in range(12):
+            run.log({"loss": 1 / (step + 1)} | ({"global_step": step} if step % 4 == 0 else {}), step=step)
+
+    assert [x for x, _ in held_by(loop).points("loss", "global_step")] == list(range(12))
+
+
+def test_a_row_of_a_later_stage_is_put_together_as_before() -> None:
+    """Calls of one ``step=``, and those before with ``commit=False``, make one row in the later stages too."""
+
+    def loop(run: wandb.Run) -> None:
+        for stage in ("a", "b"):
+            for step in range(4):
+                run.log({f"{stage}/loss": 0.5}, step=step)
+                run.log({f"{stage}/lr": 0.1}, step=step, commit=False)
+                run.log({f"{stage}/norm": 0.1}, step=step, commit=True if stage == "b" else None)
+
+    held = held_by(loop)
+    rows = [row for row in held.rows if "b/loss" in row]
+    assert [(row["b/step"], "b/lr" in row, "b/norm" in row) for row in rows] == [(x, True, True) for x in range(4)]
+    assert len(held.rows) == 8
+
+
+def test_nested_and_media_values_of_a_later_part_arrive() -> None:
+    """Nested dictionaries are drawn part by part as they are named in W&B; a table and a note keep their names."""
+
+    def loop(run: wandb.Run) -> None:
+        for fit in range(2):
+            for step in range(3):
+                row = {
+                    "fit": {"loss": 0.5 + fit, "deep": {"er": 1.0}},
+                    "table": wandb.Table(["a"], [[fit]]),
+                    "note": "x",
+                }
+                run.log(row, step=step)
+
+    held = held_by(loop)
+    assert [x for x, _ in held.points("part2/fit.loss", "part2/step")] == [0, 1, 2]
+    assert [x for x, _ in held.points("part2/fit.deep.er", "part2/step")] == [0, 1, 2]
+    assert len([row for row in held.rows if "table._type" in row and "note" in row]) == 6
+
+
+def test_what_was_changed_is_said_once_a_kind_and_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each kind of change is one line on stderr where it first happens, and all are counted in one line at the end."""
+
+    def loop(run: wandb.Run) -> None:
+        run.define_metric("a/*", step_metric="a/step")
+        for value in (1.0, float("nan"), float("inf"), 2.0):
+            run.log({"a/loss": value, "phase": "warm-up"})
+
+    held_by(loop)
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("ups: ")]
+    assert [line.split(":")[1].split()[0] for line in lines] == ["phase", "a/loss", "a/loss", "guard"]
+    assert "rows given the axis that they lacked: 4" in lines[-1]
+    assert "values NaN or infinite: 2; values that are no numbers: 4" in lines[-1]

@@ -1,0 +1,112 @@
+"""What is right already is not touched: W&B holds the same rows and definitions as without a guard."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import wandb
+
+from guard.loops import Loop, held_by
+from held import Held
+
+
+def staged(run: wandb.Run) -> None:
+    """Three stages, each on its own axis, as the design says."""
+    for stage in ("a", "b", "c"):
+        run.define_metric(f"training/{stage}/step", hidden=True)
+        run.define_metric(f"training/{stage}/*", step_metric=f"training/{stage}/step", summary="min")
+    for stage in ("a", "b", "c"):
+        for step in range(7):
+            run.log({f"training/{stage}/loss": 0.5 * step, f"training/{stage}/step": step})
+
+
+def counted(run: wandb.Run) -> None:
+    """``step=`` that only grows, with several calls a row."""
+    for step in range(0, 60, 10):
+        run.log({"loss": 0.5 * step}, step=step)
+        run.log({"lr": 0.1, "loss": 0.4 * step}, step=step)
+        if step == 30:
+            run.log({"eval": 1.0}, step=step, commit=True)
+
+
+def filled_in(run: wandb.Run) -> None:
+    """An axis that wandb fills in: the epoch in a row of its own before its results, or logged with one of them."""
+    run.define_metric("epoch")
+    run.define_metric("val/*", step_metric="epoch")
+    for epoch in range(5):
+        run.log({"epoch": epoch})
+        run.log({"val/accuracy": 0.1 * epoch})
+        run.log({"val/loss": 0.2 * epoch, "note": None})
+
+
+def put_together(run: wandb.Run) -> None:
+    """Rows put together from several calls, the axis in one of them."""
+    run.define_metric("*", step_metric="global_step")
+    for step in range(5):
+        run.log({"loss": 0.5}, commit=False)
+        run.log({"global_step": 2 * step}, commit=False)
+        run.log({"norm": 0.1 * step})
+
+
+def of_all_kinds(run: wandb.Run) -> None:
+    """Values of all kinds, nested too."""
+    image = np.zeros((4, 4, 3), dtype=np.uint8)
+    for step in range(3):
+        run.log(
+            {
+                "loss": np.float32(0.5),
+                "count": np.int64(step),
+                "one": np.ones((1,)),
+                "flag": True,
+                "text": "warm-up",
+                "none": None,
+                "nan": float("nan"),
+                "infinite": -float("inf"),
+                "list": [1, 2],
+                "nested": {"deep": {"er": step}, "text": "x"},
+                "histogram": wandb.Histogram([1, 2, 3]),
+                "image": wandb.Image(image),
+                "images": [wandb.Image(image)],
+            }
+        )
+        run.log({"table": wandb.Table(["a"], [[step]]), "custom": wandb.plot.line(wandb.Table(["x", "y"]), "x", "y")})
+        run.log({})
+
+
+def results(run: wandb.Run) -> None:
+    """A line that ends where it was: the same x again, in a row that says so."""
+    run.define_metric("*", step_metric="train/global_step", step_sync=True)
+    for step in range(1, 6):
+        run.log({"train/loss": 0.5, "train/epoch": step / 2, "train/global_step": step})
+        run.log({"eval/loss": 0.5, "train/epoch": step / 2, "train/global_step": step})
+    run.log({"train/total": 3.0, "train/global_step": 5})
+    run.log({"test/loss": 0.5})
+
+
+def seldom(run: wandb.Run) -> None:
+    """Without ``step_sync``, rows that lack the axis are meant to make no point."""
+    run.define_metric("loss", step_metric="epoch", step_sync=False)
+    for step in range(9):
+        run.log({"loss": 0.5 * step} | ({"epoch": step} if step % 3 == 0 else {}))
+
+
+def without_clocks(held: Held) -> list[dict[str, Any]]:
+    """The rows, less the times and the names of files that hold random letters."""
+    return [{name: value for name, value in row.items() if not _varies(name)} for row in held.rows]
+
+
+def _varies(name: str) -> bool:
+    return name in ("_timestamp", "_runtime") or name.endswith((".path", ".artifact_path", "_latest_artifact_path"))
+
+
+@pytest.mark.parametrize("loop", [staged, counted, filled_in, put_together, of_all_kinds, results, seldom])
+def test_a_run_that_is_right_is_held_as_without_a_guard(loop: Loop, capsys: pytest.CaptureFixture[str]) -> None:
+    """Row for row and definition for definition, W&B holds the same; and nothing is said to have been changed."""
+    plain, guarded = held_by(loop, guarded=False), held_by(loop)
+    assert without_clocks(guarded) == without_clocks(plain)
+    assert len(guarded.rows) >= 3
+    assert guarded.metrics == plain.metrics
+    changed = [line for line in capsys.readouterr().err.splitlines() if line.startswith("ups: guard of run")]
+    assert not any(word in line for line in changed for word in ("rows", "parts", "metrics", "axis"))
