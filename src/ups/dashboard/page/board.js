@@ -6,6 +6,8 @@ import { counted } from "./format.js";
 
 const NEAR = "300px"; // so far from the window's edge a chart is drawn already
 const BUDGET = 10; // ms of drawing a frame
+const REST = 2; // a drawing is followed by a pause of so many times its length, so that a live page stays light
+const LONGEST_REST = 400; // ms
 
 export class Board {
   charts = new Map();
@@ -14,6 +16,7 @@ export class Board {
   #waiting = new Set();
   #frame = 0;
   #drawing = false;
+  #rested = 0;
   #enlarged = null;
   #search = "";
 
@@ -45,6 +48,8 @@ export class Board {
         }),
       );
       section.specs = specs;
+      section.element.classList.toggle("one", specs.length === 1);
+      section.element.classList.toggle("two", specs.length === 2);
       return section.element;
     });
     for (const [metric, chart] of this.charts) {
@@ -144,7 +149,9 @@ export class Board {
 
   #wake() {
     if (this.#frame || this.#drawing || document.hidden) return;
-    this.#frame = requestAnimationFrame(() => this.#draw());
+    const early = this.#rested - performance.now();
+    if (early > 4) this.#frame = setTimeout(() => (this.#frame = requestAnimationFrame(() => this.#draw())), early);
+    else this.#frame = requestAnimationFrame(() => this.#draw());
   }
 
   async #draw() {
@@ -154,12 +161,14 @@ export class Board {
     const ready = [...this.#waiting].filter((chart) => chart.visible && !chart.element.hidden);
     for (const chart of ready) if (!chart.loaded) chart.load();
     let left = false;
+    let live = false; // whether it draws again what was drawn already
     for (const chart of ready) {
       if (performance.now() - start > BUDGET) {
         left = true;
         break;
       }
       this.#waiting.delete(chart);
+      live ||= chart.frame !== null;
       try {
         await chart.draw();
       } catch (error) {
@@ -167,7 +176,9 @@ export class Board {
       }
     }
     this.#drawing = false;
-    if (left) this.#wake();
+    const end = performance.now();
+    if (live) this.#rested = end + Math.min(LONGEST_REST, REST * (end - start));
+    if (left || [...this.#waiting].some((chart) => chart.visible && !chart.element.hidden)) this.#wake();
   }
 
   // The cursor

@@ -14,6 +14,7 @@ const MARKS = {
 };
 
 let loading = null;
+let revision = 0;
 
 /** Plotly's script, from this server; a report holds it already. */
 export function loadPlotly() {
@@ -100,6 +101,7 @@ export function figure(lines, range, { logY, time, smoothing, zoomed }) {
   const axis = { zeroline: false, gridcolor: grid, linecolor: themeColor("--line"), tickfont: font, ticks: "", automargin: false, fixedrange: false };
   const large = Math.max(Math.abs(range.y[0]), Math.abs(range.y[1])) >= 1000;
   const layout = {
+    datarevision: ++revision, // points are added to the arrays that Plotly has
     margin: MARGIN,
     font,
     paper_bgcolor: "rgba(0,0,0,0)",

@@ -1,0 +1,395 @@
+"""The dashboard's pages in a real Chromium, on real runs."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from dashboard.browser import (
+    DRAWN,
+    EVERY_VERDICT,
+    LONG,
+    STAGED,
+    grown,
+    make,
+    open_chromium,
+    open_run,
+    shape,
+    shown,
+    training,
+    watched,
+)
+from ups.check import Verdict
+
+Take = Callable[[Page, str], None]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    yield from open_chromium()
+
+
+@pytest.fixture(scope="module")
+def take(pytestconfig: pytest.Config) -> Take:
+    """Takes a screenshot, which pytest's cache folder keeps."""
+    folder = Path(str(pytestconfig.cache.mkdir("screenshots"))) if pytestconfig.cache else Path()
+    return lambda page, name: page.screenshot(path=folder / f"{name}.png") and None
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Path:
+    """A folder with a run of every verdict, two staged runs and a long one."""
+    folder = tmp_path_factory.mktemp("runs")
+    make(EVERY_VERDICT, folder / "plain")
+    make(STAGED, folder / "staged", "fno-adamw", "fno-lion")
+    make(LONG, folder / "long")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(runs: Path) -> Iterator[str]:
+    with shown(runs) as where:
+        yield where
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    """A window on the dashboard that is clean in the end."""
+    with watched(browser) as window:
+        yield window.page
+
+
+def chart(metric: str) -> str:
+    return f'.chart[data-metric="{metric}"]'
+
+
+def verdicts(page: Page) -> dict[str, str]:
+    cards = page.locator(".board .chart")
+    return dict(cards.evaluate_all("cards => cards.map(card => [card.dataset.metric, card.dataset.verdict])"))
+
+
+def test_every_verdict_is_said_on_its_chart(page: Page, address: str, take: Take) -> None:
+    """A chart that is not full has a chip with its verdict; an empty one says in its place why, and how to mend it."""
+    open_run(page, address, "every verdict")
+    page.wait_for_selector(DRAWN)
+    assert set(verdicts(page).values()) == {str(verdict) for verdict in Verdict}
+    take(page, "every-verdict")
+    for metric, verdict in verdicts(page).items():
+        chip = page.locator(chart(metric)).locator(".chart-head .chip")
+        if verdict == "full":
+            expect(chip).to_be_hidden()
+        else:
+            expect(chip).to_have_text(verdict.replace("-", " "))
+    empty = page.locator(chart("empty/loss"))
+    expect(empty.locator(".explanation .what")).to_contain_text("12 rows hold empty/loss")
+    expect(empty.locator(".fix code").first).to_contain_text("run.log(")
+    frozen = page.locator(chart("frozen/loss"))
+    expect(frozen.locator(".why")).to_be_hidden()
+    frozen.locator(".chip").click()
+    expect(frozen.locator(".why .cause")).to_be_visible()
+    page.get_by_role("tab", name="Findings").click()
+    page.wait_for_selector(".finding")
+    codes = set(page.locator(".finding").evaluate_all("list => list.map(item => item.dataset.code)"))
+    assert codes >= {str(verdict) for verdict in Verdict} - {"full"}
+    take(page, "findings")
+
+
+def test_a_fix_is_copied(browser: Browser, address: str) -> None:
+    """The button beside a fix puts it on the clipboard."""
+    with watched(browser, permissions=["clipboard-read", "clipboard-write"]) as window:
+        page = window.page
+        open_run(page, address, "every verdict")
+        page.locator(chart("empty/loss")).locator(".copy").first.click()
+        expect(page.locator(chart("empty/loss")).locator(".copy").first).to_have_text("Copied")
+        assert "run.log(" in page.evaluate("navigator.clipboard.readText()")
+
+
+def test_the_switch_shows_what_was_meant(page: Page, address: str, take: Take) -> None:
+    """The switch draws the repaired charts: a frozen chart becomes a line over its steps, and is full."""
+    open_run(page, address, "every verdict")
+    page.wait_for_selector(f"{chart('frozen/loss')}[data-drawn]")
+    frozen = shape(page, chart("frozen/loss"))
+    page.keyboard.press("v")
+    page.wait_for_selector(f"{chart('frozen/loss')}[data-drawn][data-view=meant][data-verdict=full]")
+    expect(page.get_by_role("radio", name="As it was meant")).to_be_checked()
+    page.wait_for_function(
+        "([metric, old]) => document.querySelector(metric + ' .js-line').getAttribute('d') !== old",
+        arg=[chart("frozen/loss"), frozen[0]],
+    )
+    take(page, "as-it-was-meant")
+    page.get_by_role("radio", name="As W&B draws it").click()
+    page.wait_for_selector(f"{chart('frozen/loss')}[data-view=wandb][data-verdict=frozen]")
+    page.wait_for_function(
+        "([metric, old]) => document.querySelector(metric + ' .js-line').getAttribute('d') === old",
+        arg=[chart("frozen/loss"), frozen[0]],
+    )
+
+
+def test_nan_is_a_mark_and_not_a_gap(page: Page, address: str) -> None:
+    """The line goes on across NaN, and each NaN stands on the chart as a mark."""
+    open_run(page, address, "fno-adamw")
+    loss = chart("training/operator/loss")
+    page.wait_for_selector(f"{loss}[data-drawn]")
+    (line,) = shape(page, loss)
+    assert line.count("M") == 1
+    expect(page.locator(loss).locator(".scatterlayer .point")).to_have_count(2)
+
+
+def test_zoom_refines(page: Page, address: str, take: Take) -> None:
+    """A reduced chart keeps its one-point spike, and a window dragged on it is drawn with all of its points."""
+    open_run(page, address, "long")
+    loss = page.locator(chart("training/train/loss"))
+    page.wait_for_selector(f"{chart('training/train/loss')}[data-drawn][data-exact=false]")
+    assert int(loss.get_attribute("data-points") or 0) < 3000
+    label = loss.locator(".plot-area").get_attribute("aria-label") or ""
+    assert "6,000 points" in label
+    box = loss.locator(".plot-area").bounding_box()
+    assert box is not None
+    spike = box["x"] + 50 + (box["width"] - 62) * 4_321 / 6_000
+    page.mouse.move(spike - 12, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(spike + 12, box["y"] + 62, steps=4)
+    page.mouse.up()
+    page.wait_for_selector(f"{chart('training/train/loss')}[data-refined='1'][data-exact=true]")
+    low, high = map(float, (loss.get_attribute("data-zoom") or "").split())
+    assert low < 4_321 < high
+    assert high - low < 1000
+    assert int(loss.get_attribute("data-points") or 0) >= int(high - low)
+    take(page, "zoom")
+    loss.get_by_role("button", name="Show the whole chart").click()
+    page.wait_for_selector(f"{chart('training/train/loss')}[data-exact=false]:not([data-zoom])")
+
+
+def test_compare(page: Page, address: str, take: Take) -> None:
+    """Two runs chosen on the runs page are drawn over each other, and one is hidden by its box."""
+    page.goto(address)
+    page.get_by_label("Choose fno-adamw").check()
+    page.get_by_label("Choose fno-lion").check()
+    take(page, "runs-chosen")
+    page.get_by_role("link", name="Compare 2 runs").click()
+    loss = chart("training/consistency_distill/loss")
+    page.wait_for_selector(DRAWN)
+    page.locator(loss).scroll_into_view_if_needed()
+    page.wait_for_selector(f"{loss}[data-drawn]")
+    assert len(shape(page, loss)) == 2
+    page.locator(loss).locator(".plot-area").hover(position={"x": 150, "y": 60})
+    expect(page.locator(loss).locator(".tip")).to_contain_text("fno-lion")
+    take(page, "compare")
+    page.get_by_label("fno-lion", exact=True).uncheck()
+    page.wait_for_function("loss => document.querySelectorAll(loss + ' .scatterlayer .js-line').length === 1", arg=loss)
+
+
+def test_the_cursor_goes_through_the_charts_of_a_stage(page: Page, address: str) -> None:
+    """Hovering one chart shows the values at the same step in the others of its stage, and in no other stage."""
+    open_run(page, address, "fno-adamw")
+    page.wait_for_selector(f"{chart('training/operator/loss')}[data-drawn]")
+    page.wait_for_selector(f"{chart('training/operator/lr')}[data-drawn]")
+    page.locator(chart("training/operator/loss")).locator(".plot-area").hover(position={"x": 200, "y": 60})
+    at = page.locator(chart("training/operator/loss")).locator(".chart-value .at")
+    expect(at).to_be_visible()
+    expect(page.locator(chart("training/operator/lr")).locator(".chart-value .at")).to_have_text(at.inner_text())
+    expect(page.locator(chart("training/diffusion_residual/lr")).locator(".cursor-line")).to_be_hidden()
+
+
+def test_tools_and_keys(page: Page, address: str, take: Take) -> None:
+    """Search, smoothing, scales, stepping through points, full screen and the list of keys, all by keyboard."""
+    open_run(page, address, "fno-adamw")
+    loss = chart("training/operator/loss")
+    page.wait_for_selector(f"{loss}[data-drawn]")
+    (plain,) = shape(page, loss)
+    page.keyboard.press("/")
+    page.keyboard.type("operator loss")
+    expect(page.locator(".board .chart:visible")).to_have_count(1)
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    expect(page.locator(".board .chart:visible")).to_have_count(9)
+    page.get_by_label("Smoothing").fill("0.9")
+    page.wait_for_function("loss => document.querySelectorAll(loss + ' .js-line').length === 2", arg=loss)
+    smooth = shape(page, loss)[1]
+    assert smooth != plain
+    page.get_by_label("Smoothing").fill("0")
+    page.locator("h1").click()
+    page.keyboard.press("l")
+    expect(page.get_by_role("button", name="Log y")).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("x")
+    expect(page.get_by_role("radio", name="Time")).to_be_checked()
+    page.wait_for_selector(f"{loss}[data-drawn]")
+    page.keyboard.press("x")
+    page.keyboard.press("l")
+    page.locator(loss).locator(".plot-area").focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    said = page.locator(loss).locator(".plot-area").get_attribute("aria-valuetext") or ""
+    assert said.endswith(" at 1")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".chart.large[data-drawn]")
+    take(page, "full-screen")
+    page.keyboard.press("Escape")
+    expect(page.locator("dialog")).to_have_count(0)
+    expect(page.locator(loss).locator(".plot-area")).to_be_focused()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("Find a chart")
+    take(page, "keys")
+    page.keyboard.press("Escape")
+    page.keyboard.press("3")
+    expect(page.get_by_text("model.width")).to_be_visible()
+    take(page, "values")
+    page.keyboard.press("4")
+    expect(page.get_by_role("cell", name="0.049")).to_be_attached()
+    page.wait_for_function("document.querySelector('.image img')?.naturalWidth === 64")
+    take(page, "media")
+
+
+def test_every_control_has_a_name(page: Page, address: str) -> None:
+    """Buttons, fields, charts and landmarks have names for a screen reader."""
+    open_run(page, address, "fno-adamw")
+    page.wait_for_selector(DRAWN)
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll('button, input, a, [role=slider], [role=radiogroup], section, dialog')]
+            .filter(each => !(each.getAttribute('aria-label') || each.getAttribute('aria-labelledby')
+                || each.labels?.length || each.textContent.trim()))
+            .map(each => each.outerHTML.slice(0, 120))"""
+    )
+    assert nameless == []
+    for landmark in ("banner", "main", "navigation"):
+        expect(page.get_by_role(landmark)).to_have_count(1)
+    label = page.locator(chart("training/operator/lr")).locator("[role=slider]").get_attribute("aria-label")
+    assert label is not None
+    assert label.startswith("training/operator/lr, full, 300 points, last value ")
+
+
+def test_a_chart_is_saved(page: Page, address: str, tmp_path: Path) -> None:
+    """A chart's menu saves it as PNG, and all its points as CSV."""
+    open_run(page, address, "fno-adamw")
+    lr = page.locator(chart("training/operator/lr"))
+    page.wait_for_selector(f"{chart('training/operator/lr')}[data-drawn]")
+    lr.hover()
+    with page.expect_download() as saved:
+        lr.get_by_role("button", name="Save as PNG").click()
+    saved.value.save_as(tmp_path / "lr.png")
+    assert saved.value.suggested_filename == "training-operator-lr.png"
+    assert (tmp_path / "lr.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    with page.expect_download() as saved:
+        lr.get_by_role("button", name="Save all points as CSV").click()
+    saved.value.save_as(tmp_path / "lr.csv")
+    lines = (tmp_path / "lr.csv").read_text().splitlines()
+    assert lines[0].split(",")[::2] == ["training/operator/step", "training/operator/lr"]
+    assert len(lines) == 301
+
+
+def test_the_runs_page(page: Page, address: str, take: Take) -> None:
+    """Each run has its state, stages and health; the filter and the columns' heads choose and order them."""
+    page.goto(address)
+    rows = page.locator("table.runs tbody tr")
+    expect(rows).to_have_count(4)
+    expect(rows.filter(has_text="every verdict").locator(".health")).to_have_text("1/13")
+    expect(rows.filter(has_text="fno-lion").locator(".stage-pill")).to_have_text(
+        ["operator", "diffusion_residual", "consistency_distill"]
+    )
+    take(page, "runs")
+    page.get_by_role("button", name="Rows").click()
+    counts = [int(text.replace(",", "")) for text in rows.locator(".rows").all_inner_texts()]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] == 6_000
+    page.keyboard.press("/")
+    page.keyboard.type("fno paper")
+    expect(rows).to_have_count(2)
+    page.keyboard.type(" nothing")
+    expect(page.get_by_text("No run fits that filter.")).to_be_visible()
+
+
+def test_an_empty_folder_says_what_to_do(browser: Browser, tmp_path: Path, take: Take) -> None:
+    """Without runs the page says where it looked and how to log one; the first run then comes by itself."""
+    with shown(tmp_path) as address, watched(browser) as window:
+        page = window.page
+        page.goto(address)
+        expect(page.get_by_role("heading", name="No runs here yet")).to_be_visible()
+        expect(page.locator("main")).to_contain_text(str(tmp_path))
+        take(page, "no-runs")
+        make(STAGED, tmp_path, "first-run")
+        expect(page.get_by_role("link", name="first-run")).to_be_visible()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_it_fits_a_phone_in_both_themes(browser: Browser, address: str, take: Take, theme: str) -> None:
+    """At 390 pixels no page is wider than the window, and the first paint has the system's colours."""
+    options: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+    with watched(browser, color_scheme=theme, **options) as window:
+        page = window.page
+        open_run(page, address, "every verdict")
+        page.wait_for_selector(DRAWN)
+        assert page.evaluate("document.documentElement.dataset.theme") == theme
+        wide = "document.documentElement.scrollWidth"
+        assert page.evaluate(wide) == 390
+        take(page, f"phone-{theme}")
+        page.get_by_role("tab", name="Findings").tap()
+        page.wait_for_selector(".finding")
+        assert page.evaluate(wide) == 390
+        page.goto(address)
+        page.wait_for_selector("table.runs tbody tr")
+        assert page.evaluate(wide) == 390
+        take(page, f"phone-runs-{theme}")
+
+
+def test_an_unknown_run_is_said(browser: Browser, address: str) -> None:
+    """An address of a run that is not there says so."""
+    with watched(browser) as window:
+        window.allowed = ("404",)
+        window.page.goto(f"{address}/run/nothing")
+        expect(window.page.get_by_role("heading", name="There is no such run")).to_be_visible()
+
+
+def test_a_live_run_grows_in_five_windows(browser: Browser, tmp_path: Path, take: Take) -> None:
+    """Five windows on a run that trains: its charts grow in all, a new stage appears, and its end is said."""
+    with training(tmp_path) as folder, shown(folder) as address, ExitStack() as open_windows:
+        pages = [open_windows.enter_context(watched(browser)).page for _ in range(5)]
+        for page in pages:
+            open_run(page, address, "live")
+            page.wait_for_selector(f"{chart('training/first/loss')}[data-drawn]")
+            expect(page.locator(".run-title .state")).to_have_text("running")
+        for _ in range(2):
+            for page in pages:
+                grown(page, "training/first/loss")
+        (folder / "late").touch()
+        for page in pages:
+            page.wait_for_selector(f"{chart('training/second/loss')}[data-drawn]")
+            grown(page, "training/second/loss", by=2)
+        take(pages[0], "live")
+        (folder / "stop").touch()
+        for page in pages:
+            expect(page.locator(".run-title .state")).to_have_text("finished")
+
+
+def test_a_run_that_is_deleted_stays_on_the_page(browser: Browser, tmp_path: Path, take: Take) -> None:
+    """When its directory goes, the page says so and keeps the charts; the runs page loses the run."""
+    make(STAGED, tmp_path / "runs", "doomed")
+    with shown(tmp_path / "runs") as address, watched(browser) as window:
+        page = window.page
+        open_run(page, address, "doomed")
+        page.wait_for_selector(DRAWN)
+        shutil.rmtree(tmp_path / "runs" / "doomed")
+        expect(page.locator(".banner")).to_contain_text("gone from the disk")
+        expect(page.locator(chart("training/operator/lr"))).to_be_visible()
+        assert shape(page, chart("training/operator/lr"))
+        take(page, "deleted")
+        page.goto(address)
+        expect(page.get_by_role("heading", name="No runs here yet")).to_be_visible()
+
+
+def test_a_server_that_ends_is_said(browser: Browser, tmp_path: Path) -> None:
+    """When ``ups show`` ends, an open page says that nobody answers."""
+    make(STAGED, tmp_path / "runs", "left")
+    with watched(browser) as window:
+        window.allowed = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_EMPTY_RESPONSE")
+        with shown(tmp_path / "runs") as address:
+            open_run(window.page, address, "left")
+            window.page.wait_for_selector(DRAWN)
+            time.sleep(0.2)
+        expect(window.page.locator(".banner")).to_contain_text("does not answer")
