@@ -141,7 +141,7 @@ def table_of_calls(found: dict[str, Measured], missing: dict[str, str]) -> Table
 def table_of_rows(found: dict[str, Measured]) -> Table:
     """What a row takes on disk, and what a SIGKILL costs."""
     table = Table(title=f"on disk, and after {KILLS} SIGKILLs in the busy loop")
-    for column in ("tracker", "bytes a row", "lost without a kill", "rows before kills", "lost by kills", "held twice"):
+    for column in ("tracker", "bytes a row", "lost at finish", "rows, killed", "lost, killed", "twice"):
         table.add_column(column, justify="left" if column == "tracker" else "right")
     for name in TRACKERS:
         if name in found:

@@ -147,7 +147,7 @@ def measure(rows: int, folder: Path) -> tuple[list[Sample], Run, float]:
                 if part == PARTS // 2:
                     server.fault = None
             started = time.monotonic()
-            most = Sample("drain (the most)", "takes rows", 0)
+            most = Sample("drain (most)", "takes rows", 0)
             tell("finish")
             while handed_over(directory) < rows or server.run("stalled").state == "running":
                 for who, used in memory(of_trainer).items():
@@ -160,7 +160,7 @@ def measure(rows: int, folder: Path) -> tuple[list[Sample], Run, float]:
             samples.append(most)
             if trainer.stdout.readline().strip() != "finished":
                 raise RuntimeError("the trainer did not finish")
-            sample("finished, read back")
+            sample("read back")
             trainer.stdin.close()
         return samples, server.run("stalled"), drained
 
@@ -185,19 +185,17 @@ def main() -> int:
         table.add_row(sample.when, sample.server, f"{sample.handed_over:,}", *cells)
     first, stalled, last = samples[0], samples[PARTS // 2 - 1], samples[PARTS - 1]
     ratios = (f"{last.memory[who] / first.memory[who]:.2f}" for who in WHO)
-    table.add_row("last tenth over first", "", "", *ratios)
+    table.add_row("last / first", "", "", *ratios)
     console = Console()
     console.print(table)
     steps = [step for (step,) in run.points("training/a/step")]
     console.print(
         f"The server holds {len(steps):,} rows, {len(set(steps)):,} different ones. The drain took {drained:.0f} s."
     )
-    grown = (stalled.memory["wandb-core"] - first.memory["wandb-core"]) * 1e6
+    most = max(sample.memory["wandb-core"] for sample in samples[: PARTS // 2])
     console.print(
-        f"While W&B was stalled, wandb-core held {grown / (stalled.handed_over - first.handed_over):.0f} bytes more for"
-        " each row more that was handed over."
-        if stalled.handed_over > first.handed_over
-        else "While W&B was stalled, delivery handed over no more rows after the first tenth."
+        f"While W&B was stalled, delivery handed over {stalled.handed_over:,} of {rows // 2:,} rows; wandb-core held"
+        f" {most:.0f} MB at most."
     )
     failures = not_flat(samples)
     if sorted(steps) != list(range(rows)):
