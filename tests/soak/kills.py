@@ -148,26 +148,26 @@ def run_case(case: Case, folder: Path) -> Outcome:
 
 
 def table(outcomes: Iterable[Outcome]) -> str:
-    """Victim × mode × kills × rows logged × lost × doubled × median recovery."""
+    """Victim × mode × trainings, kills, rows logged, lost, doubled and median recovery, with sums for each mode."""
     wide = max(map(len, VICTIMS))
     lines = [f"{'killed':{wide}}  mode     trainings  kills  rows logged  lost  doubled  median recovery"]
-    groups: dict[tuple[str, Mode], list[Outcome]] = {}
+    groups: dict[tuple[str, str], list[Outcome]] = {}
     for outcome in outcomes:
-        groups.setdefault((outcome.case.victim, outcome.case.mode), []).append(outcome)
-    total = [0, 0, 0, 0, 0]
-    for (victim, mode), group in sorted(groups.items(), key=lambda item: (list(VICTIMS).index(item[0][0]), item[0][1])):
-        numbers = [len(group)]
-        numbers += [sum(getattr(o, name) for o in group) for name in ("kills", "logged", "lost", "doubled")]
-        total = [a + b for a, b in zip(total, numbers, strict=True)]
-        recovery = statistics.median([seconds for o in group for seconds in o.recoveries] or [0.0])
-        lines.append(f"{victim:{wide}}  {mode:7}  {_cells(numbers)}  {recovery:13.1f} s")
-    lines.append(f"{'all':{wide}}  {'':7}  {_cells(total)}")
+        case = outcome.case
+        for group in ((case.victim, case.mode), ("all", case.mode), ("all", "")):
+            groups.setdefault(group, []).append(outcome)
+    order = [*VICTIMS, "all"]
+    for victim, mode in sorted(groups, key=lambda group: (order.index(group[0]), group[1] == "", group[1])):
+        lines.append(f"{victim:{wide}}  {mode:7}  {_cells(groups[victim, mode])}")
     return "\n".join(lines)
 
 
-def _cells(numbers: list[int]) -> str:
-    trainings, kills, logged, lost, doubled = numbers
-    return f"{trainings:9}  {kills:5}  {logged:11,}  {lost:4}  {doubled:7}"
+def _cells(group: list[Outcome]) -> str:
+    kills, logged, lost, doubled = (
+        sum(getattr(o, name) for o in group) for name in ("kills", "logged", "lost", "doubled")
+    )
+    recovery = statistics.median([seconds for outcome in group for seconds in outcome.recoveries] or [0.0])
+    return f"{len(group):9}  {kills:5}  {logged:11,}  {lost:4}  {doubled:7}  {recovery:13.1f} s"
 
 
 class _Training:

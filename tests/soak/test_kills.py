@@ -57,8 +57,7 @@ def test_hundreds_of_kills_cost_no_row_and_double_none(tmp_path: Path, capsys: p
         folders = [tmp_path / f"{index:03}" for index in range(len(cases))]
         for outcome in pool.map(run_case, cases, folders):
             outcomes.append(outcome)
-            if not outcome.good:
-                print(f"case {len(outcomes) - 1:03}: {outcome}")
+            print(f"{len(outcomes):4} of {len(cases)}", "good" if outcome.good else f"bad: {outcome}", flush=True)
         print(f"{table(outcomes)}\n({time.monotonic() - began:.0f} s)")
     assert [outcome for outcome in outcomes if not outcome.good] == []
     assert sum(outcome.kills for outcome in outcomes) >= KILLS

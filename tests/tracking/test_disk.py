@@ -70,6 +70,28 @@ def test_a_disk_that_stays_full_delivers_what_was_journaled(script: Script) -> N
     assert f"{3001 - whole} lines could not be written" in told(done)
 
 
+def test_a_full_disk_raises_if_strict_and_loses_nothing(script: Script) -> None:
+    """With ``strict`` the row that finds the disk full raises ``OSError``; it waits, and is delivered later."""
+    done = script(
+        """
+import resource, ups
+with ups.create_wandb_context({}, "full", mode="offline", strict=True) as ctx:
+    stage = ctx.stage("a")
+    stage.log(0, loss=1.0)
+    size = next((ctx.dir / "journal").glob("*.jsonl")).stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    try:
+        stage.log(1, loss=1.0)
+    except OSError as error:
+        print("raised", error.strerror)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    stage.log(2, loss=1.0)
+"""
+    )
+    assert done.stdout == "raised File too large\n"
+    assert [x for x, _ in read_held(Path("ups-runs/full")).stage("a")] == [0, 1, 2]
+
+
 # Fills its disk while a backlog is on its way into W&B's file, and logs on.
 SMALL_DISK = """
 import os, pathlib, shutil, subprocess, sys, time, ups

@@ -97,8 +97,21 @@ def test_everything_arrives(wandb_server: WandBServer, tmp_path: Path) -> None:
         Fault(status=403, match="file_stream", seconds=3),
         Fault(status=409, match="file_stream", seconds=3),
         Fault(status=403, seconds=4),
+        pytest.param(Fault(drop=True, seconds=200), marks=[pytest.mark.soak, pytest.mark.timeout(0)]),
+        pytest.param(Fault(hang=True, seconds=200), marks=[pytest.mark.soak, pytest.mark.timeout(0)]),
     ],
-    ids=["slow", "hanging", "500", "429", "dropping", "403-stream", "409-stream", "403-all"],
+    ids=[
+        "slow",
+        "hanging",
+        "500",
+        "429",
+        "dropping",
+        "403-stream",
+        "409-stream",
+        "403-all",
+        "dropping-for-minutes",
+        "hanging-for-minutes",
+    ],
 )
 def test_a_server_in_trouble_holds_every_row_in_the_end(
     wandb_server: WandBServer, tmp_path: Path, fault: Fault
