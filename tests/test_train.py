@@ -14,6 +14,7 @@ from held import Held, read_held
 
 STAGES = {"operator": 60, "diffusion_residual": 50, "consistency_distill": 25, "control": 160}
 METRICS = ("loss", "lr", "grad_norm")
+HEALTH = ("validation_error", "ema_drift", "samples_per_s", "step_ms")
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,16 @@ def test_every_step_of_every_stage_is_on_its_own_axis(trained: tuple[Held, str],
     assert all(after > before for before, after in itertools.pairwise(steps))
 
 
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("metric", HEALTH)
+def test_the_health_of_a_stage_is_drawn_every_ten_steps_and_at_the_end(
+    trained: tuple[Held, str], stage: str, metric: str
+) -> None:
+    """``training.health_every`` of the preset is 10; the last step is a point too."""
+    last = STAGES[stage]
+    assert [x for x, _ in trained[0].stage(stage, metric)] == sorted({*range(10, last + 1, 10), last})
+
+
 def test_wandbs_own_step_only_grows(trained: tuple[Held, str]) -> None:
     """``_step`` strictly increases over all stages."""
     steps = [row["_step"] for row in trained[0].rows]
@@ -55,7 +66,7 @@ def test_every_metric_is_defined_by_exact_name(trained: tuple[Held, str]) -> Non
     assert not any("glob_name" in metric for metric in held.metrics)
     axes = {metric["name"]: metric.get("step_metric") for metric in held.metrics}
     for stage in STAGES:
-        for metric in METRICS:
+        for metric in METRICS + HEALTH:
             assert axes[f"training/{stage}/{metric}"] == f"training/{stage}/step"
 
 
@@ -67,5 +78,5 @@ def test_the_evaluation_is_in_the_summary_and_the_media(trained: tuple[Held, str
     assert not any(name.startswith("eval/") and name.endswith("one_step_l2") for row in held.rows for name in row)
     logged = {name.rpartition(".")[0] for row in held.rows for name in row if name.startswith("eval/")}
     assert {"eval/models", "eval/rollout", "eval/spectra"} <= logged
-    assert "12 of 12 charts full" in printed
+    assert "28 of 28 charts full" in printed
     assert "control" in printed

@@ -18,10 +18,12 @@ def test_every_preset_loads() -> None:
 
 def test_overrides_replace_numbers_and_lists() -> None:
     """An override is read as YAML, and numbers may be written without a point."""
-    config = load("quick", ["stages.operator.steps=7", "training.clip=1e-3", "model.dilations=[1, 2]", "seed=3"])
+    config = load(
+        "quick", ["stages.operator.steps=7", "training.clip=1e-3", "model.dilated.dilations=[1, 2]", "seed=3"]
+    )
     assert config.stages.operator.steps == 7
     assert config.training.clip == 0.001
-    assert config.model.dilations == (1, 2)
+    assert config.model.dilated.dilations == (1, 2)
     assert config.seed == 3
 
 
@@ -45,10 +47,15 @@ def test_a_configuration_survives_json() -> None:
         ("training.clip=.nan", "training.clip = nan: use a number above 0"),
         ("training.clip=none", "training.clip = 'none' is not a number"),
         ("problem=3", "problem = 3 is not a name"),
-        ("model.dilations=3", r"model.dilations = 3 is not a list"),
-        ("model.dilations=[1, x]", r"model.dilations\[1\] = 'x' is not a whole number"),
+        ("model.dilated.dilations=3", r"model.dilated.dilations = 3 is not a list"),
+        ("model.dilated.dilations=[1, x]", r"model.dilated.dilations\[1\] = 'x' is not a whole number"),
+        ("model.dilated.dilations=[1, 65]", "use at most 64"),
+        ("model.backbone=fnoo", "did you mean 'fno'"),
+        ("training.precision=bfloat", "did you mean 'bfloat16'"),
+        ("training.compile=1", "training.compile = 1 is not true or false"),
+        ("training.accumulate=5", "use a number that divides training.batch = 32"),
         ("model.noise_levels=[0.1, 2]", "let them fall"),
-        ("model.kernel=4", "use an odd number"),
+        ("model.dilated.kernel=4", "use an odd number"),
         ("training.average=1", "use a decay below 1"),
         ("problem=burger", "did you mean 'burgers'"),
         ("data.points=63", "use an even number from 8 to 256"),

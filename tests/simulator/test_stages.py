@@ -1,12 +1,14 @@
 """The losses, on models whose answers are known."""
 
+import dataclasses
+
 import pytest
 import torch
 
 from ups.simulator.config import Config
 from ups.simulator.data import Batch, seeded
 from ups.simulator.model import Operator, Refiner, high_pass
-from ups.simulator.stages import consistency_loss, diffusion_loss, operator_loss, operator_residual
+from ups.simulator.stages import consistency_loss, diffusion_loss, mode_power, operator_loss, operator_residual
 
 
 def constant_operator(config: Config, change: float) -> Operator:
@@ -18,17 +20,19 @@ def constant_operator(config: Config, change: float) -> Operator:
 
 
 def pairs(config: Config, change: float) -> Batch:
-    """Sixteen random states, each followed by itself with a constant added."""
-    state = torch.randn(16, config.data.points, generator=seeded(0, "states"))
-    return Batch(state, state + change)
+    """Sixteen random states, each followed by itself with a constant added; levels and noise are drawn."""
+    draw = seeded(0, "states")
+    state = torch.randn(16, config.data.points, generator=draw)
+    level = torch.randint(3, (16,), generator=draw)
+    return Batch(state, state + change, level, torch.randn(state.shape, generator=draw))
 
 
 def test_the_operator_is_scored_by_its_error_in_the_change(tiny: Config) -> None:
     """The loss is the mean square of what the prediction is off by, in units of the change's scale."""
     operator = constant_operator(tiny, 0.4)
     right, off = pairs(tiny, 0.2), pairs(tiny, 0.35)
-    assert operator_loss(operator, operator, right, seeded(0, "")).item() == pytest.approx(0, abs=1e-10)
-    assert operator_loss(operator, operator, off, seeded(0, "")).item() == pytest.approx(0.09, rel=1e-4)
+    assert operator_loss(operator, operator, right).item() == pytest.approx(0, abs=1e-10)
+    assert operator_loss(operator, operator, off).item() == pytest.approx(0.09, rel=1e-4)
     assert operator_residual(operator, off).item() == pytest.approx(0.3, rel=1e-4)
 
 
@@ -36,8 +40,10 @@ def test_a_refiner_that_sees_no_noise_is_off_by_all_of_it(tiny: Config) -> None:
     """The target is noise of unit variance at every level, so an estimate of nothing costs one."""
     refiner = Refiner(tiny.model)
     torch.nn.init.zeros_(refiner.gain)
-    losses = [diffusion_loss(refiner, refiner, pairs(tiny, 0.2), seeded(seed, "")).item() for seed in range(8)]
-    assert sum(losses) / len(losses) == pytest.approx(1, abs=0.1)
+    batch = pairs(tiny, 0.2)
+    loss = diffusion_loss(refiner, refiner, batch).item()
+    assert loss == pytest.approx(batch.noise.square().mean().item(), rel=1e-5)
+    assert loss == pytest.approx(1, abs=0.2)
 
 
 def test_denoising_takes_away_the_noise_it_estimates(tiny: Config) -> None:
@@ -58,9 +64,10 @@ def test_a_student_that_agrees_with_its_teacher_has_nothing_to_learn(tiny: Confi
     """Where denoising changes nothing, student, average and teacher agree and the loss is zero; else it is not."""
     operator, teacher = constant_operator(tiny, 0.4), Refiner(tiny.model)
     torch.nn.init.zeros_(teacher.gain)
-    loss = consistency_loss(teacher, operator)
     batch = pairs(tiny, 0.2)
-    batch = Batch(batch.state, batch.following + 0.1 * torch.randn(batch.state.shape, generator=seeded(1, "")))
+    rough = 0.1 * torch.randn(batch.state.shape, generator=seeded(1, ""))
+    batch = dataclasses.replace(batch, following=batch.following + rough)
+    loss = consistency_loss(teacher, operator, mode_power(rough))
     torch.nn.init.normal_(operator.network.project.weight, generator=seeded(2, ""))
-    assert loss(teacher, teacher, batch, seeded(0, "")).item() == pytest.approx(0, abs=1e-9)
-    assert loss(Refiner(tiny.model), teacher, batch, seeded(0, "")).item() > 0.01
+    assert loss(teacher, teacher, batch).item() == pytest.approx(0, abs=1e-9)
+    assert loss(Refiner(tiny.model), teacher, batch).item() > 0.01

@@ -17,6 +17,7 @@ _COMMANDS = {
     "repair": "Write a corrected copy of a run, ready for 'wandb sync'.",
     "report": "Write a run as one HTML file: charts, findings, tables, images.",
     "export": "Write a run's rows as CSV or Parquet.",
+    "evaluate": "Score the trained models of a run of 'ups train', with standard errors.",
     "train": "Train the three-stage neural simulator, every chart full.",
 }
 

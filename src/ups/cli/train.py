@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ups.simulator.pipeline import Outcome
     from ups.tracking import WandBContext
 
-__all__ = ["command"]
+__all__ = ["command", "require_simulator"]
 
 _LATEST = "latest"
 _INTERRUPTED = 130
@@ -60,13 +60,16 @@ def command(
       ups train --preset smoke
       ups train --problem burgers --set stages.operator.steps=500
       ups train --resume
+      torchrun --nproc-per-node 2 -m ups train
     """
-    _require_simulator()
-    from ups.simulator import pipeline, run_directory
+    require_simulator("ups train")
+    from ups.simulator import pipeline, results, run_directory
     from ups.simulator.config import load, nearest
+    from ups.simulator.group import joined
     from ups.simulator.progress import Reporter
+    from ups.simulator.trained import CONTROL, STAGES
 
-    names = (*pipeline.STAGES, pipeline.CONTROL)
+    names = (*STAGES, CONTROL)
     if stage is not None and stage not in names:
         raise UsageError(f"there is no stage {stage!r}{nearest(stage, names)}")
     changes = list(overrides)
@@ -75,38 +78,41 @@ def command(
     if seed is not None:
         changes.append(f"seed={seed}")
 
-    if resume is None:
-        config = load(preset or "quick", changes)
-        run_dir, context = run_directory.start(
-            config, stages=(stage,) if stage else names, parent=parent, mode=mode, project=project, name=name
-        )
-    else:
-        if preset or changes or mode or project or name:
-            raise UsageError("--resume goes on with a run as it was configured: leave out the other settings")
-        run_dir = run_directory.latest(parent) if resume == _LATEST else Path(resume)
-        config, context = run_directory.go_on(run_dir)
+    if resume is not None and (preset or changes or mode or project or name):
+        raise UsageError("--resume goes on with a run as it was configured: leave out the other settings")
+    with joined() as group:
+        if resume is None:
+            config = load(preset or "quick", changes)
+            run_dir, context = run_directory.start(
+                config, stages=(stage,) if stage else names, parent=parent, mode=mode, project=project, name=name
+            )
+            run_dir = group.share(run_dir)
+        else:
+            run_dir = group.share(run_directory.latest(parent) if resume == _LATEST else Path(resume))
+            config, context = run_directory.go_on(run_dir, beside=not group.first)
+        try:
+            with context:
+                reporter = Reporter(heard=group.first)
+                outcome = pipeline.Pipeline(config, run_dir, context, reporter, group).run(stage)
+                if outcome.evaluations:
+                    results.show(outcome.evaluations, reporter)
+        except KeyboardInterrupt:
+            if group.first:
+                click.echo(f"Interrupted. Go on with: ups train --resume {_shown(run_dir)}", err=True)
+            sys.exit(_INTERRUPTED)
+        if group.first:
+            _say_what_next(run_dir, context, outcome)
 
-    try:
-        with context:
-            reporter = Reporter()
-            outcome = pipeline.Pipeline(config, run_dir, context, reporter).run(stage)
-            if outcome.evaluations:
-                reporter.table(pipeline.COLUMNS, pipeline.table_rows(outcome.evaluations))
-    except KeyboardInterrupt:
-        click.echo(f"Interrupted. Go on with: ups train --resume {_shown(run_dir)}", err=True)
-        sys.exit(_INTERRUPTED)
-    _say_what_next(run_dir, context, outcome)
 
-
-def _require_simulator() -> None:
-    """Raise MissingDependency, with what to install, unless the extra is there."""
+def require_simulator(command: str) -> None:
+    """Raise MissingDependency, with what to install for ``command``, unless the extra is there."""
     try:
         import matplotlib  # noqa: F401
         import PIL  # noqa: F401
         import torch  # noqa: F401
     except ModuleNotFoundError as error:
         raise MissingDependency(
-            f"'ups train' needs {error.name}, which is not installed: pip install 'ups-tracking[simulator]'"
+            f"{command!r} needs {error.name}, which is not installed: pip install 'ups-tracking[simulator]'"
         ) from error
 
 

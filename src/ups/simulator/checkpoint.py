@@ -12,7 +12,7 @@ from ups.simulator.config import Config, from_dict
 
 __all__ = ["Checkpoint", "checkpoint_path", "load_checkpoint", "save_checkpoint"]
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,9 @@ class Checkpoint:
         config: the configuration of the run.
         model: weights and buffers of the model.
         average: weights and buffers of its moving average.
-        optimizer: the optimizer's state.
+        optimizers: the state of each optimizer.
         generator: state of the generator that draws batches and noise, uint8.
+        processes: how many trained it together, each with a batch of its own.
     """
 
     stage: str
@@ -36,8 +37,9 @@ class Checkpoint:
     config: Config
     model: dict[str, Any]
     average: dict[str, Any]
-    optimizer: dict[str, Any]
+    optimizers: list[dict[str, Any]]
     generator: torch.Tensor
+    processes: int
 
     @property
     def finished(self) -> bool:
@@ -79,7 +81,7 @@ def load_checkpoint(path: Path) -> Checkpoint | None:
     if not path.exists():
         return None
     try:
-        content = torch.load(path, weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
         if content.pop("version") != _VERSION:
             raise RunDirectoryError(f"{path} was written by another version of the simulator: train it again")
         return Checkpoint(**(content | {"config": from_dict(content["config"])}))

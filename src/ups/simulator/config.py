@@ -20,6 +20,8 @@ from ups.simulator.solver import PROBLEMS
 __all__ = [
     "Config",
     "DataConfig",
+    "DilatedConfig",
+    "FourierConfig",
     "ModelConfig",
     "StageConfig",
     "StagesConfig",
@@ -30,6 +32,9 @@ __all__ = [
     "presets",
 ]
 
+_BACKBONES = ("dilated", "fno")
+_PRECISIONS = ("float32", "bfloat16")
+
 
 @dataclass(frozen=True)
 class DataConfig:
@@ -39,6 +44,7 @@ class DataConfig:
         points: grid points of a state.
         train_trajectories: solutions in the training set.
         train_frames: frames of each of them.
+        validation_trajectories: solutions, each of four pairs of frames, that a stage is looked at with on its way.
         test_trajectories: solutions in the test set, which is the same for every seed.
         test_steps: how many time steps the models are rolled out beside them.
     """
@@ -46,8 +52,39 @@ class DataConfig:
     points: int
     train_trajectories: int
     train_frames: int
+    validation_trajectories: int
     test_trajectories: int
     test_steps: int
+
+
+@dataclass(frozen=True)
+class DilatedConfig:
+    """The dilated residual network.
+
+    Attributes:
+        width: channels.
+        kernel: points that a layer looks at, an odd number.
+        dilations: the distance between these points, one number a layer.
+    """
+
+    width: int
+    kernel: int
+    dilations: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class FourierConfig:
+    """The Fourier neural operator.
+
+    Attributes:
+        width: channels.
+        modes: how many of the longest waves a layer mixes, the mean among them; at most ``points // 2 + 1`` count.
+        layers: how many there are.
+    """
+
+    width: int
+    modes: int
+    layers: int
 
 
 @dataclass(frozen=True)
@@ -55,17 +92,16 @@ class ModelConfig:
     """The network that all models share.
 
     Attributes:
-        width: channels.
-        kernel: points that a layer looks at, an odd number.
-        dilations: the distance between these points, one number a layer.
+        backbone: ``dilated`` or ``fno``.
         noise_levels: standard deviations that ``diffusion_residual`` learns to remove, from large to small, in
             units of the operator's own residual.
+        dilated, fno: how large each network is.
     """
 
-    width: int
-    kernel: int
-    dilations: tuple[int, ...]
+    backbone: str
     noise_levels: tuple[float, ...]
+    dilated: DilatedConfig
+    fno: FourierConfig
 
 
 @dataclass(frozen=True)
@@ -90,20 +126,29 @@ class TrainingConfig:
     """What the training loop does in every stage.
 
     Attributes:
-        batch: pairs of states in a step.
+        batch: pairs of states in a step, of each process.
+        accumulate: parts that a batch is worked through in, one after the other: less memory, the same step.
         warmup: steps in which the learning rate rises, before it falls along a cosine.
         clip: the largest norm of a gradient.
         average: decay per step of the moving average of the weights; the average is what a stage hands on.
+        health_every: steps between two looks at the stage's health; half of a shorter stage.
         save_every: steps between two checkpoints.
-        threads: threads of the CPU that PyTorch may use; results are the same bit for bit only for equal threads.
+        threads: threads of the CPU that PyTorch may use, shared by the processes of a machine; results are the same
+            bit for bit only for equal threads.
+        precision: ``float32``, or ``bfloat16`` for products of matrices in mixed precision.
+        compile: whether ``torch.compile`` shall make the loss faster; it takes a minute first, and a compiler.
     """
 
     batch: int
+    accumulate: int
     warmup: int
     clip: float
     average: float
+    health_every: int
     save_every: int
     threads: int
+    precision: str
+    compile: bool
 
 
 @dataclass(frozen=True)
@@ -204,7 +249,7 @@ def _build(kind: Any, value: Any, key: str) -> Any:
         except ValueError:
             pass
     if type(value) is not kind:
-        names = {int: "a whole number", float: "a number", str: "a name"}
+        names = {int: "a whole number", float: "a number", str: "a name", bool: "true or false"}
         raise ConfigError(f"{key} = {value!r} is not {names[kind]}")
     return value
 
@@ -235,8 +280,21 @@ def _check(config: Config) -> None:
     if config.problem not in PROBLEMS:
         raise ConfigError(f"there is no problem {config.problem!r}{nearest(config.problem, PROBLEMS)}")
     PROBLEMS[config.problem].check_points(config.data.points)
-    if config.model.kernel % 2 == 0:
-        raise ConfigError(f"model.kernel = {config.model.kernel}: use an odd number, so that a layer has a centre")
+    _check_choice("model.backbone", config.model.backbone, _BACKBONES)
+    _check_choice("training.precision", config.training.precision, _PRECISIONS)
+    kernel, furthest = config.model.dilated.kernel, max(config.model.dilated.dilations)
+    if kernel % 2 == 0:
+        raise ConfigError(f"model.dilated.kernel = {kernel}: use an odd number, so that a layer has a centre")
+    if kernel // 2 * furthest > config.data.points:
+        raise ConfigError(
+            f"model.dilated.dilations has {furthest}: with a kernel of {kernel} that looks around the circle of"
+            f" {config.data.points} points more than once; use at most {config.data.points // (kernel // 2)}"
+        )
+    if config.training.batch % config.training.accumulate:
+        raise ConfigError(
+            f"training.accumulate = {config.training.accumulate}: use a number that divides"
+            f" training.batch = {config.training.batch}"
+        )
     if config.training.average >= 1:
         raise ConfigError(f"training.average = {config.training.average}: use a decay below 1")
     levels = config.model.noise_levels
@@ -244,6 +302,11 @@ def _check(config: Config) -> None:
         raise ConfigError(f"model.noise_levels = {list(levels)}: let them fall, as in [2, 0.4, 0.08]")
     if config.data.train_frames < 2:
         raise ConfigError("data.train_frames = 1: use at least 2, a state and the one after it")
+
+
+def _check_choice(key: str, value: str, choices: Iterable[str]) -> None:
+    if value not in choices:
+        raise ConfigError(f"there is no {key} {value!r}{nearest(value, choices)}")
 
 
 def _numbers(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
@@ -255,6 +318,6 @@ def _numbers(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float
             found += _numbers(value, f"{key}.")
         elif isinstance(value, tuple):
             found += [(f"{key}[{index}]", item) for index, item in enumerate(value)]
-        elif not isinstance(value, str):
+        elif not isinstance(value, str | bool):
             found.append((key, value))
     return found

@@ -1,52 +1,16 @@
-"""The networks: one backbone, and on it an operator and a refiner.
+"""The models: an operator and a refiner, each on a backbone of its own.
 
 Both work with the *change* of a state over one interval, ``d = (u(t + Δt) - u(t)) / scale``, where ``scale`` is
 the standard deviation of that change over the training set.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from ups.simulator.backbones import make_backbone
 from ups.simulator.config import ModelConfig
 
-__all__ = ["Backbone", "Operator", "Refiner", "Scales"]
-
-
-class Backbone(nn.Module):
-    """A residual network of dilated convolutions on a circle, told which noise level it looks at.
-
-    Args:
-        inputs: channels that come in; one goes out.
-        levels: how many noise levels there are; each has its own scale and shift of every layer (FiLM).
-        width: channels inside.
-        kernel: points that a layer looks at, odd.
-        dilations: distance between these points, one number a layer.
-    """
-
-    def __init__(self, inputs: int, levels: int, width: int, kernel: int, dilations: Sequence[int]) -> None:
-        super().__init__()
-        self._offsets = [[dilation * tap for tap in range(-(kernel // 2), kernel // 2 + 1)] for dilation in dilations]
-        self.lift = nn.Linear(inputs, width)
-        self.layers = nn.ModuleList(nn.Linear(kernel * width, width) for _ in dilations)
-        self.modulation = nn.Parameter(torch.zeros(levels, len(dilations), 2, 1, width))
-        self.project = nn.Linear(width, 1)
-        nn.init.zeros_(self.project.weight)
-        nn.init.zeros_(self.project.bias)
-
-    def forward(self, channels: Tensor, level: Tensor) -> Tensor:
-        """``(batch, points, inputs)`` and integer levels ``(batch,)`` to ``(batch, points)``."""
-        hidden = self.lift(channels)
-        modulation = self.modulation[level]
-        for index, (layer, offsets) in enumerate(zip(self.layers, self._offsets, strict=True)):
-            # Rolled copies and one matrix product: several times faster on a CPU than a dilated Conv1d.
-            taps = torch.cat([torch.roll(hidden, offset, dims=1) for offset in offsets], dim=-1)
-            scale, shift = modulation[:, index].unbind(dim=1)
-            hidden = hidden + F.gelu(torch.addcmul(shift, layer(taps), 1 + scale))
-        result: Tensor = self.project(hidden).squeeze(-1)
-        return result
+__all__ = ["Operator", "Refiner", "Scales"]
 
 
 class Scales(nn.Module):
@@ -72,7 +36,7 @@ class Operator(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.scales = Scales()
-        self.network = Backbone(1, 1, config.width, config.kernel, config.dilations)
+        self.network = make_backbone(config, inputs=1, levels=1)
 
     def forward(self, state: Tensor) -> Tensor:
         """States ``(batch, points)`` to their changes, in units of ``scales.change``."""
@@ -96,7 +60,7 @@ class Refiner(nn.Module):
         self.scales = Scales()
         self.register_buffer("noise", torch.tensor(config.noise_levels))
         self.gain = nn.Parameter(torch.ones(len(config.noise_levels)))
-        self.network = Backbone(3, len(config.noise_levels), config.width, config.kernel, config.dilations)
+        self.network = make_backbone(config, inputs=3, levels=len(config.noise_levels))
 
     @property
     def levels(self) -> int:

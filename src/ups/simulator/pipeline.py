@@ -7,35 +7,31 @@ alone and a pipeline that runs through are one thing.
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 from torch import nn
 
-from ups.errors import RunDirectoryError
 from ups.simulator import stages
 from ups.simulator.checkpoint import checkpoint_path, load_checkpoint
 from ups.simulator.config import Config, StageConfig
-from ups.simulator.data import Data, draw_batch, make_data, seeded
-from ups.simulator.evaluate import Evaluation, evaluate
+from ups.simulator.data import Batch, Data, draw_batch, make_data, make_test, seeded
+from ups.simulator.evaluate import Evaluation
+from ups.simulator.group import ALONE, Group
 from ups.simulator.model import Operator, Refiner
-from ups.simulator.pictures import draw_rollouts, draw_spectra
 from ups.simulator.progress import Reporter
-from ups.simulator.simulators import Simulator, operator_simulator, refined_simulator
+from ups.simulator.results import evaluate_models, keep
+from ups.simulator.simulators import operator_simulator, refined_simulator
 from ups.simulator.solver import PROBLEMS
+from ups.simulator.trained import CONTROL, STAGES, TrainedModels
 from ups.simulator.training import Task, train
 from ups.tracking.context import WandBContext
 
-__all__ = ["COLUMNS", "CONTROL", "STAGES", "Outcome", "Pipeline", "table_rows"]
+__all__ = ["Outcome", "Pipeline"]
 
-STAGES = ("operator", "diffusion_residual", "consistency_distill")
-CONTROL = "control"
-
-COLUMNS = ("model", "nfe", "one-step L2", "ct", "mid", "high", "logspec")
-
-_RESIDUAL_PAIRS = 2048
+_REFERENCE_PAIRS = 2048
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -56,24 +52,31 @@ class Pipeline:
         run_dir: keeps the checkpoints; those already there are gone on from.
         context: the run in the tracker.
         reporter: tells a person how far it is.
+        group: the processes that train it together.
     """
 
-    def __init__(self, config: Config, run_dir: Path, context: WandBContext, reporter: Reporter) -> None:
+    def __init__(
+        self, config: Config, run_dir: Path, context: WandBContext, reporter: Reporter, group: Group = ALONE
+    ) -> None:
         self.config = config
         self.run_dir = run_dir
         self.context = context
         self.reporter = reporter
+        self.group = group
+        self.models = TrainedModels(config, run_dir, group.device)
 
     @cached_property
     def data(self) -> Data:
-        """Training and test set, made when first asked for."""
-        self.reporter.say(f"solving {PROBLEMS[self.config.problem].title} for the training and the test set")
-        return make_data(self.config)
+        """Training and validation set on the device, made when first asked for."""
+        self.reporter.say(f"solving {PROBLEMS[self.config.problem].title} for the training set")
+        made = make_data(self.config)
+        return Data(made.train.to(self.group.device), made.validation.to(self.group.device))
 
     def run(self, only: str | None = None) -> Outcome:
-        """Train what is not trained yet, then evaluate every trained model and log the results.
+        """Train what is not trained yet, then evaluate every trained model and keep the results.
 
-        Sets the number of PyTorch's threads to ``training.threads``.
+        Sets the number of PyTorch's threads to this process's part of ``training.threads``. Of a group, the first
+        process evaluates; the others get no evaluations.
 
         Args:
             only: the one stage (or ``control``) to train; by default all stages in order, then the control.
@@ -82,16 +85,17 @@ class Pipeline:
             RunDirectoryError: a stage needs an earlier one whose checkpoint is missing or unfinished.
             KeyboardInterrupt: Ctrl-C was pressed; the checkpoint is written.
         """
-        torch.set_num_threads(self.config.training.threads)
+        torch.set_num_threads(max(1, self.config.training.threads // self.group.here))
         for name in (only,) if only else (*STAGES, CONTROL):
             if not self._train(name):
                 return Outcome((), stopped=True)
-        return Outcome(self._evaluate(), stopped=False)
+        return Outcome(self._evaluate() if self.group.first else (), stopped=False)
 
     def _train(self, name: str) -> bool:
         """Train one stage to its end; False if it was stopped before."""
         path = checkpoint_path(self.run_dir, name)
         saved = load_checkpoint(path)
+        self.group.wait()  # none trains, and so writes, before all have looked
         if saved is not None and saved.finished:
             self.reporter.say(f"{name:<20} trained already")
             return True
@@ -102,16 +106,16 @@ class Pipeline:
         return self._fit(self._operator_task(name), path, saved.step if saved else 0)
 
     def _fit(self, task: Task[M], path: Path, done: int) -> bool:
-        log = self.context.stage(task.name).log
         with self.reporter.stage(task.name, done, task.schedule.steps) as advance:
             average = train(
                 task,
-                self.data.train,
+                self.data,
                 self.config,
                 path,
-                log=log,
+                log=self.context.stage(task.name).log,
                 advance=advance,
                 should_stop=lambda: self.context.should_stop,
+                group=self.group,
             )
         return average is not None
 
@@ -122,21 +126,34 @@ class Pipeline:
         operator = self._initial(Operator, "operator")
         operator.scales.measure(self.data.train)
         schedule = self.control_schedule() if name == CONTROL else self.config.stages.operator
-        return Task(name, operator, stages.operator_loss, schedule)
+        return Task(name, operator, stages.operator_loss, schedule, 1, partial(operator_simulator, name))
 
     def _diffusion_task(self) -> Task[Refiner]:
-        operator = self.operator("operator")
-        refiner = self._initial(Refiner, "diffusion_residual")
+        name, operator = "diffusion_residual", self.models.operator()
+        refiner = self._initial(Refiner, name)
         refiner.scales.load_state_dict(operator.scales.state_dict())
-        pairs = draw_batch(self.data.train, _RESIDUAL_PAIRS, seeded(self.config.seed, "residual"))
-        refiner.noise.mul_(stages.operator_residual(operator, pairs))
-        return Task("diffusion_residual", refiner, stages.diffusion_loss, self.config.stages.diffusion_residual)
+        refiner.noise.mul_(stages.operator_residual(operator, self._reference()))
+        return Task(
+            name,
+            refiner,
+            stages.diffusion_loss,
+            self.config.stages.diffusion_residual,
+            refiner.levels,
+            lambda average: refined_simulator(name, operator, average, average.levels),
+        )
 
     def _consistency_task(self) -> Task[Refiner]:
-        operator, teacher = self.operator("operator"), self.refiner("diffusion_residual")
-        student = copy.deepcopy(teacher).requires_grad_(True)
-        loss = stages.consistency_loss(teacher, operator)
-        return Task("consistency_distill", student, loss, self.config.stages.consistency_distill)
+        name, operator = "consistency_distill", self.models.operator()
+        teacher = self.models.refiner("diffusion_residual")
+        power = stages.mode_power(stages.true_change(operator, self._reference()))
+        return Task(
+            name,
+            copy.deepcopy(teacher).requires_grad_(True),
+            stages.consistency_loss(teacher, operator, power),
+            self.config.stages.consistency_distill,
+            teacher.levels,
+            lambda average: refined_simulator(name, operator, average, 1),
+        )
 
     def control_schedule(self) -> StageConfig:
         """As many operator steps as cost what the three stages cost, counted in evaluations of the network.
@@ -152,68 +169,19 @@ class Pipeline:
         """A model with random weights that depend on the seed and the purpose alone."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seeded(self.config.seed, f"weights/{purpose}").initial_seed())
-            return kind(self.config.model)
+            return kind(self.config.model).to(self.group.device)
 
-    # ------------------------------------------------------------------ the trained models
-
-    def operator(self, name: str) -> Operator:
-        """The trained operator, or the control; RunDirectoryError if there is none."""
-        return self._trained(Operator(self.config.model), name)
-
-    def refiner(self, name: str) -> Refiner:
-        """A trained model of the second or third stage; RunDirectoryError if there is none."""
-        return self._trained(Refiner(self.config.model), name)
-
-    def _trained(self, model: M, name: str) -> M:
-        path = checkpoint_path(self.run_dir, name)
-        saved = load_checkpoint(path)
-        if saved is None:
-            raise RunDirectoryError(
-                f"there is no checkpoint {path}: train {name} first, as in: ups train --stage {name}"
-                f" --resume {self.run_dir}"
-            )
-        if not saved.finished:
-            raise RunDirectoryError(
-                f"{path} stands at step {saved.step} of {saved.steps}: finish it with: ups train --stage {name}"
-                f" --resume {self.run_dir}"
-            )
-        model.load_state_dict(saved.average)
-        return model.requires_grad_(False)
-
-    def simulators(self) -> list[Simulator]:
-        """A simulator for each trained model, the control last."""
-        found = []
-        for name in (*STAGES, CONTROL):
-            saved = load_checkpoint(checkpoint_path(self.run_dir, name))
-            if saved is None or not saved.finished:
-                continue
-            if name in ("operator", CONTROL):
-                found.append(operator_simulator(name, self.operator(name)))
-                continue
-            refiner = self.refiner(name)
-            levels = refiner.levels if name == "diffusion_residual" else 1
-            found.append(refined_simulator(name, self.operator("operator"), refiner, levels))
-        return found
+    def _reference(self) -> Batch:
+        """The pairs that a stage measures its scales on."""
+        generator = seeded(self.config.seed, "residual")
+        return draw_batch(self.data.train, _REFERENCE_PAIRS, generator).to(self.group.device)
 
     # ------------------------------------------------------------------ the evaluation
 
     def _evaluate(self) -> list[Evaluation]:
-        """Score every trained model, and log the scores, their table and two pictures."""
-        problem, truth = PROBLEMS[self.config.problem], self.data.test
-        evaluations = []
-        for simulator in self.simulators():
-            self.reporter.say(f"evaluating {simulator.name}")
-            evaluation = evaluate(simulator, truth, problem.interval)
-            self.context.log_eval_summary(evaluation.scores.as_dict(), prefix=f"eval/{simulator.name}")
-            evaluations.append(evaluation)
-        self.context.log_table("eval/models", columns=list(COLUMNS), rows=table_rows(evaluations))
-        rollouts = draw_rollouts(truth, evaluations, problem.length, problem.interval)
-        self.context.log_image("eval/rollout", rollouts, caption="the first test trajectory")
-        spectra = draw_spectra(truth, evaluations, problem.length)
-        self.context.log_image("eval/spectra", spectra, caption="amplitude of each mode late in the rollout")
+        """Score every trained model, and keep the scores in the tracker and beside the checkpoints."""
+        sizes = self.config.data
+        truth = make_test(self.config, trajectories=sizes.test_trajectories, steps=sizes.test_steps)
+        evaluations = evaluate_models(self.models.simulators(), truth, self.config, self.reporter, self.group.device)
+        keep(evaluations, truth, self.config, self.run_dir, self.context)
         return evaluations
-
-
-def table_rows(evaluations: Sequence[Evaluation]) -> list[list[str | float]]:
-    """The scores as rows under :data:`COLUMNS`."""
-    return [[evaluation.name, *evaluation.scores.as_dict().values()] for evaluation in evaluations]

@@ -17,10 +17,15 @@ _SMOOTHING = 0.95
 
 
 class Reporter:
-    """Tells a person what a training is doing, on the console that it is given, else on stdout."""
+    """Tells a person what a training is doing.
 
-    def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console()
+    Args:
+        console: where; by default stdout.
+        heard: false for one that says nothing.
+    """
+
+    def __init__(self, console: Console | None = None, *, heard: bool = True) -> None:
+        self.console = console or Console(quiet=not heard)
 
     def say(self, text: str) -> None:
         """Print one line."""

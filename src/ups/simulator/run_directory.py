@@ -39,14 +39,20 @@ def start(
     return run_dir, context
 
 
-def go_on(run_dir: Path) -> tuple[Config, WandBContext]:
+def go_on(run_dir: Path, *, beside: bool = False) -> tuple[Config, WandBContext]:
     """The configuration of an existing run, and its context; one that tracks nothing if the run is not tracked.
+
+    Args:
+        run_dir: of the run.
+        beside: whether this is a process beside the first of a distributed job, which goes on with the run.
 
     Raises:
         RunDirectoryError: there is no run of ``ups train`` in the directory.
     """
     config = load_config(run_dir)
     if (run_dir / "run.json").exists():
+        if beside:
+            return config, create_wandb_context(run_id=run_dir.name, dir=run_dir.absolute().parent, resume=True)
         return config, join_wandb_context(run_dir)
     return config, create_wandb_context(config, mode="disabled")
 

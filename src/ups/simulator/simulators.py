@@ -45,7 +45,7 @@ def refined_simulator(name: str, operator: Operator, refiner: Refiner, levels: i
     def step(state: Tensor) -> Tensor:
         change = operator(state)
         for level in range(levels):
-            change = refiner.denoise(state, change, torch.full((len(state),), level))
+            change = refiner.denoise(state, change, torch.full((len(state),), level, device=state.device))
         result: Tensor = state + refiner.scales.change * change
         return result
 

@@ -1,6 +1,7 @@
 """What each stage learns: one loss function a stage, for the one training loop.
 
-A loss gets the model, the moving average of its weights, a batch and a random generator, and returns a scalar.
+A loss gets the model, the moving average of its weights and a batch, and returns a scalar. Every loss is a mean over
+the batch, so that parts of a batch, in other processes or one after the other, add up to it.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from torch import Tensor
 from ups.simulator.data import Batch
 from ups.simulator.model import Operator, Refiner
 
-__all__ = ["consistency_loss", "diffusion_loss", "operator_loss", "operator_residual"]
+__all__ = ["consistency_loss", "diffusion_loss", "mode_power", "operator_loss", "operator_residual", "true_change"]
 
 
 def true_change(model: Operator | Refiner, batch: Batch) -> Tensor:
@@ -20,7 +21,7 @@ def true_change(model: Operator | Refiner, batch: Batch) -> Tensor:
     return change
 
 
-def operator_loss(model: Operator, average: Operator, batch: Batch, generator: torch.Generator) -> Tensor:
+def operator_loss(model: Operator, average: Operator, batch: Batch) -> Tensor:
     """Mean squared error of the predicted change."""
     return _mean_square(model(batch.state) - true_change(model, batch))
 
@@ -31,18 +32,15 @@ def operator_residual(operator: Operator, batch: Batch) -> Tensor:
     return _mean_square(operator(batch.state) - true_change(operator, batch)).sqrt()
 
 
-def diffusion_loss(model: Refiner, average: Refiner, batch: Batch, generator: torch.Generator) -> Tensor:
+def diffusion_loss(model: Refiner, average: Refiner, batch: Batch) -> Tensor:
     """Mean squared error of the noise seen in a true change with noise, its level drawn at random."""
-    change = true_change(model, batch)
-    level = torch.randint(model.levels, (len(change),), generator=generator)
-    noise = torch.randn(change.shape, generator=generator)
-    noisy = change + model.noise[level][:, None] * noise
-    return _mean_square(model(batch.state, noisy, level) - noise)
+    noisy = true_change(model, batch) + model.noise[batch.level][:, None] * batch.noise
+    return _mean_square(model(batch.state, noisy, batch.level) - batch.noise)
 
 
 def consistency_loss(
-    teacher: Refiner, operator: Operator
-) -> Callable[[Refiner, Refiner, Batch, torch.Generator], Tensor]:
+    teacher: Refiner, operator: Operator, power: Tensor
+) -> Callable[[Refiner, Refiner, Batch], Tensor]:
     """The loss that makes one evaluation do what the teacher does in all of its levels.
 
     A noisy change, its level drawn at random, is taken one level on by the teacher. The student at the first of
@@ -50,30 +48,37 @@ def consistency_loss(
     to match but the teacher. At the first level, where inference starts, the operator's prediction takes the place
     of the noisy change. The squared error of each Fourier mode is divided by the mode's own power, so that the
     short waves count, and its logarithm taken, so that a mode that is far off does not drown the others.
+
+    Args:
+        teacher, operator: the trained models of the stages before.
+        power: of each mode of a true change, as :func:`mode_power` gives it.
     """
 
-    def loss(model: Refiner, average: Refiner, batch: Batch, generator: torch.Generator) -> Tensor:
-        change = true_change(model, batch)
-        level = torch.randint(model.levels, (len(change),), generator=generator)
-        noise = torch.randn(change.shape, generator=generator)
+    def loss(model: Refiner, average: Refiner, batch: Batch) -> Tensor:
+        level = batch.level
         with torch.no_grad():
-            noisy = change + model.noise[level][:, None] * noise
+            noisy = true_change(model, batch) + model.noise[level][:, None] * batch.noise
             noisy = torch.where((level == 0)[:, None], operator(batch.state), noisy)
             cleaner = teacher.denoise(batch.state, noisy, level)
             following = (level + 1).clamp(max=model.levels - 1)
             agreed = average.denoise(batch.state, cleaner, following)
             target = torch.where((level + 1 < model.levels)[:, None], agreed, cleaner)
-        error = _power(model.denoise(batch.state, noisy, level) - target)
-        return torch.log1p(error / _power(target)).mean()
+        error = _modes(model.denoise(batch.state, noisy, level) - target)
+        return torch.log1p(error / power).mean()
 
     return loss
+
+
+def mode_power(field: Tensor) -> Tensor:
+    """Mean power over the batch of each mode but the mean and the shortest wave, ``(points // 2 - 1,)``."""
+    return _modes(field).mean(dim=0)
 
 
 def _mean_square(error: Tensor) -> Tensor:
     return error.square().mean()
 
 
-def _power(field: Tensor) -> Tensor:
-    """Mean power over the batch of each mode but the mean and the shortest wave, ``(points // 2 - 1,)``."""
-    power: Tensor = torch.fft.rfft(field)[:, 1:-1].abs().square().mean(dim=0)
-    return power
+def _modes(field: Tensor) -> Tensor:
+    """Power of each mode but the mean and the shortest wave, ``(batch, points // 2 - 1)``."""
+    modes: Tensor = torch.fft.rfft(field.float())[:, 1:-1]
+    return modes.real.square() + modes.imag.square()
