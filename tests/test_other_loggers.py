@@ -1,4 +1,4 @@
-"""Runs made by others' loggers: the check is right about them, its fix works, and so does the repair."""
+"""Runs made by others' loggers: the check is right about them, its fix works, and so do the repair and the guard."""
 
 from __future__ import annotations
 
@@ -33,13 +33,19 @@ TRAINER_CHARTS = {
 AXES = {"lightning_two_fits": "trainer/global_step", "transformers_two_trainings": "train/global_step"}
 
 
+ONE_LINE = "import ups; ups.guard()"
+"""What turns a script into the one with a guard, put below its first line."""
+
+
 @functools.cache
-def made_by(script: str) -> Path:
-    """The folder with the runs that a script made: ``usual`` and ``fixed``."""
+def made_by(script: str, line: str = "") -> Path:
+    """The folder with the runs that a script made, with one line more: ``usual`` and ``fixed``."""
     folder = scratch()
+    docstring, *rest = (SCRIPTS / f"{script}.py").read_text(encoding="utf-8").splitlines()
+    (folder / "train.py").write_text("\n".join([docstring, line, *rest]), encoding="utf-8")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
     done = subprocess.run(
-        [sys.executable, SCRIPTS / f"{script}.py"],
+        [sys.executable, "train.py"],
         cwd=folder,
         env=inherited | {"HF_HUB_OFFLINE": "1", "WANDB_SILENT": "true", "HOME": str(folder)},
         capture_output=True,
@@ -51,9 +57,9 @@ def made_by(script: str) -> Path:
     return folder
 
 
-def check(script: str, run: str) -> RunCheck:
+def check(script: str, run: str, line: str = "") -> RunCheck:
     """The check of a run that a script made."""
-    return check_run(open_run(made_by(script) / run))
+    return check_run(open_run(made_by(script, line) / run))
 
 
 @pytest.mark.parametrize("script", AXES)
@@ -107,3 +113,47 @@ def test_accelerate_without_a_step_has_full_charts() -> None:
     assert {chart.stage: chart.points for chart in found.charts} == points
     assert {chart.verdict for chart in found.charts} == {Verdict.FULL}
     assert found.findings == ()
+
+
+@pytest.mark.parametrize("script", AXES)
+def test_a_guarded_trainer_that_runs_twice_has_full_charts(script: str) -> None:
+    """With one line more, the second training is a part of its own: every chart full, every step of both there."""
+    found = check(script, "usual", ONE_LINE)
+    assert {chart.verdict for chart in found.charts} == {Verdict.FULL}
+    assert found.findings == ()
+    first = {chart.metric: chart for chart in found.charts if not chart.metric.startswith("part2/")}
+    second = {chart.metric.removeprefix("part2/"): chart for chart in found.charts if chart.metric not in first}
+    assert {name: chart.points + second[name].points for name, chart in first.items()} == TRAINER_CHARTS[script]
+    assert {chart.axis for chart in first.values()} == {AXES[script]}
+    assert {chart.axis for chart in second.values()} == {f"part2/{AXES[script]}"}
+    held, start = read_held(made_by(script, ONE_LINE) / "usual"), int(script.startswith("transformers"))
+    assert [x for x, _ in held.points("train/loss", AXES[script])] == list(range(start, 20 + start))
+    assert [x for x, _ in held.points("part2/train/loss", f"part2/{AXES[script]}")] == list(range(start, 12 + start))
+
+
+@pytest.mark.parametrize("script", AXES)
+def test_a_guard_leaves_a_trainer_that_counts_on_alone(script: str) -> None:
+    """The run with the fix has the same charts and definitions with a guard as without."""
+    found = check(script, "fixed", ONE_LINE)
+    assert {chart.metric: chart.points for chart in found.charts} == TRAINER_CHARTS[script]
+    plain, guarded = (read_held(made_by(script, line) / "fixed") for line in ("", ONE_LINE))
+    assert [row.keys() for row in guarded.rows] == [row.keys() for row in plain.rows]
+    assert guarded.metrics == plain.metrics
+
+
+def test_a_guarded_accelerate_keeps_the_later_stages() -> None:
+    """With one line more, ``step=`` from 0 in each stage loses nothing: every stage's chart is full."""
+    found = check("accelerate_three_stages", "usual", ONE_LINE)
+    assert {chart.verdict for chart in found.charts} == {Verdict.FULL}
+    assert found.findings == ()
+    held = read_held(made_by("accelerate_three_stages", ONE_LINE) / "usual")
+    assert [x for x, _ in held.points("training/operator/loss", "_step")] == list(range(30))
+    assert [x for x, _ in held.stage("diffusion_residual")] == list(range(20))
+    assert [x for x, _ in held.stage("consistency_distill")] == list(range(10))
+
+
+def test_a_guard_leaves_an_accelerate_without_a_step_alone() -> None:
+    """The run with each stage's step in its rows holds the same with a guard as without."""
+    plain, guarded = (read_held(made_by("accelerate_three_stages", line) / "fixed") for line in ("", ONE_LINE))
+    assert [row.keys() for row in guarded.rows] == [row.keys() for row in plain.rows]
+    assert guarded.metrics == plain.metrics
