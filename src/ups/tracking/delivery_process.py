@@ -188,7 +188,7 @@ class Watch:
 
     def _look_at_directory(self) -> None:
         """A directory that turned read-only: delivery can write neither what it did nor what is wrong."""
-        before, self._writable = self._writable, self._directory.is_writable()
+        before, self._writable = self._writable, self._deliverer is None or self._directory.is_writable()
         if before and not self._writable:
             message = f"{self._directory.path} cannot be written any more, and delivery stands still: make it writable"
             self._faults.add(
