@@ -16,7 +16,7 @@ __all__ = ["STAGES", "Loop", "full", "held_by", "open_run", "stages_of"]
 
 Loop = Callable[["wandb.Run"], None]
 
-STAGES = {"operator": 20, "diffusion_residual": 12, "consistency_distill": 6}
+STAGES = {"operator": 100, "diffusion_residual": 50, "consistency_distill": 30}
 
 
 def full() -> dict[str, list[int]]:

@@ -47,7 +47,7 @@ def test_every_step_of_every_stage_is_there(script: Script, log: str, place: str
     script(STAGED.format(stages=STAGES, log=log, **lines))
     held = read_held(Path.cwd())
     assert stages_of(held) == full()
-    assert [y for _, y in held.stage("operator")] == [1 / (x + 1) for x in range(20)]
+    assert [y for _, y in held.stage("operator")] == [1 / (x + 1) for x in range(100)]
     assert len(held.rows) == sum(STAGES.values())
     assert [row["_step"] for row in held.rows] == sorted({row["_step"] for row in held.rows})
     checked = check_run(open_run(next(Path.cwd().rglob("*.wandb"))))

@@ -29,6 +29,7 @@ class EveryRun:
     def init(self, *args: Any, **options: Any) -> Any:
         """``wandb.init``, and the run that it returns is guarded."""
         run = self._init(*args, **options)
+        self._guards = [guard for guard in self._guards if not guard.released]
         self._guards.append(guard_run(run, from_init=True))
         return run
 

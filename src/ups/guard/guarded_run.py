@@ -31,12 +31,13 @@ class Guard:
 
     Attributes:
         run: the run.
+        released: whether it has let go of the run.
     """
 
     def __init__(self, run: wandb.Run, *, from_init: bool = False) -> None:
         self.run = run
         self._said = Said()
-        self._lock = threading.RLock()
+        self._lock = threading.RLock()  # wandb must be given the rows in the order in which they were judged
         self._process = os.getpid()
         shared = run.settings.mode == "shared"  # wandb then takes no step=, and has no number to ask for
         begun = 0 if shared else max(run.step, run.starting_step)  # run.step is 0 when a run has just been resumed
@@ -46,7 +47,8 @@ class Guard:
         self._axes = Axes(self._define, self._said, summary, from_init=from_init)
         self._rows = Rows(self._axes, self._said, from_start=not begun)
         self._replaced: list[tuple[Any, str, Any]] = []
-        self._released = self._told = False
+        self.released = False
+        self._told = False
 
     def log(self, data: dict[str, Any], step: int | None = None, commit: bool | None = None) -> None:
         """``run.log`` of a guarded run: the same arguments, the same errors.
@@ -54,20 +56,21 @@ class Guard:
         Where wandb's own process has died, the call is counted and training goes on.
         """
         with self._lock:
-            row = data
-            number = step
-            if not self._released and self._can_judge(data, step):
-                row, number = self._judge(data, step, commit)
+            judged = not self.released and self._can_judge(data, step)
+            row, number = self._judge(data, step, commit) if judged else (data, step)
             try:
                 self._log(row, step=number, commit=commit)
             except ConnectionError as error:
                 self._said.add("fault", f"wandb takes no more rows ({error}): the run ends here, the training goes on")
+            else:
+                if judged:
+                    self._numbers.logged(number, step, commit, row)
 
     def define_metric(self, name: str, *args: Any, **options: Any) -> Any:
         """``run.define_metric`` of a guarded run: the same arguments, the same errors."""
         with self._lock:
             metric = self._define(name, *args, **options)
-            if self._released:
+            if self.released:
                 return metric
             order = ("step_metric", "step_sync", "hidden", "summary", "overwrite")
             self._axes.script_defined(name, **dict(zip(order, args, strict=False)), **options)
@@ -85,7 +88,7 @@ class Guard:
         The rows that W&B has stay as they are. Calling it again does nothing.
         """
         with self._lock:
-            self._released = True
+            self.released = True
             for holder, name, before in self._replaced:
                 if getattr(getattr(holder, name, None), "__self__", None) is not self:
                     continue  # somebody has put something over it, which calls a guard that lets all pass
@@ -124,7 +127,12 @@ class Guard:
         for name in data:  # a loop, since this is on the way of every row
             if not isinstance(name, str):
                 return False
-        return step is None or hasattr(step, "__index__")
+        if step is not None and type(step) is not int:
+            try:
+                operator.index(step)  # type: ignore[arg-type]
+            except TypeError:
+                return False
+        return True
 
     def _judge(self, data: dict[str, Any], step: int | None, commit: bool | None) -> tuple[dict[str, Any], int | None]:
         """The row and the ``step=`` for wandb."""
@@ -142,9 +150,8 @@ class Guard:
             number = numbers.free(step, row)
             self._said.add(
                 "kept",
-                f"step={step} is below W&B's {numbers.current}, so W&B would drop the row: it is kept, as row {number}",
+                f"W&B stands at step {numbers.current} and would drop the row of step={step}: it is kept, as {number}",
             )
-        numbers.logged(number, step, commit, row)
         return row, number
 
     def _tell(self) -> None:
