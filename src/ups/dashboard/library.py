@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -41,6 +42,7 @@ class Library:
         self._judged: dict[str, tuple[Signature, Card, float]] = {}
         self._open: dict[str, LiveRun] = {}
         self._looked = asyncio.Event()
+        self._stopping = threading.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -49,6 +51,7 @@ class Library:
 
     async def stop(self) -> None:
         """End all that goes on."""
+        self._stopping.set()
         self.end_streams()
         for task in self._tasks:
             task.cancel()
@@ -170,9 +173,11 @@ class Library:
                 continue
             signature, found = self._signatures.get(key, ()), self._found[key]
             try:
-                card = await asyncio.to_thread(health_of, found)
+                card = await asyncio.to_thread(health_of, found, self._stopping)
             except (UPSError, OSError) as error:
                 card = replace(self._cards[key], state="unreadable", message=str(error), health=None)
+            if card is None:
+                return
             self._judged[key] = (signature, card, time.monotonic())
             if key in self._found:
                 self._show(key, card)

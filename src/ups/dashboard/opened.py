@@ -2,6 +2,7 @@
 
 import csv
 import io
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ _MOST_PIXELS = 10_000
 _CSV_ROWS = 10_000  # at a time
 _SIGNATURES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
 _TABLES_COUNTED = 200
+_A_WHILE = 0.2  # seconds
 
 
 class Unknown(UsageError):
@@ -110,12 +112,12 @@ class OpenedRun:
         self._read = self._source.read
 
     def judge(self) -> float:
-        """Judge what is shown; how many seconds it took. The summary is read on the way once the rows are."""
+        """Judge what is shown; how many seconds it took."""
         began = time.monotonic()
         assert self.run is not None
         self.judged = judge(self.run, journaled=self._source.journaled)
         if self._read == 1.0:
-            self._summary = dict(self._source.summary())
+            self._summary = self._source.summary()
             self._media = self._source.media()
         self.card = judged_card(card_of(self.found), self.run, self.judged.check)
         return time.monotonic() - began
@@ -300,8 +302,8 @@ def _csv_lines(rows: Any) -> str:
     return text.getvalue()
 
 
-def health_of(found: Found) -> Card:
-    """A run's card, with what only reading and checking all of it tells.
+def health_of(found: Found, stop: threading.Event) -> Card | None:
+    """A run's card, with what only reading and checking all of it tells; None if it is to ``stop`` on the way.
 
     Raises:
         RunDirectoryError, RunFileError: it cannot be read.

@@ -145,7 +145,7 @@ class FileSource:
         return True
 
     def summary(self) -> dict[str, Any]:
-        return self.run.summary
+        return dict(self.run.summary)
 
     def media(self) -> list[Medium]:
         found = []

@@ -20,7 +20,7 @@ from ups.charts import DEFAULT_AXIS
 from ups.runfile.records import parse_item, value_of
 from ups.runfile.wire import MARGIN, Bytes, Positions, read_fields, read_varints
 
-__all__ = ["Column", "Columns", "Form"]
+__all__ = ["Column", "Columns", "Form", "last_rows"]
 
 _LONGEST_NUMBER = 40  # characters; a longer one (a huge integer) is converted by itself
 _LONGEST_KEY = MARGIN - 8
@@ -307,6 +307,21 @@ class Columns:
         place = np.searchsorted(self._hashes, hashed)
         self._hashes = np.insert(self._hashes, place, hashed)
         self._numbers = np.insert(self._numbers, place, number)
+
+
+def last_rows(buffer: Bytes, start: Positions, end: Positions) -> tuple[Positions, Positions]:
+    """Of the records whose content lies between ``start`` and ``end``: the last that holds each name, by number.
+
+    Returns:
+        int64 arrays: those records, increasing; and the records that have a step.
+    """
+    columns = Columns(hidden=None)
+    row, item_start, item_end = columns._items(buffer, start, end)
+    key_end, _, _ = _take_items_apart(buffer, item_start, item_end)
+    key = columns._key_numbers(buffer, row, item_start, key_end)
+    last = np.zeros(len(columns._names), dtype=np.int64)
+    np.maximum.at(last, key, row)
+    return np.unique(last), np.flatnonzero(columns.steps())
 
 
 def _take_items_apart(buffer: Bytes, start: Positions, end: Positions) -> tuple[Positions, Positions, Positions]:

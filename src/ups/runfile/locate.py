@@ -41,7 +41,7 @@ class RunFiles:
         return sum(file.stat().st_size for file in self.files)
 
     def begin(self, *, hidden: Container[str] = ()) -> Run:
-        """The run with nothing read yet: :meth:`Run.read_more` reads, again and again while it grows.
+        """The run with nothing read yet: :meth:`Run.read_more` reads, summary too, again and again while it grows.
 
         Args:
             hidden: the names with a leading ``_`` to hold from the start.
@@ -49,7 +49,7 @@ class RunFiles:
         Raises:
             RunFileError: the run's description cannot be read.
         """
-        return self._run(hidden=hidden, read=False)
+        return self._run(hidden=hidden, with_summary=True, read=False)
 
     def open(self, on_read: Callable[[int], None] | None = None) -> Run:
         """Read the run; ``on_read`` is told how many more bytes were read, again and again.

@@ -66,6 +66,7 @@ class Run:
         steps_identify_rows: whether rows of one ``_step`` are copies of one row, as in a UPS run directory, where
             a segment begins with rows that the one before may hold as well: the first copy is kept.
         hidden: the names with a leading ``_`` to hold from the start; others are read when they are first asked for.
+        with_summary: whether to read the summary with the rows; if not, it is read when it is first asked for.
         on_read: is told how many more bytes were read, again and again.
         read: whether to read the files now; if not, nothing is there before :meth:`read_more`.
     """
@@ -78,6 +79,7 @@ class Run:
         stages: Iterable[str] = (),
         steps_identify_rows: bool = False,
         hidden: Container[str] = (),
+        with_summary: bool = False,
         on_read: Callable[[int], None] | None = None,
         read: bool = True,
     ) -> None:
@@ -90,6 +92,7 @@ class Run:
         self.segments: list[Segment] = []
         self._columns = Columns(hidden=hidden)
         self._hidden = hidden
+        self._with_summary = with_summary
         self._steps_identify_rows = steps_identify_rows
         self._finished = False
         self._stages = tuple(stages)
@@ -226,7 +229,7 @@ class Run:
     @property
     def summary(self) -> dict[str, Any]:
         """The run's summary, with nested dictionaries. Read when it is asked for, since it fills most of a file."""
-        return self._summary_reader.read()
+        return self._summary_reader.taken if self._with_summary else self._summary_reader.read()
 
     @cached_property
     def lost_rows(self) -> LostRows:
@@ -301,6 +304,8 @@ class Run:
         batch, payloads, fresh = piece
         history = (payloads.kind == Kind.HISTORY) & fresh
         self._columns.add(payloads.buffer, payloads.start[history], payloads.end[history])
+        if self._with_summary:
+            self._summary_reader.take(batch, payloads)
         for index in np.flatnonzero(np.isin(payloads.kind, _STRUCTURE)).tolist():
             start, length = int(batch.starts[index]), int(batch.lengths[index])
             record = parse(payloads.buffer[start : start + length].tobytes())

@@ -10,44 +10,51 @@ from typing import Any
 
 import numpy as np
 
-from ups.runfile.framing import FrameReader
-from ups.runfile.history import Columns
-from ups.runfile.records import ConfigChange, Kind, SummaryChange, find_payloads, parse
+from ups.runfile.framing import Batch, FrameReader
+from ups.runfile.history import last_rows
+from ups.runfile.records import ConfigChange, Kind, Payloads, SummaryChange, find_payloads, parse
 
 __all__ = ["SummaryReader", "apply_change"]
 
 
 class SummaryReader:
-    """Reads the summary of a run's files; what was appended since, the next time."""
+    """Keeps the summary of a run's files: reads it, or is given the records that were read anyway."""
 
     def __init__(self, files: Iterable[Path]) -> None:
         self._read = dict.fromkeys(files, 0)
         self._summary: dict[str, Any] = {}
 
     def read(self) -> dict[str, Any]:
-        """The summary as it now stands, with nested dictionaries.
+        """The summary as it now stands, with nested dictionaries: what was appended since the last time is read.
 
         Raises:
             RunFileError: a file cannot be read.
         """
         for path, at in self._read.items():
-            if at == path.stat().st_size:
-                continue
             reader = FrameReader(path, start=at)
-            for batch in reader:
-                payloads = find_payloads(batch)
-                changes = np.flatnonzero(payloads.kind == Kind.SUMMARY)
-                columns = Columns(hidden=None)  # a change has its items where a row of the history has them
-                columns.add(payloads.buffer, payloads.start[changes], payloads.end[changes])
-                last = {int(column.rows[-1]) for name in columns.names() if (column := columns.get(name)) is not None}
-                takes_away = np.flatnonzero(columns.steps())  # and what it takes away, where a row has its step
-                for index in changes[sorted(last.union(takes_away.tolist()))].tolist():
-                    start = int(batch.starts[index])
-                    record = parse(batch.data[start : start + int(batch.lengths[index])])
-                    if isinstance(record, SummaryChange):
-                        apply_change(self._summary, record)
-            self._read[path] = reader.intact_length
+            if at < reader.size:
+                for batch in reader:
+                    self.take(batch, find_payloads(batch))
+                self._read[path] = reader.intact_length
+        return self.taken
+
+    @property
+    def taken(self) -> dict[str, Any]:
+        """The summary by the records that were taken."""
         return self._summary
+
+    def take(self, batch: Batch, payloads: Payloads) -> None:
+        """Take up the changes among the next records."""
+        changes = np.flatnonzero(payloads.kind == Kind.SUMMARY)
+        if not len(changes):
+            return
+        # A change has its items where a row of the history has them, and what it takes away where a row has its step.
+        last, takes_away = last_rows(payloads.buffer, payloads.start[changes], payloads.end[changes])
+        for index in changes[np.union1d(last, takes_away)].tolist():
+            start = int(batch.starts[index])
+            record = parse(batch.data[start : start + int(batch.lengths[index])])
+            if isinstance(record, SummaryChange):
+                apply_change(self._summary, record)
 
 
 def apply_change(target: dict[str, Any], change: ConfigChange | SummaryChange) -> None:
