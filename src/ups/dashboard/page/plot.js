@@ -98,7 +98,7 @@ export function figure(lines, range, { logY, time, smoothing, zoomed }) {
   const ink = themeColor("--ink-2");
   const grid = themeColor("--grid");
   const font = { family: "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", size: 11, color: ink };
-  const axis = { zeroline: false, gridcolor: grid, linecolor: themeColor("--line"), tickfont: font, ticks: "", automargin: false, fixedrange: false };
+  const axis = { zeroline: false, gridcolor: grid, linecolor: themeColor("--line"), tickfont: font, ticks: "outside", ticklen: 4, tickcolor: "rgba(0,0,0,0)", automargin: false, fixedrange: false };
   const large = Math.max(Math.abs(range.y[0]), Math.abs(range.y[1])) >= 1000;
   const layout = {
     datarevision: ++revision, // points are added to the arrays that Plotly has

@@ -54,8 +54,11 @@ export async function runPage(source, { report = null } = {}) {
     const { card, views, findings } = run;
     const name = card.name || card.run_id || "run";
     page.setTitle(name);
-    place(page.crumbs, [report === null ? el("a", { href: "/" }, "Runs") : null, el("span", { class: "crumb", "aria-current": "page" }, name)]);
-    place(head, heading(run, report));
+    const crumb = () => el("span", { class: "crumb", "aria-current": "page" }, name);
+    once(page.crumbs, [name], () => [report === null ? el("a", { href: "/" }, "Runs") : null, crumb()].filter(Boolean));
+    const { rows, updated, stages, ...told } = card; // those change all the time, and are told below
+    once(head, [told, views.wandb.map((chart) => chart.verdict)], () => heading(run, report).filter(Boolean));
+    showRows(head, run);
     document.body.dataset.state = card.state;
     reading.hidden = run.read >= 1;
     reading.setAttribute("aria-valuenow", String(Math.round(run.read * 100)));
@@ -192,7 +195,6 @@ function heading(run, report) {
     card.path ? el("div", { class: "path", title: card.path }, card.path) : null,
     card.message ? el("p", { class: "message" }, icon("warning"), card.message) : null,
   ];
-  showRows({ querySelector: (query) => parts[1].querySelector(query) }, run);
   return parts;
 }
 

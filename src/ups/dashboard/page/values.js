@@ -4,6 +4,7 @@ import { el, icon, iconButton } from "./dom.js";
 import { count, counted, moment, number } from "./format.js";
 
 const ROWS = 200; // of a table at once
+const TINY = 160; // pixels, up to which an image is a grid of cells and is not blurred
 
 /** A nested dictionary as a list of names and values, with a box to filter it. */
 export function valueList(title, values, none) {
@@ -88,12 +89,13 @@ function grid(columns, rows) {
 function picture(image, source) {
   const name = image.caption || image.name;
   const made = el("img", { src: source.image(image.id), alt: name, loading: "lazy", decoding: "async" });
-  const open = el("button", { type: "button", class: "image", "aria-label": `Enlarge ${name}`, on: { click: () => enlarge(image, made.src) } }, made);
+  made.addEventListener("load", () => made.classList.toggle("tiny", made.naturalWidth <= TINY && made.naturalHeight <= TINY));
+  const open = el("button", { type: "button", class: "image", "aria-label": `Enlarge ${name}`, on: { click: () => enlarge(image, made) } }, made);
   return el("figure", {}, open, el("figcaption", {}, el("b", { title: image.name }, image.name), image.caption ? el("span", { title: image.caption }, image.caption) : null));
 }
 
-function enlarge(image, src) {
-  const dialog = el("dialog", { class: "full-screen image-dialog", "aria-label": image.name }, el("header", {}, el("h2", {}, image.caption || image.name), iconButton("close", "Close", () => dialog.close())), el("img", { src, alt: image.caption || image.name }));
+function enlarge(image, small) {
+  const dialog = el("dialog", { class: "full-screen image-dialog", "aria-label": image.name }, el("header", {}, el("h2", {}, image.caption || image.name), iconButton("close", "Close", () => dialog.close())), el("img", { src: small.src, class: small.className, alt: image.caption || image.name }));
   dialog.addEventListener("close", () => dialog.remove());
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   document.body.append(dialog);
