@@ -97,8 +97,6 @@ def test_everything_arrives(wandb_server: WandBServer, tmp_path: Path) -> None:
         Fault(status=403, match="file_stream", seconds=3),
         Fault(status=409, match="file_stream", seconds=3),
         Fault(status=403, seconds=4),
-        pytest.param(Fault(drop=True, seconds=200), marks=[pytest.mark.soak, pytest.mark.timeout(0)]),
-        pytest.param(Fault(hang=True, seconds=200), marks=[pytest.mark.soak, pytest.mark.timeout(0)]),
     ],
     ids=[
         "slow",
@@ -121,6 +119,19 @@ def test_a_server_in_trouble_holds_every_row_in_the_end(
         run_client(wandb_server, tmp_path, TRAINING)
         wait_for(lambda: wandb_server.run("r").exit_code is not None)  # where credentials are refused nobody waits
     assert_full(wandb_server.run("r"))
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("fault", [Fault(drop=True, seconds=200), Fault(hang=True, seconds=200)], ids=["drop", "hang"])
+def test_minutes_of_trouble_cost_no_row(wandb_server: WandBServer, tmp_path: Path, fault: Fault) -> None:
+    """A server that cuts or does not answer for more than three minutes holds every row once when ``finish()`` ends."""
+    with wandb_server.faulty(fault):
+        process = start_client(wandb_server, tmp_path, TRAINING)
+        printed, _ = process.communicate(timeout=900)
+    assert process.returncode == 0, printed
+    assert_full(wandb_server.run("r"))
+    assert wandb_server.run("r").exit_code == 0
 
 
 def test_a_server_that_fails_in_mid_run_holds_every_row_in_the_end(wandb_server: WandBServer, tmp_path: Path) -> None:
