@@ -110,6 +110,7 @@ export class Chart {
     for (const line of this.lines) line.base = line.zoom = null;
     this.window = null;
     this.#stepped = null;
+    delete this.element.dataset.end;
     this.stale();
   }
 
@@ -281,7 +282,7 @@ export class Chart {
     said.push(`drawn against ${axis}`);
     this.stageElement.setAttribute("aria-label", said.join(", "));
     this.stageElement.setAttribute("aria-valuemax", String(Math.max(0, (this.lines[0]?.base?.x.length ?? 1) - 1)));
-    if (this.line.hidden) {
+    if (this.line.hidden && this.#stepped === null) {
       this.stageElement.setAttribute("aria-valuenow", this.stageElement.getAttribute("aria-valuemax"));
       this.stageElement.setAttribute("aria-valuetext", last ? `last: ${number(last.y)} at ${number(last.x)}` : "no points");
       this.#showValue(this.lines.length === 1 && last ? number(last.y) : "", "");
@@ -412,7 +413,8 @@ export class Chart {
       return { line, x: line.x[at], y: line.y[at], index: at };
     });
     if (own && this.lines.length === 1) this.#stepped = found[0].index;
-    const at = lines.length === 1 ? found[0].x : x;
+    const whole = found.every((each) => Number.isInteger(each.x));
+    const at = lines.length === 1 ? found[0].x : whole ? Math.round(x) : x;
     const inside = at >= range.x[0] && at <= range.x[1];
     this.line.hidden = !inside;
     this.line.style.setProperty("--at", `${across(at)}px`);
