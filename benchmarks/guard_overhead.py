@@ -21,7 +21,7 @@ from rich.table import Table
 
 import ups
 
-PAIRS, CALLS = 60, 200
+PAIRS, CALLS = 500, 20
 
 Log = Callable[[int], None]
 

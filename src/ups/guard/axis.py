@@ -71,7 +71,8 @@ class GuardedAxis:
         x = x + self.offset if self.offset else x
         for metric in metrics:
             self.last[metric] = x
-        self.high = max(self.high, x)
+        if x > self.high:
+            self.high = x
         return x
 
     def stands_still(self, metrics: Iterable[str], x: float | None) -> list[str]:

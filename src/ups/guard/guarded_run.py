@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ups.errors import UsageError
 from ups.guard.axes import Axes
-from ups.guard.numbers import Numbers
-from ups.guard.rows import Place, Rows
+from ups.guard.numbers import Numbers, leaves_open
+from ups.guard.rows import ALONE, Place, Rows
 from ups.guard.said import Said
 from ups.tracking.faults import say
 
@@ -137,14 +137,14 @@ class Guard:
     def _judge(self, data: dict[str, Any], step: int | None, commit: bool | None) -> tuple[dict[str, Any], int | None]:
         """The row and the ``step=`` for wandb."""
         numbers = self._numbers
+        if step is None and not numbers.keys and commit is not False:
+            return self._rows.row(data, ALONE), None
         step = None if step is None else operator.index(step)
-        late = numbers.is_late(step, data)
         beside = numbers.keys if numbers.continues(step) else ()
-        belongs = numbers.step if step is None and beside else step
+        belongs, late = step, numbers.is_late(step, data)
         if step is None and beside:
-            late = numbers.moved
-        stays_open = not commit and (step is not None or commit is False)
-        row = self._rows.row(data, self._rows.numbers_in(data), Place(belongs, late, beside, stays_open))
+            belongs, late = numbers.step, numbers.moved
+        row = self._rows.row(data, Place(belongs, late, beside, leaves_open(step, commit)))
         number = step
         if late and step is not None:
             number = numbers.free(step, row)

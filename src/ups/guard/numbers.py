@@ -7,7 +7,7 @@ row and, unless ``commit=False``, closes it; so does ``commit=True``. A closed r
 
 from collections.abc import Collection
 
-__all__ = ["Numbers"]
+__all__ = ["Numbers", "leaves_open"]
 
 
 class Numbers:
@@ -61,12 +61,19 @@ class Numbers:
                 self._close(number)
             self.step = step
             self.moved = self.moved or number != step
-        if commit or (commit is None and number is None):
+        if not leaves_open(number, commit):
             self._close(self.current + 1)
         else:
             self.keys.update(names)
 
     def _close(self, following: int) -> None:
         self.current = following
-        self.keys.clear()
-        self.step, self.moved, self._unknown = None, False, False
+        if self.keys or self.step is not None or self._unknown:
+            self.keys.clear()
+            self.step = None
+            self.moved = self._unknown = False
+
+
+def leaves_open(step: int | None, commit: bool | None) -> bool:
+    """Whether the row of a call with these arguments takes further calls."""
+    return not commit and (step is not None or commit is False)

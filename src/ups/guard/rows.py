@@ -11,9 +11,10 @@ from ups.guard.axis import MOST_PARTS, GuardedAxis
 from ups.guard.said import Said
 from ups.tracking.values import number, shown
 
-__all__ = ["Place", "Rows"]
+__all__ = ["ALONE", "Place", "Rows"]
 
 Row = dict[str, Any]
+_PLAIN = frozenset({int, float})
 
 
 class Place(NamedTuple):
@@ -30,6 +31,10 @@ class Place(NamedTuple):
     late: bool
     beside: Collection[str]
     open: bool
+
+
+ALONE = Place(None, False, (), False)
+"""The place of a row that is one call, without ``step=``."""
 
 
 class _Group(NamedTuple):
@@ -67,26 +72,18 @@ class Rows:
         """Call it when a definition has changed."""
         self._plans.clear()
 
-    def numbers_in(self, data: Row) -> Row:
-        """The values of a row that are numbers, by the names that W&B gives them; ``data`` itself if all are."""
-        for value in data.values():
-            kind = type(value)
-            if kind is not int and (kind is not float or value - value != 0):
-                return self._sorted_out(data)
-        return data
-
-    def row(self, data: Row, numbers: Row, place: Place) -> Row:
+    def row(self, data: Row, place: Place) -> Row:
         """The row for W&B: ``data`` itself where nothing is to be changed.
 
         Args:
             data: as the script gives it.
-            numbers: its numbers, of :meth:`numbers_in`.
             place: where it belongs.
         """
         added: dict[str, Any] = {}
         parts: dict[str, str] = {}
         if self._waiting and not place.beside:
             self._give_up_waiting(place, added)
+        numbers = self._numbers_in(data)
         names = tuple(numbers)
         plan = self._plans.get(names) or self._new_plan(names, data)
         for group in plan.groups:
@@ -99,6 +96,19 @@ class Rows:
             return data
         flat = _flat(data)
         return {parts.get(name, name): value for name, value in flat.items()} | added
+
+    def _numbers_in(self, data: Row) -> Row:
+        """The values of a row that are numbers, by the names that W&B gives them; ``data`` itself if all are."""
+        values = data.values()
+        if not _PLAIN.issuperset(map(type, values)):
+            return self._sorted_out(data)
+        try:
+            total = sum(values)
+        except OverflowError:  # a whole number that is larger than any float
+            return self._sorted_out(data)
+        if total - total != 0:  # one of them is NaN or infinite, or they are very large
+            return self._sorted_out(data)
+        return data
 
     def _new_plan(self, names: tuple[str, ...], data: Row) -> _Plan:
         metrics: dict[str, list[str]] = {}
