@@ -148,8 +148,8 @@ class UPSLogger(Logger):
                 self._experiment = open_run(self._version) or make_run(self._version, **self._arguments)
                 if os.getpid() != self._pid:
                     say(
-                        f"the run {self._experiment.run_id} was made in a process that the trainer forked, and ends with"
-                        " it: ask for logger.experiment before trainer.fit(), for one run of all fits"
+                        f"the run {self._experiment.run_id} was made in a process that the trainer forked, and ends"
+                        " with it: ask for logger.experiment before trainer.fit(), for one run of all fits"
                     )
         return self._experiment
 

@@ -180,9 +180,10 @@ class Trainings:
         new = plain_config(values)
         held = self.context.config
         before = {name: held[name] for name, value in new.items() if name in held and held[name] != value}
-        if before and self.stage is not None:
+        stage = self.newest()
+        if before and stage is not None:
             earlier = dict(held.get("earlier", {}))
-            new["earlier"] = {**earlier, self.stage: {**before, **earlier.get(self.stage, {})}}
+            new["earlier"] = {**earlier, stage: {**before, **earlier.get(stage, {})}}
         if any(name not in held or held[name] != value for name, value in new.items()):
             self.context.update_config(new)
 

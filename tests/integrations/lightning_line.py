@@ -1,0 +1,44 @@
+"""A Lightning model that learns y = 2 x, and trainers of 4 steps an epoch."""
+
+from typing import Any
+
+import lightning
+import torch
+from torch.utils.data import DataLoader
+
+__all__ = ["Line", "data", "trainer"]
+
+
+class Line(lightning.LightningModule):
+    """One weight; ``each`` also logs every batch of an evaluation."""
+
+    def __init__(self, lr: float = 0.01, each: bool = False) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.lr, self.each = lr, each
+        self.layer = torch.nn.Linear(1, 1)
+
+    def training_step(self, batch: torch.Tensor, _: int) -> torch.Tensor:
+        loss = (self.layer(batch) - 2 * batch).square().mean()
+        self.log("train/loss", loss)
+        return loss
+
+    def validation_step(self, batch: torch.Tensor, _: int) -> None:
+        self.log("val/loss", (self.layer(batch) - 2 * batch).square().mean(), on_step=self.each, on_epoch=True)
+
+    def test_step(self, batch: torch.Tensor, index: int) -> None:
+        self.log("test/loss", (self.layer(batch) - 2 * batch).square().mean(), on_step=self.each, on_epoch=True)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=self.lr)
+
+
+def data() -> Any:
+    """16 numbers in 4 batches; for each of two processes in 2."""
+    return DataLoader(torch.linspace(-1, 1, 16)[:, None], batch_size=4)
+
+
+def trainer(logger: Any, epochs: int = 2, **more: Any) -> lightning.Trainer:
+    """A trainer on the CPU that logs every step and prints nothing."""
+    settings = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False, **more}
+    return lightning.Trainer(max_epochs=epochs, accelerator="cpu", logger=logger, log_every_n_steps=1, **settings)

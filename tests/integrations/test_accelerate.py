@@ -1,0 +1,223 @@
+"""The Accelerate tracker.
+
+What Accelerate's own ``tests/test_tracking.py`` asks of a tracker of a user's own, and where it is asked here:
+
+=========================================  =====================================================================
+``CustomTrackerTestCase.test_init_…``      :func:`test_what_the_accelerator_is_given_arrives`
+``CustomTrackerTestCase.test_log``         :func:`test_what_the_accelerator_is_given_arrives`
+``….test_init_trackers_none_kwargs``       :func:`test_kwargs_may_be_none`
+``….test_log_none_kwargs``                 :func:`test_kwargs_may_be_none`
+``RegisterTrackerClassTest``               :func:`test_it_can_be_registered_and_named`
+``TrackerDeferredInitializationTest``      :func:`test_making_one_touches_no_distributed_state`
+``test_log_images``, ``test_log_table``    :func:`test_images_and_tables_are_kept`
+=========================================  =====================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import accelerate.tracking
+import numpy as np
+import pandas as pd
+import pytest
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, GradientState, PartialState
+
+import ups
+from held import read_held
+from integrations.journaled import points, records, summary
+from ups.errors import InvalidName, UsageError
+from ups.integrations.accelerate import UPSTracker
+
+
+@pytest.fixture(autouse=True)
+def _fresh_accelerator() -> Iterator[None]:
+    yield
+    for state in (AcceleratorState, GradientState, PartialState):
+        state._reset_state()
+
+
+def started(**arguments: Any) -> tuple[Accelerator, UPSTracker]:
+    """An accelerator whose tracker's run is only journaled."""
+    tracker = UPSTracker("examples", **{"mode": "local", **arguments})
+    accelerator = Accelerator(cpu=True, log_with=tracker)
+    accelerator.init_trackers("examples")
+    return accelerator, tracker
+
+
+def test_three_stages_have_every_chart_full() -> None:
+    """W&B holds all steps of all stages, each on its own axis, and the check has no finding."""
+    tracker = UPSTracker("examples", mode="offline", stages=["operator", "residual", "distill"])
+    accelerator = Accelerator(cpu=True, log_with=tracker)
+    accelerator.init_trackers("examples", config={"lr": 0.1})
+    for stage, steps in {"operator": 12, "residual": 8, "distill": 4}.items():
+        tracker.stage(stage)
+        for step in range(steps):
+            accelerator.log({"loss": 1 / (step + 1)}, step=step)
+    context = tracker.tracker
+    accelerator.end_training()
+    report = context.finish()
+    assert report is not None
+    assert report.findings == ()
+    held = read_held(context.dir)
+    assert [[x for x, _ in held.stage(stage)] for stage in ("operator", "residual", "distill")] == [
+        list(range(12)),
+        list(range(8)),
+        list(range(4)),
+    ]
+    assert held.runs[0]["project"] == "examples"
+    assert held.config["lr"] == 0.1
+    assert held.exit_codes == [0]
+
+
+def test_what_the_accelerator_is_given_arrives() -> None:
+    """The configuration, numbers as points, nested ones under both names, text in the summary."""
+    config = {"num_iterations": 12, "learning_rate": 1e-2, "some_boolean": False, "some_string": "some_value"}
+    tracker = UPSTracker("Some name", mode="local")
+    accelerator = Accelerator(cpu=True, log_with=tracker)
+    accelerator.init_trackers("Some name", config)
+    values = {"total_loss": 0.1, "iteration": 1, "my_text": "some_value", "loss": {"pde": 0.5}}
+    accelerator.log(values, step=0)
+    context = accelerator.get_tracker("ups", unwrap=True)
+    assert context is tracker.tracker
+    assert context.config == config
+    assert points(context.dir) == {"train/total_loss": [0], "train/iteration": [0], "train/loss/pde": [0]}
+    assert summary(context.dir) == {"training/train/my_text": "some_value"}
+    accelerator.end_training()
+    assert context.finished
+
+
+def test_kwargs_may_be_none() -> None:
+    """``init_kwargs=None`` and ``log_kwargs=None`` are as if they were left out."""
+    tracker = UPSTracker("Some name", mode="local")
+    accelerator = Accelerator(cpu=True, log_with=tracker)
+    accelerator.init_trackers("Some name", init_kwargs=None)
+    accelerator.log({"total_loss": 0.1}, step=0, log_kwargs=None)
+    accelerator.end_training()
+    assert points(tracker.tracker.dir) == {"train/total_loss": [0]}
+
+
+@pytest.mark.skipif(
+    not hasattr(accelerate.tracking, "register_tracker_class"), reason="this Accelerate has no such call"
+)
+def test_it_can_be_registered_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``log_with="ups"`` makes one, with the accelerator's project name and keyword arguments."""
+    monkeypatch.setattr(accelerate.tracking, "LOGGER_TYPE_TO_CLASS", dict(accelerate.tracking.LOGGER_TYPE_TO_CLASS))
+    monkeypatch.setattr("accelerate.accelerator.LOGGER_TYPE_TO_CLASS", accelerate.tracking.LOGGER_TYPE_TO_CLASS)
+    accelerate.tracking.register_tracker_class(UPSTracker)
+    accelerator = Accelerator(cpu=True, log_with="ups")
+    accelerator.init_trackers("some_project", {"lr": 0.1}, init_kwargs={"ups": {"mode": "local", "name": "a run"}})
+    tracker = accelerator.get_tracker("ups")
+    assert isinstance(tracker, UPSTracker)
+    assert tracker.tracker.name == "a run"
+    accelerator.end_training()
+
+
+def test_making_one_touches_no_distributed_state() -> None:
+    """Nothing of Accelerate's state, and no run, is there before the accelerator is."""
+    PartialState._reset_state()
+    tracker = UPSTracker("test", mode="local")
+    assert PartialState._shared_state == {}
+    assert not Path("ups-runs").exists()
+    Accelerator(cpu=True, log_with=tracker)
+    assert PartialState._shared_state != {}
+
+
+def test_images_and_tables_are_kept() -> None:
+    """Each image of a list, a table from columns and data, and one from a data frame."""
+    accelerator, tracker = started()
+    tracker.log_images({"field": [np.zeros((4, 4)), np.ones((4, 4))]}, step=0)
+    tracker.log_table("rows", columns=["a", "b"], data=[[1, "x"]])
+    tracker.log_table("frame", dataframe=pd.DataFrame({"a": [1, 2]}))
+    logged = records(tracker.tracker.dir)
+    assert [record["image"] for record in logged if "image" in record] == ["field", "field"]
+    assert [record["table"] for record in logged if "table" in record] == ["rows", "frame"]
+    accelerator.end_training()
+
+
+def test_a_loop_that_counts_anew_begins_a_stage() -> None:
+    """Rows that start again from the first step are kept, as the next stage; a slower or repeated count begins none."""
+    accelerator, tracker = started()
+    for step in range(6):
+        accelerator.log({"loss": 1.0, "lr": 0.1}, step=step)
+        if step % 3 == 2:
+            accelerator.log({"eval_loss": 1.0}, step=step // 3)
+    for step in range(4):
+        accelerator.log({"loss": 1.0}, step=step)
+    drawn = points(tracker.tracker.dir)
+    accelerator.end_training()
+    assert drawn["train/loss"] == list(range(6))
+    assert drawn["train/eval_loss"] == [0, 1]
+    assert drawn["train2/loss"] == list(range(4))
+    assert not any(name.startswith("train3/") for name in drawn)
+
+
+def test_a_metric_may_name_its_stage() -> None:
+    """By W&B's full name, by a declared stage, or by ``log_kwargs``; any other prefix is part of the metric's name."""
+    accelerator, tracker = started(stages=["operator"])
+    accelerator.log({"operator/loss": 1.0, "training/distill/loss": 2.0, "eval/loss": 3.0}, step=5)
+    accelerator.log({"loss": 4.0}, step=6, log_kwargs={"ups": {"stage": "operator"}})
+    accelerator.log({"training/distill/loss": 5.0, "training/distill/step": 9})
+    drawn = points(tracker.tracker.dir)
+    accelerator.end_training()
+    assert drawn == {"operator/loss": [5, 6], "distill/loss": [5, 9], "train/eval/loss": [5]}
+
+
+def test_a_stage_that_is_named_again_goes_on() -> None:
+    """Stages may take turns; without ``step`` each counts on from its own last."""
+    accelerator, tracker = started()
+    for stage in ("generator", "critic", "generator"):
+        tracker.stage(stage)
+        for _ in range(2):
+            accelerator.log({"loss": 1.0})
+    drawn = points(tracker.tracker.dir)
+    accelerator.end_training()
+    assert drawn == {"generator/loss": [0, 1, 2, 3], "critic/loss": [0, 1]}
+
+
+def test_the_open_run_is_taken_up_and_left_open() -> None:
+    """``end_training()`` ends the run that the tracker made, not one that was there before."""
+    with ups.create_wandb_context({}, mode="local") as ctx:
+        accelerator, tracker = started()
+        accelerator.log({"loss": 1.0}, step=0)
+        accelerator.end_training()
+        assert tracker.tracker is ctx
+        assert not ctx.finished
+
+
+def test_another_process_is_told_that_it_has_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the main process logging does nothing, and asking for the run says where it is."""
+    tracker = UPSTracker("examples", mode="local")
+    Accelerator(cpu=True, log_with=tracker)
+    state = PartialState()
+    monkeypatch.setitem(PartialState._shared_state, "process_index", 1)
+    monkeypatch.setitem(PartialState._shared_state, "num_processes", 2)
+    monkeypatch.setitem(PartialState._shared_state, "distributed_type", "MULTI_CPU")
+    assert not state.is_main_process
+    tracker.start()
+    tracker.log({"loss": 1.0}, step=0)
+    assert not Path("ups-runs").exists()
+    with pytest.raises(UsageError, match=r"this is process 1 of 2: ask accelerator\.is_main_process first"):
+        _ = tracker.tracker
+
+
+def test_a_finished_run_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """A row after the end is said once and stops nothing; a finished run that is passed is refused."""
+    accelerator, tracker = started()
+    accelerator.log({"loss": 1.0}, step=0)
+    context = tracker.tracker
+    accelerator.end_training()
+    for step in (1, 2):
+        tracker.log({"loss": 1.0}, step=step)
+    assert capsys.readouterr().err.count("a row was logged after finish()") == 1
+    with pytest.raises(UsageError, match="which is finished: pass one that is not"):
+        UPSTracker("examples", context=context)
+
+
+def test_a_stage_that_cannot_be_drawn_is_refused() -> None:
+    """A wrong name is an exception where it is given, not in the training."""
+    with pytest.raises(InvalidName, match="'fine tune' is not a stage name"):
+        UPSTracker("examples", stage="fine tune")
