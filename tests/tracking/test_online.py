@@ -98,16 +98,7 @@ def test_everything_arrives(wandb_server: WandBServer, tmp_path: Path) -> None:
         Fault(status=409, match="file_stream", seconds=3),
         Fault(status=403, seconds=4),
     ],
-    ids=[
-        "slow",
-        "hanging",
-        "500",
-        "429",
-        "dropping",
-        "403-stream",
-        "409-stream",
-        "403-all",
-    ],
+    ids=["slow", "hanging", "500", "429", "dropping", "403-stream", "409-stream", "403-all"],
 )
 def test_a_server_in_trouble_holds_every_row_in_the_end(
     wandb_server: WandBServer, tmp_path: Path, fault: Fault
