@@ -41,7 +41,7 @@ def main() -> None:
             page.goto(found[0])
             page.locator("a.run-link").first.click()
             page.wait_for_selector(".chart[data-end]")
-            page.get_by_label("Smoothing").fill("0.6")
+            page.get_by_role("button", name="Log y").click()
             chart = page.locator('.chart[data-metric="training/operator/loss"] .plot-area')
             chart.hover(position={"x": 170, "y": 90})
             page.wait_for_timeout(1500)

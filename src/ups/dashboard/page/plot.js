@@ -1,7 +1,7 @@
 // From lines of points to what Plotly draws. Names of a run go to Plotly only for a picture, and there escaped.
 
 import { smoothed } from "./smoothing.js";
-import { timeUnit } from "./format.js";
+import { number, timeUnit } from "./format.js";
 
 export const MARGIN = { l: 50, r: 12, t: 10, b: 26 };
 const PADDING = 0.06; // of the y range, above and below
@@ -118,10 +118,32 @@ export function figure(lines, range, { logY, time, smoothing, zoomed }) {
       nticks: 6,
       exponentformat: !logY && large ? "SI" : "e",
       minexponent: 3,
+      ...(logY ? logTicks(...range.y) : {}),
     },
     yaxis2: { overlaying: "y", range: [0, 1], visible: false, fixedrange: true },
   };
   return { traces, layout, unit, unitName };
+}
+
+/** Ticks of a logarithmic axis, `low` to `high` in powers of ten: few, and each with its whole value. */
+function logTicks(low, high) {
+  const decades = high - low;
+  const values = [];
+  if (decades >= 0.7) {
+    const stride = Math.max(1, Math.ceil(decades / 6));
+    for (let power = Math.floor(low); power <= high; power++) {
+      if (power % stride) continue;
+      for (const digit of decades < 2 ? [1, 2, 5] : [1]) values.push(digit * 10 ** power);
+    }
+  } else {
+    const [from, to] = [10 ** low, 10 ** high];
+    const rough = (to - from) / 5;
+    const size = 10 ** Math.floor(Math.log10(rough));
+    const step = size * [1, 2, 5, 10].find((each) => each * size >= rough);
+    for (let value = Math.ceil(from / step) * step; value <= to; value += step) values.push(Number(value.toPrecision(8)));
+  }
+  const within = values.filter((value) => Math.log10(value) >= low && Math.log10(value) <= high);
+  return { tickmode: "array", tickvals: within, ticktext: within.map((value) => number(Number(value.toPrecision(6)))) };
 }
 
 /** The index of the point nearest to `x`; the last such one where several are; -1 without points. */
