@@ -18,6 +18,7 @@ from dashboard.server import Shown, eventually, show
 from runfile.real_runs import wandb_file
 
 SECRET = "the password is swordfish"
+SECRET_TABLE = json.dumps({"columns": ["secret"], "rows": [[SECRET]]})  # it would be shown, lay it in the run
 SCRIPT = "<script>window.hit=1</script>"
 
 
@@ -130,7 +131,7 @@ def hostile_run(folder: Path) -> Path:
         {"table": "link", "path": "link.json"},
         {"table": "absolute", "path": str(folder.parents[1] / "secret.txt")},
         {"table": "nul", "path": "a\0b"},
-        {"image": SCRIPT, "path": "../../secret.txt", "caption": SCRIPT},
+        {"image": SCRIPT, "path": "../../outside.png", "caption": SCRIPT},
         {"image": "page", "path": "page.png"},
         {"end": "now"},
         [],
@@ -142,7 +143,8 @@ def hostile_run(folder: Path) -> Path:
 
 def test_a_hostile_run(tmp_path: Path) -> None:
     """A run whose journal holds script, path tricks and nonsense is shown as far as it makes sense; nothing leaks."""
-    (tmp_path / "secret.txt").write_text(SECRET)
+    (tmp_path / "secret.txt").write_text(SECRET_TABLE)
+    (tmp_path / "outside.png").write_bytes(b"\x89PNG\r\n\x1a\n" + SECRET.encode())
     hostile_run(tmp_path / "runs" / "hostile")
     with show(tmp_path / "runs") as shown:
         key = shown.runs()[0]["key"]
