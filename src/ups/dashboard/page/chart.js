@@ -192,7 +192,7 @@ export class Chart {
     const { settings } = this.board;
     const shown = this.#shown();
     const range = extent(shown, { logY: settings.logY, window: this.window });
-    const made = figure(shown, range, { logY: settings.logY, time: settings.x === "time", smoothing: settings.smoothing, zoomed: this.window !== null });
+    const made = figure(shown, range, { logY: settings.logY, time: settings.x === "time", smoothing: settings.smoothing, zoomed: this.window !== null, width, height });
     const ends = this.lines.reduce((sum, line) => sum + (line.base?.end ?? 0), 0);
     const first = !this.frame;
     this.frame = { range, unit: made.unit, width, height, logY: settings.logY, figure: made };

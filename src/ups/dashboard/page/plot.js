@@ -71,7 +71,7 @@ export function extent(lines, { logY, window }) {
 }
 
 /** Plotly's traces and layout for lines within their extent, and the unit of x. */
-export function figure(lines, range, { logY, time, smoothing, zoomed }) {
+export function figure(lines, range, { logY, time, smoothing, zoomed, width, height }) {
   const [unitName, unit] = time ? timeUnit(range.full[1] - range.full[0]) : ["", 1];
   const scaled = (x) => (unit === 1 ? x : x.map((value) => value / unit));
   const traces = [];
@@ -109,13 +109,13 @@ export function figure(lines, range, { logY, time, smoothing, zoomed }) {
     showlegend: false,
     hovermode: false,
     dragmode: "zoom",
-    xaxis: { ...axis, type: "linear", range: range.x.map((value) => value / unit), showgrid: false, showline: true, nticks: 7, ticksuffix: UNITS[unitName] ?? "", showticksuffix: "last" },
+    xaxis: { ...axis, type: "linear", range: range.x.map((value) => value / unit), showgrid: false, showline: true, nticks: Math.max(4, Math.round(width / 70)), ticksuffix: UNITS[unitName] ?? "", showticksuffix: "last" },
     yaxis: {
       ...axis,
       type: logY ? "log" : "linear",
       showticklabels: range.count > 0,
       range: [...range.y],
-      nticks: 6,
+      nticks: Math.max(4, Math.round(height / 36)),
       exponentformat: !logY && large ? "SI" : "e",
       minexponent: 3,
       ...(logY ? logTicks(...range.y) : {}),
