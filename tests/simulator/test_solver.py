@@ -103,3 +103,24 @@ def test_a_grid_that_does_not_fit_the_solver_is_refused(points: int) -> None:
     """Too few points, an odd number or more than the solver has is a ConfigError that says the range."""
     with pytest.raises(ConfigError, match="from 8 to 256"):
         PROBLEMS["ks"].trajectories(1, 1, points, torch.Generator())
+
+
+def test_kuramoto_sivashinsky_balances_its_energy() -> None:
+    """``d/dt <u²>/2 = <u_x²> - <u_xx²>``: transport only moves energy; and the mean of ``u`` stays as it is."""
+    problem = PROBLEMS["ks"]
+    points, step, steps = problem.solver_points, 0.01, 100
+    solver = ETDRK4(problem.symbol, problem.length, points, step)
+    start = problem.trajectories(4, 1, points, torch.Generator().manual_seed(0))[:, 0]
+    spectra = [torch.fft.rfft(start)]
+    for _ in range(steps):
+        spectra.append(solver.advance(spectra[-1], 1))
+    wavenumbers = 2 * math.pi * torch.arange(points // 2 + 1, dtype=torch.float64) / problem.length
+    slope, bend = (
+        torch.stack([torch.fft.irfft(factor * spectrum, n=points) for spectrum in spectra]).square().mean(dim=-1)
+        for factor in (1j * wavenumbers, -(wavenumbers**2))
+    )
+    energy = torch.stack([torch.fft.irfft(spectrum, n=points) for spectrum in spectra]).square().mean(dim=-1) / 2
+    gained = torch.trapezoid(slope - bend, dx=step, dim=0)
+    assert gained.abs().max() > 0.05
+    torch.testing.assert_close(energy[-1] - energy[0], gained, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(spectra[-1][:, 0], spectra[0][:, 0], rtol=0, atol=1e-9)
