@@ -205,7 +205,7 @@ def test_a_killed_online_training_is_closed_as_failed(wandb_server: WandBServer,
 
 
 def test_a_sync_by_hand_of_what_a_crash_left_doubles_nothing(wandb_server: WandBServer, tmp_path: Path) -> None:
-    """``wandb sync`` of an online run's folder, after all of it died and again after delivery, adds no row twice."""
+    """``wandb sync`` of an online run's folders, named or asked for, before delivery and after, adds no row twice."""
     process = start_client(wandb_server, tmp_path, TRAINING.replace("range(steps)", "range(steps * 100)"))
     wait_for(lambda: "r" in wandb_server.runs and wandb_server.run("r").history)
     process.kill()
@@ -213,6 +213,7 @@ def test_a_sync_by_hand_of_what_a_crash_left_doubles_nothing(wandb_server: WandB
     process.communicate()
     folders = sorted((run_dir(tmp_path) / "wandb").glob("run-*"))
     run_sync(wandb_server, tmp_path, *folders)
+    run_sync(wandb_server, tmp_path, "--include-online", run_dir(tmp_path) / "wandb")
     deliver(wandb_server, tmp_path)
     run_sync(wandb_server, tmp_path, *folders)
     history = wandb_server.run("r").history

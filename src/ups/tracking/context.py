@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from pathlib import Path
@@ -13,6 +14,7 @@ from ups.tracking import liveness, process_end
 from ups.tracking.console import ConsoleCapture
 from ups.tracking.delivery_process import Deliverer, DeliveryProcess, DeliveryThread, Watch
 from ups.tracking.drain import drain, leave_nothing_behind
+from ups.tracking.faults import Faults
 from ups.tracking.journal import Journal, LateJournal
 from ups.tracking.rank import Rank
 from ups.tracking.recorder import Recorder
@@ -199,6 +201,7 @@ class WandBContext(Recorder):
         self._owner = False
         self._console = None
         self._watch = None
+        self._faults = Faults()
         self.journal = LateJournal(self._open_own_journal)
 
     def _open_own_journal(self) -> Journal:
@@ -238,7 +241,7 @@ class WandBContext(Recorder):
         else:
             self._faults.add(
                 "journal",
-                f"{self.journal.path} could not be written: {error.strerror}. Rows wait in memory: free some space",
+                f"{self.journal.path} could not be written: {error.strerror}. Rows wait in memory: {_cure(error)}",
             )
         if error is not None and self._strict:
             raise error
@@ -248,6 +251,10 @@ class WandBContext(Recorder):
 
     def _console_failed(self, error: OSError) -> None:
         self._faults.add("console", f"the console log is no longer kept: {error.strerror}")
+
+
+def _cure(error: OSError) -> str:
+    return "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "make it writable again"
 
 
 def _timeout(given: float | None) -> float:

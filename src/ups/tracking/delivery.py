@@ -38,7 +38,7 @@ from ups.tracking.status import Status, read_status, write_status
 __all__ = ["PATIENCE", "Delivery"]
 
 PATIENCE = 900.0  # seconds without progress after the run's end before a delivery gives up
-
+_PATIENCE_DENIED = 60.0  # where the server refuses the credentials: a person must act
 
 _STAMP = "%Y%m%d_%H%M%S"  # in the name of a folder that wandb makes
 
@@ -155,7 +155,8 @@ class Delivery:
             reached = (self.status.held or 0, self.status.rows)
             if reached > progress:
                 progress, since, failed = reached, time.monotonic(), 0
-            if self._has_ended() is not None and time.monotonic() - since > self._patience:
+            patience = min(self._patience, _PATIENCE_DENIED) if self.status.denied else self._patience
+            if self._has_ended() is not None and time.monotonic() - since > patience:
                 self._tell("undelivered")
                 return
             self._wait(_RETRY[min(failed, len(_RETRY) - 1)])
@@ -246,7 +247,7 @@ class Delivery:
                 self._progress(session, handover)
             if not moved:
                 if ended is not None:
-                    self._cursor.save()
+                    self._save_cursor()
                     self._sequence.sync()
                     return ended
                 session.check()
@@ -389,12 +390,21 @@ class Delivery:
         if now >= self._next_sync:
             self._next_sync = now + _SYNC_EVERY
             self._sequence.sync()
-            self._cursor.save()
+            self._save_cursor()
         if now >= self._next_status:
             self._note_progress(handover)
             self._tell(self.status.state)
         if session.stop_requested and not self.status.stop:
             self._judge_stop(handover)
+
+    def _save_cursor(self) -> None:
+        """What it guards is delivered at least once, so rows need not wait for it."""
+        try:
+            self._cursor.save()
+        except OSError as error:
+            self._fault(
+                "cursor", f"delivery cannot write its cursor ({error.strerror}): alerts and files may come twice"
+            )
 
     def _note_progress(self, handover: Handover) -> None:
         self.status.rows = handover.rows

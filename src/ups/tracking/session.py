@@ -115,6 +115,10 @@ class Session:
             self.abandon()
             raise
         self.backend = _backend()
+        if mode == "online":
+            for segment in directory.segments():
+                # What it holds is the server's, or comes again from the journal: 'wandb sync' would double it.
+                segment.with_name(f"{segment.name}.synced").touch()
 
     @property
     def url(self) -> str | None:
