@@ -100,7 +100,9 @@ export class Board {
         here += fits;
       }
       section.element.hidden = !here && words.length > 0;
-      section.count.textContent = words.length ? `${here} of ${counted(section.specs.length, "chart")}` : counted(section.specs.length, "chart");
+      section.count.textContent = words.length
+        ? `${here} of ${counted(section.specs.length, "chart")}`
+        : counted(section.specs.length, "chart");
       found += here;
     }
     if (this.none) this.none.hidden = found > 0 || !words.length;
@@ -144,7 +146,8 @@ export class Board {
   }
 
   #resized() {
-    for (const chart of this.#all()) if (chart.frame && chart.frame.width !== chart.plot.clientWidth) this.changed(chart);
+    for (const chart of this.#all())
+      if (chart.frame && chart.frame.width !== chart.plot.clientWidth) this.changed(chart);
   }
 
   #wake() {
@@ -191,7 +194,8 @@ export class Board {
       const { chart: own, x: at } = this.#pending;
       for (const other of this.#all()) {
         const same = other.spec.stage === own.spec.stage && other.frame && (other.visible || other.large);
-        const shown = at !== null && same && (other === own || other.spec.axis === own.spec.axis || this.settings.x === "time");
+        const shown =
+          at !== null && same && (other === own || other.spec.axis === own.spec.axis || this.settings.x === "time");
         if (shown) other.showCursor(at, other === own);
         else if (other.cursorAt !== null && other.cursorAt !== undefined) other.showCursor(null, false);
       }
@@ -212,7 +216,11 @@ export class Board {
     const close = iconButton("close", "Close", () => dialog.close());
     large.actions.append(close);
     large.title.textContent = chart.spec.metric;
-    const keys = el("p", { class: "dialog-note" }, "Drag to zoom, double-click for all. Arrow keys step through the points.");
+    const keys = el(
+      "p",
+      { class: "dialog-note" },
+      "Drag to zoom, double-click for all. Arrow keys step through the points.",
+    );
     const dialog = el("dialog", { class: "full-screen", "aria-label": chart.spec.metric }, large.element, keys);
     dialog.addEventListener("close", () => {
       this.#enlarged = null;
@@ -263,7 +271,13 @@ function makeSection(title) {
   const grid = el("div", { class: "grid" });
   const note = el("span", { class: "section-note" });
   const total = el("span", { class: "section-count" });
-  const toggle = el("button", { type: "button", class: "section-toggle", "aria-expanded": "true" }, icon("turn"), el("i", { class: "stage-dot" }), el("span", { class: "section-title" }, title));
+  const toggle = el(
+    "button",
+    { type: "button", class: "section-toggle", "aria-expanded": "true" },
+    icon("turn"),
+    el("i", { class: "stage-dot" }),
+    el("span", { class: "section-title" }, title),
+  );
   const element = el("section", { class: "stage", "aria-label": title }, el("h2", {}, toggle, total, note), grid);
   toggle.addEventListener("click", () => {
     const closed = element.classList.toggle("closed");

@@ -1,9 +1,10 @@
 // One chart: a metric of one run, or of several, with its verdict, its points and its cursor.
 
-import { announce, download, el, icon, iconButton, place } from "./dom.js";
+import { Cursor } from "./cursor.js";
+import { announce, download, el, iconButton, place } from "./dom.js";
 import { explanation, verdictName } from "./findings.js";
 import { counted, number, shortName } from "./format.js";
-import { MARGIN, UNITS, extent, figure, loadPlotly, nearest, picture } from "./plot.js";
+import { extent, figure, loadPlotly, picture } from "./plot.js";
 
 const CONFIG = { displayModeBar: false, doubleClick: false, responsive: false, showTips: false, displaylogo: false };
 const TOO_MANY = 3; // a live line is asked for anew when it has grown by so many points a pixel
@@ -36,20 +37,31 @@ export class Chart {
     this.lines = [];
     this.title = el("h3", { class: "chart-title" });
     this.value = el("output", { class: "chart-value", "aria-live": "off" });
-    this.chip = el("button", { type: "button", class: "chip", hidden: true, "aria-expanded": "false", on: { click: () => this.#toggleWhy() } });
+    this.chip = el("button", {
+      type: "button",
+      class: "chip",
+      hidden: true,
+      "aria-expanded": "false",
+      on: { click: () => this.#toggleWhy() },
+    });
     this.plot = el("div", { class: "plot" });
     this.note = el("div", { class: "plot-note", hidden: true });
     this.why = el("div", { class: "why", hidden: true });
     this.axisLabel = el("span", { class: "axis-name", hidden: true });
-    this.line = el("div", { class: "cursor-line", hidden: true });
-    this.dots = el("div", { class: "cursor-dots", "aria-hidden": "true" });
-    this.tip = el("div", { class: "tip", hidden: true, "aria-hidden": "true" });
+    this.cursor = new Cursor();
     this.stageElement = el(
       "div",
       { class: "plot-area", tabindex: 0, role: "slider", "aria-valuemin": 0, "aria-orientation": "horizontal" },
-      this.plot, this.line, this.dots, this.note, this.tip,
+      this.plot,
+      this.cursor.line,
+      this.cursor.dots,
+      this.note,
+      this.cursor.tip,
     );
-    this.unzoom = iconButton("unzoom", "Show the whole chart", () => this.resetZoom(), { class: "icon-button unzoom", hidden: true });
+    this.unzoom = iconButton("unzoom", "Show the whole chart", () => this.resetZoom(), {
+      class: "icon-button unzoom",
+      hidden: true,
+    });
     this.actions = el(
       "div",
       { class: "chart-actions" },
@@ -75,14 +87,21 @@ export class Chart {
     const keys = (lines) => lines.map((line) => `${line.key} ${line.view}`).join("\n");
     if (!before || keys(before.lines) !== keys(spec.lines)) {
       const old = new Map(this.lines.map((line) => [`${line.key} ${line.view}`, line]));
-      this.lines = spec.lines.map((line) => Object.assign(old.get(`${line.key} ${line.view}`) ?? { base: null, zoom: null }, line));
+      this.lines = spec.lines.map((line) =>
+        Object.assign(old.get(`${line.key} ${line.view}`) ?? { base: null, zoom: null }, line),
+      );
       this.loaded = this.lines.every((line) => line.base);
       this.window = null;
     } else this.lines.forEach((line, at) => Object.assign(line, spec.lines[at]));
     const name = shortName(spec.metric, spec.stage);
     if (this.title.textContent !== name) this.title.textContent = name;
     this.title.title = spec.metric;
-    Object.assign(this.element.dataset, { metric: spec.metric, stage: spec.stage ?? "", verdict: spec.verdict, view: spec.lines[0]?.view ?? "" });
+    Object.assign(this.element.dataset, {
+      metric: spec.metric,
+      stage: spec.stage ?? "",
+      verdict: spec.verdict,
+      view: spec.lines[0]?.view ?? "",
+    });
     this.axisLabel.hidden = spec.axis === spec.sectionAxis && !this.large;
     this.axisLabel.textContent = `against ${axisName(spec.axis)}`;
     this.#showVerdict();
@@ -124,7 +143,9 @@ export class Chart {
     try {
       const found = await Promise.all(
         this.lines.map((line) =>
-          line.source.series({ view: line.view, metric: this.spec.metric, x, pixels: this.#pixels() }).catch((error) => ({ error })),
+          line.source
+            .series({ view: line.view, metric: this.spec.metric, x, pixels: this.#pixels() })
+            .catch((error) => ({ error })),
         ),
       );
       if (asked !== this.#asked || x !== this.board.settings.x) {
@@ -192,22 +213,43 @@ export class Chart {
     const { settings } = this.board;
     const shown = this.#shown();
     const range = extent(shown, { logY: settings.logY, window: this.window });
-    const made = figure(shown, range, { logY: settings.logY, time: settings.x === "time", smoothing: settings.smoothing, zoomed: this.window !== null, width, height });
+    const made = figure(shown, range, {
+      logY: settings.logY,
+      time: settings.x === "time",
+      smoothing: settings.smoothing,
+      zoomed: this.window !== null,
+      width,
+      height,
+    });
     const ends = this.lines.reduce((sum, line) => sum + (line.base?.end ?? 0), 0);
     const first = !this.frame;
     this.frame = { range, unit: made.unit, width, height, logY: settings.logY, figure: made };
     const still = touch() && !this.large;
-    await Plotly.react(this.plot, made.traces, { ...made.layout, width, height, dragmode: still ? false : "zoom" }, { ...CONFIG, staticPlot: still });
+    await Plotly.react(
+      this.plot,
+      made.traces,
+      { ...made.layout, width, height, dragmode: still ? false : "zoom" },
+      { ...CONFIG, staticPlot: still },
+    );
     if (first) {
       this.plot.on("plotly_relayout", (change) => this.#zoomed(change));
       this.plot.on("plotly_doubleclick", () => this.resetZoom());
     }
-    this.#say(settings.logY && !range.count && shown.some((line) => line.y.length) ? "No value is above 0: a log scale cannot show them" : "");
+    this.#say(
+      settings.logY && !range.count && shown.some((line) => line.y.length)
+        ? "No value is above 0: a log scale cannot show them"
+        : "",
+    );
     const points = shown.reduce((sum, line) => sum + line.x.length, 0);
-    Object.assign(this.element.dataset, { drawn: "1", end: String(ends), points: String(points), exact: String(shown.every((line) => line.exact)) });
+    Object.assign(this.element.dataset, {
+      drawn: "1",
+      end: String(ends),
+      points: String(points),
+      exact: String(shown.every((line) => line.exact)),
+    });
     document.documentElement.dataset.painted ??= String(performance.now());
     this.#describe();
-    if (!this.line.hidden) this.showCursor(this.cursorAt, false);
+    if (!this.cursor.hidden) this.showCursor(this.cursorAt, false);
   }
 
   /** Frees what Plotly holds; the next time in sight draws it anew. */
@@ -218,7 +260,9 @@ export class Chart {
   }
 
   #shown() {
-    return this.lines.filter((line) => line.base).map((line) => ({ ...(line.zoom ?? line.base), color: line.color, label: line.label }));
+    return this.lines
+      .filter((line) => line.base)
+      .map((line) => ({ ...(line.zoom ?? line.base), color: line.color, label: line.label }));
   }
 
   #pixels() {
@@ -248,7 +292,10 @@ export class Chart {
     const told = JSON.stringify(findings);
     if (told !== this.#told) {
       this.#told = told;
-      place(this.why, findings.map((each) => explanation(each)));
+      place(
+        this.why,
+        findings.map((each) => explanation(each)),
+      );
       if (!findings.length) place(this.why, [el("p", {}, `No point can be drawn${stage ? ` in ${stage}` : ""}.`)]);
     }
     this.element.classList.toggle("nothing", bad && points === 0 && this.empty);
@@ -282,9 +329,12 @@ export class Chart {
     said.push(`drawn against ${axis}`);
     this.stageElement.setAttribute("aria-label", said.join(", "));
     this.stageElement.setAttribute("aria-valuemax", String(Math.max(0, (this.lines[0]?.base?.x.length ?? 1) - 1)));
-    if (this.line.hidden && this.#stepped === null) {
+    if (this.cursor.hidden && this.#stepped === null) {
       this.stageElement.setAttribute("aria-valuenow", this.stageElement.getAttribute("aria-valuemax"));
-      this.stageElement.setAttribute("aria-valuetext", last ? `last: ${number(last.y)} at ${number(last.x)}` : "no points");
+      this.stageElement.setAttribute(
+        "aria-valuetext",
+        last ? `last: ${number(last.y)} at ${number(last.x)}` : "no points",
+      );
       this.#showValue(this.lines.length === 1 && last ? number(last.y) : "", "");
     }
   }
@@ -331,7 +381,13 @@ export class Chart {
     const asked = this.lines.map(async (line) => {
       if (!line.base || line.base.exact || !line.source.live) return;
       const { x } = this.board.settings;
-      const found = await line.source.series({ view: line.view, metric: this.spec.metric, x, pixels: this.#pixels(), window: zoomed.x });
+      const found = await line.source.series({
+        view: line.view,
+        metric: this.spec.metric,
+        x,
+        pixels: this.#pixels(),
+        window: zoomed.x,
+      });
       if (this.window === zoomed) line.zoom = found;
     });
     for (const each of await Promise.allSettled(asked)) if (each.status === "rejected") announce(each.reason.message);
@@ -357,9 +413,8 @@ export class Chart {
     const move = (event) => {
       if (!this.frame || event.buttons) return;
       const box = this.stageElement.getBoundingClientRect();
-      const x = this.#xAt(event.clientX - box.left);
-      if (x === null) this.board.cursor(this, null);
-      else this.board.cursor(this, x);
+      const x = Cursor.at(event.clientX - box.left, this.frame);
+      this.board.cursor(this, x);
     };
     this.stageElement.addEventListener("pointermove", move);
     this.stageElement.addEventListener("pointerdown", (event) => event.pointerType !== "mouse" && move(event));
@@ -381,14 +436,11 @@ export class Chart {
       this.#stepped = Math.max(0, Math.min(last, from + steps[event.key]));
       this.board.cursor(this, base.x[this.#stepped]);
       this.stageElement.setAttribute("aria-valuenow", String(this.#stepped));
-      this.stageElement.setAttribute("aria-valuetext", `${number(base.y[this.#stepped])} at ${number(base.x[this.#stepped])}`);
+      this.stageElement.setAttribute(
+        "aria-valuetext",
+        `${number(base.y[this.#stepped])} at ${number(base.x[this.#stepped])}`,
+      );
     }
-  }
-
-  #xAt(pixel) {
-    const { range, width } = this.frame;
-    const share = (pixel - MARGIN.l) / (width - MARGIN.l - MARGIN.r);
-    return share < -0.01 || share > 1.01 ? null : range.x[0] + Math.max(0, Math.min(1, share)) * (range.x[1] - range.x[0]);
   }
 
   /** Shows the points nearest to `x`; null hides the cursor. `own`: whether the pointer is over this chart. */
@@ -396,41 +448,16 @@ export class Chart {
     this.cursorAt = x;
     const lines = x === null || !this.frame ? [] : this.#shown().filter((line) => line.x.length);
     if (!lines.length) {
-      this.line.hidden = this.tip.hidden = true;
-      this.dots.replaceChildren();
+      this.cursor.hide();
       this.#stepped = null;
       this.#describe();
       return;
     }
-    const { range, width, height, logY, unit } = this.frame;
-    const across = (value) => MARGIN.l + ((value - range.x[0]) / (range.x[1] - range.x[0])) * (width - MARGIN.l - MARGIN.r);
-    const down = (value) => {
-      const at = logY ? Math.log10(value) : value;
-      return MARGIN.t + (1 - (at - range.y[0]) / (range.y[1] - range.y[0])) * (height - MARGIN.t - MARGIN.b);
-    };
-    const found = lines.map((line) => {
-      const at = nearest(line.x, x);
-      return { line, x: line.x[at], y: line.y[at], index: at };
-    });
-    if (own && this.lines.length === 1) this.#stepped = found[0].index;
-    const whole = found.every((each) => Number.isInteger(each.x));
-    const at = lines.length === 1 ? found[0].x : whole ? Math.round(x) : x;
-    const inside = at >= range.x[0] && at <= range.x[1];
-    this.line.hidden = !inside;
-    this.line.style.setProperty("--at", `${across(at)}px`);
-    const dots = found.filter((each) => inside && Number.isFinite(down(each.y)) && each.x >= range.x[0] && each.x <= range.x[1]);
-    this.dots.replaceChildren(
-      ...dots.map((each) => el("i", { vars: { "--x": `${across(each.x)}px`, "--y": `${down(each.y)}px`, "--color": `var(${each.line.color})` } })),
-    );
-    const where = this.board.settings.x === "time" ? `${number(Number((at / unit).toPrecision(3)))}${UNITS[this.frame.figure.unitName]}` : number(at);
-    if (lines.length === 1 && this.lines.length === 1) this.#showValue(number(found[0].y), where);
-    else this.#showValue("", where);
-    this.tip.hidden = !(own && this.lines.length > 1);
-    if (!this.tip.hidden) {
-      place(this.tip, found.map((each) => el("div", {}, el("i", { vars: { "--color": `var(${each.line.color})` } }), el("span", {}, each.line.label), el("b", {}, number(each.y)))));
-      this.tip.classList.toggle("left", across(at) > width / 2);
-      this.tip.style.setProperty("--at", `${across(at)}px`);
-    }
+    const alone = this.lines.length === 1;
+    const byTime = this.board.settings.x === "time";
+    const { points, where } = this.cursor.show(lines, x, this.frame, { byTime, withTip: own && !alone });
+    if (own && alone && lines[0].x[this.#stepped] !== points[0].x) this.#stepped = points[0].index;
+    this.#showValue(alone ? number(points[0].y) : "", where);
   }
 
   // Files
@@ -438,8 +465,14 @@ export class Chart {
   async savePicture() {
     if (!this.frame) return;
     const size = this.large ? { width: 1200, height: 640 } : { width: 800, height: 440 };
-    const axis = this.board.settings.x === "time" ? `${this.frame.figure.unitName} since the first row` : axisName(this.spec.axis);
-    const href = await picture(this.frame.figure, { title: this.spec.metric, axis, legend: this.lines.length > 1, ...size });
+    const axis =
+      this.board.settings.x === "time" ? `${this.frame.figure.unitName} since the first row` : axisName(this.spec.axis);
+    const href = await picture(this.frame.figure, {
+      title: this.spec.metric,
+      axis,
+      legend: this.lines.length > 1,
+      ...size,
+    });
     download(href, `${this.spec.metric}.png`);
   }
 
@@ -450,4 +483,3 @@ export class Chart {
     }
   }
 }
-

@@ -27,11 +27,21 @@ export async function comparePage(keys) {
   });
   const page = frame("compare", { keys: bar.keys });
   page.setTitle("Compare");
-  place(page.crumbs, [el("a", { href: "/" }, "Runs"), el("span", { class: "crumb", "aria-current": "page" }, "Compare")]);
+  place(page.crumbs, [
+    el("a", { href: "/" }, "Runs"),
+    el("span", { class: "crumb", "aria-current": "page" }, "Compare"),
+  ]);
   const legend = el("ul", { class: "legend", "aria-label": "Runs" });
   page.main.append(el("header", { class: "run-head" }, el("h1", {}, "Compare"), legend), bar.element, board.element);
 
-  const runs = keys.map((key, at) => ({ key, source: new RunSource(key), color: `--r${at % COLORS}`, shown: true, run: null, error: null }));
+  const runs = keys.map((key, at) => ({
+    key,
+    source: new RunSource(key),
+    color: `--r${at % COLORS}`,
+    shown: true,
+    run: null,
+    error: null,
+  }));
   const read = async (each) => {
     try {
       each.run = await each.source.run();
@@ -40,7 +50,10 @@ export async function comparePage(keys) {
     }
   };
   const show = () => {
-    place(legend, runs.map((each) => legendItem(each, show)));
+    place(
+      legend,
+      runs.map((each) => legendItem(each, show)),
+    );
     const metrics = new Map();
     for (const each of runs) {
       if (!each.run || !each.shown) continue;
@@ -56,13 +69,26 @@ export async function comparePage(keys) {
       if (!stages.has(stage)) stages.set(stage, []);
       stages.get(stage).push(spec(metric, held, view));
     }
-    const sections = [...stages].filter(([, specs]) => specs.length).map(([stage, specs]) => ({ id: stage === null ? "" : `stage ${stage}`, title: stage ?? "Other charts", note: "", color: "var(--ink-3)", specs }));
+    const sections = [...stages]
+      .filter(([, specs]) => specs.length)
+      .map(([stage, specs]) => ({
+        id: stage === null ? "" : `stage ${stage}`,
+        title: stage ?? "Other charts",
+        note: "",
+        color: "var(--ink-3)",
+        specs,
+      }));
     board.show(sections);
     bar.setDiffers(runs.some((each) => each.run?.differs));
   };
   await Promise.all(runs.map(read));
   if (!runs.some((each) => each.run)) {
-    page.main.replaceChildren(emptyState({ title: "No runs to compare", lines: [runs[0]?.error ?? "Choose two runs or more on the runs page, then Compare."] }));
+    page.main.replaceChildren(
+      emptyState({
+        title: "No runs to compare",
+        lines: [runs[0]?.error ?? "Choose two runs or more on the runs page, then Compare."],
+      }),
+    );
     document.body.dataset.ready = "1";
     return;
   }
@@ -90,7 +116,10 @@ export async function comparePage(keys) {
       },
       gone({ key }) {
         const each = runs.find((one) => one.key === key);
-        if (each) page.setBanner(`The directory of ${each.run?.card.name || key} is gone from the disk. The page keeps what it had read.`);
+        if (each)
+          page.setBanner(
+            `The directory of ${each.run?.card.name || key} is gone from the disk. The page keeps what it had read.`,
+          );
       },
     },
     onState(state) {
@@ -117,7 +146,13 @@ function spec(metric, held, view) {
     }),
     lines: held
       .filter(({ chart }) => chart.points || chart.not_finite)
-      .map(({ each }) => ({ key: each.key, label: each.run.card.name || each.run.card.run_id, color: each.color, source: each.source, view })),
+      .map(({ each }) => ({
+        key: each.key,
+        label: each.run.card.name || each.run.card.run_id,
+        color: each.color,
+        source: each.source,
+        view,
+      })),
   };
 }
 
@@ -129,5 +164,14 @@ function legendItem(each, show) {
     show();
   });
   const card = each.run?.card;
-  return el("li", { vars: { "--color": `var(${each.color})` } }, el("label", {}, box, el("i", { "aria-hidden": "true" }), el("span", {}, name)), card ? statePill(card.state) : null, card ? el("span", { class: "muted" }, counted(card.rows ?? 0, "row")) : el("span", { class: "message" }, each.error), card ? el("a", { href: `/run/${encodeURIComponent(each.key)}`, "aria-label": `Open ${name}` }, "Open") : null);
+  return el(
+    "li",
+    { vars: { "--color": `var(${each.color})` } },
+    el("label", {}, box, el("i", { "aria-hidden": "true" }), el("span", {}, name)),
+    card ? statePill(card.state) : null,
+    card
+      ? el("span", { class: "muted" }, counted(card.rows ?? 0, "row"))
+      : el("span", { class: "message" }, each.error),
+    card ? el("a", { href: `/run/${encodeURIComponent(each.key)}`, "aria-label": `Open ${name}` }, "Open") : null,
+  );
 }

@@ -52,7 +52,11 @@ export function icon(name) {
 
 /** A button with a drawing and a name. */
 export function iconButton(name, label, onClick, attributes = {}) {
-  return el("button", { type: "button", class: "icon-button", title: label, "aria-label": label, on: { click: onClick }, ...attributes }, icon(name));
+  return el(
+    "button",
+    { type: "button", class: "icon-button", title: label, "aria-label": label, on: { click: onClick }, ...attributes },
+    icon(name),
+  );
 }
 
 /** A button that copies a text, and says that it has. */
@@ -106,6 +110,7 @@ export function download(href, name) {
 /** Puts children in place of what an element holds, touching nothing if they are the same already. */
 export function place(parent, children) {
   const wanted = children.filter(Boolean);
-  if (wanted.length === parent.childNodes.length && wanted.every((child, at) => child === parent.childNodes[at])) return;
+  if (wanted.length === parent.childNodes.length && wanted.every((child, at) => child === parent.childNodes[at]))
+    return;
   parent.replaceChildren(...wanted);
 }

@@ -27,15 +27,31 @@ function fix(text, label = "Fix") {
 /** The list of a run's findings, worst first; findings that say the same of several charts stand together. */
 export function findingsList(findings, { showChart }) {
   if (!findings.length) {
-    return el("div", { class: "empty" }, icon("done"), el("h2", {}, "Nothing is wrong with this run"), el("p", {}, "Every chart shows a line, and every row was read."));
+    return el(
+      "div",
+      { class: "empty" },
+      icon("done"),
+      el("h2", {}, "Nothing is wrong with this run"),
+      el("p", {}, "Every chart shows a line, and every row was read."),
+    );
   }
   const groups = new Map();
   for (const finding of [...findings].sort((a, b) => ORDER[a.severity] - ORDER[b.severity])) {
-    const key = JSON.stringify([finding.code, finding.severity, finding.stage, finding.cause, finding.metric === null ? finding.message : ""]);
+    const key = JSON.stringify([
+      finding.code,
+      finding.severity,
+      finding.stage,
+      finding.cause,
+      finding.metric === null ? finding.message : "",
+    ]);
     if (!groups.has(key)) groups.set(key, []);
     groups.get(key).push(finding);
   }
-  return el("ol", { class: "findings" }, [...groups.values()].map((group) => item(group, showChart)));
+  return el(
+    "ol",
+    { class: "findings" },
+    [...groups.values()].map((group) => item(group, showChart)),
+  );
 }
 
 function item(group, showChart) {
@@ -47,10 +63,31 @@ function item(group, showChart) {
   return el(
     "li",
     { class: `finding ${first.severity}`, data: { code: first.code, severity: first.severity } },
-    el("div", { class: "finding-head" }, el("span", { class: `chip ${first.severity}` }, verdictName(first.code)), el("h3", {}, about), el("span", { class: "severity" }, first.severity)),
+    el(
+      "div",
+      { class: "finding-head" },
+      el("span", { class: `chip ${first.severity}` }, verdictName(first.code)),
+      el("h3", {}, about),
+      el("span", { class: "severity" }, first.severity),
+    ),
     group.length === 1 ? el("p", { class: "what" }, sentence(first.message, first.metric)) : null,
     charts.length
-      ? el("ul", { class: "finding-charts" }, charts.map((finding) => el("li", {}, el("button", { type: "button", class: "link", on: { click: () => showChart(finding.metric) } }, group.length === 1 ? "Show the chart" : shortName(finding.metric, finding.stage)), group.length === 1 ? null : el("span", {}, sentence(finding.message, finding.metric)))))
+      ? el(
+          "ul",
+          { class: "finding-charts" },
+          charts.map((finding) =>
+            el(
+              "li",
+              {},
+              el(
+                "button",
+                { type: "button", class: "link", on: { click: () => showChart(finding.metric) } },
+                group.length === 1 ? "Show the chart" : shortName(finding.metric, finding.stage),
+              ),
+              group.length === 1 ? null : el("span", {}, sentence(finding.message, finding.metric)),
+            ),
+          ),
+        )
       : null,
     el("p", { class: "cause" }, el("b", {}, "Why "), sentence(first.cause, first.metric)),
     fixes.map((text) => fix(text)),

@@ -13,7 +13,8 @@ export function number(value) {
   if (value === null || value === undefined) return "–";
   if (!Number.isFinite(value)) return String(value);
   const size = Math.abs(value);
-  if (size !== 0 && (size < 1e-3 || size >= 1e7)) return trimmed(value.toExponential(3)).replace("-", "−").replace("e-", "e−").replace("e+", "e");
+  if (size !== 0 && (size < 1e-3 || size >= 1e7))
+    return trimmed(value.toExponential(3)).replace("-", "−").replace("e-", "e−").replace("e+", "e");
   if (Number.isInteger(value)) return GROUPED.format(value).replace("-", "−");
   return new Intl.NumberFormat("en", { maximumSignificantDigits: 5 }).format(value).replace("-", "−");
 }
@@ -42,7 +43,12 @@ export function duration(seconds) {
 /** How long ago, in its largest unit. */
 export function age(seconds) {
   if (seconds < 5) return "now";
-  for (const [large, name] of [[86400 * 365, "y"], [86400, "d"], [3600, "h"], [60, "min"]]) {
+  for (const [large, name] of [
+    [86400 * 365, "y"],
+    [86400, "d"],
+    [3600, "h"],
+    [60, "min"],
+  ]) {
     if (seconds >= large) return `${Math.floor(seconds / large)} ${name} ago`;
   }
   return `${Math.floor(seconds)} s ago`;
@@ -64,6 +70,7 @@ export function timeUnit(seconds) {
 /** A metric without the stage that stands above it. */
 export function shortName(metric, stage) {
   if (!stage) return metric;
-  for (const start of [`training/${stage}/`, `${stage}/`]) if (metric.startsWith(start)) return metric.slice(start.length);
+  for (const start of [`training/${stage}/`, `${stage}/`])
+    if (metric.startsWith(start)) return metric.slice(start.length);
   return metric;
 }

@@ -12,7 +12,12 @@ const STATES = {
 
 /** A run's state as a pill. */
 export function statePill(state) {
-  return el("span", { class: `state ${STATES[state] ?? ""}`, data: { state } }, el("i", { "aria-hidden": "true" }), STATES[state] ?? state);
+  return el(
+    "span",
+    { class: `state ${STATES[state] ?? ""}`, data: { state } },
+    el("i", { "aria-hidden": "true" }),
+    STATES[state] ?? state,
+  );
 }
 
 /** The page's frame: `{main, crumbs, live, banner, title}`. `keys`: [[key, what it does, action]]. */
@@ -25,10 +30,20 @@ export function frame(page, { keys, report = false }) {
   window.addEventListener("ups-theme", dark);
   dark();
   const all = [...keys, ["t", "Light or dark", () => window.upsToggleTheme()], ["?", "This list", () => help(all)]];
-  const home = report ? el("span", { class: "brand" }, brandMark(), "UPS") : el("a", { class: "brand", href: "/", "aria-label": "UPS, all runs" }, brandMark(), "UPS");
+  const home = report
+    ? el("span", { class: "brand" }, brandMark(), "UPS")
+    : el("a", { class: "brand", href: "/", "aria-label": "UPS, all runs" }, brandMark(), "UPS");
   const banner = el("div", { class: "banner", role: "alert", hidden: true });
   const main = el("main", { id: "main", tabindex: -1 });
-  const bar = el("header", { class: "bar" }, home, crumbs, live, theme, iconButton("help", "Keyboard shortcuts (?)", () => help(all)));
+  const bar = el(
+    "header",
+    { class: "bar" },
+    home,
+    crumbs,
+    live,
+    theme,
+    iconButton("help", "Keyboard shortcuts (?)", () => help(all)),
+  );
   document.body.append(el("a", { class: "skip", href: "#main" }, "Skip to the content"), bar, banner, main);
   shortcuts(all);
   return {
@@ -81,8 +96,17 @@ function help(keys) {
   const dialog = el(
     "dialog",
     { class: "help", "aria-labelledby": "help-title" },
-    el("header", {}, el("h2", { id: "help-title" }, "Keyboard shortcuts"), iconButton("close", "Close", () => dialog.close())),
-    el("dl", {}, rows.map(([key, what]) => el("div", {}, el("dt", {}, el("kbd", {}, key)), el("dd", {}, what)))),
+    el(
+      "header",
+      {},
+      el("h2", { id: "help-title" }, "Keyboard shortcuts"),
+      iconButton("close", "Close", () => dialog.close()),
+    ),
+    el(
+      "dl",
+      {},
+      rows.map(([key, what]) => el("div", {}, el("dt", {}, el("kbd", {}, key)), el("dd", {}, what))),
+    ),
   );
   dialog.addEventListener("close", () => dialog.remove());
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());

@@ -64,7 +64,8 @@ export function extent(lines, { logY, window }) {
   const x = window ? window.x : [left, right];
   if (low > high) [low, high] = logY ? [0.1, 10] : [0, 1];
   let y = logY ? [Math.log10(low), Math.log10(high)] : [low, high];
-  if (y[0] === y[1]) y = y[0] === 0 || logY ? [y[0] - 1, y[0] + 1] : [y[0] - Math.abs(y[0]) * 0.5, y[0] + Math.abs(y[0]) * 0.5];
+  if (y[0] === y[1])
+    y = y[0] === 0 || logY ? [y[0] - 1, y[0] + 1] : [y[0] - Math.abs(y[0]) * 0.5, y[0] + Math.abs(y[0]) * 0.5];
   const pad = (y[1] - y[0]) * PADDING;
   y = window?.y ?? [y[0] - pad, y[1] + pad];
   return { x, y, full: [left, right], count };
@@ -79,26 +80,70 @@ export function figure(lines, range, { logY, time, smoothing, zoomed, width, hei
     const lineColor = themeColor(line.color);
     const x = scaled(line.x);
     const dots = line.x.length <= FEW || line.x.every((value) => value === line.x[0]);
-    const course = { type: "scatter", mode: dots ? "lines+markers" : "lines", x, hoverinfo: "skip", name: line.label, cliponaxis: zoomed };
+    const course = {
+      type: "scatter",
+      mode: dots ? "lines+markers" : "lines",
+      x,
+      hoverinfo: "skip",
+      name: line.label,
+      cliponaxis: zoomed,
+    };
     const style = { color: lineColor, width: 1.6, shape: "linear", simplify: false };
     if (smoothing > 0 && line.y.length > 2) {
-      traces.push({ ...course, mode: "lines", y: line.y, line: { ...style, width: 1.2 }, opacity: 0.28, showlegend: false });
-      traces.push({ ...course, mode: "lines", y: smoothed(line.x, line.y, smoothing, range.full[1] - range.full[0]), line: { ...style, width: 2 } });
+      traces.push({
+        ...course,
+        mode: "lines",
+        y: line.y,
+        line: { ...style, width: 1.2 },
+        opacity: 0.28,
+        showlegend: false,
+      });
+      traces.push({
+        ...course,
+        mode: "lines",
+        y: smoothed(line.x, line.y, smoothing, range.full[1] - range.full[0]),
+        line: { ...style, width: 2 },
+      });
     } else {
-      traces.push({ ...course, y: line.y, line: style, marker: { size: line.x.length === 1 ? 8 : 4.5, color: lineColor } });
+      traces.push({
+        ...course,
+        y: line.y,
+        line: style,
+        marker: { size: line.x.length === 1 ? 8 : 4.5, color: lineColor },
+      });
     }
     for (const [kind, { symbol, y }] of Object.entries(MARKS)) {
       const at = line.marks.filter((mark) => mark.kind === kind).map((mark) => mark.x);
       if (!at.length) continue;
       const color = themeColor("--bad");
       const marker = { symbol, size: 8, color, line: { width: symbol.endsWith("open") ? 2 : 0, color } };
-      traces.push({ type: "scatter", mode: "markers", x: scaled(at), y: at.map(() => y), yaxis: "y2", marker, cliponaxis: zoomed, hoverinfo: "skip", showlegend: false });
+      traces.push({
+        type: "scatter",
+        mode: "markers",
+        x: scaled(at),
+        y: at.map(() => y),
+        yaxis: "y2",
+        marker,
+        cliponaxis: zoomed,
+        hoverinfo: "skip",
+        showlegend: false,
+      });
     }
   }
   const ink = themeColor("--ink-2");
   const grid = themeColor("--grid");
   const font = { family: "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", size: 11, color: ink };
-  const axis = { zeroline: false, gridcolor: grid, linecolor: themeColor("--line"), tickfont: font, ticks: "outside", ticklen: 4, tickcolor: "rgba(0,0,0,0)", automargin: false, fixedrange: false };
+  const axis = {
+    zeroline: false,
+    gridcolor: grid,
+    linecolor: themeColor("--line"),
+    tickfont: font,
+    ticks: "outside",
+    ticklen: 4,
+    tickcolor: "rgba(0,0,0,0)",
+    automargin: false,
+    fixedrange: false,
+  };
   const large = Math.max(Math.abs(range.y[0]), Math.abs(range.y[1])) >= 1000;
   const layout = {
     datarevision: ++revision, // points are added to the arrays that Plotly has
@@ -109,7 +154,16 @@ export function figure(lines, range, { logY, time, smoothing, zoomed, width, hei
     showlegend: false,
     hovermode: false,
     dragmode: "zoom",
-    xaxis: { ...axis, type: "linear", range: range.x.map((value) => value / unit), showgrid: false, showline: true, nticks: Math.max(4, Math.round(width / 70)), ticksuffix: UNITS[unitName] ?? "", showticksuffix: "last" },
+    xaxis: {
+      ...axis,
+      type: "linear",
+      range: range.x.map((value) => value / unit),
+      showgrid: false,
+      showline: true,
+      nticks: Math.max(4, Math.round(width / 70)),
+      ticksuffix: UNITS[unitName] ?? "",
+      showticksuffix: "last",
+    },
     yaxis: {
       ...axis,
       type: logY ? "log" : "linear",
@@ -140,7 +194,8 @@ function logTicks(low, high) {
     const rough = (to - from) / 5;
     const size = 10 ** Math.floor(Math.log10(rough));
     const step = size * [1, 2, 5, 10].find((each) => each * size >= rough);
-    for (let value = Math.ceil(from / step) * step; value <= to; value += step) values.push(Number(value.toPrecision(8)));
+    for (let value = Math.ceil(from / step) * step; value <= to; value += step)
+      values.push(Number(value.toPrecision(8)));
   }
   const within = values.filter((value) => Math.log10(value) >= low && Math.log10(value) <= high);
   return { tickmode: "array", tickvals: within, ticktext: within.map((value) => number(Number(value.toPrecision(6)))) };

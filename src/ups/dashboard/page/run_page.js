@@ -36,11 +36,23 @@ export async function runPage(source, { report = null } = {}) {
   const tabs = tabList(() => run && show());
   const page = frame("run", {
     report: report !== null,
-    keys: [...bar.keys, ...["charts", "findings", "values", "media"].map((id, at) => [String(at + 1), TABS[id], () => tabs.open(id)])],
+    keys: [
+      ...bar.keys,
+      ...["charts", "findings", "values", "media"].map((id, at) => [String(at + 1), TABS[id], () => tabs.open(id)]),
+    ],
   });
   const head = el("header", { class: "run-head" });
-  const reading = el("div", { class: "reading", role: "progressbar", "aria-label": "Reading the run", hidden: true }, el("i"));
-  const panels = { charts: el("div", {}, bar.element, reading, board.element), findings: el("div"), values: el("div", { class: "two" }), media: el("div") };
+  const reading = el(
+    "div",
+    { class: "reading", role: "progressbar", "aria-label": "Reading the run", hidden: true },
+    el("i"),
+  );
+  const panels = {
+    charts: el("div", {}, bar.element, reading, board.element),
+    findings: el("div"),
+    values: el("div", { class: "two" }),
+    media: el("div"),
+  };
   page.main.append(head, tabs.element, ...tabs.panels(panels));
 
   const showChart = (metric) => {
@@ -70,7 +82,11 @@ export async function runPage(source, { report = null } = {}) {
     } else place(panels.charts, [bar.element, reading, board.element]);
     tabs.count("charts", views.wandb.length, "");
     const bad = findings.filter((finding) => finding.severity !== "info");
-    tabs.count("findings", findings.length, bad.some((each) => each.severity === "error") ? "error" : bad.length ? "warning" : "");
+    tabs.count(
+      "findings",
+      findings.length,
+      bad.some((each) => each.severity === "error") ? "error" : bad.length ? "warning" : "",
+    );
     tabs.count("media", run.tables.length + run.images.length, "");
     if (tabs.chosen === "findings") once(panels.findings, [findings], () => [findingsList(findings, { showChart })]);
     if (tabs.chosen === "values") {
@@ -83,7 +99,11 @@ export async function runPage(source, { report = null } = {}) {
       once(panels.media, [run.tables, run.images], () => [
         run.tables.length + run.images.length
           ? media(run, source)
-          : emptyState({ title: "No tables and no images", lines: ["What an evaluation logs as a table or an image is shown here."], code: 'ctx.log_image("eval/rollout", picture, caption="step 20")' }),
+          : emptyState({
+              title: "No tables and no images",
+              lines: ["What an evaluation logs as a table or an image is shown here."],
+              code: 'ctx.log_image("eval/rollout", picture, caption="step 20")',
+            }),
       ]);
     }
     page.setLive(gone || !source.live || !["running"].includes(card.state) ? "ended" : linked);
@@ -101,33 +121,43 @@ export async function runPage(source, { report = null } = {}) {
   try {
     take(await source.run());
   } catch (error) {
-    page.main.replaceChildren(emptyState({ title: error.status === 404 ? "There is no such run" : "The run cannot be shown", lines: [error.message] }));
+    page.main.replaceChildren(
+      emptyState({
+        title: error.status === 404 ? "There is no such run" : "The run cannot be shown",
+        lines: [error.message],
+      }),
+    );
     document.body.dataset.ready = "1";
     return;
   }
   if (!source.live) return;
   source.follows = true;
-  stream = source.follow(() => view, {
-    run: take,
-    points(message) {
-      run.card.rows = Math.max(run.card.rows, message.rows ?? 0);
-      for (const points of message.series) for (const chart of board.of(points.metric)) chart.append(source.key, points);
-      showRows(head, run);
+  stream = source.follow(
+    () => view,
+    {
+      run: take,
+      points(message) {
+        run.card.rows = Math.max(run.card.rows, message.rows ?? 0);
+        for (const points of message.series)
+          for (const chart of board.of(points.metric)) chart.append(source.key, points);
+        showRows(head, run);
+      },
+      gone() {
+        gone = true;
+        page.setBanner("This run's directory is gone from the disk. The page keeps what it had read.");
+        show();
+        stream.close();
+      },
     },
-    gone() {
-      gone = true;
-      page.setBanner("This run's directory is gone from the disk. The page keeps what it had read.");
-      show();
-      stream.close();
+    (state) => {
+      const back = linked !== "open" && state === "open";
+      linked = state;
+      if (gone) return;
+      page.setBanner(state === "lost" ? "The server of this page does not answer. Trying again…" : "");
+      if (run) page.setLive(run.card.state === "running" ? state : "ended");
+      if (back) board.refetch(); // what came in between
     },
-  }, (state) => {
-    const back = linked !== "open" && state === "open";
-    linked = state;
-    if (gone) return;
-    page.setBanner(state === "lost" ? "The server of this page does not answer. Trying again…" : "");
-    if (run) page.setLive(run.card.state === "running" ? state : "ended");
-    if (back) board.refetch(); // what came in between
-  });
+  );
   setInterval(() => !document.hidden && run && showRows(head, run), 1000);
 }
 
@@ -139,12 +169,19 @@ function sections(run, charts, { view, source, byTime }) {
       const here = charts.filter((chart) => chart.stage === stage);
       const color = stage === null ? "var(--other)" : `var(--c${at % STAGE_COLORS})`;
       const axes = here.map((chart) => chart.axis);
-      const sectionAxis = axes.toSorted((a, b) => axes.filter((axis) => axis === b).length - axes.filter((axis) => axis === a).length)[0];
+      const sectionAxis = axes.toSorted(
+        (a, b) => axes.filter((axis) => axis === b).length - axes.filter((axis) => axis === a).length,
+      )[0];
       const known = run.card.stages.find((each) => each.name === stage);
       return {
         id: stage === null ? "" : `stage ${stage}`,
         title: stage ?? "Other charts",
-        note: [known ? progressText(known) : "", byTime ? "against time" : sectionAxis ? `against ${axisName(sectionAxis)}` : ""].filter(Boolean).join(" · "),
+        note: [
+          known ? progressText(known) : "",
+          byTime ? "against time" : sectionAxis ? `against ${axisName(sectionAxis)}` : "",
+        ]
+          .filter(Boolean)
+          .join(" · "),
         color,
         specs: here.map((chart) => ({
           metric: chart.metric,
@@ -156,7 +193,15 @@ function sections(run, charts, { view, source, byTime }) {
           points: chart.points,
           notFinite: chart.not_finite,
           findings: ofChart(found.get(chart.metric) ?? [], chart),
-          lines: [{ key: source.key, label: run.card.name || run.card.run_id, color: stage === null ? "--other" : `--c${at % STAGE_COLORS}`, source, view }],
+          lines: [
+            {
+              key: source.key,
+              label: run.card.name || run.card.run_id,
+              color: stage === null ? "--other" : `--c${at % STAGE_COLORS}`,
+              source,
+              view,
+            },
+          ],
         })),
       };
     })
@@ -165,13 +210,19 @@ function sections(run, charts, { view, source, byTime }) {
 
 // Those that hold in this view; the one that made the verdict comes first.
 const ofChart = (findings, chart) =>
-  findings.filter(({ code }) => chart.codes.includes(code)).sort((a, b) => (b.code === chart.verdict) - (a.code === chart.verdict));
+  findings
+    .filter(({ code }) => chart.codes.includes(code))
+    .sort((a, b) => (b.code === chart.verdict) - (a.code === chart.verdict));
 
 function progressText(stage) {
   const parts = [];
   if (stage.rows) parts.push(counted(stage.rows, "row"));
   if (stage.last_step !== null && stage.last_step !== undefined) {
-    parts.push(stage.steps_total ? `step ${count(stage.last_step)} of ${count(stage.steps_total)}` : `last step ${count(stage.last_step)}`);
+    parts.push(
+      stage.steps_total
+        ? `step ${count(stage.last_step)} of ${count(stage.steps_total)}`
+        : `last step ${count(stage.last_step)}`,
+    );
   }
   return parts.join(" · ");
 }
@@ -182,7 +233,9 @@ function heading(run, report) {
   const full = charts.filter((chart) => chart.verdict === "full").length;
   const name = card.name || card.run_id || "run";
   const facts = [
-    card.run_id && card.run_id !== name ? el("span", { class: "fact" }, el("code", {}, card.run_id), copyButton(card.run_id, "")) : null,
+    card.run_id && card.run_id !== name
+      ? el("span", { class: "fact" }, el("code", {}, card.run_id), copyButton(card.run_id, ""))
+      : null,
     card.project ? el("span", { class: "fact" }, card.project) : null,
     el("span", { class: "fact rows" }),
     el("span", { class: "fact elapsed", title: card.created ? `started ${moment(card.created)}` : null }),
@@ -190,7 +243,13 @@ function heading(run, report) {
     report ? el("span", { class: "fact" }, report) : null,
   ];
   const parts = [
-    el("div", { class: "run-title" }, el("h1", {}, name), statePill(card.state), charts.length ? healthText(full, charts.length, card.health?.worst) : null),
+    el(
+      "div",
+      { class: "run-title" },
+      el("h1", {}, name),
+      statePill(card.state),
+      charts.length ? healthText(full, charts.length, card.health?.worst) : null,
+    ),
     el("div", { class: "facts" }, facts),
     card.path ? el("div", { class: "path", title: card.path }, card.path) : null,
     card.message ? el("p", { class: "message" }, icon("warning"), card.message) : null,
@@ -211,13 +270,28 @@ function showRows(head, { card }) {
 }
 
 function healthText(full, charts, worst) {
-  return el("span", { class: `health ${full === charts ? "full" : worst ?? ""}`, vars: { "--share": `${(full / charts) * 100}%` } }, el("i", { "aria-hidden": "true" }), `${full} of ${counted(charts, "chart")} full`);
+  return el(
+    "span",
+    { class: `health ${full === charts ? "full" : (worst ?? "")}`, vars: { "--share": `${(full / charts) * 100}%` } },
+    el("i", { "aria-hidden": "true" }),
+    `${full} of ${counted(charts, "chart")} full`,
+  );
 }
 
 function nothingYet(card) {
-  if (card.state === "unreadable") return { title: "This run cannot be read", lines: [card.message ?? "Its files hold no record."] };
-  if (card.state === "running") return { title: "No point yet", lines: ["The run is there, and has logged nothing so far. Its charts appear here as soon as it does."], code: 'ctx.stage("train").log(step, loss=loss)' };
-  return { title: "Nothing was logged", lines: ["The run ended without a row. If it should have some, ask the check why:"], code: `ups check ${card.path}` };
+  if (card.state === "unreadable")
+    return { title: "This run cannot be read", lines: [card.message ?? "Its files hold no record."] };
+  if (card.state === "running")
+    return {
+      title: "No point yet",
+      lines: ["The run is there, and has logged nothing so far. Its charts appear here as soon as it does."],
+      code: 'ctx.stage("train").log(step, loss=loss)',
+    };
+  return {
+    title: "Nothing was logged",
+    lines: ["The run ended without a row. If it should have some, ask the check why:"],
+    code: `ups check ${card.path}`,
+  };
 }
 
 const keptFor = new WeakMap();
@@ -249,7 +323,17 @@ function tabList(opened) {
     },
     panels(contents) {
       return Object.entries(contents).map(([id, content]) => {
-        const panel = el("div", { class: `tab-panel ${id}`, role: "tabpanel", id: `panel-${id}`, "aria-labelledby": `tab-${id}`, hidden: id !== list.chosen }, content);
+        const panel = el(
+          "div",
+          {
+            class: `tab-panel ${id}`,
+            role: "tabpanel",
+            id: `panel-${id}`,
+            "aria-labelledby": `tab-${id}`,
+            hidden: id !== list.chosen,
+          },
+          content,
+        );
         made.set(id, panel);
         return panel;
       });
@@ -262,7 +346,20 @@ function tabList(opened) {
   };
   for (const [id, name] of Object.entries(TABS)) {
     const badge = el("span", { class: "badge" });
-    const button = el("button", { type: "button", role: "tab", id: `tab-${id}`, "aria-controls": `panel-${id}`, "aria-selected": String(id === list.chosen), tabindex: id === list.chosen ? 0 : -1, on: { click: () => list.open(id) } }, name, badge);
+    const button = el(
+      "button",
+      {
+        type: "button",
+        role: "tab",
+        id: `tab-${id}`,
+        "aria-controls": `panel-${id}`,
+        "aria-selected": String(id === list.chosen),
+        tabindex: id === list.chosen ? 0 : -1,
+        on: { click: () => list.open(id) },
+      },
+      name,
+      badge,
+    );
     buttons.set(id, { button, badge });
     list.element.append(button);
   }

@@ -29,31 +29,88 @@ export async function runsPage() {
   } catch {
     // the newest first, then
   }
-  const filter = el("input", { type: "search", id: "search", placeholder: "Filter by name, project, tag, state or stage", "aria-label": "Filter the runs", autocomplete: "off", spellcheck: "false" });
-  const page = frame("runs", { keys: [["/", "Filter the runs", () => filter.focus()], ["c", "Compare the chosen runs", () => compare()], ["j", "Next run", () => step(1)], ["k", "Run before", () => step(-1)]] });
+  const filter = el("input", {
+    type: "search",
+    id: "search",
+    placeholder: "Filter by name, project, tag, state or stage",
+    "aria-label": "Filter the runs",
+    autocomplete: "off",
+    spellcheck: "false",
+  });
+  const page = frame("runs", {
+    keys: [
+      ["/", "Filter the runs", () => filter.focus()],
+      ["c", "Compare the chosen runs", () => compare()],
+      ["j", "Next run", () => step(1)],
+      ["k", "Run before", () => step(-1)],
+    ],
+  });
   page.setTitle("Runs");
   const summary = el("span", { class: "runs-summary", role: "status" });
   const body = el("tbody");
   const heads = new Map();
-  const all = el("input", { type: "checkbox", "aria-label": "Choose all runs that are shown", on: { change: () => choose(shown().slice(0, CHOSEN_AT_MOST), all.checked) } });
-  const header = el("tr", {}, el("th", { class: "check" }, all), COLUMNS.map(([id, title]) => {
-    const button = el("button", { type: "button", on: { click: () => sortBy(id) } }, title, el("i", { "aria-hidden": "true" }));
-    const head = el("th", { scope: "col", class: `col-${id}` }, button);
-    heads.set(id, head);
-    return head;
-  }));
+  const all = el("input", {
+    type: "checkbox",
+    "aria-label": "Choose all runs that are shown",
+    on: { change: () => choose(shown().slice(0, CHOSEN_AT_MOST), all.checked) },
+  });
+  const header = el(
+    "tr",
+    {},
+    el("th", { class: "check" }, all),
+    COLUMNS.map(([id, title]) => {
+      const button = el(
+        "button",
+        { type: "button", on: { click: () => sortBy(id) } },
+        title,
+        el("i", { "aria-hidden": "true" }),
+      );
+      const head = el("th", { scope: "col", class: `col-${id}` }, button);
+      heads.set(id, head);
+      return head;
+    }),
+  );
   const table = el("table", { class: "runs" }, el("thead", {}, header), body);
   const picked = el("span");
   const compareLink = el("a", { class: "button primary" }, "Compare");
-  const selection = el("div", { class: "selection", role: "region", "aria-label": "Chosen runs", hidden: true }, picked, compareLink, el("button", { type: "button", class: "button", on: { click: () => choose([...chosen], false) } }, "Clear"));
+  const selection = el(
+    "div",
+    { class: "selection", role: "region", "aria-label": "Chosen runs", hidden: true },
+    picked,
+    compareLink,
+    el("button", { type: "button", class: "button", on: { click: () => choose([...chosen], false) } }, "Clear"),
+  );
   const empty = el("div", { hidden: true });
   const none = el("p", { class: "empty small", hidden: true }, "No run fits that filter.");
-  const content = el("div", { class: "runs-page" }, el("div", { class: "runs-head" }, el("h1", {}, "Runs"), summary, el("span", { class: "spring" }), el("label", { class: "search" }, icon("search"), filter)), el("div", { class: "runs-frame" }, table, none), selection);
+  const content = el(
+    "div",
+    { class: "runs-page" },
+    el(
+      "div",
+      { class: "runs-head" },
+      el("h1", {}, "Runs"),
+      summary,
+      el("span", { class: "spring" }),
+      el("label", { class: "search" }, icon("search"), filter),
+    ),
+    el("div", { class: "runs-frame" }, table, none),
+    selection,
+  );
   page.main.append(content, empty);
 
   const fits = (card) => {
     const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const text = [card.name, card.run_id, card.project, card.state, card.path, ...card.tags, ...card.stages.map((stage) => stage.name)].join(" ").toLowerCase();
+    const text = [
+      card.name,
+      card.run_id,
+      card.project,
+      card.state,
+      card.path,
+      ...card.tags,
+      ...card.stages.map((stage) => stage.name),
+    ]
+      .join(" ")
+      .toLowerCase();
     return words.every((word) => text.includes(word));
   };
   const shown = () => order().filter((key) => fits(cards.get(key)));
@@ -70,12 +127,18 @@ export async function runsPage() {
   const draw = () => {
     const keys = shown();
     const now = ++drawn;
-    for (const [id, head] of heads) head.setAttribute("aria-sort", sort[0] !== id ? "none" : sort[1] > 0 ? "ascending" : "descending");
+    for (const [id, head] of heads)
+      head.setAttribute("aria-sort", sort[0] !== id ? "none" : sort[1] > 0 ? "ascending" : "descending");
     const row = (key) => {
       if (!rows.has(key)) rows.set(key, makeRow(cards.get(key), chosen, choose));
       return rows.get(key);
     };
-    place(body, keys.slice(0, Math.max(FIRST, body.childElementCount && keys.every((key) => rows.has(key)) ? keys.length : FIRST)).map(row));
+    place(
+      body,
+      keys
+        .slice(0, Math.max(FIRST, body.childElementCount && keys.every((key) => rows.has(key)) ? keys.length : FIRST))
+        .map(row),
+    );
     const rest = (at) => {
       if (now !== drawn || at >= keys.length) return;
       body.append(...keys.slice(at, at + 2 * FIRST).map(row));
@@ -84,7 +147,14 @@ export async function runsPage() {
     requestAnimationFrame(() => rest(body.childElementCount));
     none.hidden = keys.length > 0 || !cards.size;
     const running = [...cards.values()].filter((card) => card.state === "running").length;
-    summary.textContent = [keys.length === cards.size ? counted(cards.size, "run") : `${count(keys.length)} of ${counted(cards.size, "run")}`, running ? `${count(running)} running` : ""].filter(Boolean).join(" · ");
+    summary.textContent = [
+      keys.length === cards.size
+        ? counted(cards.size, "run")
+        : `${count(keys.length)} of ${counted(cards.size, "run")}`,
+      running ? `${count(running)} running` : "",
+    ]
+      .filter(Boolean)
+      .join(" · ");
     content.hidden = !cards.size;
     empty.hidden = cards.size > 0;
     drawChosen();
@@ -146,7 +216,15 @@ export async function runsPage() {
     const keys = new Set(answer.runs.map((card) => card.key));
     for (const key of [...cards.keys()]) if (!keys.has(key)) drop(key);
     answer.runs.forEach(take);
-    place(empty, [emptyState({ title: "No runs here yet", lines: [`Looked below ${folders.join(", ")}. A run shows up here as soon as it starts: log one with UPS, or with plain wandb.`], code: 'import ups\n\nwith ups.create_wandb_context({}, mode="offline") as ctx:\n    stage = ctx.stage("train")\n    for step in range(100):\n        stage.log(step, loss=1 / (step + 1))' })]);
+    place(empty, [
+      emptyState({
+        title: "No runs here yet",
+        lines: [
+          `Looked below ${folders.join(", ")}. A run shows up here as soon as it starts: log one with UPS, or with plain wandb.`,
+        ],
+        code: 'import ups\n\nwith ups.create_wandb_context({}, mode="offline") as ctx:\n    stage = ctx.stage("train")\n    for step in range(100):\n        stage.log(step, loss=1 / (step + 1))',
+      }),
+    ]);
     draw();
   };
   const drop = (key) => {
@@ -164,10 +242,11 @@ export async function runsPage() {
   }
   document.body.dataset.ready = "1";
   let soon = null;
-  const drawSoon = () => (soon ??= setTimeout(() => {
-    soon = null;
-    draw();
-  }, 250));
+  const drawSoon = () =>
+    (soon ??= setTimeout(() => {
+      soon = null;
+      draw();
+    }, 250));
   let linked = "open";
   stream(() => "/api/events", {
     handlers: {
@@ -207,12 +286,29 @@ function makeRow(card, chosen, choose) {
     "tr",
     { data: { key: card.key, state: card.state }, class: chosen.has(card.key) ? "chosen" : null },
     el("td", { class: "check" }, box),
-    el("td", { class: "name" }, el("a", { class: "run-link", href: `/run/${encodeURIComponent(card.key)}`, title: card.path }, name), el("div", { class: "below" }, el("span", {}, below || card.path), card.tags.map((tag) => el("span", { class: "tag" }, tag))), card.message ? el("div", { class: "message", title: card.message }, card.message) : null),
+    el(
+      "td",
+      { class: "name" },
+      el("a", { class: "run-link", href: `/run/${encodeURIComponent(card.key)}`, title: card.path }, name),
+      el(
+        "div",
+        { class: "below" },
+        el("span", {}, below || card.path),
+        card.tags.map((tag) => el("span", { class: "tag" }, tag)),
+      ),
+      card.message ? el("div", { class: "message", title: card.message }, card.message) : null,
+    ),
     el("td", { class: "state-cell" }, statePill(card.state)),
     el("td", { class: "health-cell" }, health(card)),
     el("td", { class: "stages" }, stages(card)),
     el("td", { class: "rows number" }, card.rows === null || card.rows === undefined ? "–" : count(card.rows)),
-    el("td", { class: "updated" }, card.updated ? el("time", { title: moment(card.updated), data: { at: card.updated } }, age(Date.now() / 1000 - card.updated)) : "–"),
+    el(
+      "td",
+      { class: "updated" },
+      card.updated
+        ? el("time", { title: moment(card.updated), data: { at: card.updated } }, age(Date.now() / 1000 - card.updated))
+        : "–",
+    ),
   );
   row.addEventListener("click", (event) => {
     if (event.target.closest("a, input, button") || window.getSelection()?.toString()) return;
@@ -225,13 +321,43 @@ function health({ health: judged, state }) {
   if (!judged) return el("span", { class: "muted" }, state === "unreadable" ? "–" : "…");
   if (!judged.charts) return el("span", { class: "muted" }, "no charts");
   const { full, charts, worst } = judged;
-  return el("span", { class: `health ${full === charts ? "full" : worst ?? ""}`, vars: { "--share": `${(full / charts) * 100}%` }, title: `${full} of ${counted(charts, "chart")} full` }, el("i", { "aria-hidden": "true" }), `${count(full)}/${count(charts)}`);
+  return el(
+    "span",
+    {
+      class: `health ${full === charts ? "full" : (worst ?? "")}`,
+      vars: { "--share": `${(full / charts) * 100}%` },
+      title: `${full} of ${counted(charts, "chart")} full`,
+    },
+    el("i", { "aria-hidden": "true" }),
+    `${count(full)}/${count(charts)}`,
+  );
 }
 
 function stages(card) {
-  return el("div", { class: "stage-list" }, card.stages.map((stage, at) => {
-    const share = stage.steps_total ? Math.min(1, ((stage.last_step ?? -1) + 1) / stage.steps_total) : null;
-    const title = [stage.name, stage.rows ? counted(stage.rows, "row") : "no rows yet", stage.last_step === null ? "" : `step ${count(stage.last_step ?? 0)}${stage.steps_total ? ` of ${count(stage.steps_total)}` : ""}`].filter(Boolean).join(" · ");
-    return el("span", { class: stage.rows ? "stage-pill" : "stage-pill waiting", title, vars: { "--color": `var(--c${at % 6})`, "--share": share === null ? "0%" : `${share * 100}%` } }, el("i", { "aria-hidden": "true" }), stage.name);
-  }));
+  return el(
+    "div",
+    { class: "stage-list" },
+    card.stages.map((stage, at) => {
+      const share = stage.steps_total ? Math.min(1, ((stage.last_step ?? -1) + 1) / stage.steps_total) : null;
+      const title = [
+        stage.name,
+        stage.rows ? counted(stage.rows, "row") : "no rows yet",
+        stage.last_step === null
+          ? ""
+          : `step ${count(stage.last_step ?? 0)}${stage.steps_total ? ` of ${count(stage.steps_total)}` : ""}`,
+      ]
+        .filter(Boolean)
+        .join(" · ");
+      return el(
+        "span",
+        {
+          class: stage.rows ? "stage-pill" : "stage-pill waiting",
+          title,
+          vars: { "--color": `var(--c${at % 6})`, "--share": share === null ? "0%" : `${share * 100}%` },
+        },
+        el("i", { "aria-hidden": "true" }),
+        stage.name,
+      );
+    }),
+  );
 }

@@ -8,7 +8,9 @@ export async function ask(address) {
   try {
     response = await fetch(address, { headers: { accept: "application/json" } });
   } catch {
-    throw Object.assign(new Error("The server of this page does not answer: is `ups show` still running?"), { status: 0 });
+    throw Object.assign(new Error("The server of this page does not answer: is `ups show` still running?"), {
+      status: 0,
+    });
   }
   if (!response.ok) {
     let line = `The server answered ${response.status}`;
@@ -100,7 +102,9 @@ export class RunSource {
     const query = new URLSearchParams(group);
     for (const { metric } of asked) query.append("metric", metric);
     try {
-      const found = new Map((await ask(`${this.address}/series?${query}`)).series.map((series) => [series.metric, series]));
+      const found = new Map(
+        (await ask(`${this.address}/series?${query}`)).series.map((series) => [series.metric, series]),
+      );
       for (const { metric, resolve, reject } of asked) {
         if (found.has(metric)) resolve(found.get(metric));
         else reject(new Error(`The server has no points of ${metric}`));

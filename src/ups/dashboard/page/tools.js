@@ -29,7 +29,14 @@ function keep(settings) {
 /** `{element, keys, setDiffers}`. `view`: null without a switch, else `{get, set}`. */
 export function tools(board, { view = null, onAxis = () => {} } = {}) {
   const { settings } = board;
-  const search = el("input", { type: "search", id: "search", placeholder: "Find a chart", "aria-label": "Find a chart", autocomplete: "off", spellcheck: "false" });
+  const search = el("input", {
+    type: "search",
+    id: "search",
+    placeholder: "Find a chart",
+    "aria-label": "Find a chart",
+    autocomplete: "off",
+    spellcheck: "false",
+  });
   search.addEventListener("input", () => board.search(search.value));
   search.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
@@ -37,7 +44,15 @@ export function tools(board, { view = null, onAxis = () => {} } = {}) {
     board.search("");
   });
 
-  const slider = el("input", { type: "range", id: "smoothing", min: 0, max: 0.99, step: 0.01, value: String(settings.smoothing), "aria-label": "Smoothing" });
+  const slider = el("input", {
+    type: "range",
+    id: "smoothing",
+    min: 0,
+    max: 0.99,
+    step: 0.01,
+    value: String(settings.smoothing),
+    "aria-label": "Smoothing",
+  });
   const amount = el("output", { for: "smoothing" });
   const smooth = () => {
     settings.smoothing = Number(slider.value);
@@ -57,14 +72,30 @@ export function tools(board, { view = null, onAxis = () => {} } = {}) {
     keep(settings);
     board.redraw();
   });
-  const axis = choice("x axis", [["step", "Step"], ["time", "Time"]], settings.x, (x) => {
-    settings.x = x;
-    keep(settings);
-    board.reset();
-    onAxis();
-  });
+  const axis = choice(
+    "x axis",
+    [
+      ["step", "Step"],
+      ["time", "Time"],
+    ],
+    settings.x,
+    (x) => {
+      settings.x = x;
+      keep(settings);
+      board.reset();
+      onAxis();
+    },
+  );
   const views = view
-    ? choice("Which charts", [["wandb", "As W&B draws it"], ["meant", "As it was meant"]], view.get(), view.set)
+    ? choice(
+        "Which charts",
+        [
+          ["wandb", "As W&B draws it"],
+          ["meant", "As it was meant"],
+        ],
+        view.get(),
+        view.set,
+      )
     : null;
   if (views) views.element.classList.add("views");
   const element = el(
@@ -109,7 +140,18 @@ function toggle(label, on, title, set) {
 
 function choice(label, options, chosen, set) {
   const buttons = options.map(([value, name]) =>
-    el("button", { type: "button", role: "radio", "aria-checked": String(value === chosen), tabindex: value === chosen ? 0 : -1, data: { value }, on: { click: () => choose(value) } }, name),
+    el(
+      "button",
+      {
+        type: "button",
+        role: "radio",
+        "aria-checked": String(value === chosen),
+        tabindex: value === chosen ? 0 : -1,
+        data: { value },
+        on: { click: () => choose(value) },
+      },
+      name,
+    ),
   );
   const choose = (value, focus = false) => {
     for (const button of buttons) {

@@ -10,10 +10,21 @@ const TINY = 160; // pixels, up to which an image is a grid of cells and is not 
 export function valueList(title, values, none) {
   const flat = flatten(values);
   const rows = flat.map(([name, value]) =>
-    el("div", { class: "value-row" }, el("dt", { title: name }, name), el("dd", { title: typeof value === "string" ? value : null }, shown(value))),
+    el(
+      "div",
+      { class: "value-row" },
+      el("dt", { title: name }, name),
+      el("dd", { title: typeof value === "string" ? value : null }, shown(value)),
+    ),
   );
   const list = el("dl", { class: "value-list" }, rows);
-  const filter = el("input", { type: "search", placeholder: "Filter", "aria-label": `Filter ${title}`, autocomplete: "off", spellcheck: "false" });
+  const filter = el("input", {
+    type: "search",
+    placeholder: "Filter",
+    "aria-label": `Filter ${title}`,
+    autocomplete: "off",
+    spellcheck: "false",
+  });
   filter.addEventListener("input", () => {
     const word = filter.value.toLowerCase();
     flat.forEach(([name], at) => (rows[at].hidden = !name.toLowerCase().includes(word)));
@@ -21,7 +32,13 @@ export function valueList(title, values, none) {
   return el(
     "section",
     { class: "panel values" },
-    el("header", {}, el("h2", {}, title), el("span", { class: "section-count" }, flat.length ? count(flat.length) : ""), flat.length > 12 ? filter : null),
+    el(
+      "header",
+      {},
+      el("h2", {}, title),
+      el("span", { class: "section-count" }, flat.length ? count(flat.length) : ""),
+      flat.length > 12 ? filter : null,
+    ),
     flat.length ? list : el("p", { class: "none" }, none),
   );
 }
@@ -43,13 +60,41 @@ function shown(value) {
 /** Evaluation tables, each opened when it is asked for, and images. */
 export function media(run, source) {
   const tables = run.tables.map((table, at) => tablePanel(table, source, at === 0 || run.tables.length < 4));
-  const images = el("div", { class: "images" }, run.images.map((image) => picture(image, source)));
-  return el("div", {}, tables, run.images.length ? el("section", { class: "panel" }, el("header", {}, el("h2", {}, "Images"), el("span", { class: "section-count" }, count(run.images.length))), images) : null);
+  const images = el(
+    "div",
+    { class: "images" },
+    run.images.map((image) => picture(image, source)),
+  );
+  return el(
+    "div",
+    {},
+    tables,
+    run.images.length
+      ? el(
+          "section",
+          { class: "panel" },
+          el("header", {}, el("h2", {}, "Images"), el("span", { class: "section-count" }, count(run.images.length))),
+          images,
+        )
+      : null,
+  );
 }
 
 function tablePanel(table, source, open) {
   const body = el("div", { class: "table-body" });
-  const panel = el("details", { class: "panel table-panel" }, el("summary", {}, icon("turn"), el("h2", {}, table.name), el("span", { class: "section-count" }, counted(table.rows, "row")), table.time ? el("time", {}, moment(table.time)) : null), body);
+  const panel = el(
+    "details",
+    { class: "panel table-panel" },
+    el(
+      "summary",
+      {},
+      icon("turn"),
+      el("h2", {}, table.name),
+      el("span", { class: "section-count" }, counted(table.rows, "row")),
+      table.time ? el("time", {}, moment(table.time)) : null,
+    ),
+    body,
+  );
   let asked = false;
   panel.addEventListener("toggle", async () => {
     if (!panel.open || asked) return;
@@ -68,34 +113,88 @@ function tablePanel(table, source, open) {
 }
 
 function grid(columns, rows) {
-  const numeric = columns.map((_, at) => rows.length > 0 && rows.every((row) => row[at] === null || typeof row[at] === "number"));
+  const numeric = columns.map(
+    (_, at) => rows.length > 0 && rows.every((row) => row[at] === null || typeof row[at] === "number"),
+  );
   const kind = (at) => (numeric[at] ? "number" : null);
   const body = el("tbody");
-  const table = el("table", {}, el("thead", {}, el("tr", {}, columns.map((name, at) => el("th", { scope: "col", class: kind(at) }, String(name))))), body);
+  const table = el(
+    "table",
+    {},
+    el(
+      "thead",
+      {},
+      el(
+        "tr",
+        {},
+        columns.map((name, at) => el("th", { scope: "col", class: kind(at) }, String(name))),
+      ),
+    ),
+    body,
+  );
   const more = el("button", { type: "button", class: "button" });
   let at = 0;
   const add = () => {
     const part = rows.slice(at, at + ROWS);
-    body.append(...part.map((row) => el("tr", {}, row.map((cell, column) => el("td", { class: kind(column) }, shown(cell))))));
+    body.append(
+      ...part.map((row) =>
+        el(
+          "tr",
+          {},
+          row.map((cell, column) => el("td", { class: kind(column) }, shown(cell))),
+        ),
+      ),
+    );
     at += part.length;
     more.hidden = at >= rows.length;
     more.textContent = `Show ${count(Math.min(ROWS, rows.length - at))} more of ${count(rows.length - at)}`;
   };
   more.addEventListener("click", add);
   add();
-  return el("div", {}, el("div", { class: "table-scroll", tabindex: 0, role: "region", "aria-label": "Table" }, table), more);
+  return el(
+    "div",
+    {},
+    el("div", { class: "table-scroll", tabindex: 0, role: "region", "aria-label": "Table" }, table),
+    more,
+  );
 }
 
 function picture(image, source) {
   const name = image.caption || image.name;
   const made = el("img", { src: source.image(image.id), alt: name, loading: "lazy", decoding: "async" });
-  made.addEventListener("load", () => made.classList.toggle("tiny", made.naturalWidth <= TINY && made.naturalHeight <= TINY));
-  const open = el("button", { type: "button", class: "image", "aria-label": `Enlarge ${name}`, on: { click: () => enlarge(image, made) } }, made);
-  return el("figure", {}, open, el("figcaption", {}, el("b", { title: image.name }, image.name), image.caption ? el("span", { title: image.caption }, image.caption) : null));
+  made.addEventListener("load", () =>
+    made.classList.toggle("tiny", made.naturalWidth <= TINY && made.naturalHeight <= TINY),
+  );
+  const open = el(
+    "button",
+    { type: "button", class: "image", "aria-label": `Enlarge ${name}`, on: { click: () => enlarge(image, made) } },
+    made,
+  );
+  return el(
+    "figure",
+    {},
+    open,
+    el(
+      "figcaption",
+      {},
+      el("b", { title: image.name }, image.name),
+      image.caption ? el("span", { title: image.caption }, image.caption) : null,
+    ),
+  );
 }
 
 function enlarge(image, small) {
-  const dialog = el("dialog", { class: "full-screen image-dialog", "aria-label": image.name }, el("header", {}, el("h2", {}, image.caption || image.name), iconButton("close", "Close", () => dialog.close())), el("img", { src: small.src, class: small.className, alt: image.caption || image.name }));
+  const dialog = el(
+    "dialog",
+    { class: "full-screen image-dialog", "aria-label": image.name },
+    el(
+      "header",
+      {},
+      el("h2", {}, image.caption || image.name),
+      iconButton("close", "Close", () => dialog.close()),
+    ),
+    el("img", { src: small.src, class: small.className, alt: image.caption || image.name }),
+  );
   dialog.addEventListener("close", () => dialog.remove());
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   document.body.append(dialog);

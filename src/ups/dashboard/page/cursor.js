@@ -1,0 +1,72 @@
+// The cursor of a chart: a line at one x, a dot on each line of points, and what the values are there.
+
+import { el, place } from "./dom.js";
+import { number } from "./format.js";
+import { MARGIN, UNITS, nearest } from "./plot.js";
+
+export class Cursor {
+  line = el("div", { class: "cursor-line", hidden: true });
+  dots = el("div", { class: "cursor-dots", "aria-hidden": "true" });
+  tip = el("div", { class: "tip", hidden: true, "aria-hidden": "true" });
+
+  /** Whether there is none on the chart. */
+  get hidden() {
+    return this.line.hidden;
+  }
+
+  hide() {
+    this.line.hidden = this.tip.hidden = true;
+    this.dots.replaceChildren();
+  }
+
+  /** The x below a pixel, counted from the left of the chart; null beside its axis. */
+  static at(pixel, { range, width }) {
+    const share = (pixel - MARGIN.l) / (width - MARGIN.l - MARGIN.r);
+    if (share < -0.01 || share > 1.01) return null;
+    return range.x[0] + Math.max(0, Math.min(1, share)) * (range.x[1] - range.x[0]);
+  }
+
+  /**
+   * Shows the points of `lines` nearest to `x`. `withTip`: also a list of their values beside it.
+   *
+   * Gives back the points, [{line, x, y, index}], and in words where they are.
+   */
+  show(lines, x, { range, width, height, logY, unit, figure }, { byTime, withTip }) {
+    const across = (value) =>
+      MARGIN.l + ((value - range.x[0]) / (range.x[1] - range.x[0])) * (width - MARGIN.l - MARGIN.r);
+    const down = (value) => {
+      const at = logY ? Math.log10(value) : value;
+      return MARGIN.t + (1 - (at - range.y[0]) / (range.y[1] - range.y[0])) * (height - MARGIN.t - MARGIN.b);
+    };
+    const within = (value) => value >= range.x[0] && value <= range.x[1];
+    const points = lines.map((line) => {
+      const index = nearest(line.x, x);
+      return { line, x: line.x[index], y: line.y[index], index };
+    });
+    const whole = points.every((point) => Number.isInteger(point.x));
+    const at = points.length === 1 ? points[0].x : whole ? Math.round(x) : x;
+    this.line.hidden = !within(at);
+    this.line.style.setProperty("--at", `${across(at)}px`);
+    const seen = points.filter((point) => within(at) && within(point.x) && Number.isFinite(down(point.y)));
+    this.dots.replaceChildren(
+      ...seen.map((point) =>
+        el("i", { vars: { "--x": `${across(point.x)}px`, "--y": `${down(point.y)}px`, "--color": color(point) } }),
+      ),
+    );
+    this.tip.hidden = !withTip;
+    if (withTip) {
+      place(this.tip, points.map(tipRow));
+      this.tip.classList.toggle("left", across(at) > width / 2);
+      this.tip.style.setProperty("--at", `${across(at)}px`);
+    }
+    const where = byTime ? `${number(Number((at / unit).toPrecision(3)))}${UNITS[figure.unitName]}` : number(at);
+    return { points, where };
+  }
+}
+
+const color = (point) => `var(${point.line.color})`;
+
+function tipRow(point) {
+  const swatch = el("i", { vars: { "--color": color(point) } });
+  return el("div", {}, swatch, el("span", {}, point.line.label), el("b", {}, number(point.y)));
+}
