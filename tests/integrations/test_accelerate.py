@@ -145,11 +145,12 @@ def test_a_loop_that_counts_anew_begins_a_stage() -> None:
         accelerator.log({"loss": 1.0, "lr": 0.1}, step=step)
         if step % 3 == 2:
             accelerator.log({"eval_loss": 1.0}, step=step // 3)
+    accelerator.log({"loss": 1.0}, step=2)  # a step back, not a count from the beginning
     for step in range(4):
         accelerator.log({"loss": 1.0}, step=step)
     drawn = points(tracker.tracker.dir)
     accelerator.end_training()
-    assert drawn["train/loss"] == list(range(6))
+    assert drawn["train/loss"] == [*range(6), 2]
     assert drawn["train/eval_loss"] == [0, 1]
     assert drawn["train2/loss"] == list(range(4))
     assert not any(name.startswith("train3/") for name in drawn)

@@ -182,7 +182,8 @@ def test_a_pickled_logger_goes_on_with_its_run(logger: UPSLogger) -> None:
     logger.log_metrics({"a": 1.0})
     logger.save()
     copy = pickle.loads(pickle.dumps(trainer(logger, 1))).logger
-    copy.log_metrics({"acc": 1.0})
+    with ups.create_wandb_context({}, mode="local"):  # the newest run is another
+        copy.log_metrics({"acc": 1.0})
     assert (copy.name, copy.save_dir, copy.version) == (logger.name, logger.save_dir, logger.version)
     assert copy.experiment is logger.experiment
     assert "a" in str(points(logger.experiment.dir))
@@ -255,11 +256,12 @@ def test_the_open_run_is_taken_up() -> None:
         assert not ctx.finished
 
 
-def test_a_finished_run_is_one_clear_line(logger: UPSLogger) -> None:
+def test_a_finished_run_is_one_clear_line(logger: UPSLogger, capsys: pytest.CaptureFixture[str]) -> None:
     """A fit whose run was finished stops before it trains; so does a logger that is given such a run."""
     logger.experiment.finish()
     with pytest.raises(UsageError, match=r"the run \w+ is finished and takes no training: .* make a new one"):
         trainer(logger, 1).fit(Line(), data())
+    assert "was logged after finish" not in capsys.readouterr().err
     with pytest.raises(UsageError, match="which is finished: pass one that is not"):
         UPSLogger(experiment=logger.experiment)
 

@@ -204,8 +204,6 @@ class UPSLogger(Logger):
 
         No graph is drawn.
         """
-        if self._doing not in (None, _BY_HAND):
-            return
         try:
             trainer: Any = model.trainer
             function = str(trainer.state.fn.value)
