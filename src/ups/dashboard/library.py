@@ -23,6 +23,7 @@ _LOOK_SHARE = 5  # a look at the folders is worth this many times the time that 
 _LOOK_SELDOM = 10.0  # seconds
 _UNUSED = 600.0  # seconds after which a run that nobody looks at is closed
 _MOST_OPEN = 8  # runs that are kept open though nobody looks at them
+_JUDGE_AFTER = 1.0  # seconds without anything better to do
 _JUDGE_RUNNING_EVERY = 20.0  # seconds
 
 
@@ -164,23 +165,36 @@ class Library:
             await self._open.pop(key).close()
 
     async def _judge(self) -> None:
-        """Read and check one run after another, the newest first, so that each card has its health."""
+        """Read and check one run after another, the newest first, so that each card has its health.
+
+        What somebody looks at comes first: a run that is opened meanwhile is left to its page.
+        """
         await self._looked.wait()
+        await asyncio.sleep(_JUDGE_AFTER)
         while True:
-            key = self._next_to_judge()
+            key = None if self._is_reading() else self._next_to_judge()
             if key is None:
-                await asyncio.sleep(_LOOK_EVERY)
+                await asyncio.sleep(_JUDGE_AFTER)
                 continue
             signature, found = self._signatures.get(key, ()), self._found[key]
             try:
-                card = await asyncio.to_thread(health_of, found, self._stopping)
+                card = await asyncio.to_thread(health_of, found, self._is_wanted)
             except (UPSError, OSError) as error:
                 card = replace(self._cards[key], state="unreadable", message=str(error), health=None)
             if card is None:
-                return
+                continue
             self._judged[key] = (signature, card, time.monotonic())
             if key in self._found:
                 self._show(key, card)
+
+    def _is_reading(self) -> bool:
+        """Whether a run that somebody looks at is still being read."""
+        opened = list(self._open.values())
+        return any(run.opened.read < 1.0 and run.problem is None and not run.gone for run in opened)
+
+    def _is_wanted(self) -> bool:
+        """Whether there is something better to do than to judge one more run."""
+        return self._stopping.is_set() or self._is_reading()
 
     def _next_to_judge(self) -> str | None:
         now = time.monotonic()

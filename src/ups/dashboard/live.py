@@ -128,6 +128,9 @@ class LiveRun:
                 self._judge_if_due()
                 if not reading:
                     await self._pause()
+        except Exception as error:
+            self.problem = f"{self.found.path} cannot be followed: {type(error).__name__}: {error}"
+            raise
         finally:
             self._shown.set()
 

@@ -2,9 +2,8 @@
 
 import csv
 import io
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from ups.dashboard.found import Found, find_below
 from ups.dashboard.judge import Judged, judge
 from ups.dashboard.reduce import line_of, reduce_line, seconds_of
 from ups.dashboard.source import Medium, open_source
-from ups.errors import RunFileError, UsageError
+from ups.errors import UsageError
 from ups.runfile import Run
 
 __all__ = ["VIEWS", "OpenedRun", "Unknown", "open_path"]
@@ -29,6 +28,7 @@ _MOST_PIXELS = 10_000
 _CSV_ROWS = 10_000  # at a time
 _SIGNATURES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
 _TABLES_COUNTED = 200
+_MOST_DRAWN = 500  # lines that are kept for the next browser
 _A_WHILE = 0.2  # seconds
 
 
@@ -72,6 +72,7 @@ class OpenedRun:
         self._summary: dict[str, Any] = {}
         self._media: list[Medium] = []
         self._table_rows: dict[Path, int] = {}
+        self._drawn: dict[tuple[object, ...], dict[str, Any]] = {}  # whole lines, until there is more to show
 
     @property
     def generation(self) -> int:
@@ -110,12 +111,14 @@ class OpenedRun:
         """Show what was read so far."""
         self.run = self._source.run.as_it_is()
         self._read = self._source.read
+        self._drawn = {}
 
     def judge(self) -> float:
         """Judge what is shown; how many seconds it took."""
         began = time.monotonic()
         assert self.run is not None
         self.judged = judge(self.run, journaled=self._source.journaled)
+        self._drawn = {}
         if self._read == 1.0:
             self._summary = self._source.summary()
             self._media = self._source.media()
@@ -176,6 +179,9 @@ class OpenedRun:
         Raises:
             Unknown: there is no such view.
         """
+        kept, asked = self._drawn, (view, metric, by_time, pixels, begin, end)
+        if asked in kept:
+            return kept[asked]
         run = self.view(view)
         line = line_of(run, metric, by_time=by_time)
         points = reduce_line(
@@ -185,7 +191,7 @@ class OpenedRun:
             begin=-np.inf if begin is None else begin,
             end=np.inf if end is None else end,
         )
-        return {
+        drawn = {
             "metric": metric,
             "axis": run.axis(metric).metric,
             "total": points.total,
@@ -195,6 +201,9 @@ class OpenedRun:
             "marks": points.marks(),
             "end": line.end,
         }
+        if len(kept) < _MOST_DRAWN:
+            kept[asked] = drawn
+        return drawn
 
     def csv(self, view: str, metric: str) -> Iterator[str]:
         """All points of a chart, as the lines of a CSV file, some thousand at a time.
@@ -302,23 +311,17 @@ def _csv_lines(rows: Any) -> str:
     return text.getvalue()
 
 
-def health_of(found: Found, stop: threading.Event) -> Card | None:
-    """A run's card, with what only reading and checking all of it tells; None if it is to ``stop`` on the way.
+def health_of(found: Found, stop: Callable[[], bool]) -> Card | None:
+    """A run's card, with what only reading and checking all of it tells; None if it was to ``stop`` on the way.
 
     Raises:
         RunDirectoryError, RunFileError: it cannot be read.
     """
     source = open_source(found)
     try:
-        while source.advance(60.0) or source.read < 1.0:
-            pass
-        if (
-            source.run.rows == 0
-            and not source.run.definitions.names()
-            and not source.journaled
-            and not source.run.segments
-        ):
-            raise RunFileError(f"{found.path} holds nothing")
+        while source.advance(_A_WHILE) or source.read < 1.0:
+            if stop():
+                return None
         return judged_card(card_of(found), source.run, check_run(source.run))
     finally:
         source.close()

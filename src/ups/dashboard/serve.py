@@ -22,6 +22,7 @@ __all__ = ["DEFAULT_PORT", "serve"]
 
 DEFAULT_PORT = 8877  # UPS on the keys of a telephone
 _PORTS_TRIED = 20
+_TURN = 0.001  # seconds that a thread which reads a run may keep a browser waiting
 
 
 def serve(
@@ -73,6 +74,7 @@ def serve(
                 library.end_streams()
         await serving
 
+    sys.setswitchinterval(_TURN)
     try:
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(run())
