@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -9,10 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
+from held import read_held
 from ups.cli import main
 from ups.simulator.checkpoint import load_checkpoint
 
+STEPS = {"operator": 60, "diffusion_residual": 50, "consistency_distill": 25, "control": 160}
 SMALL = [
     "--set",
     "data.points=32",
@@ -23,16 +27,22 @@ SMALL = [
 ]
 
 
-def ups(*arguments: str, folder: Path) -> subprocess.Popen[str]:
-    """Start ``ups`` in a folder, tracked into a journal alone."""
+def ups(*arguments: str, folder: Path, mode: str = "local") -> subprocess.Popen[str]:
+    """Start ``ups`` in a folder, by default tracked into a journal alone."""
     return subprocess.Popen(
         [sys.executable, "-m", "ups", *arguments],
         cwd=folder,
-        env=os.environ | {"WANDB_MODE": "local"},
+        env=os.environ | {"WANDB_MODE": mode},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def journaled(folder: Path, stage: str) -> int:
+    """How many rows of a stage are in the journals of the one run in a folder."""
+    mark = f'"stage":"{stage}"'.encode()
+    return sum(path.read_bytes().count(mark) for path in folder.glob("ups-runs/*/journal/*.jsonl"))
 
 
 def run_of(folder: Path) -> Path:
@@ -76,6 +86,38 @@ def test_ctrl_c_leaves_a_checkpoint_to_go_on_from(tmp_path: Path) -> None:
     (second,) = (path for path in (run_dir / "journal").glob("*.jsonl") if path != journal)
     records = [json.loads(line) for line in second.read_text().splitlines()]
     assert [record["step"] for record in records if "step" in record] == [saved.step + 1 + i for i in range(5)]
+
+
+def test_a_killed_training_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+    """SIGKILL in a random stage, then --resume: the weights of a run without it, and every step drawn once."""
+    through, cut = tmp_path / "through", tmp_path / "cut"
+    for folder in (through, cut):
+        folder.mkdir()
+    arguments = ["train", "--preset", "smoke", *SMALL[:4]]
+    whole = ups(*arguments, folder=through, mode="offline")
+    assert whole.wait(timeout=100) == 0
+    training = ups(*arguments, folder=cut, mode="offline")
+    stage = random.choice([*STEPS])
+    steps = random.randrange(1, STEPS[stage])
+    deadline = time.monotonic() + 100
+    while journaled(cut, stage) < steps:
+        assert training.poll() is None, training.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    training.kill()
+    training.wait()
+    resumed = ups("train", "--resume", folder=cut, mode="offline")
+    output, errors = resumed.communicate(timeout=100)
+    assert resumed.returncode == 0, errors
+    assert "28 of 28 charts full" in output + errors
+    held = read_held(run_of(cut))
+    for name, count in STEPS.items():
+        assert [x for x, _ in held.stage(name)] == list(range(1, count + 1)), (stage, steps)
+        expected, found = (load_checkpoint(run_of(at) / "checkpoints" / f"{name}.pt") for at in (through, cut))
+        assert expected is not None
+        assert found is not None
+        for key, weight in expected.model.items():
+            assert torch.equal(weight, found.model[key]), (stage, steps, name, key)
 
 
 @pytest.mark.parametrize(
