@@ -34,6 +34,8 @@ def command(run_dir: Path, mode: str | None, owner: str | None, nice: int) -> No
 
     if nice and hasattr(os, "nice"):
         os.nice(nice)
+        if hasattr(os, "SCHED_BATCH"):  # waking up, it takes the core from nobody
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     require_wandb()
     directory = RunDirectory.open(run_dir.absolute())
     made = directory.describe().mode
