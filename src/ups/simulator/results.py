@@ -84,7 +84,8 @@ def show(evaluations: Sequence[Evaluation], reporter: Reporter) -> None:
     """Print the scores with their standard errors, a column a model."""
     rows = [
         [_TITLES.get(name, name.replace("_", " ")), *(_cell(evaluation, name) for evaluation in evaluations)]
-        for name in evaluations[0].scores.as_dict()
+        for name, value in evaluations[0].scores.as_dict().items()
+        if not math.isnan(value)
     ]
     rows.append(["ms a step", *(f"{evaluation.step_ms:.3g}" for evaluation in evaluations)])
     reporter.table(["", *(evaluation.name.replace("_", " ") for evaluation in evaluations)], rows)
