@@ -1,5 +1,6 @@
 """``ups deliver``: bring a run's journal to W&B."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -34,8 +35,9 @@ def command(run_dir: Path, mode: str | None, owner: str | None, nice: int) -> No
 
     if nice and hasattr(os, "nice"):
         os.nice(nice)
-        if hasattr(os, "SCHED_BATCH"):  # waking up, it takes the core from nobody
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        if hasattr(os, "SCHED_BATCH"):
+            with contextlib.suppress(OSError):  # waking up, it then takes the core from nobody
+                os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     require_wandb()
     directory = RunDirectory.open(run_dir.absolute())
     made = directory.describe().mode
