@@ -55,8 +55,8 @@ def command(run: Path, form: str, trajectories: int | None) -> None:
             count = trajectories or max(_TRAJECTORIES, config.data.test_trajectories)
             truth = make_test(config, trajectories=count, steps=max(_STEPS, config.data.test_steps))
             evaluations = results.evaluate_models(simulators, truth, config, reporter, group.device)
-            results.keep(evaluations, truth, config, run, context)
+            content = results.keep(evaluations, truth, config, run, context)
     if form == "json":
-        click.echo(json.dumps(results.as_json(evaluations, truth, config), indent=2))
+        click.echo(json.dumps(content, indent=2))
     else:
         results.show(evaluations, reporter)

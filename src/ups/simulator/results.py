@@ -18,7 +18,7 @@ from ups.simulator.simulators import Simulator
 from ups.simulator.solver import ETDRK4, PROBLEMS
 from ups.tracking.context import WandBContext
 
-__all__ = ["COLUMNS", "as_json", "evaluate_models", "keep", "show", "table_rows"]
+__all__ = ["COLUMNS", "evaluate_models", "keep", "show", "table_rows"]
 
 COLUMNS = ("model", "nfe", "one-step L2", "ct", "mid", "high", "logspec")
 
@@ -39,19 +39,30 @@ def evaluate_models(
 
 def keep(
     evaluations: Sequence[Evaluation], truth: Tensor, config: Config, run_dir: Path, context: WandBContext
-) -> None:
+) -> dict[str, Any]:
     """Put results where they are looked for: ``evaluation.json`` beside the checkpoints, and the tracker.
 
     The tracker gets every score and its standard error in the summary, as ``eval/<model>/<score>`` and
     ``eval/<model>/<score>_se``; the table ``eval/models``; and the pictures ``eval/rollout`` and ``eval/spectra``.
 
+    Returns:
+        What the file holds: ``{"models": […], "trajectories", "steps", "solver_step_ms"}``, each model as
+        :meth:`Evaluation.as_json` gives it. ``solver_step_ms`` is the wall time in milliseconds that the solver of the
+        data takes for one time step of one state.
+
     Raises:
         RunDirectoryError: the file cannot be written.
     """
     problem = PROBLEMS[config.problem]
+    content = {
+        "models": [evaluation.as_json() for evaluation in evaluations],
+        "trajectories": len(truth),
+        "steps": truth.shape[1] - 1,
+        "solver_step_ms": _solver_milliseconds(config),
+    }
     path = run_dir / "checkpoints" / "evaluation.json"
     try:
-        path.write_text(json.dumps(as_json(evaluations, truth, config), indent=2) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise RunDirectoryError(f"cannot write {path}: {error}") from error
     for evaluation in evaluations:
@@ -64,20 +75,7 @@ def keep(
     context.log_image("eval/rollout", rollouts, caption="the first test trajectory")
     spectra = draw_spectra(truth, evaluations, problem.length)
     context.log_image("eval/spectra", spectra, caption="amplitude of each mode late in the rollout")
-
-
-def as_json(evaluations: Sequence[Evaluation], truth: Tensor, config: Config) -> dict[str, Any]:
-    """``{"models": […], "trajectories", "steps", "solver_step_ms"}``: what ``ups evaluate --format json`` prints.
-
-    Each model is what :meth:`Evaluation.as_json` gives. ``solver_step_ms`` is the wall time that the solver of the data
-    takes for one time step of one state.
-    """
-    return {
-        "models": [evaluation.as_json() for evaluation in evaluations],
-        "trajectories": len(truth),
-        "steps": truth.shape[1] - 1,
-        "solver_step_ms": _solver_milliseconds(config),
-    }
+    return content
 
 
 def show(evaluations: Sequence[Evaluation], reporter: Reporter) -> None:
