@@ -23,6 +23,18 @@ def test_a_step_moves_every_direction_alike(shape: tuple[int, ...]) -> None:
     assert (weight.detach() * weight.grad).sum() < 0
 
 
+def test_a_direction_is_kept_for_a_while() -> None:
+    """After a step with a gradient, one without goes on the same way; weight decay alone would not."""
+    weight = nn.Parameter(torch.zeros(4, 4))
+    optimizer = Muon([weight], lr=0.1)
+    weight.grad = torch.eye(4)
+    optimizer.step()
+    after_one = weight.detach().clone()
+    weight.grad = torch.zeros(4, 4)
+    optimizer.step()
+    assert (weight.detach().diagonal() < 1.5 * after_one.diagonal()).all()
+
+
 def test_every_weight_has_one_optimizer() -> None:
     """Muon has the matrices inside the network; the lift, the projection and the gains are AdamW's."""
     refiner = Refiner(load("smoke").model)
