@@ -16,7 +16,7 @@ from ups.check import check_run
 from ups.errors import RunFileError
 from ups.runfile import Damage, Run, open_run
 from ups.runfile.chunks import BLOCK
-from ups.runfile.framing import HEADER, FrameReader
+from ups.runfile.framing import HEADER, FrameReader, Writer
 
 SOURCES = (
     ("staged", "newest"),
@@ -215,3 +215,19 @@ def test_damaged_files(tmp_path: Path, part: int) -> None:
 def test_many_damaged_files(tmp_path: Path) -> None:
     """The same, ten times as many."""
     run_cases(tmp_path / "run-damaged.wandb", range(SOAKED))
+
+
+def test_a_record_put_together_from_two_is_read_as_far_as_it_makes_sense(tmp_path: Path) -> None:
+    """Chunks of two records, each valid: an item that is none is left out, its row and the others stay."""
+    good = b"\x0a\x0e\x12\x04loss\x82\x01\x050.125"
+    path = tmp_path / "run-joined.wandb"
+    with Writer(path) as writer:
+        for items in (good, b"\x0a\x01P" + good, b"\x0a\x03\x12\x7fx" + good, good):
+            writer.write(b"\x12" + bytes([len(items)]) + items)
+    run = open_run(path)
+    assert run.rows == 4
+    column = run.column("loss")
+    assert column is not None
+    assert column.values.tolist() == [0.125] * 4
+    assert run.summary == {}
+    check_run(run)

@@ -14,6 +14,7 @@ from itertools import chain, islice
 from typing import Any, Self
 
 import numpy as np
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from ups.charts import DEFAULT_AXIS
@@ -301,7 +302,7 @@ class Columns:
     def _learn(self, hashed: np.uint64, raw: bytes) -> None:
         name = _name_of(raw)
         number = -1
-        if not name.startswith("_") or self._hidden is None or name in self._hidden:
+        if name is not None and (not name.startswith("_") or self._hidden is None or name in self._hidden):
             number = len(self._names)
             self._names.append(name)
         place = np.searchsorted(self._hashes, hashed)
@@ -320,7 +321,7 @@ def last_rows(buffer: Bytes, start: Positions, end: Positions) -> tuple[Position
     key_end, _, _ = _take_items_apart(buffer, item_start, item_end)
     key = columns._key_numbers(buffer, row, item_start, key_end)
     last = np.zeros(len(columns._names), dtype=np.int64)
-    np.maximum.at(last, key, row)
+    np.maximum.at(last, key[key >= 0], row[key >= 0])
     return np.unique(last), np.flatnonzero(columns.steps())
 
 
@@ -395,7 +396,11 @@ def _hash(buffer: Bytes, start: Positions, size: Positions) -> NDArray[np.uint64
 
 
 def _value_in(item: bytes) -> Any:
-    return value_of(parse_item(item))
+    """The value of one item of any encoding; None for bytes that are no item, as in a damaged file."""
+    try:
+        return value_of(parse_item(item))
+    except DecodeError:
+        return None
 
 
 def _number_in(item: bytes) -> tuple[float, int]:
@@ -406,9 +411,12 @@ def _number_in(item: bytes) -> tuple[float, int]:
     return np.nan, Form.OTHER
 
 
-def _name_of(raw: bytes) -> str:
-    """The name that W&B shows for the key fields of an item: nested keys joined by dots."""
-    item = parse_item(raw)
+def _name_of(raw: bytes) -> str | None:
+    """The name that W&B shows for the key fields of an item: nested keys joined by dots. None where it has none."""
+    try:
+        item = parse_item(raw)
+    except DecodeError:
+        return None
     return ".".join(item.nested_key) or str(item.key)
 
 
