@@ -17,7 +17,7 @@ from soak.kills import MODES, VICTIMS, Mode, Outcome, make_case, run_case, table
 
 SEED = int(os.environ.get("SOAK_SEED", "20260101"))
 KILLS = int(os.environ.get("SOAK_KILLS", "300"))
-JOBS = int(os.environ.get("SOAK_JOBS", "2"))
+JOBS = int(os.environ.get("SOAK_JOBS", "12"))  # they wait, most of the time
 
 
 @pytest.mark.parametrize(
