@@ -52,6 +52,13 @@ _TYPES = {
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
+_MODULES = (
+    *("main", "run_page", "compare_page", "runs_page", "board", "chart", "cursor", "plot", "sketch", "smoothing"),
+    *("source", "dom", "findings", "format", "frame", "tools", "values"),
+)
+_AHEAD = ", ".join(
+    ["</static/plotly.js>; rel=preload; as=script"] + [f"</static/{name}.js>; rel=modulepreload" for name in _MODULES]
+)
 _PLOTLY_AGE = 24 * 3600  # seconds
 _MOST_METRICS = 200  # a request
 
@@ -128,7 +135,10 @@ class _Pages:
         file = self._file("page.html")
         if file is None:
             return Response("the page is not installed", 500)
-        return self._answer(request, file.read_bytes(), "text/html", status=200 if known else 404)
+        answer = self._answer(request, file.read_bytes(), "text/html", status=200 if known else 404)
+        if request.url.path != "/":  # it will draw charts: what that needs is asked for while the page is read
+            answer.headers["link"] = _AHEAD
+        return answer
 
     async def static(self, request: Request) -> Response:
         """A file of the page, looked up among the names that there are, so that no path leads out."""

@@ -163,6 +163,10 @@ export class Board {
     const start = performance.now();
     const ready = [...this.#waiting].filter((chart) => chart.visible && !chart.element.hidden);
     for (const chart of ready) if (!chart.loaded) chart.load();
+    if (!window.Plotly && ready.map((chart) => chart.sketch()).some(Boolean)) {
+      await shown(); // before Plotly runs for the first time, which takes long
+      document.documentElement.dataset.painted ??= String(performance.now());
+    }
     let left = false;
     let live = false; // whether it draws again what was drawn already
     for (const chart of ready) {
@@ -266,6 +270,9 @@ export class Board {
     (card.querySelector(".plot-area:not([hidden])") ?? card.querySelector("code"))?.focus({ preventScroll: true });
   }
 }
+
+/** When what was put on the page is seen. */
+const shown = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
 
 function makeSection(title) {
   const grid = el("div", { class: "grid" });

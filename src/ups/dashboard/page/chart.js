@@ -5,6 +5,7 @@ import { announce, download, el, iconButton, place } from "./dom.js";
 import { explanation, verdictName } from "./findings.js";
 import { counted, number, shortName } from "./format.js";
 import { extent, figure, loadPlotly, picture } from "./plot.js";
+import { sketch } from "./sketch.js";
 
 const CONFIG = { displayModeBar: false, doubleClick: false, responsive: false, showTips: false, displaylogo: false };
 const TOO_MANY = 3; // a live line is asked for anew when it has grown by so many points a pixel
@@ -203,6 +204,19 @@ export class Chart {
     this.board.changed(this);
   }
 
+  /** Shows its lines as they are, until it is drawn. Whether it did so just now. */
+  sketch() {
+    const { clientWidth: width, clientHeight: height } = this.plot;
+    if (this.#sketched || this.empty || !width || !height || !this.lines.some((line) => line.base)) return false;
+    const { logY } = this.board.settings;
+    const shown = this.#shown();
+    this.#sketched = sketch(shown, extent(shown, { logY, window: this.window }), { logY, width, height });
+    this.plot.after(this.#sketched);
+    return true;
+  }
+
+  #sketched = null;
+
   /** Draws what it has. */
   async draw() {
     if (this.empty || !this.lines.some((line) => line.base)) return;
@@ -231,6 +245,7 @@ export class Chart {
       { ...made.layout, width, height, dragmode: still ? false : "zoom" },
       { ...CONFIG, staticPlot: still },
     );
+    this.#sketched?.remove();
     if (first) {
       this.plot.on("plotly_relayout", (change) => this.#zoomed(change));
       this.plot.on("plotly_doubleclick", () => this.resetZoom());

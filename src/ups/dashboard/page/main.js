@@ -3,15 +3,12 @@
 import { comparePage } from "./compare_page.js";
 import { runPage } from "./run_page.js";
 import { runsPage } from "./runs_page.js";
-import { loadPlotly } from "./plot.js";
 import { RunSource } from "./source.js";
 
 const [, kind, key] = location.pathname.split("/");
 
 if (kind === "run" && key) {
-  loadPlotly();
   runPage(new RunSource(decodeURIComponent(key)));
 } else if (kind === "compare") {
-  loadPlotly();
   comparePage([...new Set(new URLSearchParams(location.search).getAll("run"))]);
 } else runsPage();
