@@ -19,6 +19,15 @@ from ups.tracking.mode import resolve_mode
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+def test_the_mode_that_is_given_wins_in_delivery_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``WANDB_MODE=local``, which wandb does not know, does not keep an offline run from being delivered."""
+    monkeypatch.setenv("WANDB_MODE", "local")
+    with ups.create_wandb_context({}, "r", mode="offline") as ctx:
+        ctx.stage("a").log(0, loss=1.0)
+    monkeypatch.delenv("WANDB_MODE")
+    assert len(read_held(ctx.dir).rows) == 1
+
+
 def test_disabled_touches_no_disk() -> None:
     """A disabled run makes nothing, takes everything, and its children are disabled too."""
     before = sorted(Path.cwd().rglob("*"))

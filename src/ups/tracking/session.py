@@ -84,6 +84,7 @@ class Session:
         if own_process:
             # wandb 0.31 times every row for its makers, which takes a quarter of run.log; read once, when it starts.
             os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+            os.environ.pop("WANDB_MODE", None)  # the mode is given, and UPS's own ("local") would be refused
             if description.program:
                 sys.argv = [description.program, *description.arguments]
         self._own_process = own_process
