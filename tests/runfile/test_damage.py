@@ -121,14 +121,14 @@ def run_cases(path: Path, seeds: range) -> None:
         how = DAMAGE[seed % len(DAMAGE)]
         damaged = how(source.data, rng, other.data)
         path.write_bytes(damaged.data)
-        started = time.perf_counter()
+        started = time.process_time()
         try:
             run = open_run(path)
         except RunFileError:  # nothing of a run file is left
             assert not intact_records(source, damaged), f"seed {seed}: refused, with intact records in it"
             continue
         check_run(run)
-        assert time.perf_counter() - started < 1, f"seed {seed}: too slow"
+        assert time.process_time() - started < 1, f"seed {seed}: too slow"
         compare(run, source, damaged, f"seed {seed}, {how.__name__}")
 
 
