@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from ups.charts import Definitions
 from ups.dashboard.found import Found
 from ups.errors import RunDirectoryError, RunFileError
 from ups.runfile import Run, RunFiles
 from ups.tracking.journal import JournalReader
-from ups.tracking.rows import Row, RowRule
+from ups.tracking.rows import RowRule
 from ups.tracking.run_directory import RunDirectory
 from ups.tracking.status import read_status
 
@@ -179,8 +178,6 @@ class JournalSource:
         described = directory.describe()
         self._rule = RowRule(described.repeated)
         self._readers: dict[str, JournalReader] = {}
-        self._known: set[str] = set()
-        self._definitions = Definitions()
         self._set: dict[str, Any] = {}  # what log_eval_summary set
         self._media: list[Medium] = []
         self._caught_up = False
@@ -192,7 +189,7 @@ class JournalSource:
             (),
             run_id=described.run_id,
             name=described.name or "",
-            definitions=self._definitions,
+            definitions=self._rule.definitions,
             stages=described.stages,
             config=described.config,
         )
@@ -245,7 +242,7 @@ class JournalSource:
                 if "values" in record:
                     row = self._rule.row(record)
                     if row is not None:
-                        rows.append(self._taken_row(row))
+                        rows.append({**row.values, "_timestamp": row.time})
                 else:
                     self._take_other(record)
             except (KeyError, TypeError, ValueError, AttributeError):  # JSON, but no record of a journal
@@ -258,14 +255,6 @@ class JournalSource:
             except (TypeError, OverflowError):  # a value that is no number, or too large for one
                 self.run.add_rows([_numbers_of(row) for row in rows])
         return reader.offset > start
-
-    def _taken_row(self, row: Row) -> dict[str, Any]:
-        if not self._known.issuperset(row.values):
-            self._known |= row.values.keys()
-            for name in row.values if row.axis is not None else ():
-                self._definitions.define(name, None if name == row.axis else row.axis, hidden=name == row.axis)
-        row.values["_timestamp"] = row.time
-        return row.values
 
     def _take_other(self, record: dict[str, Any]) -> None:
         """Take what is no row: configuration, summary, tags, media, the end."""

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ups.charts import Definitions
 from ups.check import RunCheck, check_run
 from ups.errors import RunFileError
 from ups.report import render_tree
@@ -58,7 +57,6 @@ def journaled_run(directory: RunDirectory) -> Run:
         RunDirectoryError: They cannot be read.
     """
     description = directory.describe()
-    definitions = Definitions()
     rule = RowRule(description.repeated)
 
     def rows() -> Iterator[dict[str, Any]]:
@@ -67,8 +65,6 @@ def journaled_run(directory: RunDirectory) -> Run:
             for record, _ in reader.read():
                 row = rule.row(record) if "values" in record else None
                 if row is not None:
-                    for name in row.values if row.axis is not None else ():
-                        definitions.define(name, None if name == row.axis else row.axis, hidden=name == row.axis)
                     yield row.values
             reader.close()
 
@@ -77,7 +73,7 @@ def journaled_run(directory: RunDirectory) -> Run:
         rows(),
         run_id=description.run_id,
         name=description.name or "",
-        definitions=definitions,
+        definitions=rule.definitions,
         stages=description.stages,
         config=description.config,
         finished=True,

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from ups.charts import advances, metric_key, step_metric
+from ups.charts import Definitions, advances, metric_key, step_metric
 
 __all__ = ["Row", "RowRule"]
 
@@ -32,12 +32,14 @@ class RowRule:
     Attributes:
         withheld: How many values of each stage were not drawn because their step did not grow.
         last: The newest value of every metric and step metric: what W&B's summary of them is.
+        definitions: What the rows so far are drawn against.
     """
 
     def __init__(self, repeated: str = "first") -> None:
         self._all = repeated == "all"
         self.withheld: Counter[str] = Counter()
         self.last: dict[str, Any] = {}
+        self.definitions = Definitions()
         self._reached: dict[str, int] = {}
         self._names: dict[tuple[str, str], str] = {}
 
@@ -53,6 +55,8 @@ class RowRule:
             name = self._names.get((stage, metric))
             if name is None:
                 name = self._names[stage, metric] = metric_key(stage, metric)
+                self.definitions.define(name, axis)
+                self.definitions.define(axis, hidden=True)
             if self._all or advances(self._reached.get(name), step):
                 self._reached[name] = step
                 drawn[name] = value
