@@ -72,11 +72,17 @@ def test_the_mode_follows_the_environment(
 
 @pytest.mark.parametrize(("host", "mode"), [("api.wandb.ai", "online"), ("example.com", "offline")])
 def test_credentials_are_found_in_a_netrc_of_the_server(host: str, mode: str) -> None:
-    """A netrc entry for W&B's server makes a run online; one for another host does not."""
+    """A netrc entry for W&B's server, under its older name, makes a run online; one for another host does not."""
     netrc = Path.home() / ".netrc"
     netrc.write_text(f"machine {host}\n  login user\n  password {'k' * 40}\n")
     netrc.chmod(0o600)
     assert resolve_mode(None) == mode
+
+
+def test_a_run_is_online_after_wandb_login(script: Script) -> None:
+    """What the real ``wandb.login`` writes down is found, wherever this version of wandb writes it."""
+    script("import wandb; wandb.login(key='k' * 40, verify=False)")
+    assert resolve_mode(None) == "online"
 
 
 def test_local_mode_journals_only_and_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
