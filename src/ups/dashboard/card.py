@@ -17,7 +17,8 @@ from ups.errors import RunDirectoryError, RunFileError, UPSError
 from ups.runfile import Run
 from ups.runfile.chunks import BLOCK
 from ups.runfile.framing import FrameReader
-from ups.runfile.records import Exit, Kind, RunInfo, find_payloads, parse
+from ups.runfile.records import Exit, Kind, find_payloads, parse
+from ups.runfile.run_record import run_info
 from ups.tracking.run_directory import RunDirectory
 from ups.tracking.status import read_status
 
@@ -190,7 +191,7 @@ def _exit_code_in(journal: Path) -> int | None:
 def _card_of_files(found: Found) -> Card:
     assert found.files is not None
     files = found.files.files
-    info = _run_info(files[0])
+    info = run_info(files[0], end=_HEAD)
     stamp = files[0].parent.name.partition("run-")[2][:15]
     created = info.started if info is not None and info.started else None
     with contextlib.suppress(ValueError):
@@ -211,15 +212,6 @@ def _card_of_files(found: Found) -> Card:
         tags=info.tags if info is not None else (),
         config=info.config if info is not None else {},
     )
-
-
-def _run_info(file: Path) -> RunInfo | None:
-    for batch in FrameReader(file, end=_HEAD):
-        kinds = find_payloads(batch).kind.tolist()
-        for kind, record in zip(kinds, batch.records(), strict=True):
-            if kind == Kind.RUN and isinstance(info := parse(record), RunInfo):
-                return info
-    return None
 
 
 def _state_of_files(files: tuple[Path, ...]) -> str:

@@ -8,7 +8,7 @@ from ups.runfile.framing import Damage, close_torn_segment, intact_length
 from ups.runfile.locate import RunFiles, find_runs, last_step, open_run, open_runs
 from ups.runfile.logs import LostRows
 from ups.runfile.run import Run, Segment, Series
-from ups.runfile.start_time import set_start_time, start_time
+from ups.runfile.run_record import set_start_time, start_time
 
 __all__ = [
     "Damage",

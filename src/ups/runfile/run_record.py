@@ -1,4 +1,7 @@
-"""When a segment says that its run was started: ``wandb sync`` sends a run's segments in the order of these times."""
+"""A segment's run record: who the run is, and when it says that it was started.
+
+``wandb sync`` sends a run's segments in the order of these times.
+"""
 
 import os
 from pathlib import Path
@@ -9,22 +12,36 @@ from ups.errors import RunFileError
 from ups.runfile.framing import FrameReader, Writer
 from ups.runfile.records import Kind, RunInfo, find_payloads, parse, parse_message
 
-__all__ = ["set_start_time", "start_time"]
+__all__ = ["run_info", "set_start_time", "start_time"]
 
 
-def start_time(path: str | os.PathLike[str]) -> float | None:
-    """The start time of the run, in seconds since 1970, by the file's first run record; None without one.
+def run_info(path: str | os.PathLike[str], *, end: int | None = None) -> RunInfo | None:
+    """What the file's first run record says; None without one.
+
+    Args:
+        path: a ``.wandb`` file.
+        end: how many bytes of it to look through; by default all.
 
     Raises:
         RunFileError: the file cannot be read, or is not a W&B run file.
     """
-    for batch in FrameReader(path):
+    for batch in FrameReader(path, end=end):
         for index in np.flatnonzero(find_payloads(batch).kind == Kind.RUN).tolist():
             start = int(batch.starts[index])
             record = parse(batch.data[start : start + int(batch.lengths[index])])
             if isinstance(record, RunInfo):
-                return record.started
+                return record
     return None
+
+
+def start_time(path: str | os.PathLike[str]) -> float | None:
+    """The start time of the run, in seconds since 1970; None in a file without a run record.
+
+    Raises:
+        RunFileError: the file cannot be read, or is not a W&B run file.
+    """
+    info = run_info(path)
+    return None if info is None else info.started
 
 
 def set_start_time(path: str | os.PathLike[str], seconds: float) -> None:
