@@ -1,25 +1,38 @@
 """The command line: one module a command, and the only place that turns errors into exit codes."""
 
+import difflib
 import importlib
 import sys
 
 import click
+from click.shell_completion import CompletionItem
 
 import ups
 from ups.errors import DeliveryError, UPSError
 
-__all__ = ["main"]
+__all__ = ["command", "main"]
 
-_COMMANDS = {
-    "show": "Show runs in the browser, live while they train.",
-    "check": "Say for every chart of any W&B run whether a person will see a line, and if not, why.",
-    "deliver": "Deliver a run's journal to W&B, or go on with a delivery that was cut off.",
-    "repair": "Write a corrected copy of a run, ready for 'wandb sync'.",
-    "report": "Write a run as one HTML file: charts, findings, tables, images.",
-    "export": "Write a run's rows as CSV or Parquet.",
-    "evaluate": "Score the trained models of a run of 'ups train', with standard errors.",
-    "train": "Train the three-stage neural simulator, every chart full.",
+_TOUR = {
+    "Look at runs": {
+        "check": "Say for every chart of any W&B run whether a person will see a line, and if not, why.",
+        "show": "Show runs in the browser, live while they train.",
+        "report": "Write a run as one HTML file: charts, findings, tables, images.",
+    },
+    "Put them right, bring them on": {
+        "repair": "Write a corrected copy of a run, ready for 'wandb sync'.",
+        "deliver": "Deliver a run's journal to W&B, or go on with a delivery that was cut off.",
+        "export": "Write a run's rows as CSV or Parquet.",
+    },
+    "Train": {
+        "train": "Train the three-stage neural simulator, every chart full.",
+        "evaluate": "Score the trained models of a run of 'ups train', with standard errors.",
+    },
+    "This machine": {
+        "doctor": "Look at what UPS needs here, try it, and say what to do.",
+        "completion": "Print what lets your shell complete UPS's commands and options.",
+    },
 }
+_COMMANDS = {name: told for commands in _TOUR.values() for name, told in commands.items()}
 
 
 class _Commands(click.Group):
@@ -35,26 +48,45 @@ class _Commands(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+            ctx.fail(f"there is no command {args[0]!r}" + (f": did you mean {near[0]!r}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+        for part, commands in _TOUR.items():
+            with formatter.section(part):
+                formatter.write_dl([(name.ljust(max(map(len, _COMMANDS))), told) for name, told in commands.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        commands = [CompletionItem(name, help=told) for name, told in _COMMANDS.items() if name.startswith(incomplete)]
+        return commands or click.Command.shell_complete(self, ctx, incomplete)
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(ups.__version__, prog_name="ups")
-def _ups() -> None:
+def command() -> None:
     """UPS: staged training in Weights & Biases, with every chart full.
+
+    Your charts are empty now? 'ups check' says why, 'ups repair' writes a copy that is right. To keep them full from
+    now on, log through 'import ups'. Without an account and without a network, 'ups show' draws them.
 
     \b
     Example:
+      ups check wandb/latest-run
+      ups show
       ups train --preset smoke
+      ups COMMAND --help
     """
 
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 findings or work not done, 2 wrong usage or unreadable input."""
     try:
-        _ups.main(prog_name="ups", standalone_mode=True)
+        command.main(prog_name="ups", standalone_mode=True)
     except DeliveryError as error:
         click.echo(f"ups: {error}", err=True)
         sys.exit(1)
