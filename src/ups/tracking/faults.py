@@ -14,7 +14,7 @@ class Faults:
     """A count and a first message for each kind of fault. Safe to use from several threads.
 
     A fault never stops training. The first of a kind is said on stderr as it happens; the counts stand in the
-    report of :meth:`~ups.tracking.WandBContext.finish`.
+    report of :meth:`~ups.WandBContext.finish`.
     """
 
     def __init__(self, *, say: bool = True) -> None:

@@ -28,7 +28,7 @@ __all__ = ["Recorder"]
 
 
 class Recorder:
-    """The calls that log. A :class:`~ups.tracking.WandBContext` is one, with a journal to write to.
+    """The calls that log. A :class:`~ups.WandBContext` is one, with a journal to write to.
 
     Attributes:
         journal: This process's journal.

@@ -45,12 +45,12 @@ class RunView:
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """The configuration; read only, see :meth:`~ups.tracking.WandBContext.update_config`."""
+        """The configuration; read only, see :meth:`~ups.WandBContext.update_config`."""
         return self._context.config
 
     @property
     def summary(self) -> Mapping[str, Any]:
-        """The summary values that this process has set; see :meth:`~ups.tracking.WandBContext.log_eval_summary`."""
+        """The summary values that this process has set; see :meth:`~ups.WandBContext.log_eval_summary`."""
         return self._context.summary
 
     def log(self, data: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> None:
@@ -78,7 +78,7 @@ class RunView:
         self._context.alert(title, text, getattr(level, "value", level))
 
     def finish(self, exit_code: int | None = None) -> None:
-        """End the run; as :meth:`~ups.tracking.WandBContext.finish`."""
+        """End the run; as :meth:`~ups.WandBContext.finish`."""
         self._context.finish(exit_code or 0)
 
 
