@@ -8,7 +8,7 @@ PRESET ?= quick
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test soak lint format bench clean
+.PHONY: help install train test soak lint format docs bench clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -32,6 +32,10 @@ lint: $(VENV)/.dev ## Check style and types
 format: $(VENV)/.dev ## Put the style right
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: $(VENV)/.dev ## Build the documentation as a site, in build/docs
+	$(BIN)/sphinx-build -W --keep-going --nitpicky -q docs build/docs
+	@echo "Open build/docs/index.html"
 
 bench: $(VENV)/.dev ## Print the tables of all benchmarks
 	@failed=0; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || failed=1; done; exit $$failed
