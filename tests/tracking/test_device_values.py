@@ -74,11 +74,8 @@ class Gated:
         self.gate = threading.Event()
         self._lines = lines
 
-    def wait(self) -> None:
-        self.gate.wait(30)
-
     def lines(self) -> bytes:
-        self.wait()
+        self.gate.wait(30)
         return self._lines
 
 

@@ -48,11 +48,8 @@ def encode_record(record: dict[str, Any]) -> bytes:
 class DeferredLines(Protocol):
     """Lines that can be written later, when what they say is there."""
 
-    def wait(self) -> None:
-        """Wait until it is there. May be called by two threads at once."""
-
     def lines(self) -> bytes:
-        """The lines; waits as :meth:`wait` does."""
+        """The lines, waited for. May be called by two threads at once, and again."""
 
 
 class Journal:
@@ -173,7 +170,7 @@ class Journal:
 
     def _settle_each(self, deferrals: "queue.SimpleQueue[DeferredLines | None]") -> None:
         while (deferred := deferrals.get()) is not None:
-            deferred.wait()  # without the lock: the training thread may log meanwhile
+            deferred.lines()  # without the lock: the training thread may log meanwhile
             with self.lock:
                 if self._deferred is deferred:
                     self._settle()

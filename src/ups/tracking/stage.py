@@ -28,7 +28,7 @@ _NEVER = float("-inf")
 
 
 class Stage:
-    """A named part of the run with its own steps and charts. Made by :meth:`~ups.tracking.WandBContext.stage`.
+    """A named part of the run with its own steps and charts. Made by :meth:`~ups.WandBContext.stage`.
 
     Attributes:
         name: The stage's name.
@@ -58,7 +58,7 @@ class Stage:
 
         A value that a GPU is still to compute does not hold this thread up: its row is in the file as soon as the
         device has brought the value, at the latest before the next row, with :meth:`WandBContext.flush
-        <ups.tracking.WandBContext.flush>` or at the end. That is the one row that a kill can take.
+        <ups.WandBContext.flush>` or at the end. That is the one row that a kill can take.
 
         Nothing here stops the training unless the run is ``strict``: a value that is no number, a name that W&B
         cannot draw or a step that goes back is said once on stderr, counted, and kept in the journal.
@@ -151,12 +151,8 @@ class _RowOfDevice:
         self._lock = threading.Lock()
         self._lines: bytes | None = None
 
-    def wait(self) -> None:
-        """Wait for the device."""
-        self.lines()
-
     def lines(self) -> bytes:
-        """The row as lines of the journal."""
+        """The row as lines of the journal, once the device has brought its values."""
         with self._lock:
             if self._lines is None:
                 self._lines = self._encode()
