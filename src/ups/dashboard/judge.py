@@ -10,6 +10,7 @@ from typing import Any
 from ups.check import Finding, RunCheck, Severity, check_run
 from ups.dashboard.meant import meant_run
 from ups.repair import plan_repair
+from ups.report import chart_data
 from ups.runfile import Run
 
 __all__ = ["Judged", "judge"]
@@ -68,12 +69,7 @@ def _charts(check: RunCheck) -> list[dict[str, Any]]:
     stages: list[str | None] = [*check.stages, None]
     return [
         {
-            "metric": chart.metric,
-            "stage": chart.stage,
-            "axis": chart.axis,
-            "rows": chart.rows,
-            "points": chart.points,
-            "verdict": str(chart.verdict),
+            **chart_data(chart),
             "codes": codes.get(chart.metric, []),
             "not_finite": not_finite.get(chart.metric, 0),
         }

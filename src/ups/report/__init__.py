@@ -1,8 +1,8 @@
 """A checked run, rendered: only how it looks, nothing about what is right."""
 
-from ups.report.data import as_data
+from ups.report.data import as_data, chart_data
 from ups.report.markdown import as_markdown
 from ups.report.summary import summary_line
 from ups.report.tree import render_tree
 
-__all__ = ["as_data", "as_markdown", "render_tree", "summary_line"]
+__all__ = ["as_data", "as_markdown", "chart_data", "render_tree", "summary_line"]

@@ -4,9 +4,9 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
-from ups.check import RunCheck
+from ups.check import ChartCheck, RunCheck
 
-__all__ = ["SCHEMA", "as_data"]
+__all__ = ["SCHEMA", "as_data", "chart_data"]
 
 SCHEMA = 1
 
@@ -16,6 +16,18 @@ def as_data(checks: Iterable[RunCheck]) -> dict[str, Any]:
     return {"schema": SCHEMA, "runs": [_run(check) for check in checks]}
 
 
+def chart_data(chart: ChartCheck) -> dict[str, Any]:
+    """A chart as JSON has it, without its line."""
+    return {
+        "metric": chart.metric,
+        "stage": chart.stage,
+        "axis": chart.axis,
+        "rows": chart.rows,
+        "points": chart.points,
+        "verdict": str(chart.verdict),
+    }
+
+
 def _run(check: RunCheck) -> dict[str, Any]:
     return {
         "run_id": check.run_id,
@@ -23,17 +35,7 @@ def _run(check: RunCheck) -> dict[str, Any]:
         "rows": check.rows,
         "finished": check.finished,
         "stages": list(check.stages),
-        "charts": [
-            {
-                "metric": chart.metric,
-                "stage": chart.stage,
-                "axis": chart.axis,
-                "rows": chart.rows,
-                "points": chart.points,
-                "verdict": str(chart.verdict),
-            }
-            for chart in check.charts
-        ],
+        "charts": [chart_data(chart) for chart in check.charts],
         "findings": [
             {
                 key: str(value) if key in ("code", "severity") else value
