@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from ups.cli.output import output_option
 from ups.runfile import open_run
 from ups.runfile.table import write_csv, write_parquet
 
@@ -11,14 +12,7 @@ from ups.runfile.table import write_csv, write_parquet
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--to", "form", type=click.Choice(["parquet", "csv"]), required=True, help="The format to write.")
-@click.option(
-    "-o",
-    "--output",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="The file to write, which must not exist.",
-)
+@output_option
 def command(run: Path, form: str, output: Path) -> None:
     """Write the rows of RUN as one table: a row a row, a column a metric.
 

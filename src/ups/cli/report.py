@@ -4,17 +4,12 @@ from pathlib import Path
 
 import click
 
+from ups.cli.output import output_option
+
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="The file to write, which must not exist.",
-)
+@output_option
 def command(run: Path, output: Path) -> None:
     """Write RUN as one HTML file, to send to someone: its charts, findings, values, tables and images.
 
