@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ups.errors import RunFileError, UsageError
 from ups.runfile import RunFiles, find_runs
-from ups.runfile.locate import segment_folder_run
+from ups.runfile.locate import segment_age, segment_folder_run
 
 __all__ = ["Found", "check_path", "find_below"]
 
@@ -82,7 +82,7 @@ def _walk(folder: Path, depth: int) -> Iterator[Found]:
             elif entry.name not in _PASSED_OVER:
                 below.append(path)
     for files in by_run.values():
-        files.sort(key=lambda file: (file.parent.name.partition("run-")[2], str(file)))
+        files.sort(key=segment_age)
         path = files[0].parent if segment_folder_run(files[0].parent.name) else files[0]
         yield _found(path, None, RunFiles(path, tuple(files)))
     for path in below if depth else ():

@@ -15,7 +15,7 @@ from ups.runfile.history import Columns
 from ups.runfile.records import Kind, find_payloads
 from ups.runfile.run import Run
 
-__all__ = ["RunFiles", "find_runs", "last_step", "open_run", "open_runs", "segment_folder_run"]
+__all__ = ["RunFiles", "find_runs", "last_step", "open_run", "open_runs", "segment_age", "segment_folder_run"]
 
 _SEGMENT_FOLDER = re.compile(r"(?:offline-)?run-(\d{8}_\d{6})-(.+)\Z")
 _DESCRIPTION = "run.json"
@@ -165,7 +165,7 @@ def _segment_files(path: Path) -> list[Path]:
     for pattern in ("*.wandb", "*run-*/run-*.wandb", "wandb/*run-*/run-*.wandb"):
         files = [file for file in path.glob(pattern) if not file.parent.is_symlink() or file.parent == path]
         if files:
-            return sorted(files, key=_age)
+            return sorted(files, key=segment_age)
     return []
 
 
@@ -175,7 +175,8 @@ def segment_folder_run(name: str) -> str | None:
     return named[2] if named else None
 
 
-def _age(file: Path) -> tuple[str, str]:
+def segment_age(file: Path) -> tuple[str, str]:
+    """What sorts a run's ``.wandb`` files, the oldest first: by the time in the name of the folder."""
     named = _SEGMENT_FOLDER.match(file.parent.resolve().name)
     return (named[1] if named else "", str(file))
 
