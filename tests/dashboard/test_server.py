@@ -89,6 +89,8 @@ def test_a_run_that_ups_made(mode: str, script: Any, tmp_path: Path) -> None:
         assert run["config"]["lr"] == 1e-3
         ((table,), (image,)) = run["tables"], run["images"]
         assert (table["name"], table["rows"]) == ("samples", 2)
+        for _ in range(2):  # however often it is asked for
+            assert shown.run(key)["tables"][0]["columns"] == ["input", "error"]
         content = shown.get(f"/api/runs/{key}/tables/{table['id']}")
         assert content["columns"] == ["input", "error"]
         assert content["rows"][0] == ["a", 0.1]

@@ -13,7 +13,7 @@ from ups.dashboard.encoding import as_json
 from ups.dashboard.events import Channel
 from ups.dashboard.found import Found
 from ups.dashboard.opened import VIEWS, OpenedRun
-from ups.dashboard.reduce import MARK_KINDS, line_of, seconds_of
+from ups.dashboard.reduce import MARK_KINDS, line_of, mark_kinds, seconds_of
 from ups.errors import UPSError
 from ups.runfile import Run
 
@@ -229,10 +229,11 @@ def _new_points(run: Run, metric: str, begin: int, end: int) -> dict[str, Any]:
     known = np.isfinite(line.x)
     finite = np.isfinite(line.y)
     points, bad = known & finite, known & ~finite
-    kinds = np.where(np.isnan(line.y[bad]), 0, np.where(line.y[bad] > 0, 1, 2)).tolist()
     marks = [
         {"x": x, "time": at if np.isfinite(at) else None, "kind": MARK_KINDS[kind]}
-        for x, at, kind in zip(line.x[bad].tolist(), seconds[bad].tolist(), kinds, strict=True)
+        for x, at, kind in zip(
+            line.x[bad].tolist(), seconds[bad].tolist(), mark_kinds(line.y[bad]).tolist(), strict=True
+        )
     ]
     return {
         "metric": metric,

@@ -71,7 +71,7 @@ class OpenedRun:
         self._read = 0.0
         self._summary: dict[str, Any] = {}
         self._media: list[Medium] = []
-        self._table_rows: dict[Path, int] = {}
+        self._tables: dict[Path, tuple[list[str], int]] = {}  # the columns of each, and how many rows
         self._drawn: dict[tuple[object, ...], dict[str, Any]] = {}  # whole lines, until there is more to show
 
     @property
@@ -283,14 +283,13 @@ class OpenedRun:
             raise Unknown(f"the table {medium.name!r} cannot be read: {error}") from error
 
     def _table_data(self, index: int, medium: Medium) -> dict[str, Any]:
-        columns: list[str] = []
-        if medium.path not in self._table_rows:
+        if medium.path not in self._tables:
             try:
                 columns, rows = self._table(medium)
-                self._table_rows[medium.path] = len(rows)
+                self._tables[medium.path] = columns, len(rows)
             except Unknown:
-                self._table_rows[medium.path] = 0
-        count = self._table_rows[medium.path]
+                self._tables[medium.path] = [], 0
+        columns, count = self._tables[medium.path]
         return {"id": str(index), "name": medium.name, "columns": columns, "rows": count, "time": medium.time}
 
 

@@ -10,7 +10,7 @@ from tsdownsample import MinMaxDownsampler
 from ups.runfile import Run
 from ups.runfile.history import Form
 
-__all__ = ["Line", "Points", "line_of", "reduce_line", "seconds_of"]
+__all__ = ["MARK_KINDS", "Line", "Points", "line_of", "mark_kinds", "reduce_line", "seconds_of"]
 
 MARK_KINDS = ("nan", "inf", "-inf")
 _downsampler: Any = MinMaxDownsampler  # it has no types
@@ -93,6 +93,11 @@ def seconds_of(run: Run, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.where(stamps.rows[at] == rows, stamps.values[at] - stamps.values[0], np.nan)
 
 
+def mark_kinds(y: NDArray[np.float64]) -> NDArray[np.int64]:
+    """For each of these values, none of which is finite, its place in :data:`MARK_KINDS`. Shape (marks,)."""
+    return np.where(np.isnan(y), 0, np.where(y > 0, 1, 2)).astype(np.int64)
+
+
 def reduce_line(
     x: NDArray[np.float64],
     y: NDArray[np.float64],
@@ -112,8 +117,8 @@ def reduce_line(
         x, y = _window(x, y, begin, end)
     known, drawn = np.isfinite(x), np.isfinite(y)
     bad = known & ~drawn
-    mark_x, mark_y = x[bad], y[bad]
-    kind = np.where(np.isnan(mark_y), 0, np.where(mark_y > 0, 1, 2)).astype(np.int64)
+    mark_x = x[bad]
+    kind = mark_kinds(y[bad])
     drawn &= known
     if not drawn.all():
         x, y = x[drawn], y[drawn]

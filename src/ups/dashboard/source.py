@@ -97,7 +97,21 @@ def _waits(directory: RunDirectory) -> bool:
     return any(directory.is_alive(process) for process in directory.processes())
 
 
-class FileSource:
+class _Reading:
+    """How much was read of what there was."""
+
+    _caught_up = False
+    _taken = 0  # bytes
+    _total = 0
+
+    @property
+    def read(self) -> float:
+        if self._caught_up:
+            return 1.0
+        return min(0.99, self._taken / self._total) if self._total else 0.0
+
+
+class FileSource(_Reading):
     """A run read from its ``.wandb`` files."""
 
     journaled = False
@@ -105,16 +119,8 @@ class FileSource:
     def __init__(self, files: RunFiles) -> None:
         self._files = files
         self._pieces: Iterator[int] | None = None
-        self._taken = self._total = 0
-        self._ended = False
         self.generation = 0
         self.run = files.begin(hidden=_HIDDEN)
-
-    @property
-    def read(self) -> float:
-        if self._ended:
-            return 1.0
-        return min(0.99, self._taken / self._total) if self._total else 0.0
 
     def advance(self, seconds: float) -> bool:
         until = time.monotonic() + seconds
@@ -129,7 +135,7 @@ class FileSource:
             if any(size < was for size, was in zip(sizes, before, strict=False)):
                 self.run = self._files.begin(hidden=_HIDDEN)  # written anew
                 self.generation += 1
-                self._ended, self._taken = False, 0
+                self._caught_up, self._taken = False, 0
             self._total = max(sum(sizes), 1)
             self._pieces = self.run.read_more()
         rows = self.run.rows
@@ -140,7 +146,7 @@ class FileSource:
         self._pieces = None
         if self.run.rows < rows:
             self.generation += 1  # rows that stood in two segments
-        self._ended = True
+        self._caught_up = True
         return True
 
     def summary(self) -> dict[str, Any]:
@@ -158,8 +164,7 @@ class FileSource:
         return sorted(found, key=lambda medium: (medium.time, medium.name))
 
     def close(self) -> None:
-        if self._pieces is not None:
-            self._pieces = None
+        self._pieces = None
 
 
 def _without_step(name: str) -> str:
@@ -168,7 +173,7 @@ def _without_step(name: str) -> str:
     return parts[0] if len(parts) == 3 and parts[1].isdigit() else name
 
 
-class JournalSource:
+class JournalSource(_Reading):
     """A run read from its journals: a row is there as soon as ``log()`` has returned."""
 
     journaled = True
@@ -180,8 +185,6 @@ class JournalSource:
         self._readers: dict[str, JournalReader] = {}
         self._set: dict[str, Any] = {}  # what log_eval_summary set
         self._media: list[Medium] = []
-        self._caught_up = False
-        self._taken = self._total = 0
         self.damaged = 0
         self.generation = 0
         self.run = Run.from_rows(
@@ -195,12 +198,6 @@ class JournalSource:
         )
         self.run.project, self.run.entity = described.project or "", described.entity or ""
         self.run.tags = described.tags
-
-    @property
-    def read(self) -> float:
-        if self._caught_up:
-            return 1.0
-        return min(0.99, self._taken / self._total) if self._total else 0.0
 
     def advance(self, seconds: float) -> bool:
         until = time.monotonic() + seconds
