@@ -88,6 +88,10 @@ class Events:
         """The data of the events of a kind so far."""
         return [data for kind, data in self.got if kind == event]
 
+    def newest(self, event: str) -> Any:
+        """The data of the newest event of a kind; waits for the first."""
+        return eventually(lambda: self.of(event), bool)[-1]
+
     def points(self, metric: str) -> list[tuple[float, float]]:
         """All points of a chart that came."""
         parts = [line for data in self.of("points") for line in data["series"] if line["metric"] == metric]

@@ -97,11 +97,11 @@ def test_five_browsers_follow_one_training() -> None:
             assert [(mark["x"], mark["kind"]) for mark in marks] == [(5, "inf")]
         go_on(process)
         for events in browsers:
-            eventually(lambda events=events: events.of("run")[-1]["summary"], lambda summary: "eval/l2" in summary)
-            assert len(events.of("run")[-1]["views"]["wandb"]) == 2
+            eventually(lambda events=events: events.newest("run")["summary"], lambda summary: "eval/l2" in summary)
+            assert len(events.newest("run")["views"]["wandb"]) == 2
         go_on(process)
         for events in browsers:
-            eventually(lambda events=events: events.of("run")[-1]["card"]["state"], lambda state: state == "finished")
+            eventually(lambda events=events: events.newest("run")["card"]["state"], lambda state: state == "finished")
         assert shown.points(key, LOSS)[-1] == (STEPS, 0.25)
 
 
@@ -118,7 +118,7 @@ def test_a_run_of_plain_wandb_grows() -> None:
         go_on(process)
         first_line(process)
         go_on(process)
-        eventually(lambda: events.of("run")[-1]["card"]["state"], lambda state: state == "finished")
+        eventually(lambda: events.newest("run")["card"]["state"], lambda state: state == "finished")
         assert shown.points(key, LOSS) == [(step, step / 2) for step in range(400)]
         last = max(line["end"] for data in events.of("points") for line in data["series"] if line["metric"] == LOSS)
         assert last == 400
@@ -133,7 +133,7 @@ def test_the_trainer_is_killed() -> None:
         events = Events(shown, f"/api/runs/{key}/events?view=wandb")
         process.send_signal(signal.SIGKILL)
         process.wait()
-        eventually(lambda: events.of("run")[-1]["card"]["state"], lambda state: state == "crashed")
+        eventually(lambda: events.newest("run")["card"]["state"], lambda state: state == "crashed")
         assert shown.points(key, LOSS) == [(0, 0)]
         assert shown.runs()[0]["state"] == "crashed"
 
@@ -183,7 +183,7 @@ def test_a_run_appears_on_an_empty_page(tmp_path: Path) -> None:
         assert shown.runs() == []
         cards = Events(shown, "/api/events")
         copy_of_staged(tmp_path / "later")
-        eventually(lambda: cards.of("run"), lambda runs: bool(runs) and runs[-1]["health"] is not None)
+        eventually(lambda: cards.newest("run"), lambda card: card["health"] is not None)
         assert cards.of("run")[0]["state"] == "finished"
         assert shown.process.stdout is not None
         assert "No run below" in shown.process.stdout.readline()
