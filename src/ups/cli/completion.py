@@ -1,0 +1,28 @@
+"""``ups completion``: commands and options that the shell completes."""
+
+import click
+from click.shell_completion import get_completion_class
+
+__all__ = ["command"]
+
+_SHELLS = ("bash", "zsh", "fish")
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("shell", type=click.Choice(_SHELLS))
+def command(shell: str) -> None:
+    """Print what lets SHELL complete UPS's commands and options.
+
+    Put the line for your shell into ~/.bashrc or ~/.zshrc, or for fish into ~/.config/fish/config.fish.
+
+    \b
+    Example:
+      eval "$(ups completion bash)"
+      eval "$(ups completion zsh)"
+      ups completion fish | source
+    """
+    from ups.cli import command as ups
+
+    completion = get_completion_class(shell)
+    assert completion is not None, f"click completes {_SHELLS}"
+    click.echo(completion(ups, {}, "ups", "_UPS_COMPLETE").source())

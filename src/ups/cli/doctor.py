@@ -1,0 +1,265 @@
+"""``ups doctor``: what is installed, what is reached, and what to do about what is not."""
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Literal
+
+import click
+
+import ups
+from ups.errors import RunDirectoryError, RunFileError, UPSError
+
+__all__ = ["command"]
+
+_DISTRIBUTION = "ups-tracking"
+_TIMEOUT = 5.0  # seconds that the server may take to answer
+_TRIAL_TIMEOUT = 120.0  # seconds
+_LITTLE_ROOM = 1_000_000_000  # bytes
+_OPTIONAL = re.compile(r"""([A-Za-z0-9._-]+).*;\s*extra\s*==\s*['"]([A-Za-z0-9._-]+)['"]""")
+_SHOWN = ("WANDB_", "UPS_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH|PROXY")
+
+_TRIAL = """
+import sys, ups
+with ups.create_wandb_context({}, mode="offline", dir=sys.argv[1], stages=["first", "second"]) as ctx:
+    for name in ("first", "second"):
+        for step in range(3):
+            ctx.stage(name).log(step, loss=1 / (step + 1))
+print(ctx.dir)
+"""
+
+
+@dataclass(frozen=True)
+class _Told:
+    """One thing that was looked at.
+
+    Attributes:
+        state: ``ok``; ``note``, something that one may want to know; ``wrong``, something that keeps UPS from working.
+        do: What to do about it; "" for nothing.
+    """
+
+    about: str
+    state: Literal["ok", "note", "wrong"]
+    found: str
+    do: str = ""
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="For people or programs.")
+def command(form: str) -> None:
+    """Look at what UPS needs, and try it: versions, folders, W&B's server, credentials, a run of two stages.
+
+    Credentials are never shown. The run is offline, in a temporary folder, and read back. Exit status: 0 if UPS
+    works here, with W&B's server or without; 1 if not.
+
+    \b
+    Example:
+      ups doctor
+      ups doctor --format json
+    """
+    looks: tuple[Callable[[], Iterator[_Told]], ...] = (
+        _versions,
+        _extras,
+        _folder,
+        _environment,
+        _server,
+        _undelivered,
+        _trial,
+    )
+    told: list[_Told] = []
+    for look in looks:
+        for one in look():
+            told.append(one)
+            if form == "text":
+                _print(one)
+    wrong = any(one.state == "wrong" for one in told)
+    if form == "json":
+        click.echo(json.dumps({"works": not wrong, "found": [asdict(one) for one in told]}, indent=1))
+    else:
+        click.echo("\nSomething keeps UPS from working here: see ✗ above." if wrong else "\nUPS works here.")
+    sys.exit(wrong)
+
+
+def _print(one: _Told) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    mark, style = {"ok": ("✓", "green"), "note": ("•", "yellow"), "wrong": ("✗", "bold red")}[one.state]
+    console = Console(highlight=False)
+    console.print(Text.assemble((mark, style), f" {one.about:<12} ", one.found), soft_wrap=True)
+    if one.do:
+        console.print(Text(f"{'':15}{one.do}", style="bold" if one.state == "wrong" else "dim"), soft_wrap=True)
+
+
+def _versions() -> Iterator[_Told]:
+    yield _Told("UPS", "ok", f"{ups.__version__}, in {Path(ups.__file__).parent}")
+    yield _Told("Python", "ok", f"{platform.python_version()}, {sys.executable}")
+    yield _Told("machine", "ok", f"{platform.platform()}, {os.cpu_count()} cores")
+    if (found := _version("wandb")) is None:
+        yield _Told("wandb", "wrong", "not installed", "pip install wandb; without it, only mode='local' works")
+    else:
+        yield _Told("wandb", "ok", found)
+
+
+def _extras() -> Iterator[_Told]:
+    """What each extra has of its packages."""
+    extras: dict[str, dict[str, str | None]] = {}
+    for requirement in requires(_DISTRIBUTION) or ():
+        if found := _OPTIONAL.match(requirement):
+            extras.setdefault(found[2], {})[found[1]] = _version(found[1])
+    for extra, packages in sorted(extras.items()):
+        if None in packages.values():
+            lacking = ", ".join(name for name, has in packages.items() if has is None)
+            yield _Told(extra, "note", f"without {lacking}", f"if you want it: pip install '{_DISTRIBUTION}[{extra}]'")
+        else:
+            yield _Told(extra, "ok", ", ".join(f"{name} {has}" for name, has in packages.items()))
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _folder() -> Iterator[_Told]:
+    folder = _runs_folder()
+    exists = next(path for path in (folder, *folder.parents) if path.exists())
+    do = "change to a folder that you can write, or set WANDB_DIR to one"
+    if not os.access(exists, os.W_OK | os.X_OK):
+        yield _Told("runs", "wrong", f"{folder} cannot be written", do)
+        return
+    free = shutil.disk_usage(exists).free
+    told = f"go into {folder}, {free / 1e9:,.1f} GB free"
+    yield _Told("runs", "note", told, do) if free < _LITTLE_ROOM else _Told("runs", "ok", told)
+
+
+def _runs_folder() -> Path:
+    return (Path(os.environ.get("WANDB_DIR") or ".") / "ups-runs").absolute()
+
+
+def _environment() -> Iterator[_Told]:
+    """The variables that change what UPS and wandb do; of those that may hold a secret, only that they are set."""
+    shown = [
+        f"{name} is set" if _SECRET.search(name) else f"{name}={value}"
+        for name, value in sorted(os.environ.items())
+        if name.upper().startswith(_SHOWN)
+    ]
+    yield _Told("environment", "ok", ", ".join(shown) or "no variable changes what UPS or wandb do")
+
+
+def _server() -> Iterator[_Told]:
+    from ups.tracking.credentials import credentials_source, server_address
+    from ups.tracking.mode import resolve_mode
+
+    address, source = _without_user(server_address()), credentials_source()
+    answer = _ask(server_address())
+    if answer is None:
+        yield _Told("server", "ok", f"{address} answers")
+    else:
+        do = "without it runs are offline, or mode='local': 'wandb sync' and 'ups deliver' bring them there later"
+        yield _Told("server", "note", f"{address} does not answer: {answer}", do)
+    if source is None:
+        do = f"to see runs in W&B: wandb login{'' if address.endswith('coreweave.com') else ' --host ' + address}"
+        yield _Told("credentials", "note", f"none for {address}", do)
+    elif answer is not None or _version("wandb") is None:
+        yield _Told("credentials", "ok", f"in {source}, not tried")
+    else:
+        yield _credentials(source)
+    try:
+        mode = resolve_mode(None)
+    except UPSError as error:
+        yield _Told("mode", "wrong", str(error), "set WANDB_MODE right, or unset it")
+    else:
+        yield _Told("mode", "ok", f"a run whose mode nobody says is {mode}")
+
+
+def _without_user(address: str) -> str:
+    """An address without the name and password that one may have put into it."""
+    return re.sub(r"(?<=://)[^/@]*@", "", address)
+
+
+def _ask(address: str) -> str | None:
+    """Whether a server answers: None, or why not. Any answer counts, also a refusal."""
+    try:
+        with urllib.request.urlopen(address, timeout=_TIMEOUT):
+            return None
+    except urllib.error.HTTPError:
+        return None
+    except urllib.error.URLError as error:
+        return str(error.reason)
+    except (OSError, ValueError) as error:
+        return str(error)
+
+
+def _credentials(source: str) -> _Told:
+    """Ask the server whom the credentials belong to."""
+    import wandb
+
+    try:
+        name = wandb.Api(timeout=int(2 * _TIMEOUT)).viewer.username
+    except (wandb.Error, ValueError):  # the server's own words might repeat what it was sent
+        do = "wandb login --relogin; until then: WANDB_MODE=offline"
+        return _Told("credentials", "note", f"in {source}, but the server does not take them", do)
+    return _Told("credentials", "ok", f"in {source}, of {name}")
+
+
+def _undelivered() -> Iterator[_Told]:
+    """Runs here whose rows are not all in W&B, and that nobody is delivering."""
+    from ups.tracking.run_directory import RunDirectory
+    from ups.tracking.status import read_status
+
+    for path in sorted(_runs_folder().glob("*/run.json")):
+        directory = RunDirectory(path.parent)
+        try:
+            status = read_status(directory)
+            done = status is not None and status.state == "finished"
+            if done or directory.delivery_is_running() or any(map(directory.is_alive, directory.processes())):
+                continue
+        except (RunDirectoryError, OSError) as error:
+            yield _Told("run", "note", f"{path.parent}: {error}")
+        else:
+            yield _Told("run", "note", f"{path.parent} is not in W&B", f"ups deliver {path.parent}")
+
+
+def _trial() -> Iterator[_Told]:
+    """Track a small run offline, in a process of its own, and read it back."""
+    if _version("wandb") is None:
+        return
+    from ups.check import check_run
+    from ups.runfile import open_run
+
+    with tempfile.TemporaryDirectory(prefix="ups-doctor-", ignore_cleanup_errors=True) as folder:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "UPS_"))}
+        try:
+            done = subprocess.run(
+                [sys.executable, "-c", _TRIAL, folder],
+                env=environment,
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                timeout=_TRIAL_TIMEOUT,
+                check=True,
+            )
+            checked = check_run(open_run(Path(done.stdout.strip())))
+        except subprocess.CalledProcessError as error:
+            yield _Told("trial", "wrong", "a small offline run failed", error.stderr.strip().rpartition("\n")[2])
+            return
+        except (subprocess.TimeoutExpired, RunFileError) as error:
+            yield _Told("trial", "wrong", f"a small offline run failed: {error}")
+            return
+    full = sum(chart.verdict == "full" for chart in checked.charts)
+    told = f"a small offline run was tracked, delivered and read back: {full} of 2 charts full"
+    yield _Told("trial", "ok" if full == 2 else "wrong", told)

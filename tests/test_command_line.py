@@ -1,0 +1,48 @@
+"""The command line as a whole: its tour, mistyped commands, completion."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import ups.cli
+
+PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+
+def bash(line: str) -> subprocess.CompletedProcess[str]:
+    """Run a line in bash, where ``ups`` is on the path."""
+    return subprocess.run(
+        ["bash", "-c", line], env={**os.environ, "PATH": PATH}, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_the_help_tours_every_command() -> None:
+    """``ups --help`` lists each module that has a command, once."""
+    told = bash("ups --help").stdout
+    folder = Path(ups.cli.__file__).parent
+    commands = {path.stem for path in folder.glob("*.py") if "\ndef command(" in path.read_text()} - {"__init__"}
+    listed = [line.split()[0] for line in told.splitlines() if line[:2] == "  " and line[2:3].isalpha()]
+    assert len(commands) > 5
+    assert {name: listed.count(name) for name in commands} == dict.fromkeys(commands, 1)
+
+
+def test_a_mistyped_command_is_told_the_nearest() -> None:
+    """``ups chek`` fails with the name of the command that was meant."""
+    done = bash("ups chek wandb")
+    assert done.returncode == 2
+    assert "there is no command 'chek': did you mean 'check'?" in done.stderr
+
+
+def test_bash_completes_commands_options_and_choices() -> None:
+    """With what ``ups completion bash`` prints, bash completes what is typed."""
+    typed = {"ups re": ["report", "repair"], "ups check --fa": ["--fail-on"], "ups check --fail-on w": ["warning"]}
+    for line, expected in typed.items():
+        words = line.split()
+        done = bash(
+            f'eval "$(ups completion bash)"; COMP_WORDS=({" ".join(words)}); COMP_CWORD={len(words) - 1};'
+            ' _ups_completion ups; echo "${COMPREPLY[@]}"'
+        )
+        assert done.stdout.split() == expected, done.stderr
