@@ -157,9 +157,7 @@ class UPSTracker(GeneralTracker):  # type: ignore[misc]
         **_: Any,
     ) -> None:
         """Log a table, of ``columns`` and ``data`` or of a pandas ``dataframe``."""
-        if dataframe is not None:
-            columns, data = list(dataframe.columns), dataframe.to_numpy().tolist()
-        self._run().context.log_table(table_name, columns or (), data or ())
+        self._run().log_table(table_name, columns, data, dataframe)
 
     @on_main_process  # type: ignore[untyped-decorator, unused-ignore]
     def finish(self) -> None:

@@ -258,9 +258,7 @@ class UPSLogger(Logger):
         step: int | None = None,
     ) -> None:
         """Log a table, of ``columns`` and ``data`` or of a pandas ``dataframe``."""
-        if dataframe is not None:
-            columns, data = list(dataframe.columns), dataframe.to_numpy().tolist()
-        self._run().context.log_table(key, columns or (), data or ())
+        self._run().log_table(key, columns, data, dataframe)
 
     def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
         """Log the checkpoint as an artifact, or note it for the end of the fit, as ``log_model`` says."""
@@ -295,6 +293,5 @@ class UPSLogger(Logger):
         written = sorted((Path(path).stat().st_mtime, path) for path in paths if Path(path).exists())
         for when, path in written:
             if self._logged.get(path) != when:
-                context = self._run().context
-                context.log_artifact(path, f"model-{context.run_id}", "model")
+                self._run().log_model(path)
                 self._logged[path] = when

@@ -6,7 +6,7 @@ logs becomes a row of that stage.
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +159,22 @@ class Trainings:
             self._first_step.setdefault(name, position)
             for metric, value in row.items():
                 self._last[name, metric] = (position, value if type(value) in (int, float) else None)
+
+    def log_table(
+        self,
+        name: str,
+        columns: Sequence[str] | None = None,
+        data: Sequence[Sequence[Any]] | None = None,
+        dataframe: Any = None,
+    ) -> None:
+        """Log a table, of ``columns`` and rows of ``data``, or of a pandas ``dataframe``."""
+        if dataframe is not None:
+            columns, data = list(dataframe.columns), dataframe.to_numpy().tolist()
+        self.context.log_table(name, columns or (), data or ())
+
+    def log_model(self, path: str | os.PathLike[str]) -> None:
+        """Log a model's file or folder as the newest version of the run's one model."""
+        self.context.log_artifact(path, f"model-{self.context.run_id}", "model")
 
     def counts_anew(self, row: Mapping[str, Any], step: int, stage: str) -> bool:
         """Whether ``row`` at ``step`` begins the stage's count again: at or before its first step, and each of its

@@ -178,9 +178,7 @@ class UPSCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """A checkpoint was saved."""
         if self._log_model == "checkpoint" and state.is_world_process_zero:
-            context = self._run(args, state).context
-            folder = Path(args.output_dir or ".", f"checkpoint-{state.global_step}")
-            context.log_artifact(folder, f"model-{context.run_id}", "model")
+            self._run(args, state).log_model(Path(args.output_dir or ".", f"checkpoint-{state.global_step}"))
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -191,12 +189,11 @@ class UPSCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
         self._is_training = False
         model = kwargs.get("model")
         if self._log_model == "end" and hasattr(model, "save_pretrained"):
-            context = self._run(args, state).context
             with tempfile.TemporaryDirectory() as folder:
                 for part in (model, kwargs.get("processing_class") or kwargs.get("tokenizer")):
                     if part is not None and hasattr(part, "save_pretrained"):
                         part.save_pretrained(folder)
-                context.log_artifact(folder, f"model-{context.run_id}", "model")
+                self._run(args, state).log_model(folder)
 
     # ------------------------------------------------------------------ what they share
 
