@@ -10,9 +10,24 @@ from pathlib import Path
 import pytest
 
 import ups
+from runfile.real_runs import wandb_file
 
 SOURCE = Path(ups.__file__).parent
-HEAVY = ("wandb", "torch", "numpy", "matplotlib", "rich", "click", "starlette", "uvicorn", "plotly")
+HEAVY = {
+    "click",
+    "google.protobuf",
+    "matplotlib",
+    "numpy",
+    "pandas",
+    "plotly",
+    "polars",
+    "rich",
+    "starlette",
+    "torch",
+    "ups.tracking",
+    "uvicorn",
+    "wandb",
+}
 
 # A part may import those left of it that stand in its line, and itself.
 ALLOWED = {
@@ -54,12 +69,28 @@ def test_imports_point_one_way(path: Path) -> None:
     assert imported_parts(path) <= ALLOWED[part] | {part}
 
 
-@pytest.mark.parametrize("statement", ["import ups", "import ups.cli", "import ups.charts, ups.errors"])
-def test_importing_brings_in_nothing_heavy(statement: str) -> None:
-    """``import ups`` imports neither wandb nor torch nor NumPy nor the web parts."""
-    code = f"import sys; {statement}; print(*[name for name in {HEAVY} if name in sys.modules])"
-    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert set(printed) <= ({"click"} if "cli" in statement else set())
+@pytest.mark.parametrize(
+    ("arguments", "needed"),
+    [
+        (("-c", "import ups"), set()),
+        (("-c", "import ups.charts, ups.errors"), set()),
+        (("-m", "ups", "--help"), {"click"}),
+        (("-m", "ups", "check", "--format", "json", "RUN"), {"click", "google.protobuf", "numpy", "rich"}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_starting_brings_in_only_what_is_needed(arguments: tuple[str, ...], needed: set[str]) -> None:
+    """``import ups`` imports nothing heavy, ``ups --help`` only click, and ``ups check`` no wandb and no web parts."""
+    run = wandb_file("staged") if "RUN" in arguments else ""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *(str(run) if each == "RUN" else each for each in arguments)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "ups" in imported
+    assert imported & HEAVY <= needed
 
 
 def test_the_training_process_does_not_import_wandb() -> None:

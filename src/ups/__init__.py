@@ -3,11 +3,12 @@
 Importing this package imports neither wandb, NumPy nor torch; the public names load what they need when used.
 """
 
-from typing import TYPE_CHECKING, Any
-
 from ups import errors
 
+TYPE_CHECKING = False  # type checkers take it for typing's, which takes longer to import than all the rest
 if TYPE_CHECKING:
+    from typing import Any
+
     from ups.guard import guard
     from ups.runfile import Run, open_run
     from ups.tracking import Stage, WandBContext, create_wandb_context, join_wandb_context
@@ -36,7 +37,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     """Import a public name's home when it is first asked for."""
     if name not in _HOMES:
         raise AttributeError(f"module 'ups' has no attribute {name!r}")

@@ -13,7 +13,6 @@ from ups.check import CODES, RunCheck, Severity, check_run, explain, worst
 from ups.errors import RunDirectoryError, RunFileError
 from ups.report import as_data, as_markdown, render_tree, summary_line
 from ups.runfile import Run, RunFiles, find_runs
-from ups.tracking.run_directory import RunDirectory
 
 _WORTH_A_BAR = 50_000_000  # bytes; less is read before a bar is seen
 
@@ -80,11 +79,14 @@ class _Journaled:
 
     def open(self, on_read: Callable[[int], None] | None = None) -> Run:
         from ups.tracking.readback import journaled_run
+        from ups.tracking.run_directory import RunDirectory
 
         return journaled_run(RunDirectory.open(self.path))
 
 
 def _is_journaled(path: Path) -> bool:
+    from ups.tracking.run_directory import RunDirectory  # a run that W&B has a file of is checked without it
+
     try:
         return RunDirectory.exists(path) and bool(RunDirectory.open(path).processes())
     except (OSError, RunDirectoryError):
