@@ -19,6 +19,7 @@ html_theme_options = {"navigation_with_keys": True}
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "command_reference"]
 exclude_patterns = ["extensions", "pictures/*.py"]
 highlight_language = "text"
+smartquotes = False  # they would turn --option into –option
 
 # The pages are read on GitHub too: its anchors, its tables, and nothing that it would show as source.
 myst_heading_anchors = 3

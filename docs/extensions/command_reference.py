@@ -5,6 +5,7 @@ a ``cmdoption`` of the index, ``ups-check.--format``.
 """
 
 from collections.abc import Iterator
+from inspect import cleandoc
 
 import click
 from docutils import nodes
@@ -22,6 +23,7 @@ class CommandReference(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """The sections."""
+        self.env.note_reread()  # what they are made of is no file of the site
         return [self._section(context) for context in _commands()]
 
     def _section(self, context: click.Context) -> nodes.section:
@@ -48,7 +50,7 @@ def _commands() -> Iterator[click.Context]:
 def _help(text: str) -> list[nodes.Node]:
     r"""Paragraphs, and literal blocks of those that click leaves as they are (``\b``)."""
     out: list[nodes.Node] = []
-    for paragraph in text.split("\n\n"):
+    for paragraph in cleandoc(text).split("\n\n"):
         if paragraph.startswith("\b"):
             heading, _, lines = paragraph.removeprefix("\b\n").partition("\n")
             out.append(nodes.paragraph("", heading))
