@@ -14,7 +14,7 @@ import psutil
 
 from peers.trackers import VARIABLES
 
-__all__ = ["TrackerProcess", "held"]
+__all__ = ["TrackerProcess", "environment", "held"]
 
 _QUIET = 0.05  # of a core, which a tracker may use for system metrics
 _LOOK = 0.3  # seconds
@@ -46,7 +46,7 @@ class TrackerProcess:
             stdout=subprocess.PIPE,
             stderr=self._printed,
             text=True,
-            env=_environment(folder),
+            env=environment(folder),
             cwd=folder,
         )
         self._answer()
@@ -133,14 +133,14 @@ def held(name: str, python: Path, folder: Path) -> list[int]:
         stderr=subprocess.DEVNULL,
         text=True,
         check=True,
-        env=_environment(folder),
+        env=environment(folder),
         cwd=folder,
     )
     steps: list[int] = json.loads(done.stdout)
     return steps
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path) -> dict[str, str]:
     """The environment without a user's settings; one core computes, as a training loop does, and one is free."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_LOCAL)}
     own = {name: value.format(folder=folder) for name, value in VARIABLES.items()}

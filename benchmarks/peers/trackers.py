@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-__all__ = ["HELD", "OPEN", "VARIABLES", "Tracker"]
+__all__ = ["HELD", "OPEN", "VARIABLES", "Tracker", "swanlab_scalars", "tensorboard_events"]
 
 Log = Callable[[int, float, float, float], object]
 """Log a row: its step, a loss, a learning rate, a norm of the gradient."""
@@ -123,14 +123,19 @@ def held_by_trackio(folder: Path) -> list[int]:
 
 def held_by_tensorboardx(folder: Path) -> list[int]:
     """The steps that have all three scalars in the event file, as far as it has whole records."""
+    scalars: Counter[int] = Counter()
+    for event in tensorboard_events(folder):
+        scalars[event.step] += len(event.summary.value)
+    return _complete(scalars)
+
+
+def tensorboard_events(folder: Path) -> Iterator[Any]:
+    """The events of the event files in a folder, as far as these have whole records."""
     from tensorboardX.proto.event_pb2 import Event
 
-    scalars: Counter[int] = Counter()
     for file in folder.glob("events.out.tfevents.*"):
         for record in _tensorboard_records(file.read_bytes()):
-            event = Event.FromString(record)
-            scalars[event.step] += len(event.summary.value)
-    return _complete(scalars)
+            yield Event.FromString(record)
 
 
 def _tensorboard_records(content: bytes) -> Iterator[bytes]:
@@ -146,19 +151,25 @@ def _tensorboard_records(content: bytes) -> Iterator[bytes]:
 
 def held_by_swanlab(folder: Path) -> list[int]:
     """The steps that have all three scalars in the run's file, read as ``swanlab sync`` reads it."""
+    scalars: Counter[int] = Counter()
+    for scalar in swanlab_scalars(folder):
+        scalars[scalar.step] += scalar.key in ("loss", "lr", "grad_norm")
+    return _complete(scalars)
+
+
+def swanlab_scalars(folder: Path) -> Iterator[Any]:
+    """The scalars in the files of the runs in a folder."""
     from swanlab.proto.swanlab.record.v1.record_pb2 import Record
     from swanlab.sdk.internal.core_python.store import DataStoreReader
 
-    scalars: Counter[int] = Counter()
     for file in folder.glob("run-*/run-*.swanlab"):
         reader = DataStoreReader()
         reader.open(file)
         for content in reader:
             record = Record.FromString(content)
             if record.HasField("scalar"):
-                scalars[record.scalar.step] += record.scalar.key in ("loss", "lr", "grad_norm")
+                yield record.scalar
         reader.close()
-    return _complete(scalars)
 
 
 def _complete(scalars: Counter[int]) -> list[int]:
