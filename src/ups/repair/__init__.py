@@ -1,8 +1,12 @@
 """A corrected copy of a run: a plan first, then a new run that ``wandb sync`` takes. The original is only read.
 
->>> plan = plan_repair(open_run("wandb/offline-run-20260101_120000-abc"))
->>> print("\\n".join(plan_lines(plan)))
+>>> from ups import open_run
+>>> from ups.repair import plan_lines, plan_repair, write_repair
+>>> plan = plan_repair(open_run("wandb/latest-run"))
+>>> plan_lines(plan)
+[...]
 >>> write_repair(plan, "repaired").folders
+(PosixPath('repaired/offline-run-...'),)
 """
 
 from ups.repair.plan import ChartChange, Plan, Unrepaired, plan_repair
