@@ -18,29 +18,20 @@ class Listener:
 
     Attributes:
         topic: what it wants to hear of.
-        behind: whether messages to it were left out, since it did not keep up.
     """
 
     def __init__(self, topic: str) -> None:
         self.topic = topic
-        self.behind = False
         self._waiting: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     def send(self, message: bytes) -> None:
-        """Send a message, unless too many wait already."""
+        """Send a message, unless too many wait already: that points are missing, the browser sees by the cursors."""
         if self._waiting.qsize() < _MOST_WAITING:
             self._waiting.put_nowait(message)
-        else:
-            self.behind = True
 
     def end(self) -> None:
         """Send nothing more."""
         self._waiting.put_nowait(None)
-
-    @property
-    def waiting(self) -> int:
-        """How many messages were not sent yet."""
-        return self._waiting.qsize()
 
     async def messages(self) -> AsyncIterator[bytes]:
         """The messages, as they come; a comment where there is none for long."""
@@ -60,10 +51,6 @@ class Channel:
 
     def __init__(self) -> None:
         self.listeners: set[Listener] = set()
-
-    def has(self, topic: str) -> bool:
-        """Whether anyone listens for a topic."""
-        return any(listener.topic == topic for listener in self.listeners)
 
     def tell(self, event: str, data: object, *, topic: str | None = None) -> None:
         """Send an event to all, or to those who listen for a topic."""

@@ -120,17 +120,17 @@ _CLASSES = _message_classes()
 
 @dataclass(frozen=True)
 class RunInfo:
-    """A ``run`` record: who the run is. Texts are empty where the record leaves them out."""
+    """A ``run`` record: who the run is. Texts are empty where the record leaves them out.
+
+    ``started`` is in seconds since 1970.
+    """
 
     run_id: str
     name: str
     project: str
     entity: str
-    group: str
-    notes: str
     tags: tuple[str, ...]
     started: float
-    starting_step: int
     config: dict[str, Any]
 
 
@@ -145,7 +145,6 @@ class MetricDefinition:
     glob: str
     step_metric: str
     hidden: bool
-    step_sync: bool
     expanded_from_glob: bool
 
 
@@ -258,7 +257,6 @@ def parse(record: bytes) -> RunInfo | MetricDefinition | ConfigChange | SummaryC
             glob=metric.glob_name,
             step_metric=metric.step_metric,
             hidden=metric.options.hidden,
-            step_sync=metric.options.step_sync,
             expanded_from_glob=metric.expanded_from_glob,
         )
     if message.HasField("config"):
@@ -296,11 +294,8 @@ def _run_info(run: Any) -> RunInfo:
         name=run.display_name,
         project=run.project,
         entity=run.entity,
-        group=run.run_group,
-        notes=run.notes,
         tags=tuple(run.tags),
         started=run.start_time.seconds + run.start_time.nanos / 1e9,
-        starting_step=run.starting_step,
         config={".".join(path): value for path, value in update.items()},
     )
 

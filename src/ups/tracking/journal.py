@@ -82,11 +82,6 @@ class Journal:
         except OSError as error:
             raise RunDirectoryError(f"cannot write the journal {path}: {error.strerror}") from error
 
-    @property
-    def waiting(self) -> int:
-        """How many lines wait in memory because the disk took none."""
-        return len(self._waiting)
-
     def append(self, line: bytes) -> None:
         """Write ``line``, which ends with a newline, behind what is in the file."""
         with self.lock:
