@@ -4,9 +4,8 @@ The tracker asks this module before it writes and the check asks it when it read
 cannot disagree.
 """
 
-import math
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,9 +22,9 @@ __all__ = [
     "advances",
     "check_metric_name",
     "check_stage_name",
-    "makes_point",
     "matches",
     "metric_key",
+    "own_steps",
     "points",
     "stage_of_axis",
     "step_metric",
@@ -165,13 +164,25 @@ def matches(glob: str, metric: str) -> bool:
     return glob.endswith("*") and metric.startswith(glob[:-1])
 
 
-def makes_point(x: float | None, y: float | None) -> bool:
-    """Whether a row makes a point: it holds both the axis and the metric, and both are finite numbers."""
-    return x is not None and y is not None and math.isfinite(x) and math.isfinite(y)
+def own_steps(metric: str, step_metrics: Collection[str]) -> Iterator[str]:
+    """What may be the step metric of a metric's own stage, by its name: in its folder, then in those above.
+
+    Args:
+        step_metrics: those that are defined; in each folder they come first, then ``<folder>/step``.
+    """
+    folder = metric
+    while "/" in folder:
+        folder = folder.rpartition("/")[0]
+        named = [axis for axis in sorted(step_metrics) if axis.rpartition("/")[0] == folder]
+        yield from (step for step in (*named, f"{folder}/step") if step != metric)
 
 
 def points(x: "NDArray[np.float64]", y: "NDArray[np.float64]") -> "NDArray[np.bool_]":
-    """:func:`makes_point` for many rows that hold both: a mask of the shape of ``x`` and ``y``."""
+    """Which rows make a point, of those that hold both the axis and the metric: where both are finite numbers.
+
+    Args:
+        x, y: float64, shape (rows,). The mask has the same shape.
+    """
     import numpy as np
 
     return np.isfinite(x) & np.isfinite(y)

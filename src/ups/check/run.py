@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from ups.charts import DEFAULT_AXIS, matches, metric_key, points, stage_of_axis, step_metric
+from ups.charts import DEFAULT_AXIS, matches, metric_key, own_steps, points, stage_of_axis, step_metric
 from ups.check.findings import ChartCheck, Finding, RunCheck, Verdict
 from ups.check.mismatch import meant_for
 from ups.check.rules import RULES, AxisRows, Chart, never_logged
@@ -85,17 +85,13 @@ def _axis_rows(run: Run, axis: str, metrics: Iterable[str]) -> AxisRows | None:
 
 def own_step(run: Run, metric: str) -> str | None:
     """The step metric of a metric's stage, if every row of it holds that, yet no definition names an axis."""
-    if run.axis(metric).defined:
-        return None
     held = run.column(metric)
-    folder = metric
-    while "/" in folder and held is not None:
-        folder = folder.rpartition("/")[0]
-        named = [axis for axis in sorted(run.definitions.step_metrics()) if axis.rpartition("/")[0] == folder]
-        for step in (*named, f"{folder}/step"):
-            column = run.column(step) if step != metric else None
-            if column is not None and np.isin(held.rows, column.rows).all():
-                return step
+    if held is None or run.axis(metric).defined:
+        return None
+    for step in own_steps(metric, run.definitions.step_metrics()):
+        column = run.column(step)
+        if column is not None and np.isin(held.rows, column.rows).all():
+            return step
     return None
 
 

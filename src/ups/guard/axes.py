@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from ups.charts import DEFAULT_AXIS, Definitions
+from ups.charts import DEFAULT_AXIS, Definitions, own_steps
 from ups.guard.axis import GuardedAxis
 from ups.guard.said import Said
 
@@ -75,7 +75,7 @@ class Axes:
         if axis.candidates:
             self._settle(metric, name)
         elif not axis.defined and metric not in self._options:
-            own = _own_step(metric, row, self._definitions.step_metrics())
+            own = next((step for step in own_steps(metric, self._definitions.step_metrics()) if step in row), None)
             if own is not None:
                 name = own
                 if self._from_init or self._options:  # else there may be a definition that the guard has not seen
@@ -133,15 +133,3 @@ class Axes:
             return self._options[metric]
         globs = [name for name in self._options if name.endswith("*") and metric.startswith(name[:-1])]
         return self._options[max(globs, key=len)] if globs else {}
-
-
-def _own_step(metric: str, row: Collection[str], step_metrics: Collection[str]) -> str | None:
-    """The step metric of the metric's own folder, or of one above, that is in the row."""
-    folder = metric
-    while "/" in folder:
-        folder = folder.rpartition("/")[0]
-        named = [axis for axis in sorted(step_metrics) if axis.rpartition("/")[0] == folder]
-        for step in (*named, f"{folder}/step"):
-            if step != metric and step in row:
-                return step
-    return None
