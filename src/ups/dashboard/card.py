@@ -17,6 +17,7 @@ from ups.errors import RunDirectoryError, RunFileError, UPSError
 from ups.runfile import Run
 from ups.runfile.chunks import BLOCK
 from ups.runfile.framing import FrameReader
+from ups.runfile.locate import segment_folder_time
 from ups.runfile.records import Exit, Kind, find_payloads, parse
 from ups.runfile.run_record import run_info
 from ups.tracking.run_directory import RunDirectory
@@ -192,10 +193,11 @@ def _card_of_files(found: Found) -> Card:
     assert found.files is not None
     files = found.files.files
     info = run_info(files[0], end=_HEAD)
-    stamp = files[0].parent.name.partition("run-")[2][:15]
+    stamp = segment_folder_time(files[0].parent.name)
     created = info.started if info is not None and info.started else None
-    with contextlib.suppress(ValueError):
-        created = created or datetime.strptime(stamp, "%Y%m%d_%H%M%S").timestamp()
+    if created is None and stamp is not None:
+        with contextlib.suppress(ValueError):  # digits that are no time
+            created = datetime.strptime(stamp, "%Y%m%d_%H%M%S").timestamp()
     stat = files[-1].stat()
     if not stat.st_size:
         raise RunFileError(f"{files[-1]} is empty: the run has only just begun, or the file was not copied")

@@ -8,7 +8,6 @@ that looks like a run.
 
 import math
 import os
-import re
 import shutil
 import tempfile
 import time
@@ -28,13 +27,13 @@ from ups.repair.wire import with_number, with_run_id
 from ups.runfile import Run
 from ups.runfile.framing import FrameReader, Writer
 from ups.runfile.history import Columns
+from ups.runfile.locate import segment_folder_time
 from ups.runfile.numbering import Numbering
 from ups.runfile.records import Kind, Payloads, find_payloads, parse_message
 from ups.tracking.rows import Row
 
 __all__ = ["Written", "target_folders", "write_repair"]
 
-_FOLDER_TIME = re.compile(r"run-(\d{8}_\d{6})-")
 _NOTE = "repair.txt"
 
 
@@ -55,10 +54,9 @@ def target_folders(plan: Plan, into: Path) -> list[Path]:
     """
     stamps: list[str] = []
     for segment in plan.run.segments:
-        found = _FOLDER_TIME.search(segment.path.resolve().parent.name)
-        stamp = found[1] if found else time.strftime("%Y%m%d_%H%M%S", time.gmtime(segment.path.stat().st_mtime))
-        stamps.append(stamp)
         own = segment.path.resolve().parent
+        found = segment_folder_time(own.name)
+        stamps.append(found or time.strftime("%Y%m%d_%H%M%S", time.gmtime(segment.path.stat().st_mtime)))
         if found and into.resolve().is_relative_to(own):
             raise UsageError(f"{into} lies in the run itself, which is not written: name another folder")
     folders: list[Path] = []

@@ -15,7 +15,16 @@ from ups.runfile.history import Columns
 from ups.runfile.records import Kind, find_payloads
 from ups.runfile.run import Run
 
-__all__ = ["RunFiles", "find_runs", "last_step", "open_run", "open_runs", "segment_age", "segment_folder_run"]
+__all__ = [
+    "RunFiles",
+    "find_runs",
+    "last_step",
+    "open_run",
+    "open_runs",
+    "segment_age",
+    "segment_folder_run",
+    "segment_folder_time",
+]
 
 _SEGMENT_FOLDER = re.compile(r"(?:offline-)?run-(\d{8}_\d{6})-(.+)\Z")
 _DESCRIPTION = "run.json"
@@ -175,10 +184,15 @@ def segment_folder_run(name: str) -> str | None:
     return named[2] if named else None
 
 
+def segment_folder_time(name: str) -> str | None:
+    """The time in the name of a folder that wandb made for a run, as ``20260730_120000``; None for other names."""
+    named = _SEGMENT_FOLDER.match(name)
+    return named[1] if named else None
+
+
 def segment_age(file: Path) -> tuple[str, str]:
     """What sorts a run's ``.wandb`` files, the oldest first: by the time in the name of the folder."""
-    named = _SEGMENT_FOLDER.match(file.parent.resolve().name)
-    return (named[1] if named else "", str(file))
+    return (segment_folder_time(file.parent.resolve().name) or "", str(file))
 
 
 def _declared_stages(path: Path) -> tuple[str, ...]:
