@@ -273,6 +273,20 @@ def test_rows_of_several_journals_come_back_in_their_places(tmp_path: Path) -> N
         assert held == [(step, step) for step in range(steps)]
 
 
+def test_every_attempt_comes_back_where_all_are_drawn(tmp_path: Path) -> None:
+    """Of a run that draws each step each time that it is logged, the rows of a second attempt come back too."""
+    with ups.create_wandb_context({}, mode="offline", repeated="all", dir=tmp_path) as ctx:
+        for step in (*range(60), *range(30, 90)):
+            ctx.log_training_metric("a", "loss", step, step)
+    (file,) = ctx.dir.glob("wandb/offline-run-*/run-*.wandb")
+    data = file.read_bytes()
+    file.write_bytes(data[: len(data) // 3])
+    run = open_run(ctx.dir)
+    plan = plan_repair(run, keep="all")
+    assert run.rows < 60
+    assert run.rows + plan.rows_back == 120
+
+
 def repeat_segment(file: Path, folder: Path) -> None:
     """A later segment with the records of another, as where delivery hands rows over again."""
     folder.mkdir()

@@ -116,3 +116,19 @@ def test_a_delivery_that_cannot_be_started_does_not_end_the_training(capsys: pyt
     Path("ups-runs/r/delivery/log.txt").rmdir()
     subprocess.run([sys.executable, "-m", "ups", "deliver", "ups-runs/r"], check=True, timeout=60)
     assert [x for x, _ in read_held(ctx.dir).stage("a")] == [0, 1]
+
+
+def test_a_sequence_that_is_damaged_does_not_end_the_training(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it is not known which rows W&B has, the rows stay in the journal, it is said, and nothing raises."""
+    for step in range(2):
+        with ups.create_wandb_context(run_id="r", mode="offline", resume=True) as ctx:
+            ctx.stage("a").log(step, loss=1.0)
+            if step:
+                monkeypatch.setenv("UPS_FINISH_TIMEOUT", "3")
+        with (ctx.dir / "delivery" / "sequence.jsonl").open("a") as sequence:
+            sequence.write("no line of a sequence\n")
+    told = capsys.readouterr().err
+    assert "sequence.jsonl is damaged" in told
+    assert f"every row is in {ctx.dir / 'journal'}" in told

@@ -6,7 +6,6 @@ delivery took them up (``delivery/sequence.jsonl``), then those that it never di
 behind the row before it in that order. Nothing is written.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups.charts import DEFAULT_AXIS
-from ups.errors import RunFileError
+from ups.errors import DeliveryError, RunFileError
 from ups.runfile import Run
 from ups.tracking.journal import JournalReader
 from ups.tracking.rows import Row, RowRule
+from ups.tracking.run_directory import RunDirectory
+from ups.tracking.sequence import Stretch, stretches
 
 __all__ = ["Missing", "journaled_rows", "missing_rows"]
 
@@ -59,7 +60,7 @@ def missing_rows(run: Run) -> Missing | None:
     """What the journal of the run's UPS directory holds beyond its files; None if it has no journal.
 
     Raises:
-        RunFileError: the journal cannot be read.
+        RunFileError, RunDirectoryError: the journal, or the run's description, cannot be read.
     """
     try:
         return _missing_rows(run)
@@ -107,13 +108,14 @@ def _missing_rows(run: Run) -> Missing | None:
 
 def journaled_rows(folder: Path) -> Iterator[Row]:
     """The rows that the journals in a UPS run directory give, in the order of their delivery."""
-    rule = RowRule()
+    directory = RunDirectory(folder)
+    rule = RowRule(directory.describe().repeated) if RunDirectory.exists(folder) else RowRule()
     taken: dict[str, int] = {}
-    for name, start, end in _stretches(folder / "delivery" / "sequence.jsonl"):
-        yield from _rows_between(folder / "journal" / f"{name}.jsonl", rule, start, end)
-        taken[name] = end
-    for path in sorted((folder / "journal").glob("*.jsonl"), key=lambda path: path.stat().st_ctime_ns):
-        yield from _rows_between(path, rule, taken.get(path.stem, 0), None)
+    for stretch in _taken_up(directory):
+        yield from _rows_between(directory.journal_of(stretch.process), rule, stretch.start, stretch.end)
+        taken[stretch.process] = stretch.end
+    for process in directory.processes():
+        yield from _rows_between(directory.journal_of(process), rule, taken.get(process, 0), None)
 
 
 def _rows_between(path: Path, rule: RowRule, start: int, end: int | None) -> Iterator[Row]:
@@ -126,14 +128,10 @@ def _rows_between(path: Path, rule: RowRule, start: int, end: int | None) -> Ite
         reader.close()
 
 
-def _stretches(path: Path) -> list[tuple[str, int, int]]:
-    if not path.exists():
-        return []
-    content = path.read_bytes()
+def _taken_up(directory: RunDirectory) -> list[Stretch]:
     try:
-        entries = [json.loads(line) for line in content[: content.rfind(b"\n") + 1].splitlines()]
-        return [(entry["journal"], int(entry["start"]), int(entry["end"])) for entry in entries if "journal" in entry]
-    except (ValueError, KeyError, TypeError):  # damaged: one journal after the other, then
+        return stretches(directory.delivery / "sequence.jsonl")
+    except DeliveryError:  # damaged: one journal after the other, then
         return []
 
 

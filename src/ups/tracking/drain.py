@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
+from ups.errors import DeliveryError
 from ups.tracking.delivery_process import Deliverer, Watch
 from ups.tracking.faults import say
 from ups.tracking.run_directory import RunDirectory
@@ -84,8 +85,12 @@ def journaled(directory: RunDirectory) -> int:
 
 
 def _waiting(directory: RunDirectory) -> int:
-    """Bytes in the journals that no delivery has taken up."""
-    return journaled(directory) - sum(taken_up(directory.delivery / "sequence.jsonl").values())
+    """Bytes in the journals that no delivery has taken up, and that one could."""
+    try:
+        taken = taken_up(directory.delivery / "sequence.jsonl")
+    except DeliveryError:  # none can go on from what is damaged, and the last one has said so
+        return 0
+    return journaled(directory) - sum(taken.values())
 
 
 def _say_what_is_left(directory: RunDirectory, status: Status | None, *, background: bool) -> None:

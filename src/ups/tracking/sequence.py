@@ -13,10 +13,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ups.errors import DeliveryError
 
-__all__ = ["Sequence", "Stretch", "taken_up"]
+__all__ = ["Sequence", "Stretch", "stretches", "taken_up"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ class Sequence:
                 if "row" in entry:
                     self._numbering.append((int(entry["row"]), int(entry["number"])))
                 else:
-                    self._join(Stretch(entry["journal"], int(entry["start"]), int(entry["end"])))
+                    self._join(_stretch(entry))
         except (ValueError, KeyError, TypeError) as error:
             raise DeliveryError(
                 f"{self.path} is damaged ({error}), so it is not known which rows W&B has. The rows are all in"
@@ -133,11 +134,32 @@ class Sequence:
             ) from error
 
 
-def taken_up(path: Path) -> dict[str, int]:
-    """How far each process's journal has been taken up, in bytes, by the sequence in ``path``; only reads."""
+def stretches(path: Path) -> list[Stretch]:
+    """What was taken up by the sequence in ``path``, in order; only reads. Empty without one.
+
+    Raises:
+        DeliveryError: The file is damaged.
+        OSError: The file cannot be read.
+    """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        return {}
-    entries = [json.loads(line) for line in content[: content.rfind(b"\n") + 1].splitlines()]
-    return {entry["journal"]: int(entry["end"]) for entry in entries if "journal" in entry}
+        return []
+    try:
+        entries = [json.loads(line) for line in content[: content.rfind(b"\n") + 1].splitlines()]
+        return [_stretch(entry) for entry in entries if "journal" in entry]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DeliveryError(f"{path} is damaged ({error})") from error
+
+
+def taken_up(path: Path) -> dict[str, int]:
+    """How far each process's journal has been taken up, in bytes, by the sequence in ``path``.
+
+    Raises:
+        DeliveryError, OSError: As for :func:`stretches`.
+    """
+    return {stretch.process: stretch.end for stretch in stretches(path)}
+
+
+def _stretch(entry: dict[str, Any]) -> Stretch:
+    return Stretch(entry["journal"], int(entry["start"]), int(entry["end"]))
