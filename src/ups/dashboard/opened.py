@@ -20,7 +20,7 @@ from ups.dashboard.source import Medium, open_source
 from ups.errors import UsageError
 from ups.runfile import Run
 
-__all__ = ["VIEWS", "OpenedRun", "Unknown", "open_path"]
+__all__ = ["VIEWS", "OpenedRun", "Unknown", "health_of", "open_path"]
 
 VIEWS = ("wandb", "meant")
 _LARGEST_MEDIUM = 64 * 1024 * 1024  # bytes
@@ -48,6 +48,22 @@ def open_path(path: Path) -> "OpenedRun":
         several = ", ".join(str(each.path) for each in found[:5])
         raise UsageError(f"{path} holds {len(found)} runs; name one" + (f": {several}" if found else ""))
     return OpenedRun(found[0])
+
+
+def health_of(found: Found, stop: Callable[[], bool]) -> Card | None:
+    """A run's card, with what only reading and checking all of it tells; None if it was to ``stop`` on the way.
+
+    Raises:
+        RunDirectoryError, RunFileError: it cannot be read.
+    """
+    source = open_source(found)
+    try:
+        while source.advance(_A_WHILE) or source.read < 1.0:
+            if stop():
+                return None
+        return judged_card(card_of(found), source.run, check_run(source.run))
+    finally:
+        source.close()
 
 
 class OpenedRun:
@@ -308,19 +324,3 @@ def _csv_lines(rows: Any) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
-
-
-def health_of(found: Found, stop: Callable[[], bool]) -> Card | None:
-    """A run's card, with what only reading and checking all of it tells; None if it was to ``stop`` on the way.
-
-    Raises:
-        RunDirectoryError, RunFileError: it cannot be read.
-    """
-    source = open_source(found)
-    try:
-        while source.advance(_A_WHILE) or source.read < 1.0:
-            if stop():
-                return None
-        return judged_card(card_of(found), source.run, check_run(source.run))
-    finally:
-        source.close()
