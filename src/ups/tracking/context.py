@@ -49,7 +49,6 @@ class WandBContext(Recorder):
         self._owner = owner
         self._finished = self._closed = False
         self._report: RunCheck | None = None
-        self._environment_before: str | None = None
         self._watch: Watch | None = None
         self._console: ConsoleCapture | None = None
         self._delivery = delivery
@@ -151,9 +150,8 @@ class WandBContext(Recorder):
         lost = self.journal.close()
         self._closed = True
         if lost:
-            liveness.release(
-                directory.mark_of(self._process), remove=True
-            )  # its end is not in the journal: this tells of it
+            # Its end is not in the journal: this tells of it.
+            liveness.release(directory.mark_of(self._process), remove=True)
             message = f"{lost} lines could not be written to {self.journal.path}: the disk took no more"
             self._faults.add("lost", message, lost)
         if not self._owner:
