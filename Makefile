@@ -8,7 +8,7 @@ PRESET ?= quick
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test soak lint format docs bench clean
+.PHONY: help install train test soak oldest release lint format docs bench clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -23,6 +23,14 @@ test: $(VENV)/.dev ## Run all tests
 
 soak: $(VENV)/.dev ## Run the long tests that CI leaves out
 	$(BIN)/python -m pytest -m soak
+
+oldest: $(VENV)/.dev ## Run all tests with the oldest dependencies that UPS admits (several GB; Python 3.11)
+	$(BIN)/python tests/oldest.py -n 4 --dist worksteal
+
+release: $(VENV)/.dev ## Build the archives in dist, and try the wheel with each extra
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/python -m pytest -m 'release or not release' tests/release
 
 lint: $(VENV)/.dev ## Check style and types
 	$(BIN)/ruff check
@@ -41,7 +49,7 @@ bench: $(VENV)/.dev ## Print the tables of all benchmarks
 	@failed=0; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || failed=1; done; exit $$failed
 
 clean: ## Remove what the targets made, but no run
-	rm -rf $(VENV) .peers build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .peers .environments build dist .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/.made:
 	@test -n "$(PYTHON)" || { echo "UPS needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.11"; exit 1; }

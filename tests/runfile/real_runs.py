@@ -1,39 +1,28 @@
 """Runs made by the real client, once a wandb version, and wandb's own reader to compare with."""
 
-import fcntl
 import functools
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from environments import environment, kept
 
 MAKER = Path(__file__).with_name("made_runs.py")
 VERSIONS = ("newest", "0.19")
 """The wandb of the tests' own environment, and the oldest whose files are read."""
 
-_KEPT = Path(__file__).parents[2] / ".wandb-versions"
 
-
-@functools.cache
 def python_with_wandb(version: str) -> Path:
     """The interpreter of an environment with that wandb; it is made when it is first needed, in about 30 s."""
     if version == "newest":
         return Path(sys.executable)
-    with _kept(version) as (home, new):
-        if new:
-            major, minor = version.split(".")
-            wanted = [f"wandb>={version},<{major}.{int(minor) + 1}", "numpy", "pillow"]
-            pip = [home / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted]
-            subprocess.run([sys.executable, "-m", "venv", home], check=True)
-            subprocess.run(pip, check=True, timeout=600)
-    return home / "bin" / "python"
+    major, minor = version.split(".")
+    return environment(f"wandb-{version}", [f"wandb>={version},<{major}.{int(minor) + 1}", "numpy", "pillow"])
 
 
 def made_runs(version: str = "newest") -> Path:
@@ -45,26 +34,13 @@ def made_runs(version: str = "newest") -> Path:
 def _made(version: str) -> Path:
     """They are made once for all test processes, and again when ``made_runs.py`` or wandb has changed."""
     python = python_with_wandb(version)
-    maker = hashlib.sha256(MAKER.read_bytes()).hexdigest()[:12]
-    name = f"runs-{metadata.version('wandb') if version == 'newest' else version}-{maker}"
-    with _kept(name) as (folder, new):
+    content = hashlib.sha256(MAKER.read_bytes()).hexdigest()
+    name = f"runs-{metadata.version('wandb') if version == 'newest' else version}"
+    with kept(name, content) as (folder, new):
         if new:
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
             _make(python, folder)
             _make(python, folder, "killed", survives=False)
     return folder
-
-
-@contextmanager
-def _kept(name: str) -> Iterator[tuple[Path, bool]]:
-    """A folder that is kept for the next time, and whether this process is to fill it while others wait."""
-    _KEPT.mkdir(exist_ok=True)
-    folder, done = _KEPT / name, _KEPT / f"{name}.done"
-    with (_KEPT / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield folder, not done.exists()
-        done.touch()
 
 
 def _make(python: Path, folder: Path, *names: str, survives: bool = True) -> None:
