@@ -42,7 +42,7 @@ format: $(VENV)/.dev ## Put the style right
 	$(BIN)/ruff format
 
 docs: $(VENV)/.dev ## Build the documentation as a site, in build/docs
-	$(BIN)/sphinx-build -W --keep-going --nitpicky -q docs build/docs
+	$(BIN)/sphinx-build -a -W --keep-going --nitpicky -q docs build/docs
 	@echo "Open build/docs/index.html"
 
 bench: $(VENV)/.dev ## Print the tables of all benchmarks
