@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -184,9 +185,15 @@ def test_wrong_questions_get_one_clear_line(shown: Shown) -> None:
 
 
 def test_the_page_and_its_files(shown: Shown) -> None:
-    """The page is served at each of its addresses, Plotly from the installed package, each file with a tag."""
+    """The page is served at each of its addresses, Plotly from the installed package, each file with a tag.
+
+    What a browser is told to ask for ahead is there.
+    """
     for path in ("/", "/compare", f"/run/{shown.key('staged')}"):
         assert "<html" in shown.client.get(path).text
+    ahead = re.findall(r"<(/static/[^>]+)>", shown.client.get("/compare").headers["link"])
+    assert {"/static/plotly.js", "/static/main.js", "/static/chart.js"} <= set(ahead)
+    assert {shown.client.get(path).status_code for path in ahead} == {200}
     assert shown.client.get("/run/nope").status_code == 404
     script = shown.client.get("/static/plotly.js")
     assert "plotly.js v" in script.text[:200]

@@ -27,6 +27,7 @@ import hashlib
 import math
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 
@@ -40,6 +41,7 @@ from starlette.routing import Route
 from ups.dashboard.encoding import as_json
 from ups.dashboard.library import Library
 from ups.dashboard.live import LiveRun
+from ups.dashboard.modules import modules_of
 from ups.dashboard.opened import VIEWS, Unknown
 from ups.dashboard.security import Guard, plotly_script
 from ups.errors import UPSError, UsageError
@@ -52,13 +54,6 @@ _TYPES = {
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
-_MODULES = (
-    *("main", "run_page", "compare_page", "runs_page", "board", "chart", "cursor", "plot", "sketch", "smoothing"),
-    *("source", "dom", "findings", "format", "frame", "tools", "values"),
-)
-_AHEAD = ", ".join(
-    ["</static/plotly.js>; rel=preload; as=script"] + [f"</static/{name}.js>; rel=modulepreload" for name in _MODULES]
-)
 _PLOTLY_AGE = 24 * 3600  # seconds
 _MOST_METRICS = 200  # a request
 
@@ -137,7 +132,7 @@ class _Pages:
             return Response("the page is not installed", 500)
         answer = self._answer(request, file.read_bytes(), "text/html", status=200 if known else 404)
         if request.url.path != "/":  # it will draw charts: what that needs is asked for while the page is read
-            answer.headers["link"] = _AHEAD
+            answer.headers["link"] = _ahead()
         return answer
 
     async def static(self, request: Request) -> Response:
@@ -244,6 +239,13 @@ class _Api:
         if run is None:
             raise _Missing("there is no such run here: it was deleted, or lies below another folder")
         return run
+
+
+@cache
+def _ahead() -> str:
+    """What a page with charts needs, for a browser to ask for at once: Plotly, and every module."""
+    modules = [f"</static/{name}>; rel=modulepreload" for name in reversed(modules_of("main.js"))]
+    return ", ".join(["</static/plotly.js>; rel=preload; as=script", *modules])
 
 
 def _number(text: str | None) -> float | None:

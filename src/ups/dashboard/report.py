@@ -4,24 +4,21 @@ import base64
 import hashlib
 import html
 import os
-import re
 import time
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from ups.dashboard.encoding import as_json
+from ups.dashboard.modules import bundle, page_file
 from ups.dashboard.opened import VIEWS, OpenedRun, Unknown, open_path
 from ups.dashboard.security import plotly_script, plotly_style_hashes
 from ups.errors import UsageError
 
-__all__ = ["bundle", "report_html", "write_report"]
+__all__ = ["report_html", "write_report"]
 
 _PIXELS = 1000  # a chart: it is drawn with up to twice as many points, however wide it is
 _MOST_IMAGE_BYTES = 24 * 1024 * 1024
 _MOST_TABLE_ROWS = 5000  # all tables together
-_IMPORT = re.compile(r'^import \{([^}]+)\} from "\./([\w.]+)";\n', re.MULTILINE)
-_EXPORT = re.compile(r"^export ((?:async )?(?:function|class|const|let) (\w+))", re.MULTILINE)
 
 
 def write_report(path: Path, output: str | os.PathLike[str]) -> int:
@@ -61,7 +58,7 @@ def report_html(run: OpenedRun) -> str:
     data = _data(run)
     card = data["run"]["card"]
     title = html.escape(card["name"] or card["run_id"] or "run")
-    theme, style = _page_file("theme.js"), _page_file("page.css")
+    theme, style = page_file("theme.js"), page_file("page.css")
     plotly, page = _in_script(plotly_script()), _in_script(bundle("report.js"))
     policy = "; ".join(
         [
@@ -93,28 +90,6 @@ def report_html(run: OpenedRun) -> str:
 </body>
 </html>
 """
-
-
-def bundle(entry: str) -> str:
-    """The page's modules, from ``entry`` down, as one classic script: a page on a disk may not import others.
-
-    Each module is a function that gives back what it exports. The page's own modules keep to two forms:
-    ``import { a, b } from "./name.js";``, and ``export`` before a declaration.
-    """
-    order: dict[str, str] = {}
-
-    def add(name: str) -> None:
-        if name in order:
-            return
-        source = _page_file(name)
-        for _, other in _IMPORT.findall(source):
-            add(other)
-        exported = ", ".join(exports for _, exports in _EXPORT.findall(source))
-        body = _EXPORT.sub(r"\1", _IMPORT.sub(lambda found: f"const {{{found[1]}}} = {_variable(found[2])};\n", source))
-        order[name] = f"const {_variable(name)} = (() => {{\n{body}\nreturn {{ {exported} }};\n}})();\n"
-
-    add(entry)
-    return '"use strict";\n' + "".join(order.values())
 
 
 def _data(run: OpenedRun) -> dict[str, Any]:
@@ -174,14 +149,6 @@ def _images(run: OpenedRun, listed: list[dict[str, Any]]) -> tuple[dict[str, str
             room -= len(content)
             images[about["id"]] = f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
     return images, len(listed) - len(images)
-
-
-def _page_file(name: str) -> str:
-    return (resources.files("ups.dashboard") / "page" / name).read_text(encoding="utf-8")
-
-
-def _variable(module: str) -> str:
-    return "$" + module.removesuffix(".js")
 
 
 def _in_script(source: str) -> str:

@@ -1,7 +1,7 @@
 // All charts of a page: sections, a chart drawn only when it is in sight, a few a frame, and one cursor a stage.
 
 import { Chart } from "./chart.js";
-import { el, icon, iconButton, place } from "./dom.js";
+import { el, icon, iconButton, place, showDialog } from "./dom.js";
 import { counted } from "./format.js";
 
 const NEAR = "300px"; // so far from the window's edge a chart is drawn already
@@ -226,17 +226,13 @@ export class Board {
       "Drag to zoom, double-click for all. Arrow keys step through the points.",
     );
     const dialog = el("dialog", { class: "full-screen", "aria-label": chart.spec.metric }, large.element, keys);
-    dialog.addEventListener("close", () => {
+    showDialog(dialog, () => {
       this.#enlarged = null;
       this.#waiting.delete(large);
       large.release();
       sized.disconnect();
-      dialog.remove();
       chart.stageElement.focus({ preventScroll: true });
     });
-    dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
-    document.body.append(dialog);
-    dialog.showModal();
     const sized = new ResizeObserver(() => this.changed(large));
     sized.observe(large.plot);
     large.stageElement.focus({ preventScroll: true });

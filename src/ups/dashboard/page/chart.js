@@ -1,11 +1,12 @@
 // One chart: a metric of one run, or of several, with its verdict, its points and its cursor.
 
 import { Cursor } from "./cursor.js";
-import { announce, download, el, iconButton, place } from "./dom.js";
-import { explanation, verdictName } from "./findings.js";
+import { announce, download, el, iconButton } from "./dom.js";
+import { verdictName } from "./findings.js";
 import { counted, number, shortName } from "./format.js";
 import { extent, figure, loadPlotly, picture } from "./plot.js";
 import { sketch } from "./sketch.js";
+import { Verdict } from "./verdict.js";
 
 const CONFIG = { displayModeBar: false, doubleClick: false, responsive: false, showTips: false, displaylogo: false };
 const TOO_MANY = 3; // a live line is asked for anew when it has grown by so many points a pixel
@@ -38,16 +39,9 @@ export class Chart {
     this.lines = [];
     this.title = el("h3", { class: "chart-title" });
     this.value = el("output", { class: "chart-value", "aria-live": "off" });
-    this.chip = el("button", {
-      type: "button",
-      class: "chip",
-      hidden: true,
-      "aria-expanded": "false",
-      on: { click: () => this.#toggleWhy() },
-    });
+    this.verdict = new Verdict();
     this.plot = el("div", { class: "plot" });
     this.note = el("div", { class: "plot-note", hidden: true });
-    this.why = el("div", { class: "why", hidden: true });
     this.axisLabel = el("span", { class: "axis-name", hidden: true });
     this.cursor = new Cursor();
     this.stageElement = el(
@@ -74,8 +68,8 @@ export class Chart {
     this.element = el(
       "article",
       { class: large ? "chart large" : "chart" },
-      el("header", { class: "chart-head" }, this.title, this.axisLabel, this.chip, this.value, this.actions),
-      el("div", { class: "chart-body" }, this.stageElement, this.why),
+      el("header", { class: "chart-head" }, this.title, this.axisLabel, this.verdict.chip, this.value, this.actions),
+      el("div", { class: "chart-body" }, this.stageElement, this.verdict.why),
     );
     this.#listen();
     this.update(spec);
@@ -289,51 +283,12 @@ export class Chart {
     this.note.hidden = !text;
   }
 
-  // The verdict
-
   #showVerdict() {
-    const { verdict, findings, points, stage } = this.spec;
-    const finding = findings[0];
-    const bad = verdict !== "full";
-    const severity = finding?.severity ?? (bad ? "error" : "none");
-    this.element.dataset.severity = bad ? severity : "none";
-    this.chip.hidden = !bad;
-    this.chip.className = `chip ${severity}`;
-    if (this.chip.dataset.verdict !== verdict) {
-      this.chip.dataset.verdict = verdict;
-      place(this.chip, [el("span", {}, verdictName(verdict))]);
-      this.chip.setAttribute("aria-label", `Why is this chart ${verdictName(verdict)}?`);
-    }
-    const told = JSON.stringify(findings);
-    if (told !== this.#told) {
-      this.#told = told;
-      place(
-        this.why,
-        findings.map((each) => explanation(each)),
-      );
-      if (!findings.length) place(this.why, [el("p", {}, `No point can be drawn${stage ? ` in ${stage}` : ""}.`)]);
-    }
-    this.element.classList.toggle("nothing", bad && points === 0 && this.empty);
-    if (bad && points === 0 && this.empty) {
-      this.stageElement.hidden = true;
-      this.why.hidden = false;
-      this.chip.setAttribute("aria-expanded", "true");
-      this.chip.disabled = true;
-    } else if (this.stageElement.hidden) {
-      this.stageElement.hidden = false;
-      this.why.hidden = true;
-      this.chip.setAttribute("aria-expanded", "false");
-      this.chip.disabled = false;
-    }
-    if (!bad && !this.why.hidden) this.#toggleWhy(false);
-  }
-
-  #told = null;
-
-  #toggleWhy(open = this.why.hidden) {
-    if (this.stageElement.hidden) return;
-    this.why.hidden = !open;
-    this.chip.setAttribute("aria-expanded", String(open));
+    const { verdict, points } = this.spec;
+    const alone = verdict !== "full" && points === 0 && this.empty;
+    this.element.dataset.severity = this.verdict.show(this.spec, alone);
+    this.element.classList.toggle("nothing", alone);
+    this.stageElement.hidden = alone;
   }
 
   #describe() {

@@ -3,7 +3,7 @@
 import { Board } from "./board.js";
 import { el, place } from "./dom.js";
 import { emptyState, frame, statePill } from "./frame.js";
-import { counted } from "./format.js";
+import { counted, runName } from "./format.js";
 import { RunSource, stream } from "./source.js";
 import { readSettings, tools } from "./tools.js";
 import { verdictName } from "./findings.js";
@@ -141,14 +141,14 @@ function spec(metric, held, view) {
     notFinite: held.reduce((sum, { chart }) => sum + chart.not_finite, 0),
     findings: worst.flatMap(({ each, chart }) => {
       const finding = each.run.findings.find((one) => one.metric === metric && one.code === chart.verdict);
-      const name = each.run.card.name || each.run.card.run_id;
+      const name = runName(each.run.card);
       return finding ? [{ ...finding, message: `${name}, ${verdictName(chart.verdict)}: ${finding.message}` }] : [];
     }),
     lines: held
       .filter(({ chart }) => chart.points || chart.not_finite)
       .map(({ each }) => ({
         key: each.key,
-        label: each.run.card.name || each.run.card.run_id,
+        label: runName(each.run.card),
         color: each.color,
         source: each.source,
         view,
@@ -157,7 +157,7 @@ function spec(metric, held, view) {
 }
 
 function legendItem(each, show) {
-  const name = each.run?.card.name || each.run?.card.run_id || each.key;
+  const name = each.run ? runName(each.run.card) : each.key;
   const box = el("input", { type: "checkbox", checked: each.shown, disabled: !each.run });
   box.addEventListener("change", () => {
     each.shown = box.checked;

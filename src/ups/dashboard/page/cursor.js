@@ -2,7 +2,7 @@
 
 import { el, place } from "./dom.js";
 import { number } from "./format.js";
-import { MARGIN, UNITS, nearest } from "./plot.js";
+import { MARGIN, UNITS, nearest, scale } from "./plot.js";
 
 export class Cursor {
   line = el("div", { class: "cursor-line", hidden: true });
@@ -31,13 +31,9 @@ export class Cursor {
    *
    * Gives back the points, [{line, x, y, index}], and in words where they are.
    */
-  show(lines, x, { range, width, height, logY, unit, figure }, { byTime, withTip }) {
-    const across = (value) =>
-      MARGIN.l + ((value - range.x[0]) / (range.x[1] - range.x[0])) * (width - MARGIN.l - MARGIN.r);
-    const down = (value) => {
-      const at = logY ? Math.log10(value) : value;
-      return MARGIN.t + (1 - (at - range.y[0]) / (range.y[1] - range.y[0])) * (height - MARGIN.t - MARGIN.b);
-    };
+  show(lines, x, frame, { byTime, withTip }) {
+    const { range, width, unit, figure } = frame;
+    const { across, down } = scale(range, frame);
     const within = (value) => value >= range.x[0] && value <= range.x[1];
     const points = lines.map((line) => {
       const index = nearest(line.x, x);

@@ -4,7 +4,6 @@ const PROPERTIES = new Set(["checked", "disabled", "value", "hidden", "indetermi
 const SVG = "http://www.w3.org/2000/svg";
 
 const ICONS = {
-  back: "M15 5l-7 7 7 7",
   chart: "M4 19h16M5 15l4-6 4 4 6-8",
   close: "M6 6l12 12M18 6L6 18",
   copy: "M9 9h10v11H9zM5 15V4h10",
@@ -12,11 +11,9 @@ const ICONS = {
   done: "M5 12.5l4.5 4.5L19 7.5",
   expand: "M9 4H4v5M15 4h5v5M9 20H4v-5M15 20h5v-5",
   help: "M9.2 9.2a2.9 2.9 0 1 1 4.3 2.6c-1 .6-1.5 1.1-1.5 2.2M12 17.4v.1",
-  image: "M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4M15.5 9v.1",
   moon: "M19 14.5A7.5 7.5 0 0 1 9.5 5a7.5 7.5 0 1 0 9.5 9.5z",
   png: "M12 4v11M7.5 11l4.5 4.5 4.5-4.5M5 20h14",
   search: "M10.5 4.5a6 6 0 1 1 0 12 6 6 0 0 1 0-12zM15 15l5 5",
-  shrink: "M4 9h5V4M20 9h-5V4M4 15h5v5M20 15h-5v5",
   sun: "M12 8a4 4 0 1 1 0 8 4 4 0 0 1 0-8zM12 2.5v2M12 19.5v2M2.5 12h2M19.5 12h2M5.3 5.3l1.4 1.4M17.3 17.3l1.4 1.4M5.3 18.7l1.4-1.4M17.3 6.7l1.4-1.4",
   turn: "M9 6l6 6-6 6",
   unzoom: "M4 11a8 8 0 1 1 2.4 6M4 5v6h6",
@@ -87,6 +84,17 @@ async function copyText(text) {
     area.remove();
     return copied;
   }
+}
+
+/** Shows a dialog over the page. A click beside it closes it; then it is gone. */
+export function showDialog(dialog, closed = () => {}) {
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    closed();
+  });
+  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+  document.body.append(dialog);
+  dialog.showModal();
 }
 
 /** Tells screen readers something that is seen elsewhere on the page. */

@@ -67,6 +67,9 @@ export function timeUnit(seconds) {
   return ["seconds", 1];
 }
 
+/** What a run is called. */
+export const runName = (card) => card.name || card.run_id || "run";
+
 /** A metric without the stage that stands above it. */
 export function shortName(metric, stage) {
   if (!stage) return metric;

@@ -1,26 +1,34 @@
 // What every page has around it: the bar at the top, the theme, the shortcuts, the banner.
 
-import { el, icon, iconButton, place } from "./dom.js";
+import { el, icon, iconButton, place, showDialog } from "./dom.js";
 
-const STATES = {
-  running: "running",
-  finished: "finished",
-  failed: "failed",
-  crashed: "crashed",
-  unreadable: "unreadable",
-};
+const STAGE_COLORS = 6;
+
+/** The colour of the stage at a place, as the name of a CSS variable. */
+export const stageColor = (at) => `--c${at % STAGE_COLORS}`;
 
 /** A run's state as a pill. */
 export function statePill(state) {
+  return el("span", { class: `state ${state}`, data: { state } }, el("i", { "aria-hidden": "true" }), state);
+}
+
+/** How many of a run's charts are full, as a bar with a text; `worst`: the severity of its worst finding. */
+export function healthBar(full, charts, worst, { text, title = null }) {
   return el(
     "span",
-    { class: `state ${STATES[state] ?? ""}`, data: { state } },
+    {
+      class: `health ${full === charts ? "full" : (worst ?? "")}`,
+      vars: { "--share": `${(full / charts) * 100}%` },
+      title,
+    },
     el("i", { "aria-hidden": "true" }),
-    STATES[state] ?? state,
+    text,
   );
 }
 
-/** The page's frame: `{main, crumbs, live, banner, title}`. `keys`: [[key, what it does, action]]. */
+/**
+ * The page's frame: `{main, crumbs}` to fill, and what sets the rest of it. `keys`: [[key, what it does, action]].
+ */
 export function frame(page, { keys, report = false }) {
   document.body.dataset.page = page;
   const crumbs = el("nav", { class: "crumbs", "aria-label": "Where you are" });
@@ -46,19 +54,22 @@ export function frame(page, { keys, report = false }) {
   );
   document.body.append(el("a", { class: "skip", href: "#main" }, "Skip to the content"), bar, banner, main);
   shortcuts(all);
+  const setBanner = (text) => {
+    if (banner.textContent !== text) banner.textContent = text;
+    banner.hidden = !text;
+  };
   return {
     main,
     crumbs,
-    bar,
     setLive(state) {
       const said = { open: "Live", lost: "Reconnecting…", paused: "Paused", ended: "" }[state] ?? "";
       live.hidden = !said;
       live.dataset.state = state;
       if (live.textContent !== said) live.textContent = said;
     },
-    setBanner(text) {
-      if (banner.textContent !== text) banner.textContent = text;
-      banner.hidden = !text;
+    setBanner,
+    setLost(lost) {
+      setBanner(lost ? "The server of this page does not answer. Trying again…" : "");
     },
     setTitle(text) {
       document.title = text ? `${text} · UPS` : "UPS";
@@ -108,10 +119,7 @@ function help(keys) {
       rows.map(([key, what]) => el("div", {}, el("dt", {}, el("kbd", {}, key)), el("dd", {}, what))),
     ),
   );
-  dialog.addEventListener("close", () => dialog.remove());
-  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
-  document.body.append(dialog);
-  dialog.showModal();
+  showDialog(dialog);
 }
 
 /** The page's whole content where there is nothing else to show. */

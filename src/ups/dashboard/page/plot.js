@@ -71,6 +71,17 @@ export function extent(lines, { logY, window }) {
   return { x, y, full: [left, right], count };
 }
 
+/** From values within an extent to pixels of a chart of this size: `{across, down}`. */
+export function scale(range, { logY, width, height }) {
+  return {
+    across: (x) => MARGIN.l + ((x - range.x[0]) / (range.x[1] - range.x[0])) * (width - MARGIN.l - MARGIN.r),
+    down(y) {
+      const at = logY ? Math.log10(y) : y;
+      return MARGIN.t + (1 - (at - range.y[0]) / (range.y[1] - range.y[0])) * (height - MARGIN.t - MARGIN.b);
+    },
+  };
+}
+
 /** Plotly's traces and layout for lines within their extent, and the unit of x. */
 export function figure(lines, range, { logY, time, smoothing, zoomed, width, height }) {
   const [unitName, unit] = time ? timeUnit(range.full[1] - range.full[0]) : ["", 1];

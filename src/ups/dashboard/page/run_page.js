@@ -4,12 +4,11 @@ import { Board } from "./board.js";
 import { axisName } from "./chart.js";
 import { announce, copyButton, el, icon, place } from "./dom.js";
 import { findingsList } from "./findings.js";
-import { emptyState, frame, statePill } from "./frame.js";
-import { age, count, counted, duration, moment } from "./format.js";
+import { emptyState, frame, healthBar, stageColor, statePill } from "./frame.js";
+import { age, count, counted, duration, moment, runName } from "./format.js";
 import { readSettings, tools } from "./tools.js";
 import { media, valueList } from "./values.js";
 
-const STAGE_COLORS = 6;
 const TABS = { charts: "Charts", findings: "Findings", values: "Summary & config", media: "Tables & images" };
 
 /** The page of one run, from a server or from a report's own file. */
@@ -64,7 +63,7 @@ export async function runPage(source, { report = null } = {}) {
 
   const show = () => {
     const { card, views, findings } = run;
-    const name = card.name || card.run_id || "run";
+    const name = runName(card);
     page.setTitle(name);
     const crumb = () => el("span", { class: "crumb", "aria-current": "page" }, name);
     once(page.crumbs, [name], () => [report === null ? el("a", { href: "/" }, "Runs") : null, crumb()].filter(Boolean));
@@ -106,7 +105,7 @@ export async function runPage(source, { report = null } = {}) {
             }),
       ]);
     }
-    page.setLive(gone || !source.live || !["running"].includes(card.state) ? "ended" : linked);
+    page.setLive(gone || !source.live || card.state !== "running" ? "ended" : linked);
     document.body.dataset.ready = "1";
   };
 
@@ -149,11 +148,10 @@ export async function runPage(source, { report = null } = {}) {
         stream.close();
       },
     },
-    (state) => {
-      const back = linked !== "open" && state === "open";
+    (state, back) => {
       linked = state;
       if (gone) return;
-      page.setBanner(state === "lost" ? "The server of this page does not answer. Trying again…" : "");
+      page.setLost(state === "lost");
       if (run) page.setLive(run.card.state === "running" ? state : "ended");
       if (back) board.refetch(); // what came in between
     },
@@ -167,7 +165,7 @@ function sections(run, charts, { view, source, byTime }) {
   return stages
     .map((stage, at) => {
       const here = charts.filter((chart) => chart.stage === stage);
-      const color = stage === null ? "var(--other)" : `var(--c${at % STAGE_COLORS})`;
+      const color = stage === null ? "--other" : stageColor(at);
       const axes = here.map((chart) => chart.axis);
       const sectionAxis = axes.toSorted(
         (a, b) => axes.filter((axis) => axis === b).length - axes.filter((axis) => axis === a).length,
@@ -182,7 +180,7 @@ function sections(run, charts, { view, source, byTime }) {
         ]
           .filter(Boolean)
           .join(" · "),
-        color,
+        color: `var(${color})`,
         specs: here.map((chart) => ({
           metric: chart.metric,
           stage: chart.stage,
@@ -196,8 +194,8 @@ function sections(run, charts, { view, source, byTime }) {
           lines: [
             {
               key: source.key,
-              label: run.card.name || run.card.run_id,
-              color: stage === null ? "--other" : `--c${at % STAGE_COLORS}`,
+              label: runName(run.card),
+              color,
               source,
               view,
             },
@@ -231,7 +229,7 @@ function heading(run, report) {
   const { card } = run;
   const charts = run.views.wandb;
   const full = charts.filter((chart) => chart.verdict === "full").length;
-  const name = card.name || card.run_id || "run";
+  const name = runName(card);
   const facts = [
     card.run_id && card.run_id !== name
       ? el("span", { class: "fact" }, el("code", {}, card.run_id), copyButton(card.run_id, ""))
@@ -248,7 +246,11 @@ function heading(run, report) {
       { class: "run-title" },
       el("h1", {}, name),
       statePill(card.state),
-      charts.length ? healthText(full, charts.length, card.health?.worst) : null,
+      charts.length
+        ? healthBar(full, charts.length, card.health?.worst, {
+            text: `${full} of ${counted(charts.length, "chart")} full`,
+          })
+        : null,
     ),
     el("div", { class: "facts" }, facts),
     card.path ? el("div", { class: "path", title: card.path }, card.path) : null,
@@ -267,15 +269,6 @@ function showRows(head, { card }) {
   if (!card.created) return;
   const spent = duration((card.state === "running" ? now : card.updated) - card.created);
   put(elapsed, card.state === "running" ? `${spent} so far` : `${spent}, ended ${age(now - card.updated)}`);
-}
-
-function healthText(full, charts, worst) {
-  return el(
-    "span",
-    { class: `health ${full === charts ? "full" : (worst ?? "")}`, vars: { "--share": `${(full / charts) * 100}%` } },
-    el("i", { "aria-hidden": "true" }),
-    `${full} of ${counted(charts, "chart")} full`,
-  );
 }
 
 function nothingYet(card) {

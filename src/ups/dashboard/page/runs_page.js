@@ -1,12 +1,13 @@
 // All runs below the folders: a table to filter, to sort and to choose from.
 
 import { el, icon, place } from "./dom.js";
-import { emptyState, frame, statePill } from "./frame.js";
-import { age, count, counted, moment } from "./format.js";
+import { emptyState, frame, healthBar, stageColor, statePill } from "./frame.js";
+import { age, count, counted, moment, runName } from "./format.js";
+import { keep, kept } from "./kept.js";
 import { ask, stream } from "./source.js";
 
 const COLUMNS = [
-  ["name", "Run", (card) => (card.name || card.run_id || "").toLowerCase(), 1],
+  ["name", "Run", (card) => runName(card).toLowerCase(), 1],
   ["state", "State", (card) => ({ running: 0, crashed: 1, failed: 2, unreadable: 3, finished: 4 })[card.state] ?? 5, 1],
   ["health", "Charts full", (card) => (card.health?.charts ? card.health.full / card.health.charts : 2), 1],
   ["stages", "Stages", (card) => card.stages.length, -1],
@@ -22,13 +23,8 @@ export async function runsPage() {
   const cards = new Map();
   const rows = new Map();
   const chosen = new Set();
-  let sort = ["updated", -1];
-  try {
-    const kept = JSON.parse(localStorage.getItem(KEPT) ?? "null");
-    if (kept && COLUMNS.some(([id]) => id === kept[0])) sort = kept;
-  } catch {
-    // the newest first, then
-  }
+  let sort = kept(KEPT);
+  if (!COLUMNS.some(([id]) => id === sort?.[0])) sort = ["updated", -1];
   const filter = el("input", {
     type: "search",
     id: "search",
@@ -186,11 +182,7 @@ export async function runsPage() {
   const sortBy = (id) => {
     const usual = COLUMNS.find(([each]) => each === id)[3];
     sort = sort[0] === id ? [id, -sort[1]] : [id, usual];
-    try {
-      localStorage.setItem(KEPT, JSON.stringify(sort));
-    } catch {
-      // it holds for this page only
-    }
+    keep(KEPT, sort);
     draw();
   };
   const step = (by) => {
@@ -247,7 +239,6 @@ export async function runsPage() {
       soon = null;
       draw();
     }, 250));
-  let linked = "open";
   stream(() => "/api/events", {
     handlers: {
       run(card) {
@@ -260,11 +251,9 @@ export async function runsPage() {
         drawSoon();
       },
     },
-    async onState(state) {
-      const back = linked !== "open" && state === "open";
-      linked = state;
+    async onState(state, back) {
       page.setLive(state);
-      page.setBanner(state === "lost" ? "The server of this page does not answer. Trying again…" : "");
+      page.setLost(state === "lost");
       if (back) takeAll(await ask("/api/runs"));
     },
   });
@@ -278,7 +267,7 @@ export async function runsPage() {
 }
 
 function makeRow(card, chosen, choose) {
-  const name = card.name || card.run_id || "run";
+  const name = runName(card);
   const box = el("input", { type: "checkbox", "aria-label": `Choose ${name}`, checked: chosen.has(card.key) });
   box.addEventListener("change", () => choose([card.key], box.checked));
   const below = [card.project, card.run_id !== name ? card.run_id : null].filter(Boolean).join(" · ");
@@ -321,16 +310,8 @@ function health({ health: judged, state }) {
   if (!judged) return el("span", { class: "muted" }, state === "unreadable" ? "–" : "…");
   if (!judged.charts) return el("span", { class: "muted" }, "no charts");
   const { full, charts, worst } = judged;
-  return el(
-    "span",
-    {
-      class: `health ${full === charts ? "full" : (worst ?? "")}`,
-      vars: { "--share": `${(full / charts) * 100}%` },
-      title: `${full} of ${counted(charts, "chart")} full`,
-    },
-    el("i", { "aria-hidden": "true" }),
-    `${count(full)}/${count(charts)}`,
-  );
+  const title = `${full} of ${counted(charts, "chart")} full`;
+  return healthBar(full, charts, worst, { text: `${count(full)}/${count(charts)}`, title });
 }
 
 function stages(card) {
@@ -353,7 +334,7 @@ function stages(card) {
         {
           class: stage.rows ? "stage-pill" : "stage-pill waiting",
           title,
-          vars: { "--color": `var(--c${at % 6})`, "--share": share === null ? "0%" : `${share * 100}%` },
+          vars: { "--color": `var(${stageColor(at)})`, "--share": share === null ? "0%" : `${share * 100}%` },
         },
         el("i", { "aria-hidden": "true" }),
         stage.name,

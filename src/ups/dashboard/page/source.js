@@ -24,14 +24,24 @@ export async function ask(address) {
   return response.json();
 }
 
-/** An event stream that rests while nobody looks, so that a browser's few connections go to the page in front. */
+/**
+ * An event stream that rests while nobody looks, so that a browser's few connections go to the page in front.
+ *
+ * `onState` is told `open`, `lost` or `paused`, and whether the stream is open again after it was not.
+ */
 export function stream(address, { handlers, onState }) {
   let events = null;
+  let before = "open";
+  const tell = (state) => {
+    const back = before !== "open" && state === "open";
+    before = state;
+    onState(state, back);
+  };
   const open = () => {
     if (events) return;
     events = new EventSource(address());
-    events.onopen = () => onState?.("open");
-    events.onerror = () => onState?.("lost");
+    events.onopen = () => tell("open");
+    events.onerror = () => tell("lost");
     for (const [name, handler] of Object.entries(handlers)) {
       events.addEventListener(name, (event) => handler(JSON.parse(event.data)));
     }
@@ -43,7 +53,7 @@ export function stream(address, { handlers, onState }) {
   const turn = () => {
     if (document.hidden) {
       close();
-      onState?.("paused");
+      tell("paused");
     } else open();
   };
   document.addEventListener("visibilitychange", turn);

@@ -1,29 +1,18 @@
 // The row of tools above the charts: search, smoothing, scales, and the switch of views.
 
 import { el, icon } from "./dom.js";
+import { keep, kept } from "./kept.js";
 
 const KEPT = "ups-settings";
 
 /** The reader's settings, as they were left the last time. */
 export function readSettings() {
-  const settings = { x: "step", smoothing: 0, logY: false };
-  try {
-    const kept = JSON.parse(localStorage.getItem(KEPT) ?? "{}");
-    if (kept.x === "time") settings.x = "time";
-    if (kept.smoothing > 0 && kept.smoothing < 1) settings.smoothing = kept.smoothing;
-    settings.logY = kept.logY === true;
-  } catch {
-    // without storage they begin anew
-  }
-  return settings;
-}
-
-function keep(settings) {
-  try {
-    localStorage.setItem(KEPT, JSON.stringify(settings));
-  } catch {
-    // they hold for this page only
-  }
+  const { x, smoothing, logY } = kept(KEPT) ?? {};
+  return {
+    x: x === "time" ? x : "step",
+    smoothing: smoothing > 0 && smoothing < 1 ? smoothing : 0,
+    logY: logY === true,
+  };
 }
 
 /** `{element, keys, setDiffers}`. `view`: null without a switch, else `{get, set}`. */
@@ -62,14 +51,14 @@ export function tools(board, { view = null, onAxis = () => {} } = {}) {
   smooth();
   slider.addEventListener("input", () => {
     smooth();
-    keep(settings);
+    keep(KEPT, settings);
     board.redraw();
   });
 
   const log = toggle("Log y", settings.logY, "Logarithmic y axis (L)", (on) => {
     settings.logY = on;
     for (const chart of board.charts.values()) if (chart.window) chart.window.y = null;
-    keep(settings);
+    keep(KEPT, settings);
     board.redraw();
   });
   const axis = choice(
@@ -81,7 +70,7 @@ export function tools(board, { view = null, onAxis = () => {} } = {}) {
     settings.x,
     (x) => {
       settings.x = x;
-      keep(settings);
+      keep(KEPT, settings);
       board.reset();
       onAxis();
     },
@@ -173,5 +162,5 @@ function choice(label, options, chosen, set) {
     event.preventDefault();
     next(by, true);
   });
-  return { element, next, choose };
+  return { element, next };
 }

@@ -1,6 +1,6 @@
 // Summary, configuration, tables and images of a run.
 
-import { el, icon, iconButton } from "./dom.js";
+import { el, icon, iconButton, showDialog } from "./dom.js";
 import { count, counted, moment, number } from "./format.js";
 
 const ROWS = 200; // of a table at once
@@ -195,8 +195,5 @@ function enlarge(image, small) {
     ),
     el("img", { src: small.src, class: small.className, alt: image.caption || image.name }),
   );
-  dialog.addEventListener("close", () => dialog.remove());
-  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
-  document.body.append(dialog);
-  dialog.showModal();
+  showDialog(dialog);
 }
