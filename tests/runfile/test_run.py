@@ -13,7 +13,7 @@ from runfile.real_runs import inspect_made, made_runs, wandb_file
 from ups.errors import RunFileError
 from ups.runfile import Run, last_step, open_run, open_runs
 from ups.runfile.framing import FrameReader
-from ups.runfile.history import Form
+from ups.runfile.items import Form
 from ups.runfile.records import Kind, MetricDefinition, find_payloads, parse
 
 WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}

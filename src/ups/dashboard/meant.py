@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from ups.charts import DEFAULT_AXIS, Definitions
 from ups.repair.plan import Plan
 from ups.runfile import Run
-from ups.runfile.history import Column, Columns, Form
+from ups.runfile.history import Column, Columns
+from ups.runfile.items import Form
 
 __all__ = ["meant_run"]
 

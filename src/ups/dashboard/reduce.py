@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tsdownsample import MinMaxDownsampler
 
 from ups.runfile import Run
-from ups.runfile.history import Form
+from ups.runfile.items import Form
 
 __all__ = ["MARK_KINDS", "Line", "Points", "line_of", "mark_kinds", "reduce_line", "seconds_of"]
 

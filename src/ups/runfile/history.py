@@ -9,45 +9,21 @@ a column's worth at a time.
 from array import array
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 from itertools import chain, islice
 from typing import Any, Self
 
 import numpy as np
-from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from ups.charts import DEFAULT_AXIS
-from ups.runfile.records import parse_item, value_of
+from ups.runfile.items import hashes_of, name_of, number_in, numbers, take_apart, value_in
 from ups.runfile.wire import MARGIN, Bytes, Positions, read_fields, read_varints
 
-__all__ = ["Column", "Columns", "Form", "last_rows"]
+__all__ = ["Column", "Columns", "last_rows"]
 
-_LONGEST_NUMBER = 40  # characters; a longer one (a huge integer) is converted by itself
 _LONGEST_KEY = MARGIN - 8
-_PREFIX = np.array([(1 << 8 * size) - 1 for size in range(9)], dtype=np.uint64)  # the first bytes of a word
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-_NUMBER_WORDS = {
-    b"true": 1.0,
-    b"false": 0.0,
-    b"NaN": np.nan,
-    b"Infinity": np.inf,
-    b"-Infinity": -np.inf,
-    b'"NaN"': np.nan,
-    b'"Infinity"': np.inf,
-    b'"-Infinity"': -np.inf,
-}
 _FIRST_ROOM = 16  # values
 _ROWS_AT_ONCE = 4096
-_KEY, _NESTED_KEY, _VALUE_JSON = 1, 2, 16  # the fields of an item
-_KEY_TAG, _NESTED_KEY_TAG, _VALUE_JSON_TAG = 0x0A, 0x12, (0x82, 0x01)  # as they are written
-
-
-class Form(IntEnum):
-    """What a value is: a number (NaN and infinities too), or nothing that a line can show."""
-
-    NUMBER = 0
-    OTHER = 1
 
 
 @dataclass
@@ -57,7 +33,7 @@ class Column:
     Attributes:
         rows: int64, shape (values,): the row of each value, increasing; rows count from 0 in a run.
         values: float64, shape (values,): NaN where the form is not a number.
-        forms: uint8, shape (values,): numbers of :class:`Form`.
+        forms: uint8, shape (values,): numbers of :class:`~ups.runfile.items.Form`.
         sample: the first value that is not a number, as it was logged; None if there is none.
     """
 
@@ -240,13 +216,13 @@ class Columns:
         if not len(start):
             return
         row, item_start, item_end = self._items(buffer, start, end)
-        key_end, value_start, value_end = _take_items_apart(buffer, item_start, item_end)
+        key_end, value_start, value_end = take_apart(buffer, item_start, item_end)
         key = self._key_numbers(buffer, row, item_start, key_end)
         order = np.argsort(key * len(start) + row, kind="stable")
         order = order[np.searchsorted(key[order], 0) :]  # without the keys that are not kept
-        values, forms = _numbers(buffer, value_start[order], value_end[order])
+        values, forms = numbers(buffer, value_start[order], value_end[order])
         for at in np.flatnonzero(value_start[order] < 0).tolist():  # no JSON form
-            values[at], forms[at] = _number_in(buffer[item_start[order[at]] : item_end[order[at]]].tobytes())
+            values[at], forms[at] = number_in(buffer[item_start[order[at]] : item_end[order[at]]].tobytes())
         bounds = np.flatnonzero(np.diff(key[order], prepend=-1, append=-1))
         for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
             item = order[low]
@@ -254,7 +230,7 @@ class Columns:
             parts.append(row[order[low:high]] + self.rows, values[low:high], forms[low:high])
             if parts.sample is None and forms[low:high].any():
                 item = order[low + int(np.argmax(forms[low:high]))]
-                parts.sample = _value_in(buffer[item_start[item] : item_end[item]].tobytes())
+                parts.sample = value_in(buffer[item_start[item] : item_end[item]].tobytes())
         self.rows += len(start)
 
     def _items(self, buffer: Bytes, start: Positions, end: Positions) -> tuple[Positions, Positions, Positions]:
@@ -287,7 +263,7 @@ class Columns:
         in 10¹¹.
         """
         size = np.minimum(end - start, _LONGEST_KEY)
-        hashes = _hash(buffer, start, size)
+        hashes = hashes_of(buffer, start, size)
         place = np.searchsorted(self._hashes, hashes)
         place[place == len(self._hashes)] = 0
         new = np.flatnonzero(self._hashes[place] != hashes) if len(self._hashes) else np.arange(len(hashes))
@@ -300,7 +276,7 @@ class Columns:
         return self._numbers[place]
 
     def _learn(self, hashed: np.uint64, raw: bytes) -> None:
-        name = _name_of(raw)
+        name = name_of(raw)
         number = -1
         if name is not None and (not name.startswith("_") or self._hidden is None or name in self._hidden):
             number = len(self._names)
@@ -318,106 +294,11 @@ def last_rows(buffer: Bytes, start: Positions, end: Positions) -> tuple[Position
     """
     columns = Columns(hidden=None)
     row, item_start, item_end = columns._items(buffer, start, end)
-    key_end, _, _ = _take_items_apart(buffer, item_start, item_end)
+    key_end, _, _ = take_apart(buffer, item_start, item_end)
     key = columns._key_numbers(buffer, row, item_start, key_end)
     last = np.zeros(len(columns._names), dtype=np.int64)
     np.maximum.at(last, key[key >= 0], row[key >= 0])
     return np.unique(last), np.flatnonzero(columns.steps())
-
-
-def _take_items_apart(buffer: Bytes, start: Positions, end: Positions) -> tuple[Positions, Positions, Positions]:
-    """Of each item: where its key fields end, and where its JSON value starts (-1: it has none) and ends."""
-    # Nearly every item is a short key, then a short value in JSON, and nothing else.
-    key_size = buffer[start + 1]
-    key_end = start + 2 + key_size
-    size = end - key_end - 3
-    plain = (buffer[start] == _KEY_TAG) | (buffer[start] == _NESTED_KEY_TAG)
-    plain &= (key_size < 0x80) & (size >= 0) & (size < 0x80) & (buffer[key_end + 2] == size)
-    plain &= (buffer[key_end] == _VALUE_JSON_TAG[0]) & (buffer[key_end + 1] == _VALUE_JSON_TAG[1])
-    value_start = np.where(plain, key_end + 3, -1)
-    value_end = np.where(plain, end, -1)
-    key_end = np.where(plain, key_end, start)
-    at = start.copy()
-    left = np.flatnonzero(~plain & (at < end))
-    while left.size:
-        found = read_fields(buffer, at[left], end[left])
-        key = (found.number == _KEY) | (found.number == _NESTED_KEY)
-        key_end[left[key]] = found.end[key]
-        value = found.number == _VALUE_JSON
-        value_start[left[value]], value_end[left[value]] = found.start[value], found.end[value]
-        at[left] = np.where(found.number > 0, found.end, end[left])
-        left = left[at[left] < end[left]]
-    return key_end, value_start, value_end
-
-
-def _numbers(buffer: Bytes, start: Positions, end: Positions) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """The JSON values between ``start`` and ``end`` as numbers, and their forms; a start below 0 is none."""
-    values = np.full(len(start), np.nan)
-    forms = np.full(len(start), Form.OTHER, dtype=np.uint8)
-    size = end - start
-    first = buffer[start]
-    digits = ((first >= ord("0")) & (first <= ord("9"))) | ((first == ord("-")) & (buffer[start + 1] != ord("I")))
-    plain = np.flatnonzero(digits & (size > 0) & (size <= _LONGEST_NUMBER) & (start >= 0))
-    if plain.size:
-        width = int(size[plain].max()) + 1
-        text = _gather(buffer, start[plain], width)
-        text[np.arange(width) >= size[plain][:, None]] = ord(" ")
-        text[:, -1] = ord(",")
-        values[plain] = np.fromstring(text.tobytes()[:-1], dtype=np.float64, sep=",")
-        forms[plain] = Form.NUMBER
-    rest = np.flatnonzero(~digits & (start >= 0))
-    for word, value in _NUMBER_WORDS.items() if rest.size else ():
-        same = rest[size[rest] == len(word)]
-        for place, letter in enumerate(word):
-            same = same[buffer[start[same] + place] == letter]
-        values[same], forms[same] = value, Form.NUMBER
-    for at in np.flatnonzero(digits & (size > _LONGEST_NUMBER) & (start >= 0)).tolist():
-        values[at] = float(buffer[start[at] : end[at]].tobytes())
-        forms[at] = Form.NUMBER
-    return values, forms
-
-
-def _gather(buffer: Bytes, start: Positions, width: int) -> Bytes:
-    """``width`` bytes from each position; shape (positions, width)."""
-    windows = np.ndarray((len(buffer) - width + 1,), dtype=f"V{width}", buffer=buffer.data, strides=(1,))
-    return windows[start].view(np.uint8).reshape(len(start), width)
-
-
-def _hash(buffer: Bytes, start: Positions, size: Positions) -> NDArray[np.uint64]:
-    """A 64-bit hash of ``size`` bytes from each position."""
-    words = -(-int(size.max(initial=1)) // 8)
-    text = _gather(buffer, start, 8 * words).view("<u8")
-    hashed = size.astype(np.uint64)
-    for place in range(words):
-        word = text[:, place] & _PREFIX[np.clip(size - 8 * place, 0, 8)]
-        hashed = (hashed ^ word) * _MULTIPLIER
-        hashed ^= hashed >> np.uint64(29)
-    return hashed
-
-
-def _value_in(item: bytes) -> Any:
-    """The value of one item of any encoding; None for bytes that are no item, as in a damaged file."""
-    try:
-        return value_of(parse_item(item))
-    except DecodeError:
-        return None
-
-
-def _number_in(item: bytes) -> tuple[float, int]:
-    """The number in one item of any encoding, and its form."""
-    value = _value_in(item)
-    if isinstance(value, int | float):
-        return float(value), Form.NUMBER
-    return np.nan, Form.OTHER
-
-
-def _name_of(raw: bytes) -> str | None:
-    """The name that W&B shows for the key fields of an item: nested keys joined by dots. None where it has none."""
-    try:
-        item = parse_item(raw)
-    except DecodeError:
-        return None
-    return ".".join(item.nested_key) or str(item.key)
 
 
 def _joined(parts: list[Positions]) -> Positions:

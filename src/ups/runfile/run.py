@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from ups.charts import DEFAULT_AXIS, Axis, Definitions
 from ups.runfile.framing import Damage
-from ups.runfile.history import Column, Columns, Form
+from ups.runfile.history import Column, Columns
+from ups.runfile.items import Form
 from ups.runfile.logs import LostRows, lost_rows
 from ups.runfile.records import ConfigChange, Exit, Kind, MetricDefinition, RunInfo, parse
 from ups.runfile.segment import Piece, Segment, SegmentReader

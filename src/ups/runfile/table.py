@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups.errors import MissingDependency, UsageError
-from ups.runfile.history import Form
+from ups.runfile.items import Form
 
 if TYPE_CHECKING:
     from ups.runfile.run import Run

@@ -1,0 +1,135 @@
+"""Items: the names and values in history, summary and configuration records, many of them at once.
+
+An item is a key, plain or nested, and a value in one of W&B's encodings: JSON in nearly all of them, which is
+converted a column's worth at a time. An item of any other kind is parsed by itself.
+"""
+
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+
+from ups.runfile.records import parse_item, value_of
+from ups.runfile.wire import Bytes, Positions, read_fields
+
+__all__ = ["Form", "hashes_of", "name_of", "number_in", "numbers", "take_apart", "value_in"]
+
+_LONGEST_NUMBER = 40  # characters; a longer one (a huge integer) is converted by itself
+_PREFIX = np.array([(1 << 8 * size) - 1 for size in range(9)], dtype=np.uint64)  # the first bytes of a word
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_NUMBER_WORDS = {
+    b"true": 1.0,
+    b"false": 0.0,
+    b"NaN": np.nan,
+    b"Infinity": np.inf,
+    b"-Infinity": -np.inf,
+    b'"NaN"': np.nan,
+    b'"Infinity"': np.inf,
+    b'"-Infinity"': -np.inf,
+}
+_KEY, _NESTED_KEY, _VALUE_JSON = 1, 2, 16  # the fields of an item
+_KEY_TAG, _NESTED_KEY_TAG, _VALUE_JSON_TAG = 0x0A, 0x12, (0x82, 0x01)  # as they are written
+
+
+class Form(IntEnum):
+    """What a value is: a number (NaN and infinities too), or nothing that a line can show."""
+
+    NUMBER = 0
+    OTHER = 1
+
+
+def take_apart(buffer: Bytes, start: Positions, end: Positions) -> tuple[Positions, Positions, Positions]:
+    """Of each item: where its key fields end, and where its JSON value starts (-1: it has none) and ends."""
+    # Nearly every item is a short key, then a short value in JSON, and nothing else.
+    key_size = buffer[start + 1]
+    key_end = start + 2 + key_size
+    size = end - key_end - 3
+    plain = (buffer[start] == _KEY_TAG) | (buffer[start] == _NESTED_KEY_TAG)
+    plain &= (key_size < 0x80) & (size >= 0) & (size < 0x80) & (buffer[key_end + 2] == size)
+    plain &= (buffer[key_end] == _VALUE_JSON_TAG[0]) & (buffer[key_end + 1] == _VALUE_JSON_TAG[1])
+    value_start = np.where(plain, key_end + 3, -1)
+    value_end = np.where(plain, end, -1)
+    key_end = np.where(plain, key_end, start)
+    at = start.copy()
+    left = np.flatnonzero(~plain & (at < end))
+    while left.size:
+        found = read_fields(buffer, at[left], end[left])
+        key = (found.number == _KEY) | (found.number == _NESTED_KEY)
+        key_end[left[key]] = found.end[key]
+        value = found.number == _VALUE_JSON
+        value_start[left[value]], value_end[left[value]] = found.start[value], found.end[value]
+        at[left] = np.where(found.number > 0, found.end, end[left])
+        left = left[at[left] < end[left]]
+    return key_end, value_start, value_end
+
+
+def numbers(buffer: Bytes, start: Positions, end: Positions) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """The JSON values between ``start`` and ``end`` as numbers, and their forms; a start below 0 is none."""
+    values = np.full(len(start), np.nan)
+    forms = np.full(len(start), Form.OTHER, dtype=np.uint8)
+    size = end - start
+    first = buffer[start]
+    digits = ((first >= ord("0")) & (first <= ord("9"))) | ((first == ord("-")) & (buffer[start + 1] != ord("I")))
+    plain = np.flatnonzero(digits & (size > 0) & (size <= _LONGEST_NUMBER) & (start >= 0))
+    if plain.size:
+        width = int(size[plain].max()) + 1
+        text = _gather(buffer, start[plain], width)
+        text[np.arange(width) >= size[plain][:, None]] = ord(" ")
+        text[:, -1] = ord(",")
+        values[plain] = np.fromstring(text.tobytes()[:-1], dtype=np.float64, sep=",")
+        forms[plain] = Form.NUMBER
+    rest = np.flatnonzero(~digits & (start >= 0))
+    for word, value in _NUMBER_WORDS.items() if rest.size else ():
+        same = rest[size[rest] == len(word)]
+        for place, letter in enumerate(word):
+            same = same[buffer[start[same] + place] == letter]
+        values[same], forms[same] = value, Form.NUMBER
+    for at in np.flatnonzero(digits & (size > _LONGEST_NUMBER) & (start >= 0)).tolist():
+        values[at] = float(buffer[start[at] : end[at]].tobytes())
+        forms[at] = Form.NUMBER
+    return values, forms
+
+
+def hashes_of(buffer: Bytes, start: Positions, size: Positions) -> NDArray[np.uint64]:
+    """A 64-bit hash of ``size`` bytes from each position."""
+    words = -(-int(size.max(initial=1)) // 8)
+    text = _gather(buffer, start, 8 * words).view("<u8")
+    hashed = size.astype(np.uint64)
+    for place in range(words):
+        word = text[:, place] & _PREFIX[np.clip(size - 8 * place, 0, 8)]
+        hashed = (hashed ^ word) * _MULTIPLIER
+        hashed ^= hashed >> np.uint64(29)
+    return hashed
+
+
+def value_in(item: bytes) -> Any:
+    """The value of one item of any encoding; None for bytes that are no item, as in a damaged file."""
+    try:
+        return value_of(parse_item(item))
+    except DecodeError:
+        return None
+
+
+def number_in(item: bytes) -> tuple[float, int]:
+    """The number in one item of any encoding, and its form."""
+    value = value_in(item)
+    if isinstance(value, int | float):
+        return float(value), Form.NUMBER
+    return np.nan, Form.OTHER
+
+
+def name_of(raw: bytes) -> str | None:
+    """The name that W&B shows for the key fields of an item: nested keys joined by dots. None where it has none."""
+    try:
+        item = parse_item(raw)
+    except DecodeError:
+        return None
+    return ".".join(item.nested_key) or str(item.key)
+
+
+def _gather(buffer: Bytes, start: Positions, width: int) -> Bytes:
+    """``width`` bytes from each position; shape (positions, width)."""
+    windows = np.ndarray((len(buffer) - width + 1,), dtype=f"V{width}", buffer=buffer.data, strides=(1,))
+    return windows[start].view(np.uint8).reshape(len(start), width)
