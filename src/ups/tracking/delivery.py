@@ -17,13 +17,10 @@ journal is followed by another, until patience runs out; then the delivery says 
 import os
 import time
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from ups.errors import DeliveryError, RunDirectoryError, RunFileError
-from ups.runfile import close_torn_segment, last_step, open_run, set_start_time, start_time
-from ups.runfile.framing import HEADER
+from ups.runfile import open_run
 from ups.tracking import liveness
 from ups.tracking.console import ConsoleReader
 from ups.tracking.faults import Faults
@@ -31,6 +28,8 @@ from ups.tracking.handover import Cursor, Handover
 from ups.tracking.journal import JournalReader
 from ups.tracking.rows import RowRule
 from ups.tracking.run_directory import RunDirectory
+from ups.tracking.run_end import RunEnd
+from ups.tracking.segments import last_step_held
 from ups.tracking.sequence import Sequence, Stretch
 from ups.tracking.session import Refused, ServerHolds, Session, SessionLost, end_backend, held_by_server
 from ups.tracking.status import Status, read_status, write_status
@@ -40,14 +39,11 @@ __all__ = ["PATIENCE", "Delivery"]
 PATIENCE = 900.0  # seconds without progress after the run's end before a delivery gives up
 _PATIENCE_DENIED = 60.0  # where the server refuses the credentials: a person must act
 
-_STAMP = "%Y%m%d_%H%M%S"  # in the name of a folder that wandb makes
-
 _POLL = 0.05  # seconds
 _STATUS_EVERY = 0.25  # seconds
 _SYNC_EVERY = 1.0  # seconds
 _STRETCH = 2_000  # records written down at once
 _LAST_BLOCK = 10.0  # seconds that wandb-core may take to write the end of a file
-_RANKS_APART = 60.0  # seconds between the ends of the first and the last rank of a job
 _STOP_LAG = 45.0  # seconds; wandb uploads every 15, and only then can the server show more
 _SERVER_LAG = 8.0  # seconds that a server may take to show more of what it was given
 _RETRY = (1.0, 2.0, 5.0, 10.0, 30.0)  # seconds between sessions
@@ -80,7 +76,7 @@ class Delivery:
     ) -> None:
         self._directory = directory
         self._description = directory.describe()
-        self._owner = owner
+        self._run_end = RunEnd(directory, owner)
         self._own_process = own_process
         self._patience = patience
         self._on_progress = on_progress
@@ -100,7 +96,6 @@ class Delivery:
             raise
         self._readers: dict[str, JournalReader] = {}
         self._consoles: dict[str, ConsoleReader] = {}
-        self._ends: dict[str, tuple[float, int]] = {}
         self._next_status = self._next_sync = 0.0
 
     def _read_status(self) -> Status | None:
@@ -139,7 +134,8 @@ class Delivery:
                         f"W&B held {self.status.held} of {self.status.rows} rows when the run was closed: delivering"
                         " the rest again",
                     )
-                elif self._pass_on():
+                elif self._run_end.pass_on():
+                    self.status.owner = self._run_end.owner
                     failed, since = 0, time.monotonic()
                     continue
                 else:
@@ -156,29 +152,18 @@ class Delivery:
             if reached > progress:
                 progress, since, failed = reached, time.monotonic(), 0
             patience = min(self._patience, _PATIENCE_DENIED) if self.status.denied else self._patience
-            if self._has_ended() is not None and time.monotonic() - since > patience:
+            if self._run_end.exit_code() is not None and time.monotonic() - since > patience:
                 self._tell("undelivered")
                 return
             self._wait(_RETRY[min(failed, len(_RETRY) - 1)])
             failed += 1
-
-    def _pass_on(self) -> bool:
-        """If a training has gone on with the run meanwhile, its end is the run's end from now on."""
-        processes = self._directory.processes()
-        later = processes[processes.index(self._owner) + 1 :] if self._owner in processes else []
-        for process in reversed(later):
-            begin = self._directory.begin_of(process)
-            if begin is not None and begin.owner:
-                self._owner = self.status.owner = process
-                return True
-        return False
 
     def _nothing_waits(self) -> bool:
         """Whether the delivery before this one finished, and nothing was journaled since."""
         before = self._before
         if before is None or before.state != "finished" or before.mode != self.status.mode:
             return False
-        if self._owner not in (None, before.owner):
+        if self._run_end.owner not in (None, before.owner):
             return False  # the run shall be closed by what this owner says
         offsets = self._sequence.offsets()
         sizes = {process: self._directory.journal_of(process).stat().st_size for process in self._directory.processes()}
@@ -190,8 +175,8 @@ class Delivery:
     def _session(self) -> None:
         """One session, from ``wandb.init`` to ``finish``."""
         self._tell("starting")
-        held = -1 if self.status.mode == "online" else self._held_offline()
-        begin = self._directory.begin_of(self._owner) if self._owner is not None else None
+        held = -1 if self.status.mode == "online" else last_step_held(self._directory)
+        begin = self._directory.begin_of(self._run_end.owner) if self._run_end.owner is not None else None
         session = Session(
             self._directory, self._description, self.status.mode, begin=begin, own_process=self._own_process
         )
@@ -212,7 +197,7 @@ class Delivery:
                 self._sequence,
                 self._cursor,
                 held_rows,
-                on_end=self._note_end,
+                on_end=self._run_end.note,
                 on_refusal=self._note_refusal,
             )
             exit_code = self._follow(session, handover)
@@ -235,7 +220,7 @@ class Delivery:
         for process in self._directory.processes():
             self._reader(process).offset = offsets.get(process, 0)
         while True:
-            ended = self._has_ended()  # asked before the journals are read, so that nothing comes between
+            ended = self._run_end.exit_code()  # asked before the journals are read, so that nothing comes between
             moved = False
             for process in self._directory.processes():
                 # All that is there now: a process that began later may go on from it. The rest comes in its turn.
@@ -297,60 +282,9 @@ class Delivery:
             self._readers[process] = JournalReader(self._directory.journal_of(process))
         return self._readers[process]
 
-    def _note_end(self, process: str, time: float, exit_code: int) -> None:
-        """Take note that a process of the run has said that it is done."""
-        self._ends[process] = (time, exit_code)
-
     def _note_refusal(self, refused: Refused) -> None:
         """Count something that wandb would not take, though it goes on taking the rest."""
         self._fault(f"refused:{refused.what}", str(refused))
-
-    def _has_ended(self) -> int | None:
-        """The run's exit code if it has ended, else None: that of the process which ended last.
-
-        A process that is gone without a word has failed. The ranks of a job end together, more or less.
-        """
-        ends = [(0.0, 0)]
-        for process in [self._owner] if self._owner is not None else self._directory.processes():
-            if process in self._ends:
-                ends.append(self._ends[process])
-            elif self._directory.is_alive(process):
-                return None
-            else:
-                ends.append((self._directory.journal_of(process).stat().st_mtime, 1))
-        ended, exit_code = max(ends)
-        if time.time() - ended < _RANKS_APART and self._ranks_live():
-            return None
-        return exit_code
-
-    def _ranks_live(self) -> bool:
-        """Whether another rank of the owner's job is still to end."""
-        begin = self._directory.begin_of(self._owner) if self._owner is not None else None
-        if begin is None or begin.rank is None:
-            return False
-        for process in self._directory.processes():
-            other = self._directory.begin_of(process)
-            of_job = other is not None and bool(other.rank) and other.time >= begin.time
-            if of_job and process not in self._ends and self._directory.is_alive(process):
-                return True
-        return False
-
-    def _held_offline(self) -> int:
-        """The last step in W&B's files, which are left such that ``wandb sync`` takes all of them; -1 for none.
-
-        It stops at a file that ends within a record, and at one without any.
-        """
-        filled: list[tuple[int, Path]] = []
-        for segment in self._directory.segments():
-            if segment.stat().st_size <= len(HEADER):
-                segment.unlink()
-                continue
-            close_torn_segment(segment)
-            step = last_step(segment)
-            if step is not None:
-                filled.append((step, segment))
-        _put_in_order([segment for _, segment in sorted(filled)])
-        return max((step for step, _ in filled), default=-1)
 
     def _verify(self, *, closed: bool = True, lag: float = _SERVER_LAG) -> bool:
         """Whether W&B holds every row, by its own word; online, also whether the run is ``closed`` there.
@@ -359,7 +293,7 @@ class Delivery:
         """
         if self.status.mode == "offline":
             self._wait_for_last_block()
-            self.status.held = self._sequence.rows_up_to(self._held_offline())
+            self.status.held = self._sequence.rows_up_to(last_step_held(self._directory))
             return self.status.held >= self.status.rows
         until = time.monotonic() + lag
         while True:
@@ -426,8 +360,8 @@ class Delivery:
     def _wait(self, seconds: float) -> None:
         """Wait before the next session; not as long where the run ends meanwhile, since somebody waits then."""
         self._tell("starting")
-        ended, until = self._has_ended() is not None, time.monotonic() + seconds
-        while time.monotonic() < until and (self._has_ended() is not None) == ended:
+        ended, until = self._run_end.exit_code() is not None, time.monotonic() + seconds
+        while time.monotonic() < until and (self._run_end.exit_code() is not None) == ended:
             time.sleep(_POLL)
 
     def _fault(self, kind: str, message: str, count: int = 1) -> None:
@@ -443,23 +377,3 @@ class Delivery:
         except OSError as error:
             self._faults.add("status", f"delivery cannot write its status: {error.strerror}")
         self._on_progress(self.status)
-
-
-def _put_in_order(segments: list[Path]) -> None:
-    """Where the clock was set back, give later segments a later name and start time.
-
-    Who reads a run goes by the names of the folders, and ``wandb sync`` by the start times.
-    """
-    stamp, started = "", 0.0
-    for segment in segments:
-        own_start = start_time(segment) or 0.0
-        if own_start <= started:
-            own_start = started + 1.0
-            set_start_time(segment, own_start)
-        started = own_start
-        kind, _, rest = segment.parent.name.partition("run-")
-        own, _, tail = rest.partition("-")
-        if own <= stamp:
-            own = (datetime.strptime(stamp, _STAMP) + timedelta(seconds=1)).strftime(_STAMP)
-            segment.parent.rename(segment.parent.with_name(f"{kind}run-{own}-{tail}"))
-        stamp = own

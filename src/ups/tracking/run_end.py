@@ -1,0 +1,71 @@
+"""When a run has ended, and with which exit code: by what its processes say, or by their silence."""
+
+import time
+
+from ups.tracking.run_directory import RunDirectory
+
+__all__ = ["RunEnd"]
+
+_RANKS_APART = 60.0  # seconds between the ends of the first and the last rank of a job
+
+
+class RunEnd:
+    """Watches the processes of a run.
+
+    Args:
+        directory: The run's directory.
+        owner: The process whose end is the run's end. Without one the run ends when no process of it lives.
+
+    Attributes:
+        owner: As above; another one once :meth:`pass_on` has found it.
+    """
+
+    def __init__(self, directory: RunDirectory, owner: str | None) -> None:
+        self.owner = owner
+        self._directory = directory
+        self._ends: dict[str, tuple[float, int]] = {}
+
+    def note(self, process: str, time: float, exit_code: int) -> None:
+        """Take note that a process of the run has said that it is done."""
+        self._ends[process] = (time, exit_code)
+
+    def exit_code(self) -> int | None:
+        """The run's exit code if it has ended, else None: that of the process which ended last.
+
+        A process that is gone without a word has failed. The ranks of a job end together, more or less.
+        """
+        ends = [(0.0, 0)]
+        for process in [self.owner] if self.owner is not None else self._directory.processes():
+            if process in self._ends:
+                ends.append(self._ends[process])
+            elif self._directory.is_alive(process):
+                return None
+            else:
+                ends.append((self._directory.journal_of(process).stat().st_mtime, 1))
+        ended, exit_code = max(ends)
+        if time.time() - ended < _RANKS_APART and self._ranks_live():
+            return None
+        return exit_code
+
+    def pass_on(self) -> bool:
+        """If a training has gone on with the run meanwhile, its end is the run's end from now on: whether it has."""
+        processes = self._directory.processes()
+        later = processes[processes.index(self.owner) + 1 :] if self.owner in processes else []
+        for process in reversed(later):
+            begin = self._directory.begin_of(process)
+            if begin is not None and begin.owner:
+                self.owner = process
+                return True
+        return False
+
+    def _ranks_live(self) -> bool:
+        """Whether another rank of the owner's job is still to end."""
+        begin = self._directory.begin_of(self.owner) if self.owner is not None else None
+        if begin is None or begin.rank is None:
+            return False
+        for process in self._directory.processes():
+            other = self._directory.begin_of(process)
+            of_job = other is not None and bool(other.rank) and other.time >= begin.time
+            if of_job and process not in self._ends and self._directory.is_alive(process):
+                return True
+        return False
