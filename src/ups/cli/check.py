@@ -17,7 +17,7 @@ from ups.runfile import Run, RunFiles, find_runs
 _WORTH_A_BAR = 50_000_000  # bytes; less is read before a bar is seen
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.argument("paths", metavar="PATH...", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--format",

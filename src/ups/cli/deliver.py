@@ -9,7 +9,7 @@ import click
 from ups.errors import DeliveryError, UsageError
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.argument("run_dir", type=click.Path(path_type=Path))
 @click.option(
     "--mode",

@@ -56,7 +56,7 @@ class _Told:
     do: str = ""
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="For people or programs.")
 def command(form: str) -> None:
     """Look at what UPS needs, and try it: versions, folders, W&B's server, credentials, a run of two stages.

@@ -9,7 +9,7 @@ from ups.runfile import open_run
 from ups.runfile.table import write_csv, write_parquet
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--to", "form", type=click.Choice(["parquet", "csv"]), required=True, help="The format to write.")
 @output_option

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("-o", "--output", "into", type=click.Path(path_type=Path), help="The folder that gets the new run.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")

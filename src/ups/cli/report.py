@@ -7,7 +7,7 @@ import click
 from ups.cli.output import output_option
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @output_option
 def command(run: Path, output: Path) -> None:

@@ -7,7 +7,7 @@ import click
 __all__ = ["command"]
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--port", metavar="N", help="Where to listen; 0 for any free port. Default: 8877, or the next free one.")
 @click.option(

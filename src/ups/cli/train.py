@@ -21,7 +21,7 @@ _INTERRUPTED = 130
 _Mode = Literal["online", "offline", "local", "disabled"]
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.option("--preset", metavar="NAME", help="smoke (seconds), quick (minutes; the default) or full.")
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override one key. Repeatable.")
 @click.option("--problem", metavar="NAME", help="ks (Kuramoto-Sivashinsky) or burgers.")
