@@ -1,0 +1,47 @@
+"""Whoever follows a document word for word gets what it says."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from wandb_server import API_KEY, WandBServer
+
+from .follow import follow
+from .given import Given
+from .snippets import ROOT, Page, commands, documents, inline_code, pages
+
+
+@pytest.fixture(scope="session")
+def given(tmp_path_factory: pytest.TempPathFactory) -> Given:
+    """What pages take for granted."""
+    return Given(tmp_path_factory.mktemp("given"))
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_every_snippet_of_a_page_runs(page: Page, given: Given, wandb_server: WandBServer) -> None:
+    """Followed from the first snippet to the last, each command succeeds and prints what the page shows."""
+    follow(page, Path.cwd(), given, {"WANDB_BASE_URL": wandb_server.url, "WANDB_API_KEY": API_KEY})
+    if any("wandb sync" in snippet.text for snippet in page.snippets if snippet.language in ("console", "bash")):
+        assert wandb_server.runs, "nothing was synced"
+        assert all(run.history for run in wandb_server.runs.values())
+
+
+@pytest.mark.parametrize("path", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_command_in_a_sentence_exists(path: Path) -> None:
+    """What stands as `ups …` in a text names a command and options that there are."""
+    known = commands()
+    for code in inline_code(path):
+        words = shlex.split(code) if code.startswith("ups ") else []
+        if len(words) < 2 or words[1].startswith("-") or words[1] == "COMMAND":
+            continue
+        command = known.get(f"ups {words[1]}")
+        assert command is not None, f"`{code}`: there is no command {words[1]}"
+        options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        options |= set(command.get_help_option_names(click.Context(command)))
+        for word in words[2:]:
+            assert not word.startswith("-") or word.partition("=")[0] in options, f"`{code}`: there is no {word}"
