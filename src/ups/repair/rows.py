@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups.repair.plan import Plan
+from ups.runfile.items import name_of
 from ups.runfile.records import parse_message
 from ups.tracking.rows import Row
 
@@ -95,7 +96,7 @@ def edit_row(message: Any, part: Part) -> tuple[Any | None, dict[str, str]]:
         The row's part for later, as a message of its own, or None; and the JSON values for the summary.
     """
     history = message.history
-    items = {_name(item): item for item in history.item}
+    items = {name_of(item): item for item in history.item}
     for axis, x in part.values.items():
         _set(items[axis] if axis in items else _new_item(history, axis), encode(x))
     moved = {name: _json(items[name]) for name in part.moved if name in items}
@@ -119,14 +120,14 @@ def new_row(row: Row, runtime: float) -> Any:
 
 def holds_values(message: Any) -> bool:
     """Whether a row holds anything beside what W&B puts into every row."""
-    return any(not _name(item).startswith("_") for item in message.history.item)
+    return any(not name_of(item).startswith("_") for item in message.history.item)
 
 
 def set_step(message: Any, step: int) -> None:
     """Give a row its ``_step``."""
     history = message.history
     history.step.num = step
-    item = next((item for item in history.item if _name(item) == "_step"), None)
+    item = next((item for item in history.item if name_of(item) == "_step"), None)
     _set(_new_item(history, "_step") if item is None else item, str(step))
 
 
@@ -148,10 +149,6 @@ def _new_item(history: Any, name: str) -> Any:
     return item
 
 
-def _name(item: Any) -> str:
-    return ".".join(item.nested_key) or str(item.key)
-
-
 def _json(item: Any) -> str:
     if item.value_json:
         return str(item.value_json)
@@ -168,7 +165,7 @@ def _set(item: Any, value: str) -> None:
 
 
 def _keep_items(message: Any, wanted: Callable[[str], bool]) -> None:
-    kept = [item for item in message.history.item if wanted(_name(item))]
+    kept = [item for item in message.history.item if wanted(name_of(item))]
     if len(kept) == len(message.history.item):
         return
     copies = [item.SerializeToString() for item in kept]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups.charts import DEFAULT_AXIS
-from ups.runfile.items import hashes_of, name_of, number_in, numbers, take_apart, value_in
+from ups.runfile.items import hashes_of, name_in, number_in, numbers, take_apart, value_in
 from ups.runfile.wire import MARGIN, Bytes, Positions, read_fields, read_varints
 
 __all__ = ["Column", "Columns", "last_rows"]
@@ -276,7 +276,7 @@ class Columns:
         return self._numbers[place]
 
     def _learn(self, hashed: np.uint64, raw: bytes) -> None:
-        name = name_of(raw)
+        name = name_in(raw)
         number = -1
         if name is not None and (not name.startswith("_") or self._hidden is None or name in self._hidden):
             number = len(self._names)

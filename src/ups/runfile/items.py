@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ups.runfile.records import parse_item, value_of
 from ups.runfile.wire import Bytes, Positions, read_fields
 
-__all__ = ["Form", "hashes_of", "name_of", "number_in", "numbers", "take_apart", "value_in"]
+__all__ = ["Form", "hashes_of", "name_in", "name_of", "number_in", "numbers", "take_apart", "value_in"]
 
 _LONGEST_NUMBER = 40  # characters; a longer one (a huge integer) is converted by itself
 _PREFIX = np.array([(1 << 8 * size) - 1 for size in range(9)], dtype=np.uint64)  # the first bytes of a word
@@ -120,12 +120,16 @@ def number_in(item: bytes) -> tuple[float, int]:
     return np.nan, Form.OTHER
 
 
-def name_of(raw: bytes) -> str | None:
-    """The name that W&B shows for the key fields of an item: nested keys joined by dots. None where it has none."""
+def name_in(raw: bytes) -> str | None:
+    """The name in the key fields of one item; None for bytes that are no item."""
     try:
-        item = parse_item(raw)
+        return name_of(parse_item(raw))
     except DecodeError:
         return None
+
+
+def name_of(item: Any) -> str:
+    """The name that W&B shows for an item's message: nested keys joined by dots."""
     return ".".join(item.nested_key) or str(item.key)
 
 
