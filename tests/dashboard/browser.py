@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +16,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
+
+from dashboard.server import show
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 expect.set_options(timeout=30_000)  # a machine may be busy
@@ -82,22 +83,8 @@ def watched(browser: Browser, **options: Any) -> Iterator[Watched]:
 @contextmanager
 def shown(*paths: Path) -> Iterator[str]:
     """``ups show`` of some folders, as a user runs it; its address."""
-    command = [sys.executable, "-m", "ups", "show", *map(str, paths), "--no-open", "--port", "0"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        assert server.stdout is not None
-        said = ""
-        for line in server.stdout:
-            said += line
-            if found := re.search(r"http://\S+?:\d+", line):
-                yield found[0]
-                break
-        else:
-            pytest.fail(f"ups show ended: {said}")
-    finally:
-        server.terminate()
-        server.wait(20)
-        server.stdout.close()
+    with show(*paths) as dashboard:
+        yield dashboard.address
 
 
 def open_run(page: Page, address: str, name: str) -> None:

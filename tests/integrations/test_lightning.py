@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.tuner import Tuner
 from lightning.pytorch.utilities import rank_zero_only
@@ -51,14 +50,6 @@ if __name__ == "__main__":
     trainer(logger, 3, strategy="ddp_spawn", devices=2, callbacks=[Look()]).fit(Line(), data())
     trainer(logger, 1, callbacks=[Look()]).fit(Line(), data())
 """
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import json
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -208,6 +208,3 @@ class Store:
 
     def run_of_storage_id(self, storage_id: str) -> Run | None:
         return next((run for run in self.runs.values() if run.storage_id == storage_id), None)
-
-    def artifacts_of(self, run_id: str) -> Iterator[Artifact]:
-        return (artifact for artifact in list(self.artifacts.values()) if artifact.run == run_id)
