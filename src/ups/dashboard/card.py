@@ -3,7 +3,7 @@
 import contextlib
 import json
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -66,12 +66,10 @@ class Card:
     tags: tuple[str, ...] = ()
     health: dict[str, Any] | None = None
     message: str | None = None
-    config: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def as_data(self) -> dict[str, Any]:
         """As JSON has it."""
-        data = {name: value for name, value in self.__dict__.items() if name != "config"}
-        return {**data, "stages": [stage.__dict__ for stage in self.stages]}
+        return {**self.__dict__, "stages": [stage.__dict__ for stage in self.stages]}
 
 
 def signature_of(found: Found) -> Signature:
@@ -158,7 +156,6 @@ def _card_of_directory(found: Found, signature: Signature) -> Card:
         rows=status.rows if status is not None and status.state == "finished" else None,
         stages=tuple(StageCard(name, steps_total=_steps_total(described.config, name)) for name in described.stages),
         tags=described.tags,
-        config=described.config,
     )
 
 
@@ -212,7 +209,6 @@ def _card_of_files(found: Found) -> Card:
         created=created or stat.st_mtime,
         updated=stat.st_mtime,
         tags=info.tags if info is not None else (),
-        config=info.config if info is not None else {},
     )
 
 

@@ -185,7 +185,6 @@ class JournalSource(_Reading):
         self._readers: dict[str, JournalReader] = {}
         self._set: dict[str, Any] = {}  # what log_eval_summary set
         self._media: list[Medium] = []
-        self.damaged = 0
         self.generation = 0
         self.run = Run.from_rows(
             directory.path,
@@ -242,8 +241,8 @@ class JournalSource(_Reading):
                         rows.append({**row.values, "_timestamp": row.time})
                 else:
                     self._take_other(record)
-            except (KeyError, TypeError, ValueError, AttributeError):  # JSON, but no record of a journal
-                self.damaged += 1
+            except (KeyError, TypeError, ValueError, AttributeError):
+                pass  # JSON, but no record of a journal: the rest is shown
             if count == _ROWS_AT_ONCE:
                 break
         if rows:
