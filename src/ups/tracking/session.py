@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,8 @@ class Session:
 
     def log_image(self, name: str, path: Path, caption: str | None, number: int) -> None:
         """Hand over the image in ``path``."""
+        if find_spec("PIL") is None:
+            raise Refused("an image", "wandb needs Pillow for it: pip install 'ups-tracking[media]'")
         with self._refusing("an image"):
             self._run.log({name: self._wandb.Image(str(path), caption=caption)}, step=number, commit=True)
 
