@@ -17,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-from .given import INSTEAD, MAY_FIND, STAND_INS, Given, definition
+from .given import INSTEAD, MAY_FIND, NAMES, STAND_INS, Given
 from .snippets import ROOT, Page, Snippet
 
 __all__ = ["follow"]
@@ -29,7 +29,7 @@ _FILE = re.compile(r"# ([\w./-]+\.\w+)\n")  # the first line of a snippet that i
 def follow(page: Page, folder: Path, given: Given, server: dict[str, str]) -> None:
     """Run all snippets of a page.
 
-    A block of Python that begins with a comment ``# name.py`` is that file, and run unless another names it. Any
+    A block of Python that begins with a comment ``# name.py`` is that file, and run unless another uses it. Any
     other goes on where the block of Python before it ended, unless it begins with an import; all that belong together
     run as one script. A ``console`` block's commands must succeed, and print the lines that stand below them. A
     ``bash`` block is a script; of ``yaml``, the steps of a workflow and the hooks of pre-commit run.
@@ -59,7 +59,10 @@ class _Reader:
             "BESIDE": str(beside),
             "ROOT": str(ROOT),
             "SERVER": " ".join(f"{name}={value}" for name, value in server.items()),
-            "WANDB_MODE": "offline",  # no account
+            "WANDB_MODE": "offline",  # no account, and no network
+            "http_proxy": "http://127.0.0.1:9",
+            "https_proxy": "http://127.0.0.1:9",
+            "no_proxy": "127.0.0.1,localhost",
             "OMP_NUM_THREADS": "1",
             "HF_HUB_OFFLINE": "1",
             "MPLBACKEND": "agg",
@@ -97,7 +100,9 @@ class _Reader:
             self._script.append(snippet)
             return
         self._write(named[1], snippet)
-        if not any(named[1] in _FILE.sub("", other.text, count=1) for other in self._page.snippets):
+        used = rf"{re.escape(named[1])}|^(from|import) {Path(named[1]).stem}\b"
+        others = [_FILE.sub("", other.text, count=1) for other in self._page.snippets]
+        if not any(re.search(used, other, re.MULTILINE) for other in others):
             self._bash(snippet, f"python {named[1]}")
 
     def _run_script(self) -> None:
@@ -109,7 +114,7 @@ class _Reader:
         tree = ast.parse(source)
         imports = any(isinstance(node, (ast.Import, ast.ImportFrom)) for node in ast.walk(tree))
         lines = []
-        for name, line in _taken_for_granted(tree, self._page.name):
+        for name, line in _taken_for_granted(tree):
             assert line is not None, f"{snippets[0].where}: {name} is not defined"
             assert not (imports and line == f"import {name}"), f"{snippets[0].where}: the import of {name} is missing"
             lines.append(line)
@@ -121,7 +126,7 @@ class _Reader:
         self._bash(snippet, "python -m doctest -o ELLIPSIS example.txt")
 
     def _console(self, snippet: Snippet) -> None:
-        """Run the commands of a block in one shell, each after the one before has succeeded."""
+        """Run the commands of a block, each in the folder where the one before ended."""
         commands: list[tuple[str, list[str]]] = []
         for line in snippet.text.splitlines():
             if line.startswith("$ "):
@@ -185,7 +190,7 @@ class _Reader:
         return printed
 
 
-def _taken_for_granted(tree: ast.Module, page: str) -> Iterator[tuple[str, str | None]]:
+def _taken_for_granted(tree: ast.Module) -> Iterator[tuple[str, str | None]]:
     """The names that a script uses before it defines them, each with the lines that do; None if nothing is known of it.
 
     A name that is defined further down, as a function's may be, counts only if something is known of it.
@@ -197,7 +202,7 @@ def _taken_for_granted(tree: ast.Module, page: str) -> Iterator[tuple[str, str |
         for node in ast.walk(statement):
             if isinstance(node, ast.Name) and node.id not in granted:
                 granted.add(node.id)
-                lines = definition(node.id, page)
+                lines = NAMES.get(node.id)
                 if lines is not None or last.get(node.id, -1) < at:
                     yield node.id, lines
 
@@ -225,6 +230,6 @@ def _first_missing(shown: Sequence[str], printed: str) -> str | None:
     for line in shown:
         parts = re.split(r" ?(?:…|\.\.\.) ?", " ".join(line.split()))
         pattern = ".*".join(re.escape(part) for part in parts)
-        if line.strip() and not any(re.fullmatch(pattern, one) for one in lines):
+        if line.strip() not in ("", "…", "...") and not any(re.fullmatch(pattern, one) for one in lines):
             return line
     return None

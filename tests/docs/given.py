@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .snippets import ROOT
 
-__all__ = ["INSTEAD", "MAY_FIND", "STAND_INS", "Given", "definition"]
+__all__ = ["INSTEAD", "MAY_FIND", "NAMES", "STAND_INS", "Given"]
 
 STAND_INS = Path(__file__).parent / "stand_ins"
 """Commands that need a network, a cluster or hours; each says why, and what it does instead."""
@@ -26,61 +26,19 @@ INSTEAD = [
 MAY_FIND = re.compile(r"^(ups check\b(?!.*--fail-on never)|ups doctor\b)")
 """Commands whose exit status 1 says that they found something, which is what a page shows them for."""
 
-_LINE = """
-class Line(PreTrainedModel):
-    config_class = PretrainedConfig
-
-    def __init__(self, config):
-        super().__init__(config)
-        self.layer = torch.nn.Linear(1, 1)
-        self.post_init()
-
-    def forward(self, x, labels):
-        y = self.layer(x)
-        return {"loss": (y - labels).square().mean(), "logits": y}
-"""
-_NAMES = {
+NAMES = {
     "loss": "loss = 0.5",
     "step": "step = 1",
-    "steps": "steps = 3",
     "offset": "offset = 10",
-    "stages": 'stages = {"operator": 3, "distill": 2}',
-    "config": 'config = {"lr": 0.1}',
-    "job": "job = 7",
-    "task": "task = 0",
-    "shared": 'shared = "shared"',
-    "ups": "import ups",
-    "wandb": "import wandb",
     "torch": "import torch",
+    "wandb": "import wandb",
     "run": 'import wandb\nrun = wandb.init(project="snippets")',
     "train": 'train = lambda run: run.log({"loss": 0.5})',
     "model": "import torch\nmodel = torch.nn.Linear(1, 1)\nmodel(torch.ones(1)).backward()",
-    "dist": "import torch.distributed as dist\n"
-    'dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)',
-    "Accelerator": "from accelerate import Accelerator",
 }
-"""Names that a snippet uses and does not define, and what they are: a training as the reader has one."""
+"""Names that a snippet of a line or two uses and does not define, and the lines that do."""
 
-_NAMES_ON = {
-    "lightning": {
-        "model": "from lightning.pytorch.demos.boring_classes import BoringModel\nmodel = BoringModel()",
-    },
-    "transformers": {
-        "model": f"import torch\nfrom transformers import PretrainedConfig, PreTrainedModel\n{_LINE}\n"
-        "model = Line(PretrainedConfig())",
-        "data": "import torch\n"
-        'data = [{"x": torch.tensor([x / 16]), "labels": torch.tensor([x / 8])} for x in range(16)]',
-    },
-}
-"""The same for the pages of a framework."""
-
-
-def definition(name: str, page: str) -> str | None:
-    """The lines that define a name on a page; none if nothing is known of it."""
-    return _NAMES_ON.get(Path(page).stem, {}).get(name, _NAMES.get(name))
-
-
-TRAIN = '''
+_TRAIN = '''
 """The reader's own script: logs to wandb, and takes any arguments."""
 import wandb
 with wandb.init(project="snippets") as run:
@@ -89,11 +47,13 @@ with wandb.init(project="snippets") as run:
         run.log({"training/operator/loss": 1 / (step + 1), "training/operator/step": step})
 '''
 
+_RUN = r"ups-runs/(?=[a-z]*\d)[a-z0-9]{8}\b"  # as W&B would call one; a page calls its own run by a word
+
 
 class Given:
     """Puts what a snippet names, and no snippet before has made, into the reader's folder.
 
-    Runs are made by the real client, each once for all pages.
+    Runs are made by the real client, once for all pages where they need not be the page's own.
 
     Args:
         store: A folder to keep them in.
@@ -107,11 +67,12 @@ class Given:
         """Look through a snippet that is to run in ``folder`` and ``environment``."""
         self._environment = environment
         table: list[tuple[str, Callable[[Path], object]]] = [
-            (r"ups-runs/(?=[a-z]*\d)[a-z0-9]{8}\b", self._trained),  # an id that W&B would give
+            (rf"(?<=--resume ){_RUN}|(?<=evaluate ){_RUN}", self._trained),
+            (_RUN, self._tracked),
             (r"\bwandb(?=/(?:latest-run|offline-run|\s|$)| --)", self._broken),
             (r"\brun-[a-z0-9]{8}\.wandb\b", self._one_file),
-            (r"\btrain\.py\b", lambda path: path.write_text(TRAIN, encoding="utf-8")),
-            (r"\bmy\.training\b", lambda path: path.write_text(TRAIN, encoding="utf-8")),
+            (r"\btrain\.py\b", lambda path: path.write_text(_TRAIN, encoding="utf-8")),
+            (r"\bmy\.training\b", lambda path: path.write_text(_TRAIN, encoding="utf-8")),
             (r"\b(?:train\.sbatch|deliver\.sh)\b", self._of_the_slurm_example),
         ]
         for pattern, make in table:
@@ -121,14 +82,21 @@ class Given:
                     path.parent.mkdir(parents=True, exist_ok=True)
                     make(path)
 
-    def _trained(self, path: Path) -> None:
-        """A run of the simulator, with its checkpoints."""
-        made = self._store / "trained"
+    def _tracked(self, path: Path) -> None:
+        """A run of UPS."""
+        made = self._store / "tracked"
         if not made.exists():
-            self._run(["bash", STAND_INS / "ups", "train"], self._store / "training")
-            (run_dir,) = (self._store / "training" / "ups-runs").glob("[!.]*")
+            self._run([sys.executable, ROOT / "examples" / "plain_loop.py"], self._store / "tracking")
+            (run_dir,) = (self._store / "tracking" / "ups-runs").glob("[!.]*")
             run_dir.rename(made)
         shutil.copytree(made, path, symlinks=True)
+
+    def _trained(self, path: Path) -> None:
+        """The run of the simulator that the page has trained, or one that is trained now."""
+        if not any(path.parent.glob("*/checkpoints")):
+            self._run([STAND_INS / "ups", "train"], path.parents[1])
+        newest = max(path.parent.glob("*/checkpoints"), key=lambda checkpoints: checkpoints.stat().st_mtime)
+        shutil.copytree(newest.parent, path, symlinks=True)
 
     def _broken(self, path: Path) -> None:
         """Runs of a training that counts ``step=`` from 0 in each stage and never logs its axis."""

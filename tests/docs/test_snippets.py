@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from wandb_server import API_KEY, WandBServer
 
 from .follow import follow
 from .given import Given
-from .snippets import ROOT, Page, commands, documents, inline_code, pages
+from .snippets import ROOT, Page, Snippet, commands, documents, inline_code, pages
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +30,30 @@ def test_every_snippet_of_a_page_runs(page: Page, given: Given, wandb_server: Wa
     if any("wandb sync" in snippet.text for snippet in page.snippets if snippet.language in ("console", "bash")):
         assert wandb_server.runs, "nothing was synced"
         assert all(run.history for run in wandb_server.runs.values())
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "said"),
+    [
+        ("console", "$ ups check nowhere\n", "exit status 2"),
+        ("console", "$ echo 1 of 2 charts full\n2 of 2 charts full\n", "did not print '2 of 2 charts full'"),
+        ("console", "$ printf 'b\\na\\n'\na\n…\nb\n", "did not print 'b'"),
+        ("console", "$ pip install 'ups-tracking[nothing]'\n", "there is no extra nothing"),
+        ("console", "$ python benchmarks/nothing.py\n", "benchmarks/nothing.py"),
+        ("console", "$ make nothing\n", "No rule to make target"),
+        ("console", "$ ups show\n", "there is no run to show"),
+        ("python", "import ups\nwandb.init()\n", "the import of wandb is missing"),
+        ("python", "nobody.knows()\n", "nobody is not defined"),
+        ("python", "# train.py\nraise SystemExit(3)\n", "exit status 3"),
+        ("yaml", "jobs: {a: {steps: [{run: ups check}]}}\n", "exit status 2"),
+        ("doctest", ">>> 1 + 1\n3\n", "Expected"),
+        ("", "ups check wandb\n", "a block of no language is not run"),
+    ],
+)
+def test_a_snippet_that_does_not_do_what_it_says_is_told(language: str, text: str, said: str, given: Given) -> None:
+    """Of each kind of snippet, one that fails or prints something else fails its page, and the message says why."""
+    with pytest.raises(AssertionError, match=re.escape(said)):
+        follow(Page("page.md", (Snippet("page.md:1", language, text),)), Path.cwd(), given, {})
 
 
 @pytest.mark.parametrize("path", documents(), ids=lambda path: str(path.relative_to(ROOT)))
