@@ -7,8 +7,6 @@ from ups import errors
 
 TYPE_CHECKING = False  # type checkers take it for typing's, which takes longer to import than all the rest
 if TYPE_CHECKING:
-    from typing import Any
-
     from ups.guard import guard
     from ups.runfile import Run, open_run
     from ups.tracking import Stage, WandBContext, create_wandb_context, join_wandb_context
@@ -36,12 +34,13 @@ _HOMES = {
     "join_wandb_context": "ups.tracking",
 }
 
+if not TYPE_CHECKING:  # or every name would be there for a type checker
 
-def __getattr__(name: str) -> "Any":
-    """Import a public name's home when it is first asked for."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'ups' has no attribute {name!r}")
-    from importlib import import_module
+    def __getattr__(name: str) -> object:
+        """Import a public name's home when it is first asked for."""
+        if name not in _HOMES:
+            raise AttributeError(f"module 'ups' has no attribute {name!r}")
+        from importlib import import_module
 
-    value = getattr(import_module(_HOMES[name]), name)
-    return globals().setdefault(name, value)  # importing has set ups.guard already: the module, which can be called
+        value = getattr(import_module(_HOMES[name]), name)
+        return globals().setdefault(name, value)  # importing has set ups.guard already: the module, which can be called
