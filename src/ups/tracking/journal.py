@@ -226,7 +226,7 @@ class JournalReader:
     Attributes:
         path: The file.
         offset: Bytes read so far: always the end of a whole line.
-        damaged: Lines so far that were no JSON object. They are passed over.
+        damaged: Lines so far that were no record of a journal. They are passed over.
     """
 
     def __init__(self, path: Path, offset: int = 0) -> None:
@@ -271,4 +271,13 @@ def _decode(line: bytes) -> dict[str, Any] | None:
             record = json.loads(line.decode("utf-8", "surrogatepass"))
         except ValueError:
             return None
-    return record if isinstance(record, dict) else None
+    return record if isinstance(record, dict) and _is_record(record) else None
+
+
+def _is_record(record: dict[str, Any]) -> bool:
+    """Whether an object has a time, and as a row its values, and as a row of a stage a step: else it is damage."""
+    if not isinstance(record.get("time"), int | float):
+        return False
+    if "values" not in record:
+        return True
+    return isinstance(record["values"], dict) and ("stage" not in record or isinstance(record.get("step"), int))
