@@ -160,6 +160,25 @@ def test_what_it_tells(installed: Installed) -> None:
     installed.run("ups", "doctor")
 
 
+TYPED = """
+import ups
+
+with ups.create_wandb_context({"lr": 0.1}, mode="offline") as ctx:
+    ctx.stage("operator").log(0, loss=1.0)
+    ctx.stage("operator").log("first", loss=1.0)
+ups.nothing
+"""
+
+
+@pytest.mark.release
+def test_a_type_checker_knows_it(installed: Installed) -> None:
+    """Right code passes mypy's strict mode; a step that is text, and a name that is not there, do not."""
+    Path("user.py").write_text(TYPED)
+    mypy = [sys.executable, "-m", "mypy", "--strict", "--python-executable", str(installed.python), "user.py"]
+    told = subprocess.run(mypy, capture_output=True, text=True, check=False).stdout
+    assert re.findall(r"user.py:(\d+): error: .*\[(.+)\]", told) == [("6", "arg-type"), ("7", "attr-defined")], told
+
+
 IMAGE = """
 import base64, numpy, pathlib, ups
 png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
