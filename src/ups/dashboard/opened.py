@@ -132,13 +132,15 @@ class OpenedRun:
     def judge(self) -> float:
         """Judge what is shown; how many seconds it took."""
         began = time.monotonic()
-        assert self.run is not None
-        self.judged = judge(self.run, journaled=self._source.journaled)
-        self._drawn = {}
+        run = self.run
+        assert run is not None
+        judged = judge(run, journaled=self._source.journaled)
+        card = judged_card(card_of(self.found), run, judged.check)
         if self._read == 1.0:
             self._summary = self._source.summary()
             self._media = self._source.media()
-        self.card = judged_card(card_of(self.found), self.run, self.judged.check)
+        self.judged, self.card = judged, card  # together: a browser may ask meanwhile
+        self._drawn = {}
         return time.monotonic() - began
 
     def view(self, name: str) -> Run:
