@@ -108,7 +108,8 @@ def help_examples(name: str, command: click.Command, shown: set[str]) -> Iterato
 def docstrings() -> Iterator[Snippet]:
     """The docstrings of UPS that have an example (``>>>``)."""
     for path in sorted(SOURCE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        source = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(source)) if ">>>" in source else ():
             if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
                 text = ast.get_docstring(node) or ""
                 if doctest.DocTestParser().get_examples(text):
