@@ -1,6 +1,7 @@
 """Environments with other packages than the tests' own, and other folders that take long to fill; kept."""
 
 import fcntl
+import os
 import shutil
 import subprocess
 import sys
@@ -12,9 +13,11 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-__all__ = ["ROOT", "environment", "kept", "lower_bounds", "pip"]
+__all__ = ["ROOT", "THIS_SESSION", "environment", "kept", "lower_bounds", "pip"]
 
 ROOT = Path(__file__).parents[1]
+THIS_SESSION = os.environ.get("PYTEST_XDIST_TESTRUNUID") or f"process {os.getpid()}"
+"""As the ``content`` of what is :func:`kept`: made once by the processes of a test session, and anew by the next."""
 _KEPT = ROOT / ".environments"
 
 

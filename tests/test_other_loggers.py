@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import subprocess
 import sys
@@ -10,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from environments import THIS_SESSION, kept
 from held import read_held
-from repair.repaired import scratch
 from ups.check import RunCheck, Verdict, check_run
 from ups.repair import plan_repair, write_repair
 from ups.runfile import open_run
@@ -37,10 +36,15 @@ ONE_LINE = "import ups; ups.guard()"
 """What turns a script into the one with a guard, put below its first line."""
 
 
-@functools.cache
 def made_by(script: str, line: str = "") -> Path:
     """The folder with the runs that a script made, with one line more: ``usual`` and ``fixed``."""
-    folder = scratch()
+    with kept(f"by-{script}-{'guarded' if line else 'alone'}", THIS_SESSION) as (folder, new):
+        if new:
+            _make(script, line, folder)
+    return folder
+
+
+def _make(script: str, line: str, folder: Path) -> None:
     docstring, *rest = (SCRIPTS / f"{script}.py").read_text(encoding="utf-8").splitlines()
     (folder / "train.py").write_text("\n".join([docstring, line, *rest]), encoding="utf-8")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
@@ -54,7 +58,6 @@ def made_by(script: str, line: str = "") -> Path:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return folder
 
 
 def check(script: str, run: str, line: str = "") -> RunCheck:

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,11 +13,17 @@ from pathlib import Path
 import pytest
 import torch
 
+from environments import THIS_SESSION, kept
 from held import read_held
 from ups.simulator.checkpoint import checkpoint_path, load_checkpoint
 
-STAGES = {"operator": 60, "diffusion_residual": 50, "consistency_distill": 25, "control": 160}
-SMALL = ["data.points=32", "data.train_trajectories=8", "model.dilated.dilations=[1, 2]"]
+STAGES = {"operator": 40, "diffusion_residual": 25, "consistency_distill": 15, "control": 95}
+SMALL = [
+    "data.points=32",
+    "data.train_trajectories=8",
+    "model.dilated.dilations=[1, 2]",
+    *(f"stages.{name}.steps={steps}" for name, steps in STAGES.items() if name != "control"),
+]
 TOLERANCE = 0.01
 
 
@@ -43,6 +50,11 @@ def ended(training: subprocess.Popen[str], folder: Path) -> Path:
     """The run directory of a training that must end well."""
     output, _ = training.communicate(timeout=150)
     assert training.returncode == 0, output
+    return run_in(folder)
+
+
+def run_in(folder: Path) -> Path:
+    """The one run directory below a folder."""
     (found,) = (path for path in (folder / "ups-runs").iterdir() if not path.name.startswith("."))
     return found
 
@@ -55,11 +67,13 @@ def losses(run_dir: Path, stage: str) -> dict[int, float]:
     return {row["step"]: row["values"]["loss"] for row in rows}
 
 
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def pair() -> Path:
     """The run of two processes that were not interrupted."""
-    folder = tmp_path_factory.mktemp("pair")
-    return ended(train(folder, *fresh(), processes=2, mode="offline"), folder)
+    with kept("two-processes", THIS_SESSION) as (folder, new):
+        if new:
+            ended(train(folder, *fresh(), processes=2, mode="offline"), folder)
+    return run_in(folder)
 
 
 def test_two_processes_are_one_run_with_every_chart_full(pair: Path) -> None:
@@ -113,16 +127,14 @@ def test_an_interrupted_pair_goes_on_as_if_it_had_not_been(pair: Path, tmp_path:
         assert [x for x, _ in held.stage(stage)] == list(range(1, steps + 1))
 
 
-def test_another_number_of_processes_is_refused(tmp_path: Path) -> None:
-    """What one process began, two do not go on with: each step would see another batch."""
-    folder = tmp_path / "alone"
-    run_dir = ended(train(folder, *fresh("stages.operator.steps=4"), "--stage", "operator"), folder)
-    configuration = run_dir / "checkpoints" / "config.json"
-    configuration.write_text(configuration.read_text().replace('"steps": 4', '"steps": 8'))
+def test_another_number_of_processes_is_refused(pair: Path, tmp_path: Path) -> None:
+    """What two processes began, one does not go on with: each step would see another batch."""
+    run_dir = tmp_path / "ups-runs" / pair.name
+    shutil.copytree(pair, run_dir)
+    (run_dir / "checkpoints" / "consistency_distill.pt").unlink()
     path = checkpoint_path(run_dir, "operator")
-    content = torch.load(path, weights_only=True)
-    torch.save(content | {"steps": 8}, path)
-    training = train(folder, "--resume", "--stage", "operator", processes=2)
+    torch.save(torch.load(path, weights_only=True) | {"step": 20}, path)
+    training = train(tmp_path, "--resume", "--stage", "operator")
     output, _ = training.communicate(timeout=100)
     assert training.returncode != 0
-    assert "was trained by 1 process(es), and these are 2" in output
+    assert "was trained by 2 process(es), and these are 1" in output
