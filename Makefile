@@ -18,8 +18,8 @@ install: $(VENV)/.train ## Set up .venv with UPS and its simulator
 train: $(VENV)/.train ## Train the three-stage simulator (PRESET=smoke|quick|full) and show every chart full
 	$(BIN)/ups train --preset $(PRESET)
 
-test: $(VENV)/.dev ## Run all tests
-	$(BIN)/python -m pytest -n 4 --dist worksteal
+test: $(VENV)/.dev ## Run all tests (ONLY=tests/check for those of one part)
+	$(BIN)/python -m pytest -n 4 --dist worksteal $(ONLY)
 
 soak: $(VENV)/.dev ## Run the long tests that CI leaves out
 	$(BIN)/python -m pytest -m soak
