@@ -8,7 +8,7 @@ import torch
 from ups.simulator.config import Config
 from ups.simulator.data import Batch, seeded
 from ups.simulator.model import Operator, Refiner, high_pass
-from ups.simulator.stages import consistency_loss, diffusion_loss, mode_power, operator_loss, operator_residual
+from ups.simulator.stages import consistency_loss, diffusion_loss, operator_loss, operator_residual
 
 
 def constant_operator(config: Config, change: float) -> Operator:
@@ -60,14 +60,21 @@ def test_denoising_takes_away_the_noise_it_estimates(tiny: Config) -> None:
     torch.testing.assert_close(refiner.denoise(state, constant, levels), constant - refiner.noise[:, None])
 
 
-def test_a_student_that_agrees_with_its_teacher_has_nothing_to_learn(tiny: Config) -> None:
-    """Where denoising changes nothing, student, average and teacher agree and the loss is zero; else it is not."""
-    operator, teacher = constant_operator(tiny, 0.4), Refiner(tiny.model)
-    torch.nn.init.zeros_(teacher.gain)
+def test_a_student_must_agree_with_itself_and_end_at_the_truth(tiny: Config) -> None:
+    """Where denoising changes nothing, the student agrees with itself; at the last level, noise is an error."""
+    operator, refiner = constant_operator(tiny, 0.3), Refiner(tiny.model)
+    torch.nn.init.zeros_(refiner.gain)
     batch = pairs(tiny, 0.2)
     rough = 0.1 * torch.randn(batch.state.shape, generator=seeded(1, ""))
     batch = dataclasses.replace(batch, following=batch.following + rough)
-    loss = consistency_loss(teacher, operator, mode_power(rough))
-    torch.nn.init.normal_(operator.network.project.weight, generator=seeded(2, ""))
-    assert loss(teacher, teacher, batch).item() == pytest.approx(0, abs=1e-9)
-    assert loss(Refiner(tiny.model), teacher, batch).item() > 0.01
+    loss = consistency_loss(refiner, operator, batch)
+
+    def at(level: int, noise: float) -> float:
+        levels = torch.full_like(batch.level, level)
+        return loss(refiner, refiner, dataclasses.replace(batch, level=levels, noise=noise * batch.noise)).item()
+
+    assert [at(level, 1.0) for level in (0, 1)] == pytest.approx([0, 0], abs=1e-9)
+    assert at(2, 0.0) == pytest.approx(0, abs=1e-9)
+    assert at(2, 1.0) > at(2, 0.5) > 0.001
+    other = Refiner(tiny.model)
+    assert loss(other, refiner, batch).item() > 0.01

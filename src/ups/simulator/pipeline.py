@@ -145,11 +145,10 @@ class Pipeline:
     def _consistency_task(self) -> Task[Refiner]:
         name, operator = "consistency_distill", self.models.operator()
         teacher = self.models.refiner("diffusion_residual")
-        power = stages.mode_power(stages.true_change(operator, self._reference()))
         return Task(
             name,
             copy.deepcopy(teacher).requires_grad_(True),
-            stages.consistency_loss(teacher, operator, power),
+            stages.consistency_loss(teacher, operator, self._reference()),
             self.config.stages.consistency_distill,
             teacher.levels,
             lambda average: refined_simulator(name, operator, average, 1),

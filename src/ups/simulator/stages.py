@@ -39,32 +39,39 @@ def diffusion_loss(model: Refiner, average: Refiner, batch: Batch) -> Tensor:
 
 
 def consistency_loss(
-    teacher: Refiner, operator: Operator, power: Tensor
+    teacher: Refiner, operator: Operator, reference: Batch
 ) -> Callable[[Refiner, Refiner, Batch], Tensor]:
     """The loss that makes one evaluation do what the teacher does in all of its levels.
 
     A noisy change, its level drawn at random, is taken one level on by the teacher. The student at the first of
-    the two must agree with the moving average of itself at the second; after the last level there is nothing left
-    to match but the teacher. At the first level, where inference starts, the operator's prediction takes the place
-    of the noisy change. The squared error of each Fourier mode is divided by the mode's own power, so that the
-    short waves count, and its logarithm taken, so that a mode that is far off does not drown the others.
+    the two must agree with the moving average of itself at the second; at the last level, with the true change, which
+    is the boundary condition of a consistency model (Song et al., ICML 2023). At the first level, where inference
+    starts, the operator's prediction takes the place of the noisy change.
+
+    The squared error of each Fourier mode counts twice. Over the power of the operator's own error in that mode, it
+    keeps the long waves as right as the operator has them, so that a simulation stays on its way. Over the mode's own
+    power it makes the short waves count; its logarithm is taken, so that a mode far off does not drown the others.
 
     Args:
         teacher, operator: the trained models of the stages before.
-        power: of each mode of a true change, as :func:`mode_power` gives it.
+        reference: pairs to measure both powers on.
     """
+    with torch.no_grad():
+        change = true_change(operator, reference)
+        power = mode_power(change)
+        missed = torch.minimum(mode_power(operator(reference.state) - change), power)
 
     def loss(model: Refiner, average: Refiner, batch: Batch) -> Tensor:
-        level = batch.level
+        level, last = batch.level, model.levels - 1
         with torch.no_grad():
-            noisy = true_change(model, batch) + model.noise[level][:, None] * batch.noise
+            true = true_change(model, batch)
+            noisy = true + model.noise[level][:, None] * batch.noise
             noisy = torch.where((level == 0)[:, None], operator(batch.state), noisy)
             cleaner = teacher.denoise(batch.state, noisy, level)
-            following = (level + 1).clamp(max=model.levels - 1)
-            agreed = average.denoise(batch.state, cleaner, following)
-            target = torch.where((level + 1 < model.levels)[:, None], agreed, cleaner)
+            agreed = average.denoise(batch.state, cleaner, (level + 1).clamp(max=last))
+            target = torch.where((level < last)[:, None], agreed, true)
         error = _modes(model.denoise(batch.state, noisy, level) - target)
-        return torch.log1p(error / power).mean()
+        return torch.log1p(error / power).mean() + (error / missed).mean()
 
     return loss
 
