@@ -76,5 +76,8 @@ def test_a_student_must_agree_with_itself_and_end_at_the_truth(tiny: Config) -> 
     assert [at(level, 1.0) for level in (0, 1)] == pytest.approx([0, 0], abs=1e-9)
     assert at(2, 0.0) == pytest.approx(0, abs=1e-9)
     assert at(2, 1.0) > at(2, 0.5) > 0.001
-    other = Refiner(tiny.model)
-    assert loss(other, refiner, batch).item() > 0.01
+    off_by_a_constant = Refiner(tiny.model)
+    torch.nn.init.zeros_(off_by_a_constant.gain)
+    torch.nn.init.constant_(off_by_a_constant.network.project.bias, 1.0)
+    first = dataclasses.replace(batch, level=torch.zeros_like(batch.level))
+    assert loss(off_by_a_constant, refiner, first).item() > 0.01

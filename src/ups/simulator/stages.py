@@ -12,7 +12,7 @@ from torch import Tensor
 from ups.simulator.data import Batch
 from ups.simulator.model import Operator, Refiner
 
-__all__ = ["consistency_loss", "diffusion_loss", "mode_power", "operator_loss", "operator_residual", "true_change"]
+__all__ = ["consistency_loss", "diffusion_loss", "operator_loss", "operator_residual", "true_change"]
 
 
 def true_change(model: Operator | Refiner, batch: Batch) -> Tensor:
@@ -49,8 +49,9 @@ def consistency_loss(
     starts, the operator's prediction takes the place of the noisy change.
 
     The squared error of each Fourier mode counts twice. Over the power of the operator's own error in that mode, it
-    keeps the long waves as right as the operator has them, so that a simulation stays on its way. Over the mode's own
-    power it makes the short waves count; its logarithm is taken, so that a mode far off does not drown the others.
+    keeps the mean and the long waves as right as the operator has them, so that a simulation stays on its way. Over the
+    mode's own power it makes the short waves count; its logarithm is taken, so that a mode far off does not drown the
+    others. That leaves out the mean, which an equation may conserve, and the shortest wave.
 
     Args:
         teacher, operator: the trained models of the stages before.
@@ -58,8 +59,8 @@ def consistency_loss(
     """
     with torch.no_grad():
         change = true_change(operator, reference)
-        power = mode_power(change)
-        missed = torch.minimum(mode_power(operator(reference.state) - change), power)
+        power = _modes(change).mean(dim=0)[1:-1]
+        missed = _modes(operator(reference.state) - change).mean(dim=0)
 
     def loss(model: Refiner, average: Refiner, batch: Batch) -> Tensor:
         level, last = batch.level, model.levels - 1
@@ -71,14 +72,9 @@ def consistency_loss(
             agreed = average.denoise(batch.state, cleaner, (level + 1).clamp(max=last))
             target = torch.where((level < last)[:, None], agreed, true)
         error = _modes(model.denoise(batch.state, noisy, level) - target)
-        return torch.log1p(error / power).mean() + (error / missed).mean()
+        return torch.log1p(error[:, 1:-1] / power).mean() + (error / missed).mean()
 
     return loss
-
-
-def mode_power(field: Tensor) -> Tensor:
-    """Mean power over the batch of each mode but the mean and the shortest wave, ``(points // 2 - 1,)``."""
-    return _modes(field).mean(dim=0)
 
 
 def _mean_square(error: Tensor) -> Tensor:
@@ -86,6 +82,6 @@ def _mean_square(error: Tensor) -> Tensor:
 
 
 def _modes(field: Tensor) -> Tensor:
-    """Power of each mode but the mean and the shortest wave, ``(batch, points // 2 - 1)``."""
-    modes: Tensor = torch.fft.rfft(field.float())[:, 1:-1]
+    """Power of each Fourier mode from the mean to the shortest wave, ``(batch, points // 2 + 1)``."""
+    modes: Tensor = torch.fft.rfft(field.float())
     return modes.real.square() + modes.imag.square()
