@@ -201,6 +201,18 @@ def test_a_run_that_is_resumed_goes_on_beside_what_it_has(wandb_server: WandBSer
     assert run.points("part2/step", "part2/loss") == [(step, 1.0) for step in range(6, 12)]
 
 
+def test_a_row_does_not_go_over_the_one_before_that_was_moved_to_its_number() -> None:
+    """A late row is moved to a number which the next row of its name has by right: both are kept."""
+    run = open_run(Path.cwd())
+    ups.guard(run)
+    for name, step in {"loss": 3000, "a": 2000, "b": 1000}.items():
+        run.log({name: 1.0}, step=step)
+    run.log({"loss": 2.0}, step=3001)
+    run.log({"loss": 3.0}, step=3002)
+    rows = finish(run).rows
+    assert [value for row in rows for name, value in row.items() if name.endswith("loss")] == [1.0, 2.0, 3.0]
+
+
 def test_threads_that_log_at_once_lose_nothing() -> None:
     """Threads with counters of their own, all below one another's steps, keep each row on its own axis."""
     from concurrent.futures import ThreadPoolExecutor

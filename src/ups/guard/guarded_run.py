@@ -64,7 +64,7 @@ class Guard:
                 self._said.add("fault", f"wandb takes no more rows ({error}): the run ends here, the training goes on")
             else:
                 if judged:
-                    self._numbers.logged(number, step, commit, row)
+                    self._numbers.logged(number, step, commit, row, data)
 
     def define_metric(self, name: str, *args: Any, **options: Any) -> Any:
         """``run.define_metric`` of a guarded run: the same arguments, the same errors."""

@@ -16,6 +16,7 @@ class Numbers:
     Attributes:
         current: the number of the open row, or of the next if none is open; None where W&B takes no ``step=``.
         keys: the names in the open row; empty if none is open.
+        given: the names that the script gave for it, where the row has others in their place.
         step: the ``step=`` that the calls for the open row gave; None if they gave none.
         moved: whether the open row holds a call whose ``step=`` was below its number.
     """
@@ -23,6 +24,7 @@ class Numbers:
     def __init__(self, current: int | None) -> None:
         self.current = current
         self.keys: set[str] = set()
+        self.given: set[str] = set()
         self.step: int | None = None
         self.moved = False
         self._unknown = bool(current)  # a row that was begun before may be open
@@ -32,11 +34,11 @@ class Numbers:
         return bool(self.keys) and (step is None or step == self.step or (step == self.current and not self.moved))
 
     def is_late(self, step: int | None, names: Collection[str]) -> bool:
-        """Whether the number ``step`` cannot be had any more, for a row of these names."""
+        """Whether the number ``step`` cannot be had any more, for a row to which the script gives these names."""
         if step is None or self.current is None:
             return False
         taken = self.moved and step == self.current and step != self.step
-        return step < self.current or (taken and not self.keys.isdisjoint(names))
+        return step < self.current or (taken and not (self.keys.isdisjoint(names) and self.given.isdisjoint(names)))
 
     def free(self, step: int, names: Collection[str]) -> int:
         """The lowest number that a late row can have.
@@ -52,8 +54,15 @@ class Numbers:
         goes_back = self.step is not None and step < self.step
         return self.current + (goes_back or not self.keys.isdisjoint(names))
 
-    def logged(self, number: int | None, step: int | None, commit: bool | None, names: Collection[str]) -> None:
-        """Take note of a call: the ``step=`` that wandb was given, the script's own, and the row's names."""
+    def logged(
+        self,
+        number: int | None,
+        step: int | None,
+        commit: bool | None,
+        names: Collection[str],
+        given: Collection[str],
+    ) -> None:
+        """Take note of a call: the ``step=`` that wandb was given, the script's own; the row's names, the script's."""
         if self.current is None:
             return
         if number is not None:
@@ -65,11 +74,13 @@ class Numbers:
             self._close(self.current + 1)
         else:
             self.keys.update(names)
+            self.given.update(given)
 
     def _close(self, following: int) -> None:
         self.current = following
         if self.keys or self.step is not None or self._unknown:
             self.keys.clear()
+            self.given.clear()
             self.step = None
             self.moved = self._unknown = False
 
