@@ -84,7 +84,7 @@ class OpenedRun:
         self.judged: Judged | None = None
         self.card: Card = card_of(found)
         self._source = open_source(found)
-        self._read = 0.0
+        self._published = self._read = 0.0  # the share that is published, and the one that is judged, with its summary
         self._summary: dict[str, Any] = {}
         self._media: list[Medium] = []
         self._tables: dict[Path, tuple[list[str], int]] = {}  # the columns of each, and how many rows
@@ -126,20 +126,20 @@ class OpenedRun:
     def publish(self) -> None:
         """Show what was read so far."""
         self.run = self._source.run.as_it_is()
-        self._read = self._source.read
+        self._published = self._source.read
         self._drawn = {}
 
     def judge(self) -> float:
         """Judge what is shown; how many seconds it took."""
         began = time.monotonic()
-        run = self.run
+        run, read = self.run, self._published
         assert run is not None
         judged = judge(run, journaled=self._source.journaled)
         card = judged_card(card_of(self.found), run, judged.check)
-        if self._read == 1.0:
+        if read == 1.0:
             self._summary = self._source.summary()
             self._media = self._source.media()
-        self.judged, self.card = judged, card  # together: a browser may ask meanwhile
+        self.judged, self.card, self._read = judged, card, read  # together: a browser may ask meanwhile
         self._drawn = {}
         return time.monotonic() - began
 
