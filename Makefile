@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV := .venv
 BIN := $(VENV)/bin
 PRESET ?= quick
-PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile # Python compiles what it imports
 
 .DEFAULT_GOAL := help
 .PHONY: help install train test soak oldest release lint format docs bench clean
@@ -19,13 +19,13 @@ train: $(VENV)/.train ## Train the three-stage simulator (PRESET=smoke|quick|ful
 	$(BIN)/ups train --preset $(PRESET)
 
 test: $(VENV)/.dev ## Run all tests (ONLY=tests/check for those of one part)
-	$(BIN)/python -m pytest -n 4 --dist worksteal $(ONLY)
+	$(BIN)/python -m pytest -n 6 --dist worksteal $(ONLY)
 
 soak: $(VENV)/.dev ## Run the long tests that CI leaves out
 	$(BIN)/python -m pytest -m soak
 
 oldest: $(VENV)/.dev ## Run all tests with the oldest dependencies that UPS admits (several GB; Python 3.11)
-	$(BIN)/python tests/oldest.py -n 4 --dist worksteal
+	$(BIN)/python tests/oldest.py -n 6 --dist worksteal
 
 release: $(VENV)/.dev ## Build the archives in dist, and try the wheel with each extra
 	rm -rf dist
@@ -54,13 +54,13 @@ clean: ## Remove what the targets made, but no run
 $(VENV)/.made:
 	@test -n "$(PYTHON)" || { echo "UPS needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet --upgrade 'pip>=25.1'
+	$(INSTALL) --upgrade 'pip>=25.1'
 	@touch $@
 
 $(VENV)/.train: $(VENV)/.made pyproject.toml constraints.txt
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[simulator]'
+	$(INSTALL) --constraint constraints.txt --editable '.[simulator]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.train
-	$(PIP) install --quiet --constraint constraints.txt --group dev
+	$(INSTALL) --constraint constraints.txt --group dev
 	@touch $@
