@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -63,21 +64,38 @@ for path in pathlib.Path("ups-runs/r/media/tables").iterdir():
     assert "would not take a table" in Path("ups-runs/r/delivery/status.json").read_text()
 
 
-@pytest.mark.parametrize(
-    "line", ["\\0\\0", "[1]", '{"values": {"loss": 1.0}}', '{"time": 1.0, "stage": "a", "values": {}}']
+NO_RECORDS = (
+    "\\0\\0",
+    "[1]",
+    '{"values": {"loss": 1.0}}',
+    '{"time": 1.0, "stage": "a", "values": {}}',
+    '{"time": 1.0, "stage": [], "step": 1, "values": {"loss": 1.0}}',
+    '{"time": 1.0, "summary": 1}',
+    '{"time": 1.0, "config": []}',
+    '{"time": 1.0, "tags": 1}',
+    '{"time": 1.0, "table": "samples"}',
+    '{"time": 1.0, "image": "field", "path": 1}',
+    '{"time": 1.0, "file": {"base": "media"}}',
+    '{"time": 1.0, "artifact": {"path": "media"}}',
+    '{"time": 1.0, "alert": {"title": "late"}}',
+    '{"time": 1.0, "end": {}}',
 )
-def test_a_damaged_line_does_not_hold_up_the_rows(line: str) -> None:
-    """A line of the journal that is no record is passed over and told; all rows around it are delivered."""
+
+
+def test_damaged_lines_do_not_hold_up_the_rows() -> None:
+    """Lines of the journal that are no records are passed over and counted; all rows around them are delivered."""
     with ups.create_wandb_context(run_id="r", mode="local") as ctx:
         for step in range(10):
             ctx.stage("a").log(step, loss=1.0)
     (journal,) = (ctx.dir / "journal").glob("*.jsonl")
     lines = journal.read_text().splitlines()
-    journal.write_text("\n".join([*lines[:5], line, *lines[5:], ""]))
+    journal.write_text("\n".join([*lines[:5], *NO_RECORDS, *lines[5:], ""]))
     command = [sys.executable, "-m", "ups", "deliver", "ups-runs/r", "--mode", "offline"]
     subprocess.run(command, check=True, timeout=60)
     assert [x for x, _ in read_held(ctx.dir).stage("a")] == list(range(10))
-    assert "no journal lines" in (ctx.dir / "delivery" / "status.json").read_text()
+    (fault,) = json.loads((ctx.dir / "delivery" / "status.json").read_text())["faults"].values()
+    assert "no journal lines" in fault["message"]
+    assert fault["count"] == len(NO_RECORDS)
 
 
 def test_a_clock_that_was_set_back_does_not_turn_the_run_around() -> None:

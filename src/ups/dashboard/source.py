@@ -234,15 +234,12 @@ class JournalSource(_Reading):
         rows: list[dict[str, Any]] = []
         start = reader.offset
         for count, (record, _) in enumerate(reader.read()):
-            try:
-                if "values" in record:
-                    row = self._rule.row(record)
-                    if row is not None:
-                        rows.append({**row.values, "_timestamp": row.time})
-                else:
-                    self._take_other(record)
-            except (KeyError, TypeError, ValueError, AttributeError):
-                pass  # JSON, but no record of a journal: the rest is shown
+            if "values" in record:
+                row = self._rule.row(record)
+                if row is not None:
+                    rows.append({**row.values, "_timestamp": row.time})
+            else:
+                self._take_other(record)
             if count == _ROWS_AT_ONCE:
                 break
         if rows:
@@ -267,7 +264,7 @@ class JournalSource(_Reading):
             shown = None if caption is None else str(caption)
             self._media.append(Medium(kind, str(record[kind]), path, float(record["time"]), shown))
         elif "end" in record:
-            self.run.end(int(record["end"]["exit_code"]))
+            self.run.end(record["end"]["exit_code"])
 
 
 def _numbers_of(row: dict[str, Any]) -> dict[str, float]:

@@ -121,6 +121,9 @@ class DeliveryThread:
             Delivery(self._directory, self._mode, owner=self._owner, own_process=False).run()
         except UPSError as error:
             self._last = str(error)
+        except Exception as error:
+            self._last = f"{type(error).__name__}: {error}"
+            raise
 
 
 class Watch:

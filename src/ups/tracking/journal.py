@@ -274,10 +274,33 @@ def _decode(line: bytes) -> dict[str, Any] | None:
     return record if isinstance(record, dict) and _is_record(record) else None
 
 
+# What must be in a record of each kind but a row, for whoever takes it up.
+_BESIDE: dict[str, dict[str, type]] = {"table": {"table": str, "path": str}, "image": {"image": str, "path": str}}
+_WITHIN: dict[str, dict[str, type]] = {
+    "summary": {},
+    "config": {},
+    "end": {"exit_code": int},
+    "file": {"base": str, "name": str},
+    "artifact": {"path": str, "name": str, "type": str},
+    "alert": {"title": str, "text": str, "level": str},
+}
+
+
 def _is_record(record: dict[str, Any]) -> bool:
-    """Whether an object has a time, and as a row its values, and as a row of a stage a step: else it is damage."""
+    """Whether an object has a time, and all that its kind must have: else it is damage."""
     if not isinstance(record.get("time"), int | float):
         return False
-    if "values" not in record:
-        return True
-    return isinstance(record["values"], dict) and ("stage" not in record or isinstance(record.get("step"), int))
+    if "values" in record:
+        of_a_stage = isinstance(record.get("stage"), str) and isinstance(record.get("step"), int)
+        return isinstance(record["values"], dict) and (of_a_stage or "stage" not in record)
+    if "tags" in record:
+        return isinstance(record["tags"], list)
+    return all(_has(record, wanted) for kind, wanted in _BESIDE.items() if kind in record) and all(
+        isinstance(record[kind], dict) and _has(record[kind], wanted)
+        for kind, wanted in _WITHIN.items()
+        if kind in record
+    )
+
+
+def _has(held: dict[str, Any], wanted: dict[str, type]) -> bool:
+    return all(isinstance(held.get(name), kind) for name, kind in wanted.items())
