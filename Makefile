@@ -5,7 +5,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV := .venv
 BIN := $(VENV)/bin
 PRESET ?= quick
-INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile # Python compiles what it imports
+INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+unexport PYTHONDONTWRITEBYTECODE # where it is set, each of a thousand processes would compile what it imports
 
 .DEFAULT_GOAL := help
 .PHONY: help install train test soak oldest release lint format docs bench clean
