@@ -244,7 +244,7 @@ def test_tools_and_keys(page: Page, address: str, take: Take) -> None:
     take(page, "values")
     page.keyboard.press("4")
     expect(page.get_by_role("cell", name="0.049")).to_be_attached()
-    page.wait_for_function("document.querySelector('.image img')?.naturalWidth === 64")
+    page.wait_for_function("() => document.querySelector('.image img')?.naturalWidth === 64")
     take(page, "media")
 
 

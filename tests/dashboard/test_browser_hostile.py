@@ -90,7 +90,7 @@ def look_at_all(window: Watched) -> None:
         page.wait_for_timeout(200)
         assert_harmless(page)
     expect(page.locator(".table-body td").first).to_have_text("<script>window.pwned = 1</script>")
-    page.wait_for_function("document.querySelector('.image img')?.naturalWidth === 4")
+    page.wait_for_function("() => document.querySelector('.image img')?.naturalWidth === 4")
     page.keyboard.press("1")
     chart = page.locator(".board .chart[data-end]:visible").first
     chart.locator(".plot-area").focus()

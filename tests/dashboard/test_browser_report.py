@@ -63,7 +63,7 @@ def test_a_report_has_the_charts_without_a_network(
         assert len(lines) == 1 + 298
         page.get_by_role("tab", name="Tables & images").click()
         expect(page.get_by_role("cell", name="0.049")).to_be_attached()
-        page.wait_for_function("document.querySelector('.image img')?.naturalWidth === 64")
+        page.wait_for_function("() => document.querySelector('.image img')?.naturalWidth === 64")
         page.get_by_role("tab", name="Summary & config").click()
         expect(page.get_by_text("model.width")).to_be_visible()
         assert window.hosts == set()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import PretrainedConfig, PreTrainedModel, Trainer, TrainingArguments
+from transformers import PretrainedConfig, PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 
 import ups
 from held import read_held
@@ -127,13 +127,26 @@ def test_reporting_to_wandb_as_well_is_told(capsys: pytest.CaptureFixture[str], 
     assert capsys.readouterr().err.count('pass report_to="none"') == 1
 
 
-@pytest.mark.parametrize(("log_model", "artifacts"), [(None, 0), ("end", 1), ("checkpoint", 2)])
-def test_models_are_logged_as_artifacts(log_model: Any, artifacts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+class Saves(TrainerCallback):
+    """Counts the checkpoints that are saved: Transformers 4 saves the last one twice."""
+
+    count = 0
+
+    def on_save(self, *_: Any, **__: Any) -> None:
+        self.count += 1
+
+
+@pytest.mark.parametrize("log_model", [None, "end", "checkpoint"])
+def test_models_are_logged_as_artifacts(log_model: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """None, the model at the end, or each checkpoint; by ``WANDB_LOG_MODEL`` as Transformers' own callback."""
     if log_model:
         monkeypatch.setenv("WANDB_LOG_MODEL", log_model)
-    callback = UPSCallback(mode="local")
-    trainer(callback, 2, save_strategy="epoch").train()
+    callback, saves = UPSCallback(mode="local"), Saves()
+    training = trainer(callback, 2, save_strategy="epoch")
+    training.add_callback(saves)
+    training.train()
+    assert saves.count >= 2
+    artifacts = {None: 0, "end": 1, "checkpoint": saves.count}[log_model]
     logged = [record["artifact"] for record in records(callback.context.dir) if "artifact" in record]
     assert [artifact["name"] for artifact in logged] == [f"model-{callback.context.run_id}"] * artifacts
     for artifact in logged:
