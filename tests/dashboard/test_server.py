@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -110,7 +112,19 @@ def test_runs_of_every_kind_have_their_cards(shown: Shown) -> None:
     assert by_name["staged"]["state"] == "finished"
     assert by_name["staged"]["health"] == {"full": 3, "charts": 3, "worst": None}
     assert by_name["described"]["state"] == "failed"
-    assert by_name["killed"]["state"] == "crashed"
+
+
+@pytest.mark.parametrize(("silent_seconds", "state"), [(0, "running"), (3600, "crashed")])
+def test_a_run_without_an_end_is_running_until_it_was_silent_for_long(
+    shown: Shown, silent_seconds: int, state: str
+) -> None:
+    """A file that nobody is seen to write may be written elsewhere: it is told by when it last grew."""
+    key = shown.key("killed")
+    (card,) = [card for card in shown.runs() if card["key"] == key]
+    (file,) = Path(card["path"]).glob("*.wandb")
+    last = time.time() - silent_seconds
+    os.utime(file, (last, last))
+    eventually(lambda: [card["state"] for card in shown.runs() if card["key"] == key], lambda states: states == [state])
 
 
 @pytest.mark.parametrize("name", ["in_two_calls", "everything", "two_sessions", "random3"])
