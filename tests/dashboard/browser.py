@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,9 +17,10 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
 
 from dashboard.server import show
+from waiting import wait_for
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-expect.set_options(timeout=30_000)  # a machine may be busy
+expect.set_options(timeout=60_000)  # a machine may be busy
 DRAWN = ".chart[data-end]"
 
 
@@ -66,7 +66,7 @@ def watched(browser: Browser, **options: Any) -> Iterator[Watched]:
     """A window of its own; whatever it did, it is clean at the end."""
     options.setdefault("viewport", {"width": 1440, "height": 900})
     context = browser.new_context(**options)
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(60_000)
     window = Watched(context.new_page(), context)
     context.on("request", window.see)
     page = window.page
@@ -200,14 +200,12 @@ def training(folder: Path) -> Iterator[Path]:
         [sys.executable, "-c", textwrap.dedent(LIVE), str(folder)], cwd=folder, stderr=subprocess.DEVNULL
     )
     try:
-        deadline = time.monotonic() + 30
-        while not list(folder.rglob("*.jsonl")) and time.monotonic() < deadline:
-            assert trainer.poll() is None, "the training ended before it began"
-            time.sleep(0.05)
+        wait_for(lambda: list(folder.rglob("*.jsonl")) or trainer.poll() is not None)
+        assert trainer.poll() is None, "the training ended before it began"
         yield folder
     finally:
         (folder / "stop").touch()
-        trainer.wait(30)
+        trainer.wait(60)
 
 
 def grown(page: Page, metric: str, by: int = 20) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-__all__ = ["Events", "Shown", "eventually", "show", "ups_show"]
+__all__ = ["PATIENCE", "Events", "Shown", "eventually", "show", "ups_show"]
 
 PATIENCE = 60.0  # seconds; the machine may be busy
 

@@ -13,6 +13,7 @@ import pytest
 
 from dashboard.server import PATIENCE, Events, show, ups_show
 from runfile.real_runs import wandb_file
+from waiting import wait_for
 
 
 @pytest.mark.parametrize(
@@ -75,8 +76,7 @@ def test_the_browser_is_opened_at_the_address(tmp_path: Path) -> None:
     )
     assert process.stdout is not None
     address = process.stdout.readline().split()[4]
-    while not note.exists():
-        assert process.poll() is None
+    wait_for(lambda: note.exists() or process.poll() is not None)
     process.send_signal(signal.SIGINT)
     assert process.wait(PATIENCE) == 0
     process.stdout.close()

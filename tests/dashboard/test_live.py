@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,18 +76,18 @@ def first_line(process: subprocess.Popen[str]) -> str:
 
 
 def copy_of_staged(folder: Path) -> Path:
-    """A run with three charts that are full, copied into a folder."""
+    """A run with three charts that are full, copied into a folder, where it is there at once."""
     source = wandb_file("staged").parent
-    return Path(shutil.copytree(source, folder / source.name, symlinks=True))
+    copied = shutil.copytree(source, folder.parent / "copied" / source.name, symlinks=True)
+    folder.mkdir(exist_ok=True)
+    return copied.rename(folder / source.name)
 
 
 def test_five_browsers_follow_one_training() -> None:
     """Each of five gets every point once and in order, then the new chart, the summary and how it ended."""
     with training(TRAINING) as process, show(".") as shown:
         first_line(process)
-        card = eventually(shown.runs, lambda runs: len(runs) == 1)[0]
-        assert card["state"] == "running"
-        key = card["key"]
+        key = eventually(shown.runs, lambda runs: [run["state"] for run in runs] == ["running"])[0]["key"]
         shown.get(f"/api/runs/{key}")
         browsers = [Events(shown, f"/api/runs/{key}/events?view={view}") for view in ["wandb"] * 3 + ["meant"] * 2]
         go_on(process)
@@ -109,9 +110,7 @@ def test_a_run_of_plain_wandb_grows() -> None:
     """A run that UPS did not make is followed in its ``.wandb`` file as wandb writes it, up to its end."""
     with training(PLAIN) as process, show(".") as shown:
         first_line(process)
-        card = eventually(shown.runs, lambda runs: len(runs) == 1)[0]
-        assert card["state"] == "running"
-        key = card["key"]
+        key = eventually(shown.runs, lambda runs: [run["state"] for run in runs] == ["running"])[0]["key"]
         early = len(eventually(lambda: shown.points(key, LOSS), lambda points: len(points) > 50))
         assert early <= 200
         events = Events(shown, f"/api/runs/{key}/events?view=wandb")
@@ -119,9 +118,12 @@ def test_a_run_of_plain_wandb_grows() -> None:
         first_line(process)
         go_on(process)
         eventually(lambda: events.newest("run")["card"]["state"], lambda state: state == "finished")
+        eventually(lambda: len(shown.points(key, LOSS)), lambda count: count == 400)
         assert shown.points(key, LOSS) == [(step, step / 2) for step in range(400)]
-        last = max(line["end"] for data in events.of("points") for line in data["series"] if line["metric"] == LOSS)
-        assert last == 400
+        ends = lambda: [  # noqa: E731
+            line["end"] for data in events.of("points") for line in data["series"] if line["metric"] == LOSS
+        ]
+        assert max(eventually(ends, lambda ends: 400 in ends)) == 400
 
 
 def test_the_trainer_is_killed() -> None:
@@ -150,6 +152,7 @@ def test_a_run_is_deleted_while_it_is_looked_at(tmp_path: Path) -> None:
         eventually(lambda: cards.of("gone"), lambda gone: gone == [{"key": key}])
         assert shown.runs() == []
         assert len(shown.points(key, LOSS)) == 100
+        assert Events(shown, f"/api/runs/{key}/events?view=wandb").newest("gone") == {"key": key}
         copy_of_staged(tmp_path / "runs")
         eventually(shown.runs, lambda runs: len(runs) == 1)
         assert len(shown.points(key, LOSS)) == 100
@@ -171,9 +174,11 @@ def test_a_run_is_damaged_while_it_is_looked_at(tmp_path: Path) -> None:
         )
         assert 0 < run["card"]["rows"] < 180
         path.write_bytes(b"nothing of the kind" * 100)
-        eventually(shown.runs, lambda runs: runs[0]["state"] == "unreadable")
-        assert "not a W&B run file" in shown.runs()[0]["message"]
-        assert shown.get(f"/api/runs/{key}")["card"]["rows"] > 0
+        eventually(shown.runs, lambda runs: "not a W&B run file" in (runs[0]["message"] or ""))
+        assert shown.runs()[0]["state"] == "unreadable"
+        for _ in range(20):  # it is looked at again and again
+            assert shown.get(f"/api/runs/{key}")["card"]["rows"] == run["card"]["rows"]
+            time.sleep(0.05)
 
 
 def test_a_run_appears_on_an_empty_page(tmp_path: Path) -> None:
@@ -182,6 +187,7 @@ def test_a_run_appears_on_an_empty_page(tmp_path: Path) -> None:
     with show(tmp_path / "later") as shown:
         assert shown.runs() == []
         cards = Events(shown, "/api/events")
+        assert cards.newest("runs") == {"folders": [str(tmp_path / "later")], "runs": []}
         copy_of_staged(tmp_path / "later")
         eventually(lambda: cards.newest("run"), lambda card: card["health"] is not None)
         assert cards.of("run")[0]["state"] == "finished"

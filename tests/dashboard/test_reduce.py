@@ -7,13 +7,13 @@ import numpy as np
 from ups.dashboard.reduce import reduce_line
 
 ROWS = 200_000
-RNG = np.random.default_rng(0)
 
 
 def test_every_spike_stays() -> None:
     """Single values far above and below the rest are among the points, wherever they are."""
-    y = RNG.normal(size=ROWS)
-    spikes = RNG.choice(ROWS, 20, replace=False)
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=ROWS)
+    spikes = rng.choice(ROWS, 20, replace=False)
     y[spikes] = np.where(np.arange(20) % 2, 1e3, -1e3) * (1 + np.arange(20))
     points = reduce_line(np.arange(ROWS, dtype=float), y, 600)
     assert set(y[spikes]) <= set(points.y.tolist())
@@ -24,7 +24,8 @@ def test_every_spike_stays() -> None:
 
 def test_both_ends_stay_and_the_order() -> None:
     """The first and the last point are there, each point is one of the line's, and they are in its order."""
-    x, y = np.sort(RNG.random(ROWS)), RNG.random(ROWS)
+    rng = np.random.default_rng(0)
+    x, y = np.sort(rng.random(ROWS)), rng.random(ROWS)
     points = reduce_line(x, y, 100)
     assert (points.x[0], points.x[-1]) == (x[0], x[-1])
     at = np.searchsorted(x, points.x)
@@ -34,7 +35,8 @@ def test_both_ends_stay_and_the_order() -> None:
 
 def test_a_window_is_exact_and_goes_on_beyond_its_edges() -> None:
     """A part of few points has all of them, and the point before and after, so that the line reaches the edges."""
-    points = reduce_line(np.arange(ROWS, dtype=float), RNG.random(ROWS), 600, begin=1000, end=1100)
+    rng = np.random.default_rng(0)
+    points = reduce_line(np.arange(ROWS, dtype=float), rng.random(ROWS), 600, begin=1000, end=1100)
     assert points.exact
     assert points.total == 101
     assert points.x.tolist() == list(range(999, 1102))
@@ -61,7 +63,8 @@ def test_values_that_are_not_finite_are_marks() -> None:
 
 def test_a_line_that_folds_back_keeps_its_order() -> None:
     """Points whose x goes back are reduced in the order in which they are connected."""
+    rng = np.random.default_rng(0)
     x = np.concatenate([np.arange(ROWS // 2), np.arange(ROWS // 2)]).astype(float)
-    points = reduce_line(x, RNG.random(ROWS), 600)
+    points = reduce_line(x, rng.random(ROWS), 600)
     assert np.count_nonzero(np.diff(points.x) < 0) == 1
     assert len(points.x) < 2000

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from dashboard.server import Shown, eventually, show
+from dashboard.server import PATIENCE, Shown, eventually, show
 from runfile.real_runs import wandb_file
 
 SECRET = "the password is swordfish"
@@ -175,10 +175,11 @@ def test_others_need_the_token(tmp_path: Path) -> None:
         port = base.rpartition(":")[2]
         assert len(token) > 20
         address = f"http://127.0.0.1:{port}"
-        assert httpx.get(f"{address}/api/runs").status_code == 403
-        assert httpx.get(f"{address}/?token=wrong").status_code == 403
-        assert httpx.get(f"{address}/?token={token}", headers={"host": "evil.example"}).status_code == 403
-        with httpx.Client(base_url=address) as browser:
+        with httpx.Client(base_url=address, timeout=PATIENCE) as stranger:
+            assert stranger.get("/api/runs").status_code == 403
+            assert stranger.get("/?token=wrong").status_code == 403
+            assert stranger.get(f"/?token={token}", headers={"host": "evil.example"}).status_code == 403
+        with httpx.Client(base_url=address, timeout=PATIENCE) as browser:
             answer = browser.get(f"/compare?token={token}&run=a")
             assert (answer.status_code, answer.headers["location"]) == (303, "/compare?run=a")
             cookie = answer.headers["set-cookie"].lower()

@@ -6,7 +6,8 @@ All answers are JSON unless said. A key names a run and is no path. Errors are `
 ``GET /``, ``/run/{key}``, ``/compare``    the page
 ``GET /static/{name}``                     a file of the page, by name; ``plotly.js`` from the installed package
 ``GET /api/runs``                          ``{"folders": [str], "runs": [card]}``
-``GET /api/events``                        events ``run`` (a card that is new or changed), ``gone`` ``{"key"}``
+``GET /api/events``                        events ``runs`` (as above, one at once), ``run`` (a card that is new or
+                                           changed), ``gone`` ``{"key"}``
 ``GET /api/runs/{key}``                    the run, without points: :meth:`.OpenedRun.as_data`
 ``GET /api/runs/{key}/series``             ``?view=&metric=…&x=step|time&pixels=&from=&to=``: ``{"series": […]}``
 ``GET /api/runs/{key}/events``             ``?view=``: events ``run`` (as above, one at once), ``points``, ``gone``
@@ -169,8 +170,8 @@ class _Api:
         return {"folders": [str(path) for path in self._library.paths], "runs": await self._library.cards()}
 
     async def events(self, request: Request) -> Response:
-        """What changes among the runs."""
-        return self._library.channel.stream()
+        """The runs that there are, and what changes among them from then on."""
+        return self._library.channel.stream("", ("runs", await self.runs(request)))
 
     async def run(self, request: Request) -> object:
         """A run, without points."""

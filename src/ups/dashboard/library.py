@@ -90,7 +90,7 @@ class Library:
         """
         await self._looked.wait()
         run = self._open.get(key)
-        if run is not None and run.gone and key in self._found:  # it is there again
+        if run is not None and run.gone and key in self._found and run.found.path.exists():  # it is there again
             await self._open.pop(key).close()
             run = None
         if run is None:
@@ -127,7 +127,7 @@ class Library:
             }
             self._found = found
             for key, card in cards.items():
-                self._show(key, card)
+                self._show(key, self._with_health(key, card))
                 if key in self._open and card.state != self._open[key].opened.card.state:
                     self._open[key].judge_again()
             self._looked.set()
@@ -147,13 +147,16 @@ class Library:
             if card is not None and signature == self._signatures.get(key) and card.state not in ("running", "crashed"):
                 continue
             self._signatures[key] = signature
-            card = card_of(each, signature)
-            judged = self._judged.get(key)
-            if judged is not None and card.state != "unreadable":
-                known = judged[1]
-                card = replace(card, rows=known.rows, stages=known.stages, health=known.health)
-            cards[key] = card
+            cards[key] = card_of(each, signature)
         return found, cards
+
+    def _with_health(self, key: str, card: Card) -> Card:
+        """The card with what was known of the run when it was last judged."""
+        judged = self._judged.get(key)
+        if judged is None or card.state == "unreadable":
+            return card
+        known = judged[1]
+        return replace(card, rows=known.rows, stages=known.stages, health=known.health)
 
     async def _close_unused(self, changed: set[str]) -> None:
         """Close runs that nobody looks at, and those of which another file was found, to be opened anew."""
@@ -180,12 +183,12 @@ class Library:
             try:
                 card = await asyncio.to_thread(health_of, found, self._is_wanted)
             except (UPSError, OSError) as error:
-                card = replace(self._cards[key], state="unreadable", message=str(error), health=None)
-            if card is None:
+                known = self._cards.get(key)
+                card = known and replace(known, state="unreadable", message=str(error), health=None)
+            if card is None or key not in self._found:
                 continue
             self._judged[key] = (signature, card, time.monotonic())
-            if key in self._found:
-                self._show(key, card)
+            self._show(key, card)
 
     def _is_reading(self) -> bool:
         """Whether a run that somebody looks at is still being read."""

@@ -83,7 +83,8 @@ class LiveRun:
     def stream(self, view: str) -> StreamingResponse:
         """The answer to a browser that wants to listen; it gets the run as it stands at once."""
         self._woken.set()
-        return self.channel.stream(view, ("run", self.opened.as_data()))
+        gone = [("gone", {"key": self.found.key})] if self.gone else []
+        return self.channel.stream(view, ("run", self.opened.as_data()), *gone)
 
     def judge_again(self) -> None:
         """Take note that the run's state has changed."""

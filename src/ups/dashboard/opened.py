@@ -1,5 +1,6 @@
 """One run, opened: what was read of it, its charts and their points, its tables and images. Knows nothing of HTTP."""
 
+import copy
 import csv
 import io
 import time
@@ -71,7 +72,6 @@ class OpenedRun:
 
     Attributes:
         found: which run.
-        run: the run as it was when last published; it does not change. None before that.
         judged: what was judged last; None before that.
 
     Raises:
@@ -80,15 +80,20 @@ class OpenedRun:
 
     def __init__(self, found: Found) -> None:
         self.found = found
-        self.run: Run | None = None
         self.judged: Judged | None = None
         self.card: Card = card_of(found)
         self._source = open_source(found)
-        self._published = self._read = 0.0  # the share that is published, and the one that is judged, with its summary
+        self._published: tuple[Run, float, dict[str, Any]] | None = None  # with the share read, and the summary
+        self._read = 0.0  # the share that is judged
         self._summary: dict[str, Any] = {}
         self._media: list[Medium] = []
         self._tables: dict[Path, tuple[list[str], int]] = {}  # the columns of each, and how many rows
         self._drawn: dict[tuple[object, ...], dict[str, Any]] = {}  # whole lines, until there is more to show
+
+    @property
+    def run(self) -> Run | None:
+        """The run as it was when last published; it does not change. None before that."""
+        return None if self._published is None else self._published[0]
 
     @property
     def generation(self) -> int:
@@ -125,21 +130,21 @@ class OpenedRun:
 
     def publish(self) -> None:
         """Show what was read so far."""
-        self.run = self._source.run.as_it_is()
-        self._published = self._source.read
+        run, read = self._source.run.as_it_is(), self._source.read
+        self._published = run, read, copy.deepcopy(self._source.summary()) if read == 1.0 else self._summary
         self._drawn = {}
 
     def judge(self) -> float:
         """Judge what is shown; how many seconds it took."""
         began = time.monotonic()
-        run, read = self.run, self._published
-        assert run is not None
+        assert self._published is not None
+        run, read, summary = self._published
         judged = judge(run, journaled=self._source.journaled)
         card = judged_card(card_of(self.found), run, judged.check)
         if read == 1.0:
-            self._summary = self._source.summary()
             self._media = self._source.media()
-        self.judged, self.card, self._read = judged, card, read  # together: a browser may ask meanwhile
+        # Together: a browser may ask meanwhile.
+        self.judged, self.card, self._read, self._summary = judged, card, read, summary
         self._drawn = {}
         return time.monotonic() - began
 

@@ -53,7 +53,7 @@ def serve(
     say(f"The dashboard is at {address} (Ctrl-C ends it)")
     library = Library(paths)
     app = create_app(library, host=host, token=token)
-    config = uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=2, lifespan="on")
+    config = uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=10, lifespan="on")
     server = uvicorn.Server(config)
 
     async def run() -> None:

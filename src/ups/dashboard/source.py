@@ -139,11 +139,12 @@ class FileSource(_Reading):
             self._total = max(sum(sizes), 1)
             self._pieces = self.run.read_more()
         rows = self.run.rows
-        for size in self._pieces:
+        pieces, self._pieces = self._pieces, None  # what fails is begun anew
+        for size in pieces:
             self._taken += size
             if time.monotonic() > until:
+                self._pieces = pieces
                 return True
-        self._pieces = None
         if self.run.rows < rows:
             self.generation += 1  # rows that stood in two segments
         self._caught_up = True

@@ -106,21 +106,27 @@ export async function comparePage(keys) {
     const metrics = new Set(now.flatMap((each) => each.run?.views[view].map((chart) => chart.metric) ?? []));
     for (const metric of metrics) for (const chart of board.of(metric)) chart.stale();
   };
+  const take = (card) => {
+    const each = runs.find(({ key }) => key === card.key);
+    if (!each?.run || (each.run.card.rows === card.rows && each.run.card.state === card.state)) return;
+    changed.add(each);
+    waiting ??= setTimeout(refresh, REFETCH_EVERY);
+  };
+  const drop = ({ key }) => {
+    const each = runs.find((one) => one.key === key);
+    if (each)
+      page.setBanner(
+        `The directory of ${each.run?.card.name || key} is gone from the disk. The page keeps what it had read.`,
+      );
+  };
   stream(() => "/api/events", {
     handlers: {
-      run(card) {
-        const each = runs.find(({ key }) => key === card.key);
-        if (!each?.run || (each.run.card.rows === card.rows && each.run.card.state === card.state)) return;
-        changed.add(each);
-        waiting ??= setTimeout(refresh, REFETCH_EVERY);
+      runs({ runs: there }) {
+        there.forEach(take);
+        runs.filter(({ key }) => !there.some((card) => card.key === key)).forEach(drop);
       },
-      gone({ key }) {
-        const each = runs.find((one) => one.key === key);
-        if (each)
-          page.setBanner(
-            `The directory of ${each.run?.card.name || key} is gone from the disk. The page keeps what it had read.`,
-          );
-      },
+      run: take,
+      gone: drop,
     },
     onState(state) {
       page.setLive(runs.some((each) => each.run?.card.state === "running") ? state : "ended");

@@ -192,15 +192,18 @@ export async function runsPage() {
   };
   filter.addEventListener("input", draw);
 
+  /** Takes a card; of its row only what has changed, so that a click under way meets what it was meant for. */
   const take = (card) => {
     cards.set(card.key, card);
-    const old = rows.get(card.key);
-    if (!old) return;
-    const fresh = makeRow(card, chosen, choose);
-    const focused = old.contains(document.activeElement) ? document.activeElement.tagName : null;
-    old.replaceWith(fresh);
-    rows.set(card.key, fresh);
-    if (focused) fresh.querySelector(focused.toLowerCase())?.focus();
+    const row = rows.get(card.key);
+    if (!row) return;
+    const focused = row.contains(document.activeElement) ? document.activeElement.tagName : null;
+    row.dataset.state = card.state;
+    const cells = [...row.cells];
+    [...makeRow(card, chosen, choose).cells].forEach((fresh, at) => {
+      if (!fresh.isEqualNode(cells[at])) cells[at].replaceWith(fresh);
+    });
+    if (focused && !row.contains(document.activeElement)) row.querySelector(focused)?.focus();
   };
   let folders = [];
   const takeAll = (answer) => {
@@ -241,6 +244,7 @@ export async function runsPage() {
     }, 250));
   stream(() => "/api/events", {
     handlers: {
+      runs: takeAll,
       run(card) {
         const known = cards.has(card.key);
         take(card);
@@ -251,10 +255,9 @@ export async function runsPage() {
         drawSoon();
       },
     },
-    async onState(state, back) {
+    onState(state) {
       page.setLive(state);
       page.setLost(state === "lost");
-      if (back) takeAll(await ask("/api/runs"));
     },
   });
   setInterval(() => {
