@@ -1,7 +1,9 @@
 """``ups train``: train the three-stage neural simulator."""
 
+import contextlib
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -80,7 +82,7 @@ def command(
 
     if resume is not None and (preset or changes or mode or project or name):
         raise UsageError("--resume goes on with a run as it was configured: leave out the other settings")
-    with joined() as group:
+    with _sigterm_is_ctrl_c(), joined() as group:
         if resume is None:
             config = load(preset or "quick", changes)
             run_dir, context = run_directory.start(
@@ -102,6 +104,16 @@ def command(
             sys.exit(_INTERRUPTED)
         if group.first:
             _say_what_next(run_dir, context, outcome)
+
+
+@contextlib.contextmanager
+def _sigterm_is_ctrl_c() -> Iterator[None]:
+    """SIGTERM, which ``torchrun`` and job schedulers send, ends the training as Ctrl-C does, also between stages."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def require_simulator(command: str) -> None:
