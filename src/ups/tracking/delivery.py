@@ -329,6 +329,7 @@ class Delivery:
             self._note_progress(handover)
             self._tell(self.status.state)
         if session.stop_requested and not self.status.stop:
+            session.check()
             self._judge_stop(handover)
 
     def _save_cursor(self) -> None:

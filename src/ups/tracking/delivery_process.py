@@ -16,6 +16,7 @@ from typing import Protocol
 from ups.errors import RunDirectoryError, UPSError
 from ups.tracking import liveness
 from ups.tracking.faults import Faults
+from ups.tracking.fork_lock import ForkLock
 from ups.tracking.journal import Journal
 from ups.tracking.run_directory import RunDirectory
 from ups.tracking.status import Status, read_status
@@ -149,6 +150,7 @@ class Watch:
         self._deliverer = deliverer
         self._faults = faults
         self._stop = threading.Event()
+        self._reviving = ForkLock()  # the thread, and who waits at the end, both start what has died
         self._started = False
         self._restarts = 0
         self._rows = 0
@@ -206,6 +208,10 @@ class Watch:
 
     def revive(self) -> bool:
         """Start delivery again if it ended before the run did. False if that is of no use any more."""
+        with self._reviving:
+            return self._revive()
+
+    def _revive(self) -> bool:
         if self._deliverer is None or self._deliverer.is_running():
             return True
         try:

@@ -27,7 +27,7 @@ __all__ = ["beat", "beats", "hold", "is_held", "release"]
 _held: dict[Path, tuple[int, int]] = {}  # path → (process id, descriptor)
 _lock = ForkLock()
 _BEAT_LIMIT = 20.0  # seconds
-_ATTEMPTS, _PAUSE = 5, 0.01  # someone asking is_held() has the lock for a moment
+_ATTEMPTS, _PAUSE = 50, 0.01  # someone asking is_held() has the lock for a moment
 
 
 def hold(path: Path) -> bool:

@@ -276,7 +276,8 @@ def _backend() -> list[tuple[int, float]]:
     found = []
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
-            if process.name().startswith("wandb-core"):
+            # One that was killed stays behind as a zombie: wandb does not wait for it.
+            if process.name().startswith("wandb-core") and process.status() != psutil.STATUS_ZOMBIE:
                 found.append((process.pid, process.create_time()))
     return found
 
