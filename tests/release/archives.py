@@ -26,7 +26,7 @@ class Archives(NamedTuple):
 
 def package_files() -> list[Path]:
     """Every file of the package, from the folder ``src``."""
-    files = (path for path in (ROOT / "src" / "ups").rglob("*") if path.is_file() and path.suffix != ".pyc")
+    files = (path for path in (ROOT / "src" / "ups").rglob("*") if path.is_file() and path.parent.name != "__pycache__")
     return sorted(path.relative_to(ROOT / "src") for path in files)
 
 

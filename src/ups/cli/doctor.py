@@ -24,7 +24,7 @@ from ups.errors import RunDirectoryError, RunFileError, UPSError
 __all__ = ["command"]
 
 _DISTRIBUTION = "ups-tracking"
-_TIMEOUT = 5.0  # seconds that the server may take to answer
+_TIMEOUT = 10.0  # seconds that the server may take to answer
 _TRIAL_TIMEOUT = 120.0  # seconds
 _LITTLE_ROOM = 1_000_000_000  # bytes
 _OPTIONAL = re.compile(r"""([A-Za-z0-9._-]+).*;\s*extra\s*==\s*['"]([A-Za-z0-9._-]+)['"]""")
@@ -209,7 +209,7 @@ def _credentials(source: str) -> _Told:
     import wandb
 
     try:
-        name = wandb.Api(timeout=int(2 * _TIMEOUT)).viewer.username
+        name = wandb.Api(timeout=int(_TIMEOUT)).viewer.username
     except (wandb.Error, ValueError):  # the server's own words might repeat what it was sent
         do = "wandb login --relogin; until then: WANDB_MODE=offline"
         return _Told("credentials", "note", f"in {source}, but the server does not take them", do)
