@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,12 +15,22 @@ from wandb_server import wandb_server
 __all__ = ["wandb_server"]
 
 
-@pytest.fixture(autouse=True)
-def nobody_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No account, no settings of the person who runs the tests, and an empty working directory."""
+def pytest_sessionstart() -> None:
+    """Fixtures of a whole module have no settings either."""
+    forget_settings()
+
+
+def forget_settings() -> None:
+    """Neither those of the person who runs the tests, nor those that wandb left behind in this process."""
     for name in list(os.environ):
         if name.startswith(("WANDB_", "UPS_")):
-            monkeypatch.delenv(name)
+            del os.environ[name]
+
+
+@pytest.fixture(autouse=True)
+def nobody_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No account, no settings of the person who runs the tests, and an empty working directory."""
+    forget_settings()
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
@@ -28,6 +38,8 @@ def nobody_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
+    yield
+    forget_settings()
 
 
 @pytest.fixture
@@ -42,7 +54,7 @@ def script(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         *arguments: str,
         env: dict[str, str] | None = None,
         expect: int | None = 0,
-        timeout: float = 120,
+        timeout: float = 300,
         under: Sequence[str] = (),
     ) -> subprocess.CompletedProcess[str]:
         path = tmp_path / "train.py"

@@ -15,7 +15,7 @@ PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 def bash(line: str) -> subprocess.CompletedProcess[str]:
     """Run a line in bash, where ``ups`` is on the path."""
     return subprocess.run(
-        ["bash", "-c", line], env={**os.environ, "PATH": PATH}, capture_output=True, text=True, timeout=60, check=False
+        ["bash", "-c", line], env={**os.environ, "PATH": PATH}, capture_output=True, text=True, timeout=300, check=False
     )
 
 

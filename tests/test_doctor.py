@@ -20,7 +20,7 @@ def doctor(expect: int = 0, **environment: str) -> tuple[dict[str, dict[str, Any
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == expect, done.stderr

@@ -54,7 +54,7 @@ def _make(script: str, line: str, folder: Path) -> None:
         env=inherited | {"HF_HUB_OFFLINE": "1", "WANDB_SILENT": "true", "HOME": str(folder)},
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -11,7 +11,7 @@ __all__ = ["wait_for"]
 T = TypeVar("T")
 
 
-def wait_for(what: Callable[[], T], seconds: float = 30.0, otherwise: Callable[[], object] | str = "") -> T:
+def wait_for(what: Callable[[], T], seconds: float = 90.0, otherwise: Callable[[], object] | str = "") -> T:
     """What ``what`` returns, once that is true; fails after ``seconds``, with what ``otherwise`` says."""
     give_up = time.monotonic() + seconds
     while not (result := what()):

@@ -107,7 +107,7 @@ def make(source: str, folder: Path, *arguments: str) -> None:
     """Run a script that makes runs below ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(source), str(folder), *arguments], check=True, timeout=120, cwd=folder
+        [sys.executable, "-c", textwrap.dedent(source), str(folder), *arguments], check=True, timeout=300, cwd=folder
     )
 
 

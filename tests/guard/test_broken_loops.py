@@ -75,7 +75,7 @@ def script_with_guard(*arguments: str) -> subprocess.CompletedProcess[str]:
     import sys
 
     return subprocess.run(
-        [sys.executable, "-m", "ups.guard", *arguments], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-m", "ups.guard", *arguments], capture_output=True, text=True, timeout=300, check=False
     )
 
 

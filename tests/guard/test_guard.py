@@ -172,7 +172,7 @@ for _ in range(50):
     time.sleep(0.02)
 print("trained")
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
     assert done.stdout.strip() == "trained"
     said = [line for line in done.stderr.splitlines() if line.startswith("ups: ")]
     assert "wandb takes no more rows" in said[0]

@@ -26,7 +26,7 @@ def run(*command: str | Path, **environment: str) -> None:
         env={**known, "HF_HUB_OFFLINE": "1", **environment},
         capture_output=True,
         text=True,
-        timeout=170,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"

@@ -44,7 +44,7 @@ def run(source: str, *, first: Path | None = None) -> str:
     if first is not None:
         environment["PYTHONPATH"] = str(first)
     done = subprocess.run(
-        [sys.executable, "-c", source], env=environment, capture_output=True, text=True, timeout=170, check=False
+        [sys.executable, "-c", source], env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -48,7 +48,7 @@ class Installed:
             cwd=cwd,
             capture_output=True,
             text=True,
-            timeout=170,
+            timeout=300,
             check=False,
         )
         if expect is not None:

@@ -92,7 +92,10 @@ def killed(run: Run) -> None:
     run.log({"other": 1})
     run.log({"other": 2})
     run.config["filler"] = "z" * 100_000  # 0.19 writes whole blocks only
-    time.sleep(1.5)  # until what was logged is in the file
+    (file,) = Path(run.dir).parent.glob("*.wandb")
+    while file.stat().st_size < 98_304:
+        time.sleep(0.05)
+    time.sleep(1.5)  # until the rest of what was logged is in the file
     os.kill(os.getpid(), signal.SIGKILL)
 
 

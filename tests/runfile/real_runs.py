@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from environments import environment, kept
+from ups.runfile.framing import FrameReader
+from ups.runfile.records import Kind, find_payloads
 
 MAKER = Path(__file__).with_name("made_runs.py")
 VERSIONS = ("newest", "0.19")
@@ -48,7 +50,7 @@ def _make(python: Path, folder: Path, *names: str, survives: bool = True) -> Non
         [python, MAKER, folder, *names],
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=500,
         check=False,
         env={**os.environ, "WANDB_ERROR_REPORTING": "false"},
     )
@@ -59,6 +61,16 @@ def wandb_file(name: str, version: str = "newest") -> Path:
     """The ``.wandb`` file of a made run."""
     (file,) = (made_runs(version) / name / "wandb").glob("offline-run-*/run-*.wandb")
     return file
+
+
+def row_offsets(file: Path) -> list[int]:
+    """Where each row's record begins in a ``.wandb`` file."""
+    return [
+        at
+        for batch in FrameReader(file)
+        for at, kind in zip(batch.offsets.tolist(), find_payloads(batch).kind.tolist(), strict=True)
+        if kind == Kind.HISTORY
+    ]
 
 
 @functools.cache

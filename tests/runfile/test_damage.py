@@ -128,7 +128,7 @@ def run_cases(path: Path, seeds: range) -> None:
             assert not intact_records(source, damaged), f"seed {seed}: refused, with intact records in it"
             continue
         check_run(run)
-        assert time.process_time() - started < 1, f"seed {seed}: too slow"
+        assert time.process_time() - started < 5, f"seed {seed}: too slow"
         compare(run, source, damaged, f"seed {seed}, {how.__name__}")
 
 

@@ -51,7 +51,7 @@ run.finish()
 def two_segments(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with two sessions of one run that share twenty rows."""
     folder = tmp_path_factory.mktemp("two-segments")
-    subprocess.run([sys.executable, "-c", SEGMENTS, folder], check=True, timeout=120, capture_output=True)
+    subprocess.run([sys.executable, "-c", SEGMENTS, folder], check=True, timeout=300, capture_output=True)
     return folder
 
 

@@ -48,7 +48,7 @@ def fresh(*changes: str) -> list[str]:
 
 def ended(training: subprocess.Popen[str], folder: Path) -> Path:
     """The run directory of a training that must end well."""
-    output, _ = training.communicate(timeout=150)
+    output, _ = training.communicate(timeout=300)
     assert training.returncode == 0, output
     return run_in(folder)
 
@@ -103,13 +103,13 @@ def test_an_interrupted_pair_goes_on_as_if_it_had_not_been(pair: Path, tmp_path:
     """SIGTERM to torchrun, then --resume: the same weights bit for bit, every step in the charts once."""
     folder = tmp_path / "cut"
     training = train(folder, *fresh(), processes=2, mode="offline")
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 300
     while not list(folder.glob("ups-runs/*/checkpoints/operator.pt")):
         assert training.poll() is None, training.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.05)
     training.send_signal(signal.SIGTERM)
-    output, _ = training.communicate(timeout=100)
+    output, _ = training.communicate(timeout=300)
     assert training.returncode != 0, output
     assert "Go on with: ups train --resume" in output
 
@@ -135,6 +135,6 @@ def test_another_number_of_processes_is_refused(pair: Path, tmp_path: Path) -> N
     path = checkpoint_path(run_dir, "operator")
     torch.save(torch.load(path, weights_only=True) | {"step": 20}, path)
     training = train(tmp_path, "--resume", "--stage", "operator")
-    output, _ = training.communicate(timeout=100)
+    output, _ = training.communicate(timeout=300)
     assert training.returncode != 0
     assert "was trained by 2 process(es), and these are 1" in output

@@ -249,7 +249,7 @@ class _Training:
                     return False
             return True
 
-        wait_for(all_there, 30, f"no {' and '.join(victims)} to kill")
+        wait_for(all_there, 90, f"no {' and '.join(victims)} to kill")
         for process in found:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
@@ -280,7 +280,8 @@ class _Training:
             if victim == "delivery":
                 return deliveries
             children = [child for delivery in deliveries for child in delivery.children(recursive=True)]
-            return [child for child in children if child.name() == "wandb-core"]
+            cores = [child for child in children if child.name() == "wandb-core"]
+            return [core for core in cores if core.status() != psutil.STATUS_ZOMBIE]
         return []
 
     def _deliveries(self) -> list[psutil.Process]:

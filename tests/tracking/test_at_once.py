@@ -123,7 +123,7 @@ with ups.create_wandb_context({}, "r", mode="offline") as ctx:
 
 def test_children_that_are_forked_among_busy_threads_log_on(script: Script) -> None:
     """A forked child logs through the context it inherited, however it ends; the run ends with the parent."""
-    script(FORKING, timeout=60)
+    script(FORKING, timeout=150)
     held = read_held(Path("ups-runs/r"))
     for number in range(12):
         assert held.stage(f"child{number}") == ([] if number % 4 == 3 else [(step, number) for step in range(20)])

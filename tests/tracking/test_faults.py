@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -59,7 +58,7 @@ for path in pathlib.Path("ups-runs/r/media/tables").iterdir():
 """
     subprocess.run([sys.executable, "-c", source], check=True)
     command = [sys.executable, "-m", "ups", "deliver", "ups-runs/r", "--mode", "offline"]
-    subprocess.run(command, check=True, timeout=60)
+    subprocess.run(command, check=True, timeout=300)
     assert [x for x, _ in read_held(Path("ups-runs/r")).stage("a")] == list(range(10))
     assert "would not take a table" in Path("ups-runs/r/delivery/status.json").read_text()
 
@@ -91,7 +90,7 @@ def test_damaged_lines_do_not_hold_up_the_rows() -> None:
     lines = journal.read_text().splitlines()
     journal.write_text("\n".join([*lines[:5], *NO_RECORDS, *lines[5:], ""]))
     command = [sys.executable, "-m", "ups", "deliver", "ups-runs/r", "--mode", "offline"]
-    subprocess.run(command, check=True, timeout=60)
+    subprocess.run(command, check=True, timeout=300)
     assert [x for x, _ in read_held(ctx.dir).stage("a")] == list(range(10))
     (fault,) = json.loads((ctx.dir / "delivery" / "status.json").read_text())["faults"].values()
     assert "no journal lines" in fault["message"]
@@ -110,7 +109,7 @@ with ups.create_wandb_context({}, "r", mode="offline", resume=True) as ctx:
         ctx.stage("a").log(step, loss=1.0)
 """
     for arguments in (("now", "0", "50"), ("back", "50", "100")):
-        subprocess.run([sys.executable, "-c", source, *arguments], check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", source, *arguments], check=True, timeout=300)
     held = read_held(Path("ups-runs/r"))
     assert [x for x, _ in held.stage("a")] == list(range(100))
     assert held.exit_codes == [0, 0]
@@ -135,7 +134,9 @@ with ups.create_wandb_context({}, "r", mode="offline") as ctx:
     assert "1 of 1 charts full" in done.stderr
 
 
-def test_a_delivery_that_cannot_be_started_does_not_end_the_training(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_delivery_that_cannot_be_started_does_not_end_the_training(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where delivery cannot be started the rows wait in the journal, and the end says how to deliver them."""
     with ups.create_wandb_context(run_id="r", mode="local") as ctx:
         ctx.stage("a").log(0, loss=1.0)
@@ -144,12 +145,12 @@ def test_a_delivery_that_cannot_be_started_does_not_end_the_training(capsys: pyt
     description.write_text(description.read_text().replace('"local"', '"offline"'))
     with ups.create_wandb_context(run_id="r", mode="offline", resume=True) as ctx:
         ctx.stage("a").log(1, loss=1.0)
-        os.environ["UPS_FINISH_TIMEOUT"] = "3"
+        monkeypatch.setenv("UPS_FINISH_TIMEOUT", "3")
     told = capsys.readouterr().err
     assert "delivery could not be started" in told
     assert f"ups deliver {ctx.dir}" in told
     Path("ups-runs/r/delivery/log.txt").rmdir()
-    subprocess.run([sys.executable, "-m", "ups", "deliver", "ups-runs/r"], check=True, timeout=60)
+    subprocess.run([sys.executable, "-m", "ups", "deliver", "ups-runs/r"], check=True, timeout=300)
     assert [x for x, _ in read_held(ctx.dir).stage("a")] == [0, 1]
 
 
@@ -161,7 +162,7 @@ def test_a_sequence_that_is_damaged_does_not_end_the_training(
         with ups.create_wandb_context(run_id="r", mode="offline", resume=True) as ctx:
             ctx.stage("a").log(step, loss=1.0)
             if step:
-                monkeypatch.setenv("UPS_FINISH_TIMEOUT", "3")
+                monkeypatch.setenv("UPS_FINISH_TIMEOUT", "30")
         with (ctx.dir / "delivery" / "sequence.jsonl").open("a") as sequence:
             sequence.write("no line of a sequence\n")
     told = capsys.readouterr().err

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from held import read_held
@@ -75,7 +76,7 @@ def test_ctrl_c_ends_the_run_with_every_row(opening: str, start: Start) -> None:
     """One Ctrl-C: the training ends, W&B holds every row, and the run was interrupted (exit code 130)."""
     process = start(opening, {"WANDB_MODE": "offline"})
     ctrl_c(process)
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=300)
     held = read_held(Path("ups-runs/r"))
     assert [x for x, _ in held.stage("a")] == list(range(journal().count('"values"')))
     assert held.exit_codes == [130]
@@ -92,10 +93,11 @@ def test_ctrl_c_again_stops_waiting_and_loses_nothing(
         process = start(opening, wandb_server.environment(tmp_path) | {"WANDB_DIR": "."})
         ctrl_c(process)
         wait_for(lambda: '"end"' in journal())
+        wait_for(lambda: not any(file.path.endswith(".jsonl") for file in psutil.Process(process.pid).open_files()))
         time.sleep(0.5)
         assert process.poll() is None
         ctrl_c(process)
-        _, told = process.communicate(timeout=60)
+        _, told = process.communicate(timeout=300)
     assert "Delivery goes on in the background" in told
     assert f"ups deliver {Path('ups-runs/r').absolute()}" in told
     assert "atexit" not in told

@@ -27,7 +27,14 @@ print("an error of sorts", file=sys.stderr)
 run.finish()
 """
 PLAIN = LOOP.format(start="import wandb; run = wandb.init()", log="run.log({'loss': step})")
-UPS = LOOP.format(start="import ups; run = ups.create_wandb_context()", log="run.stage('a').log(step, loss=step)")
+UPS = LOOP.format(
+    start="""import ups
+run = ups.create_wandb_context()
+while run.mode == "offline" and not list(run.dir.glob("wandb/*run-*/*.wandb")):  # W&B measures from then on
+    time.sleep(0.01)
+""",
+    log="run.stage('a').log(step, loss=step)",
+)
 SETTINGS = {
     "WANDB_PROJECT": "the-project",
     "WANDB_ENTITY": "the-entity",
@@ -158,7 +165,7 @@ def test_a_sweep_gives_id_and_parameters(tmp_path: Path, script: Callable[..., A
         WANDB_RUN_ID="swept",
         WANDB_SWEEP_PARAM_PATH=str(parameters),
     )
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     run = wandb_server.run("swept")
     assert run.sweep == "sweep7"

@@ -54,7 +54,7 @@ def contend(call: str) -> list[str]:
         process.stdin.flush()
     told = [line for process in processes for line in iter(process.stdout.readline, "done\n")]
     for process in processes:
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
         assert process.returncode == 0
     return told
 

@@ -48,7 +48,7 @@ def run_sync(server: WandBServer, directory: Path, *arguments: str | Path) -> st
     return _output(start_process(server, directory, ["-m", "wandb", "sync", *arguments]))
 
 
-def _output(process: subprocess.Popen[str], timeout: float = 120.0) -> str:
+def _output(process: subprocess.Popen[str], timeout: float = 300.0) -> str:
     try:
         printed, _ = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
