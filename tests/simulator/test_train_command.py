@@ -88,6 +88,18 @@ def test_ctrl_c_leaves_a_checkpoint_to_go_on_from(tmp_path: Path) -> None:
     assert [record["step"] for record in records if "step" in record] == [saved.step + 1 + i for i in range(5)]
 
 
+def test_sigterm_before_the_first_step_says_how_to_go_on(tmp_path: Path) -> None:
+    """A job scheduler's SIGTERM that comes while no stage trains ends it as Ctrl-C does, with what to do next."""
+    many = ["--set", "data.points=32", "--set", "data.train_trajectories=20000"]
+    training = ups("train", "--preset", "smoke", *many, folder=tmp_path)
+    assert training.stdout is not None
+    assert any("solving" in line for line in training.stdout)
+    training.send_signal(signal.SIGTERM)
+    _, errors = training.communicate(timeout=300)
+    assert training.returncode == 130, errors
+    assert f"ups train --resume ups-runs/{run_of(tmp_path).name}" in errors
+
+
 def test_a_killed_training_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
     """SIGKILL in a random stage, then --resume: the weights of a run without it, and every step drawn once."""
     through, cut = tmp_path / "through", tmp_path / "cut"
