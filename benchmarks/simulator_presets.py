@@ -1,11 +1,11 @@
 """The presets of the simulator side by side: is ``full`` better than ``quick`` in every column?
 
-Trains both with ``ups train``, seed 0, and scores them with ``ups evaluate``. Prints every model of both, and what a
-training costs. With ``--keep`` runs stay in a folder, and one that is there already is gone on with.
+Trains both with ``ups train``, with the same seed, and scores them with ``ups evaluate``. Prints every model of both,
+and what a training costs. With ``--keep`` runs stay in a folder, and one that is there already is gone on with.
 
 Exits with 1 if a column of ``full`` is not better than that of ``quick``.
 
-    python benchmarks/simulator_presets.py [--keep FOLDER] [PRESET PRESET]
+    python benchmarks/simulator_presets.py [--seed 0] [--keep FOLDER] [PRESET PRESET]
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ COLUMNS = ("one_step_l2", "ct", "mid", "high", "logspec")
 def main() -> None:
     """Train, score, print, compare."""
     parser = argparse.ArgumentParser()
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path)
     parser.add_argument("presets", nargs="*", default=["quick", "full"])
     chosen = parser.parse_args()
     smaller, larger = chosen.presets
     with tempfile.TemporaryDirectory() as scratch:
         folder = chosen.keep or Path(scratch)
-        runs = {preset: trained(folder / f"{preset}-0", preset, 0) for preset in chosen.presets}
-    table = Table("model", "preset", "nfe", *COLUMNS, title="seed 0, ± standard error over the test set")
+        runs = {preset: trained(folder / f"{preset}-{chosen.seed}", preset, chosen.seed) for preset in chosen.presets}
+    table = Table("model", "preset", "nfe", *COLUMNS, title=f"seed {chosen.seed}, ± standard error over the test set")
     worse = []
     for name in runs[smaller].models:
         for preset, run in runs.items():
