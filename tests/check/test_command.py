@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from runfile.real_runs import made_runs, wandb_file
+from ups import create_wandb_context
 from ups.check import CODES
 from ups.cli import main
 
@@ -132,6 +133,26 @@ def test_a_folder_of_ups_runs_is_checked_run_by_run(ups: Command, tmp_path: Path
     assert f"ups deliver {tmp_path / 'staged'}" in err
 
 
+def test_no_run_below_a_folder_is_left_out(ups: Command, tmp_path: Path) -> None:
+    """W&B's and UPS's runs are checked, one that is only journaled, a lone file, and those of a linked folder too."""
+    with create_wandb_context({}, "local", mode="local", dir=tmp_path / "here" / "ups-runs") as ctx:
+        for step in range(3):
+            ctx.stage("operator").log(step, loss=step)
+    shutil.copytree(made_runs() / "staged", tmp_path / "here" / "ups-runs" / "staged", symlinks=True)
+    (tmp_path / "here" / "ups-runs" / "staged" / "run.json").write_text('{"stages": []}')
+    shutil.copytree(made_runs() / "frozen" / "wandb", tmp_path / "other-disk", symlinks=True)
+    (tmp_path / "here" / "wandb").symlink_to(tmp_path / "other-disk")
+    shutil.copy(wandb_file("two_points"), tmp_path / "here" / "x.wandb")
+    for path, expected in (
+        ("here", {"local", "staged", "frozen", "two_points"}),
+        ("here/ups-runs", {"local", "staged"}),
+        ("here/ups-runs/local", {"local"}),
+    ):
+        status, out, _ = ups("check", tmp_path / path, "--format", "json")
+        assert status == int("frozen" in expected)
+        assert sorted(run["run_id"] for run in json.loads(out)["runs"]) == sorted(expected)
+
+
 def bad_input(path: Path) -> dict[str, tuple[Path, str]]:
     """What can be wrong with a path, and what is said about it."""
     (path / "folder").mkdir()
@@ -188,13 +209,16 @@ def test_no_permission_is_one_line_and_status_2(ups: Command, tmp_path: Path, lo
     shutil.copy(wandb_file("staged"), file)
     for above in (tmp_path, *tmp_path.parents):
         if above != Path(above.root) and os.geteuid() == 0 and above.stat().st_uid == 0:
-            above.chmod(above.stat().st_mode | 0o711)
+            above.chmod(above.stat().st_mode | 0o755)
+    assert ups("check", tmp_path)[0] == 0  # what Python has to import for it may be root's
     path = {"file": file, "folder": folder}[locked]
     path.chmod(0)
     with as_nobody():
         status, out, err = ups("check", path)
+        from_above = ups("check", tmp_path)
     path.chmod(0o700)
     assert (status, out, err) == (2, "", f"ups: {path} cannot be read: Permission denied\n")
+    assert from_above == (status, out, err)
 
 
 def test_the_other_runs_are_checked_all_the_same(ups: Command, tmp_path: Path) -> None:

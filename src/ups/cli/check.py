@@ -40,7 +40,8 @@ _WORTH_A_BAR = 50_000_000  # bytes; less is read before a bar is seen
 def command(paths: tuple[Path, ...], form: str, fail_on: str, code: str | None) -> None:
     """Say for every chart of the runs at PATH whether a person will see a line, and if not, why.
 
-    PATH is a .wandb file, a run's directory, a wandb folder or a UPS run directory; the run may still be going on.
+    PATH is a .wandb file, a run's directory or a folder with runs below it, W&B's or UPS's; a run may still be going
+    on.
     Exit status: 0 nothing found, 1 something found, 2 something could not be read.
 
     \b
@@ -53,7 +54,7 @@ def command(paths: tuple[Path, ...], form: str, fail_on: str, code: str | None) 
         click.echo(explain(code), nl=False)
         return
     if not paths:
-        raise click.UsageError("name at least one PATH: a .wandb file, a run's directory or a wandb folder")
+        raise click.UsageError("name at least one PATH: a .wandb file, a run's directory or a folder of runs")
     unreadable: list[str] = []
     runs = _find(paths, unreadable)
     checks = list(_check(runs, unreadable))
@@ -84,11 +85,13 @@ class _Journaled:
         return journaled_run(RunDirectory.open(self.path))
 
 
-def _is_journaled(path: Path) -> bool:
+def _is_journaled(run: RunFiles) -> bool:
+    if run.files:
+        return False
     from ups.tracking.run_directory import RunDirectory  # a run that W&B has a file of is checked without it
 
     try:
-        return RunDirectory.exists(path) and bool(RunDirectory.open(path).processes())
+        return bool(RunDirectory.open(run.path).processes())
     except (OSError, RunDirectoryError):
         return False
 
@@ -96,15 +99,15 @@ def _is_journaled(path: Path) -> bool:
 def _find(paths: tuple[Path, ...], unreadable: list[str]) -> list[RunFiles | _Journaled]:
     """The runs at all paths, each once; what cannot be read is added to ``unreadable``."""
     runs: dict[tuple[Path, ...], RunFiles | _Journaled] = {}
+    errors: list[RunFileError] = []
     for path in paths:
         try:
-            for run in find_runs(path):
-                runs.setdefault(tuple(file.resolve() for file in run.files), run)
+            for run in find_runs(path, unreadable=errors):
+                key = tuple(file.resolve() for file in run.files or (run.path,))
+                runs.setdefault(key, _Journaled(run.path) if _is_journaled(run) else run)
         except RunFileError as error:
-            if _is_journaled(path):
-                runs[path.resolve(),] = _Journaled(path)
-            else:
-                unreadable.append(str(error))
+            errors.append(error)
+    unreadable += dict.fromkeys(map(str, errors))
     return list(runs.values())
 
 

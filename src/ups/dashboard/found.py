@@ -1,19 +1,16 @@
 """Folders → the runs below them, found but not read."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-from ups.errors import RunFileError, UsageError
-from ups.runfile import RunFiles, find_runs
-from ups.runfile.locate import segment_age, segment_folder_run
+from ups.errors import UsageError
+from ups.runfile import RunFiles
+from ups.runfile.locate import runs_below
 
 __all__ = ["Found", "check_path", "find_below"]
-
-_DEPTH = 6  # folders below the one that was named
-_PASSED_OVER = {"__pycache__", "node_modules", "site-packages", "venv"}
 
 
 @dataclass(frozen=True)
@@ -50,54 +47,15 @@ def find_below(paths: Iterable[Path]) -> list[Found]:
     found: dict[str, Found] = {}
     for path in paths:
         check_path(path)
-        runs = iter([_found(path, None, RunFiles(path, (path,)))]) if path.is_file() else _walk(path.resolve(), _DEPTH)
-        for run in runs:
-            found.setdefault(run.key, run)
+        # What cannot be read is gone meanwhile, or not ours to show.
+        runs = [RunFiles(path, (path,))] if path.is_file() else runs_below(path.resolve())[0]
+        for each in map(_found, runs):
+            found.setdefault(each.key, each)
     return list(found.values())
 
 
-def _walk(folder: Path, depth: int) -> Iterator[Found]:
-    try:
-        with os.scandir(folder) as entries:
-            inside = sorted(entries, key=lambda entry: entry.name)
-    except OSError:
-        return  # gone meanwhile, or not ours to read
-    names = {entry.name for entry in inside}
-    if "run.json" in names and names & {"journal", "wandb"}:
-        yield _found(folder, folder, _files_of(folder))
-        return
-    if "pyvenv.cfg" in names:
-        return
-    by_run: dict[str, list[Path]] = {}
-    below: list[Path] = []
-    for entry in inside:
-        path = Path(entry.path)
-        if entry.name.endswith(".wandb") and entry.is_file():
-            by_run.setdefault(path.stem, []).append(path)
-        elif entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
-            run_id = segment_folder_run(entry.name)
-            file = path / f"run-{run_id}.wandb"
-            if run_id is not None and file.is_file():
-                by_run.setdefault(file.stem, []).append(file)
-            elif entry.name not in _PASSED_OVER:
-                below.append(path)
-    for files in by_run.values():
-        files.sort(key=segment_age)
-        path = files[0].parent if segment_folder_run(files[0].parent.name) else files[0]
-        yield _found(path, None, RunFiles(path, tuple(files)))
-    for path in below if depth else ():
-        yield from _walk(path, depth - 1)
-
-
-def _files_of(folder: Path) -> RunFiles | None:
-    """The ``.wandb`` files in a UPS run directory."""
-    try:
-        return find_runs(folder)[0]
-    except RunFileError:
-        return None
-
-
-def _found(path: Path, directory: Path | None, files: RunFiles | None) -> Found:
-    named = path.resolve() if directory is not None or files is None else files.files[0].resolve()
+def _found(run: RunFiles) -> Found:
+    directory = run.description.parent if run.description is not None else None
+    named = (directory or run.files[0]).resolve()
     key = blake2b(os.fsencode(named), digest_size=8).hexdigest()
-    return Found(key, path, directory, files)
+    return Found(key, directory or run.path, directory, run if run.files else None)

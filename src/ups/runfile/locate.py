@@ -3,8 +3,9 @@
 import json
 import os
 import re
-from collections.abc import Callable, Container, Iterator
-from dataclasses import dataclass
+import stat
+from collections.abc import Callable, Container
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ __all__ = [
     "last_step",
     "open_run",
     "open_runs",
+    "runs_below",
     "segment_age",
     "segment_folder_run",
     "segment_folder_time",
@@ -28,6 +30,8 @@ __all__ = [
 
 _SEGMENT_FOLDER = re.compile(r"(?:offline-)?run-(\d{8}_\d{6})-(.+)\Z")
 _DESCRIPTION = "run.json"
+_DEPTH = 6  # folders below the one that was named
+_PASSED_OVER = {"__pycache__", "node_modules", "site-packages", "venv"}
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class RunFiles:
 
     Attributes:
         path: what names the run: its file or its directory.
-        files: its ``.wandb`` files, oldest first.
+        files: its ``.wandb`` files, oldest first; none of a UPS run that is only journaled.
         description: the ``run.json`` of a UPS run directory, where W&B's ``_step`` identifies the row; else None.
     """
 
@@ -64,8 +68,12 @@ class RunFiles:
         """Read the run; ``on_read`` is told how many more bytes were read, again and again.
 
         Raises:
-            RunFileError: a file cannot be read, is not a W&B run file, or all of them are empty.
+            RunFileError: a file cannot be read, is not a W&B run file, or all of them are empty; or there is none.
         """
+        if not self.files:
+            raise RunFileError(
+                f"{self.path} holds a journal and no .wandb file: deliver it first, with 'ups deliver {self.path}'"
+            )
         run = self._run(on_read=on_read)
         if not any(segment.size for segment in run.segments):
             raise RunFileError(f"{self.files[-1]} is empty: the run has only just begun, or the file was not copied")
@@ -76,45 +84,130 @@ class RunFiles:
         return Run(self.path, self.files, stages=stages, steps_identify_rows=self.description is not None, **options)
 
 
-def find_runs(path: str | os.PathLike[str]) -> list[RunFiles]:
-    """Every run at ``path``: a ``.wandb`` file, a run's directory (W&B's or UPS's), or a folder of runs.
+def find_runs(path: str | os.PathLike[str], *, unreadable: list[RunFileError] | None = None) -> list[RunFiles]:
+    """Every run at ``path``: a ``.wandb`` file, a run's directory (W&B's or UPS's), or a folder with runs below it.
 
-    Several files of one run id in one folder are one run. Runs are ordered by the time of their first file.
+    Several files of one run id in one folder are one run. The runs of a folder are ordered by the time of their first
+    file.
+
+    Args:
+        unreadable: takes what cannot be read below ``path``, and the runs beside it are returned; without it, that is
+            raised.
 
     Raises:
         RunFileError: there is no run, or the path cannot be read.
     """
     path = Path(path)
     try:
-        if path.is_file():
-            return [RunFiles(path, (path,))]
-        if not path.is_dir():
-            path.stat()  # says why, if it is more than absence
-            raise RunFileError(f"{path} is neither a file nor a directory")
-        next(path.iterdir(), None)
+        mode = path.stat().st_mode
     except FileNotFoundError as error:
         raise RunFileError(f"{path} does not exist") from error
     except OSError as error:
-        raise RunFileError(f"{path} cannot be read: {error.strerror}") from error
-    runs = list(_runs_in(path))
-    if not runs and (path / _DESCRIPTION).is_file():
-        raise RunFileError(f"{path} holds a journal and no .wandb file: deliver it first, with 'ups deliver {path}'")
-    for below in sorted(path.iterdir()) if not runs else ():
-        if (below / _DESCRIPTION).is_file():
-            runs += _runs_in(below)
-    if not runs:
+        raise _cannot_be_read(path, error) from error
+    if stat.S_ISREG(mode):
+        return [RunFiles(path, (path,))]
+    if not stat.S_ISDIR(mode):
+        raise RunFileError(f"{path} is neither a file nor a directory")
+    runs, errors = runs_below(path)
+    if errors and unreadable is None:
+        raise errors[0]
+    if unreadable is not None:
+        unreadable += errors
+    if not runs and not errors:
+        if (path / _DESCRIPTION).is_file():
+            return [RunFiles(path, (), path / _DESCRIPTION)]
         raise RunFileError(f"{path} holds no .wandb file: name a run's directory, a wandb folder or a .wandb file")
+    if len(runs) == 1 and runs[0].description is None:
+        return [replace(runs[0], path=path)]
     return runs
 
 
-def _runs_in(path: Path) -> Iterator[RunFiles]:
-    by_id: dict[str, list[Path]] = {}
-    for file in _segment_files(path):
-        by_id.setdefault(file.stem, []).append(file)
-    home = path.parent if path.name == "wandb" else path
-    description = home / _DESCRIPTION if (home / _DESCRIPTION).is_file() else None
-    for files in by_id.values():
-        yield RunFiles(path if len(by_id) == 1 else files[0].parent, tuple(files), description)
+def runs_below(folder: Path) -> tuple[list[RunFiles], list[RunFileError]]:
+    """The runs in a folder and the folders below it, and what of them cannot be read.
+
+    Links to folders are followed in ``folder`` itself, such as a ``wandb`` that lies on another disk, and not below.
+    """
+    walk = _Walk()
+    beside = folder.parent / _DESCRIPTION
+    description = beside if folder.name == "wandb" and beside.is_file() else None
+    return walk.runs_in(folder, _DEPTH, description), walk.unreadable
+
+
+class _Walk:
+    """Goes through a folder and those below it."""
+
+    def __init__(self) -> None:
+        self.unreadable: list[RunFileError] = []
+        self._seen: set[tuple[int, int]] = set()  # the folders and files: a link leads to some of them again
+
+    def runs_in(self, folder: Path, depth: int, description: Path | None = None) -> list[RunFiles]:
+        """The runs in a folder, then those in the folders in it, down to ``depth``.
+
+        Args:
+            description: the ``run.json`` of the UPS run whose folder this is.
+        """
+        try:
+            if not self._is_new(folder):
+                return []
+            with os.scandir(folder) as entries:
+                inside = sorted(entries, key=lambda entry: (entry.is_symlink(), entry.name))
+        except OSError as error:
+            self._note(folder, error)
+            return []
+        names = {entry.name for entry in inside}
+        if "pyvenv.cfg" in names:
+            return []
+        of_ups = _DESCRIPTION in names and bool(names & {"journal", "wandb"})
+        if of_ups or (_DESCRIPTION in names and depth == _DEPTH):
+            description = folder / _DESCRIPTION
+        by_run: dict[str, list[Path]] = {}
+        below: list[Path] = []
+        for entry in inside:
+            path = Path(entry.path)
+            try:
+                if entry.is_dir(follow_symlinks=depth == _DEPTH or of_ups):
+                    run_id = segment_folder_run(entry.name)
+                    file = path / f"run-{run_id}.wandb"
+                    if run_id is not None and file in path.iterdir():
+                        if self._is_new(file):
+                            by_run.setdefault(run_id, []).append(file)
+                    elif entry.name == "wandb" if of_ups else _may_hold_runs(entry.name):
+                        below.append(path)
+                elif entry.name.endswith(".wandb") and not entry.is_dir() and self._is_new(path):
+                    by_run[entry.name] = [path]  # a run of its own
+            except OSError as error:
+                self._note(path, error)
+        runs = [
+            RunFiles(
+                files[0].parent if segment_folder_run(files[0].parent.name) else files[0],
+                tuple(sorted(files, key=segment_age)),
+                description,
+            )
+            for files in by_run.values()
+        ]
+        runs.sort(key=lambda run: segment_age(run.files[0]))
+        for path in below if depth or of_ups else ():
+            runs += self.runs_in(path, max(depth - 1, 0), description if of_ups else None)
+        if of_ups and len(runs) < 2:
+            return [RunFiles(folder, runs[0].files if runs else (), description)]
+        return runs
+
+    def _is_new(self, path: Path) -> bool:
+        found = path.stat()
+        seen = (found.st_dev, found.st_ino) in self._seen
+        self._seen.add((found.st_dev, found.st_ino))
+        return not seen
+
+    def _note(self, path: Path, error: OSError) -> None:
+        self.unreadable.append(_cannot_be_read(path, error))
+
+
+def _may_hold_runs(folder: str) -> bool:
+    return folder not in _PASSED_OVER and (folder == ".wandb" or not folder.startswith("."))
+
+
+def _cannot_be_read(path: Path, error: OSError) -> RunFileError:
+    return RunFileError(f"{path} cannot be read: {error.strerror}")
 
 
 def open_runs(path: str | os.PathLike[str]) -> list[Run]:
@@ -148,7 +241,7 @@ def last_step(path: str | os.PathLike[str]) -> int | None:
         RunFileError: a file cannot be read, or is not a W&B run file.
     """
     path = Path(path)
-    files = _segment_files(path) if path.is_dir() else [path]
+    files = [file for run in find_runs(path) for file in run.files] if path.is_dir() else [path]
     return max((step for file in files if (step := _last_step_of_file(file)) is not None), default=None)
 
 
@@ -167,15 +260,6 @@ def _last_step_of_file(path: Path) -> int | None:
         if start == 0:
             return None
         tail *= 4
-
-
-def _segment_files(path: Path) -> list[Path]:
-    """The ``.wandb`` files in a run directory or ``wandb`` folder, oldest first."""
-    for pattern in ("*.wandb", "*run-*/run-*.wandb", "wandb/*run-*/run-*.wandb"):
-        files = [file for file in path.glob(pattern) if not file.parent.is_symlink() or file.parent == path]
-        if files:
-            return sorted(files, key=segment_age)
-    return []
 
 
 def segment_folder_run(name: str) -> str | None:
