@@ -73,3 +73,5 @@ def test_a_sparkline_follows_the_values() -> None:
     assert sparkline(np.arange(800.0), 8) == "▁▂▃▄▅▆▇█"
     assert sparkline(np.ones(3), 8) == "▁▁▁"
     assert sparkline(np.array([]), 8) == ""
+    assert sparkline(np.full(1000, 0.1), 24) == sparkline(np.zeros(1000), 24) == 24 * "▁"
+    assert sparkline(np.array([-1.7e308] * 4 + [1.7e308] * 4), 2) == "▁█"

@@ -1,6 +1,9 @@
 """Checked runs as data, Markdown and one line."""
 
+import io
 from pathlib import Path
+
+from rich.console import Console
 
 from ups.check import ChartCheck, Finding, RunCheck, Severity, Verdict
 from ups.report import as_data, as_markdown, render_tree, summary_line
@@ -33,6 +36,16 @@ def test_markdown_escapes_names() -> None:
     assert 'Fix: `log({"a": 1})`' in text
 
 
+def test_no_control_character_is_printed() -> None:
+    """What a name holds does not reach the terminal as a command; neither in the tree nor in Markdown."""
+    check = made(Verdict.FROZEN, name="\x1b[31mred\x07")
+    out = io.StringIO()
+    Console(file=out, width=80).print(render_tree(check))
+    for text in (out.getvalue(), as_markdown([check])):
+        assert text.replace("\n", "").isprintable()
+        assert "x1b" in text
+
+
 def test_data_is_plain() -> None:
     """The data holds nothing but dictionaries, lists, texts, numbers and booleans."""
 
@@ -48,10 +61,6 @@ def test_data_is_plain() -> None:
 
 def test_the_same_cause_is_told_once_a_stage() -> None:
     """Charts with the same fault are listed each, with its cause and fix under the first."""
-    import io
-
-    from rich.console import Console
-
     out = io.StringIO()
     Console(file=out, width=80).print(render_tree(made(Verdict.FROZEN, Verdict.FROZEN, Verdict.FULL)))
     lines = out.getvalue().splitlines()

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from ups.check import Finding, RunCheck, Verdict
 from ups.report.summary import summary_line
+from ups.report.text import printable
 
 __all__ = ["as_markdown"]
 
@@ -38,11 +39,12 @@ def _finding(finding: Finding) -> str:
 
 def _plain(text: str) -> str:
     """Text in which no character is markup."""
-    return "".join(f"\\{letter}" if letter in "\\`*_<>|[]#" else letter for letter in text.replace("\n", " "))
+    text = printable(text.replace("\n", " "))
+    return "".join(f"\\{letter}" if letter in "\\`*_<>|[]#" else letter for letter in text)
 
 
 def _code(text: str) -> str:
     """Text as code that stays in its table cell."""
     fence = "``" if "`" in text else "`"
     pad = " " if "`" in text else ""
-    return fence + pad + text.replace("|", "\\|").replace("\n", " ") + pad + fence
+    return fence + pad + printable(text.replace("|", "\\|").replace("\n", " ")) + pad + fence

@@ -10,6 +10,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from ups.check import ChartCheck, Finding, RunCheck, Severity, Verdict, worst
+from ups.report.text import printable
 
 __all__ = ["RunTree", "render_tree", "sparkline"]
 
@@ -19,6 +20,7 @@ _GUIDES = 8  # columns that the tree takes left of a chart
 _GAP = "  "
 _LONGEST_SPARK, _SHORTEST_SPARK = 24, 4
 _LONGEST_NAME = 32
+_FLAT = 1e-9  # of the largest value; means of equal values differ in their last bit
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class RunTree:
             if finding.severity is not Severity.INFO:
                 _explain(tree.add(_finding_line(finding)), finding)
         for stage, charts in sorted(by_stage.items(), key=lambda group: -_worst_rank(group[1], found)):
-            branch = tree.add(Text("other charts" if stage is None else stage, style="bold"))
+            branch = tree.add(Text("other charts" if stage is None else printable(stage), style="bold"))
             told: set[tuple[str, str]] = set()
             for chart in sorted(charts, key=lambda chart: (chart.verdict.rank, chart.metric)):
                 findings = found.get(chart.metric, [])
@@ -65,7 +67,7 @@ class RunTree:
         if self.faults:
             branch = tree.add(Text("faults on the way", style="yellow"))
             for message, count in self.faults:
-                branch.add(Text(f"{count:,} x {message}"))
+                branch.add(Text(f"{count:,} x {printable(message)}"))
         yield tree
 
 
@@ -84,9 +86,11 @@ def sparkline(values: NDArray[np.float64], width: int, *, ascii_only: bool = Fal
     if not len(values) or width < 1:
         return ""
     marks = _LETTERS if ascii_only else _BLOCKS
+    largest = float(np.abs(values).max()) or 1.0
+    values = values / largest  # so that no sum and no difference overflows
     means = np.array([part.mean() for part in np.array_split(values, min(width, len(values)))])
     low, high = float(means.min()), float(means.max())
-    share = (means - low) / (high - low) if high > low else np.zeros(len(means))
+    share = (means - low) / (high - low) if high - low > _FLAT else np.zeros(len(means))
     return "".join(marks[int(level)] for level in np.rint(share * (len(marks) - 1)))
 
 
@@ -97,9 +101,9 @@ def _worst_rank(charts: Iterable[ChartCheck], found: dict[str | None, list[Findi
 
 
 def _title(check: RunCheck) -> Text:
-    title = Text(check.name or check.run_id or check.path.name, style="bold")
+    title = Text(printable(check.name or check.run_id or check.path.name), style="bold")
     if check.name and check.run_id:
-        title.append(f" ({check.run_id})", style="dim")
+        title.append(f" ({printable(check.run_id)})", style="dim")
     full = sum(chart.verdict is Verdict.FULL for chart in check.charts)
     title.append(f"{_GAP}{full} of {len(check.charts)} charts full, {check.rows:,} rows", style="not bold")
     return title
@@ -141,21 +145,21 @@ def _chart_line(
 
 def _finding_line(finding: Finding) -> Text:
     line = Text(finding.code, style=_STYLES[finding.severity])
-    line.append(f"{_GAP}{finding.message}", style="not bold default")
+    line.append(f"{_GAP}{printable(finding.message)}", style="not bold default")
     return line
 
 
 def _explain(node: Tree, finding: Finding) -> None:
     """Below a chart or finding: why, and what to change."""
-    node.add(Text(f"why: {finding.cause}", style="dim"))
-    node.add(Text(f"fix: {finding.fix}"))
+    node.add(Text(f"why: {printable(finding.cause)}", style="dim"))
+    node.add(Text(f"fix: {printable(finding.fix)}"))
 
 
 def _short(stage: str | None, chart: ChartCheck) -> str:
     """The metric's name without the stage that stands above it."""
     if stage is None:
-        return chart.metric
-    return chart.metric.removeprefix("training/").removeprefix(f"{stage}/")
+        return printable(chart.metric)
+    return printable(chart.metric.removeprefix("training/").removeprefix(f"{stage}/"))
 
 
 def _points(chart: ChartCheck) -> str:
