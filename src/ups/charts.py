@@ -110,12 +110,21 @@ class Definitions:
         self._hidden: set[str] = set()
 
     def define(
-        self, name: str, step_metric: str | None = None, *, hidden: bool = False, expanded: bool = False
+        self,
+        name: str,
+        step_metric: str | None = None,
+        *,
+        hidden: bool = False,
+        expanded: bool = False,
+        overwrite: bool = False,
     ) -> None:
         """Add one definition; ``name`` is exact or ends in ``*``. A repeated one changes what it mentions.
 
-        ``expanded`` marks an exact name that wandb itself derived from a glob.
+        ``expanded`` marks an exact name that wandb itself derived from a glob; with ``overwrite``, nothing of an
+        earlier definition of the name stays.
         """
+        if overwrite:
+            self.forget([name])
         table = self._globs if name.endswith("*") else self._expanded if expanded else self._exact
         table[name] = step_metric or table.get(name, "")
         if hidden:

@@ -1,16 +1,20 @@
 """Each verdict on a run of the real client, and a near miss that does not get it."""
 
 import shutil
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from runfile.real_runs import VERSIONS, made_runs, row_offsets, wandb_file
+from ups.charts import Definitions
 from ups.check import Finding, RunCheck, Severity, Verdict, check_run
 from ups.check.mismatch import meant_for
-from ups.runfile import open_run
+from ups.runfile import Run, open_run
 
 LOSS = "training/operator/loss"
+STEP = "training/operator/step"
 VAL = "training/operator/val"
 ALONE = "training/diffusion_residual/alone"
 
@@ -39,6 +43,8 @@ def finding(name: str, code: str, version: str = "newest") -> Finding:
         ("declared", "training/diffusion_residual/*", Verdict.NEVER_LOGGED, 0, 0),
         ("empty", LOSS, Verdict.EMPTY, 5, 0),
         ("empty_near_miss", LOSS, Verdict.FULL, 5, 4),
+        ("mostly_empty", LOSS, Verdict.EMPTY, 10, 2),
+        ("mostly_empty", "other", Verdict.EMPTY, 10, 5),
         ("frozen", LOSS, Verdict.FROZEN, 5, 5),
         ("frozen_near_miss", LOSS, Verdict.FULL, 5, 5),
         ("stale", LOSS, Verdict.STALE, 9, 9),
@@ -59,6 +65,8 @@ def finding(name: str, code: str, version: str = "newest") -> Finding:
         ("not_numeric", "list", Verdict.NOT_NUMERIC, 2, 0),
         ("not_numeric", "mixed", Verdict.FULL, 3, 2),
         ("not_numeric", "yes", Verdict.FULL, 2, 2),
+        ("mostly_text", "words", Verdict.NOT_NUMERIC, 6, 2),
+        ("mostly_text", "gaps", Verdict.FULL, 6, 2),
         ("not_finite", "some", Verdict.NOT_FINITE, 3, 2),
         ("not_finite", "all", Verdict.NOT_FINITE, 3, 0),
         ("not_finite", "large", Verdict.FULL, 3, 3),
@@ -67,6 +75,10 @@ def finding(name: str, code: str, version: str = "newest") -> Finding:
         ("never_logged", "other", Verdict.FULL, 2, 2),
         ("never_logged_near_miss", LOSS, Verdict.FULL, 2, 2),
         ("never_logged_near_miss", "other", Verdict.FULL, 3, 3),
+        ("overwritten", LOSS, Verdict.FULL, 3, 3),
+        ("overwritten", "other", Verdict.FULL, 3, 3),
+        ("only_its_step", "operator/loss", Verdict.FULL, 3, 3),
+        ("only_its_step", "training/operator/*", Verdict.NEVER_LOGGED, 0, 0),
         ("ambiguous", LOSS, Verdict.AMBIGUOUS_AXIS, 3, 3),
         ("ambiguous", "training/operator/exact", Verdict.FULL, 3, 3),
         ("globs_that_agree", LOSS, Verdict.FULL, 3, 3),
@@ -156,6 +168,85 @@ def test_a_stage_without_rows_points_at_the_rows_that_were_dropped() -> None:
     found = finding("naive", "never-logged")
     assert "wandb dropped 50 calls of log()" in found.cause
     assert found.fix.endswith("# without step=")
+
+
+def test_a_missing_part_of_a_chart_is_counted() -> None:
+    """Where some rows make points, the finding says how many do not, and why."""
+    sparse, nan = check("mostly_empty").findings
+    assert sparse.message == f"8 of the 10 rows that hold {LOSS} hold no number for its axis {STEP}"
+    assert (sparse.count, sparse.repairable) == (8, True)
+    assert "in other rows" in sparse.cause
+    assert "no finite number" in nan.cause
+    (words,) = check("mostly_text").findings
+    assert words.message == "4 of the 6 values of words are no numbers, for example 'n/a'"
+
+
+def test_a_single_point_points_at_the_rows_that_were_dropped() -> None:
+    """A stage all of whose rows but one were dropped is no result that was logged once."""
+    found = finding("lost_but_one", "single-point")
+    assert "wandb dropped 4 calls of log()" in found.cause
+    assert found.fix == 'run.log({"b/loss": value})  # without step='
+
+
+def test_a_glob_that_fits_only_its_step_metric_names_what_was_meant() -> None:
+    """An axis is no chart: the glob, and the declared stage, have no metric."""
+    found = finding("only_its_step", "never-logged")
+    assert "it does not match operator/loss, which was probably meant" in found.cause
+
+
+def test_the_axis_that_draws_most_is_named() -> None:
+    """Of several axes, the fix names one that has values."""
+    fix = f'run.define_metric("{LOSS}", step_metric="global_step")'
+    assert finding("ambiguous_once", "ambiguous-axis").fix == fix
+
+
+def of_rows(rows: list[dict[str, float]], *defined: tuple[str, str | None]) -> RunCheck:
+    """The check of rows in memory."""
+    definitions = Definitions()
+    for name, axis in defined:
+        definitions.define(name, axis)
+    return check_run(Run.from_rows(Path("x"), rows, run_id="x", definitions=definitions, finished=True))
+
+
+def test_the_fix_for_a_second_session_is_about_its_numbers() -> None:
+    """W&B sets _step by itself, so that a fix does not tell to log it."""
+    for last, code in ((3, "backwards"), (1, "frozen")):
+        (found,) = of_rows([{"speed": row, "_step": step} for row in (0, 5) for step in range(last)]).findings
+        assert (found.code, found.fix) == (
+            code,
+            'run.log({"speed": value}, step=last + 1)  # the first row of a later session',
+        )
+        assert "a later session of the run began without step=" in found.cause
+
+
+@pytest.mark.parametrize(
+    ("name", "axis", "fix"),
+    [
+        ("train*", "epoch", 'run.log({"trainloss": value, "epoch": step})'),
+        ("*", None, 'run.log({"loss": value})'),
+        ('a"b', "s\\t", r'run.log({"a\"b": value, "s\\t": step})'),
+    ],
+)
+def test_the_fix_is_code_for_every_name(name: str, axis: str | None, fix: str) -> None:
+    """Globs stand for a name, and quotes and backslashes are escaped."""
+    assert of_rows([], (name, axis)).findings[0].fix == fix
+
+
+def test_the_largest_numbers_are_checked() -> None:
+    """The difference of two values need not be a number itself."""
+    rows = [{"loss": sign * 1.7e308, "s": step * 1.7e308} for step in (-1, 1) for sign in (1, -1)]
+    with np.errstate(over="raise"):
+        (chart,) = of_rows(rows, ("loss", "s")).charts
+    assert chart.verdict is Verdict.STALE
+
+
+def test_many_names_take_seconds() -> None:
+    """A run of 2,000 metrics and as many definitions that fit none of them is checked in a few seconds."""
+    names = [f"training/layer{layer}/loss" for layer in range(2000)]
+    began = time.process_time()
+    result = of_rows([dict.fromkeys(names, 1.0)], *((name.replace("layer", "layers"), None) for name in names))
+    assert len(result.charts) == 4000
+    assert time.process_time() - began < 20
 
 
 def test_the_first_value_that_is_not_finite_is_named() -> None:

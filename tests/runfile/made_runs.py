@@ -124,6 +124,15 @@ def empty_near_miss(run: Run) -> None:
         run.log({LOSS: value, STEP: value} if value else {LOSS: value})
 
 
+def mostly_empty(run: Run) -> None:
+    """The axis is logged every fifth time, or is NaN every second time."""
+    run.define_metric(LOSS, step_metric=STEP, step_sync=False)
+    run.define_metric("other", step_metric="other_step")
+    for value in range(10):
+        run.log({LOSS: value, STEP: value} if value % 5 == 0 else {LOSS: value})
+        run.log({"other": value, "other_step": math.nan if value % 2 else value})
+
+
 def frozen(run: Run) -> None:
     run.define_metric(LOSS, step_metric=STEP)
     for value in range(5):
@@ -223,6 +232,12 @@ def not_numeric(run: Run) -> None:
     run.log({"mixed": 2})
 
 
+def mostly_text(run: Run) -> None:
+    """Two numbers among words, and among nothing: that is how a metric is left out of a row."""
+    for value in range(6):
+        run.log({"words": value if value > 3 else "n/a", "gaps": value if value > 3 else None})
+
+
 def not_finite(run: Run) -> None:
     for value in (1.0, 2.0, math.nan):
         run.log({"some": value, "all": math.inf, "words": "NaN", "large": 1e308})
@@ -247,12 +262,40 @@ def never_logged_near_miss(run: Run) -> None:
         run.log({LOSS: step, STEP: step})
 
 
+def overwritten(run: Run) -> None:
+    """Definitions that were taken back."""
+    run.define_metric(LOSS, step_metric=STEP)
+    run.define_metric(LOSS, overwrite=True)
+    run.define_metric("other", hidden=True)
+    run.define_metric("other", overwrite=True)
+    for value in range(3):
+        run.log({LOSS: value, "other": value})
+
+
+def only_its_step(run: Run) -> None:
+    """A glob and a declared stage that fit nothing but their own step metric."""
+    run.config["ups"] = {"stages": ["refine"]}
+    run.define_metric("training/operator/*", step_metric=STEP)
+    run.define_metric("training/refine/step", hidden=True)
+    run.define_metric("shown", step_metric="training/refine/step")
+    for value in range(3):
+        run.log({STEP: value, "operator/loss": value, "training/refine/step": value, "shown": value})
+
+
 def ambiguous(run: Run) -> None:
     run.define_metric("*", step_metric="global_step")
     run.define_metric("training/operator/*", step_metric=STEP)
     run.define_metric("training/operator/exact", step_metric=STEP)
     for value in range(3):
         run.log({LOSS: value, "training/operator/exact": value, STEP: value, "global_step": value})
+
+
+def ambiguous_once(run: Run) -> None:
+    """The nearer glob names an axis that is never logged."""
+    run.define_metric("*", step_metric="global_step")
+    run.define_metric("training/operator/*", step_metric=STEP)
+    for value in range(3):
+        run.log({LOSS: value, "global_step": value})
 
 
 def globs_that_agree(run: Run) -> None:
@@ -282,6 +325,13 @@ def lost(run: Run) -> None:
             run.log({f"{stage}/loss": step}, step=step)
 
 
+def lost_but_one(run: Run) -> None:
+    """Two stages of the same length: the last row of the second is one more of the first."""
+    for stage in ("a", "b"):
+        for step in range(5):
+            run.log({f"{stage}/loss": step}, step=step)
+
+
 def lost_near_miss(run: Run) -> None:
     """step= grows, with gaps, and comes twice: the second call adds to the row."""
     for step in (0, 5, 5, 100):
@@ -302,6 +352,7 @@ CASES: dict[str, Callable[[Run], None]] = {
         frozen_near_miss, stale, stale_near_miss, lagging, lagging_near_miss, bare_steps, validated, backwards,
         backwards_near_miss, single_point, two_points, not_numeric, not_finite, never_logged, never_logged_near_miss,
         ambiguous, globs_that_agree, orphan, orphan_near_miss, lost, lost_near_miss, stages_of_both_kinds,
+        mostly_empty, mostly_text, overwritten, only_its_step, ambiguous_once, lost_but_one,
     )
 }  # fmt: skip
 

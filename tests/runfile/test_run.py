@@ -14,7 +14,7 @@ from ups.errors import RunFileError
 from ups.runfile import Run, last_step, open_run, open_runs
 from ups.runfile.framing import FrameReader
 from ups.runfile.items import Form
-from ups.runfile.records import Kind, MetricDefinition, find_payloads, parse
+from ups.runfile.records import Kind, MetricDefinition, find_payloads, parse, parse_item, value_of
 
 WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
@@ -99,6 +99,15 @@ def test_numbers_are_exact() -> None:
     assert read["minus_inf"] == -math.inf
     assert math.isnan(read["nan"])
     assert math.isnan(read["number_text"])
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 200_000], ids=["damaged", "deep"])
+@pytest.mark.parametrize("encoding", ["value_json", "json"])
+def test_json_that_cannot_be_read_is_its_text(encoding: str, text: str) -> None:
+    """A value whose JSON is damaged, or nested too deep, is left as the text that it is."""
+    item = parse_item(b"")
+    setattr(item, encoding, text)
+    assert value_of(item) == text
 
 
 def test_media_are_no_charts() -> None:

@@ -1,5 +1,6 @@
 """The rules: one pure function each, from the facts about a chart to a finding or None."""
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ _REPAIRABLE = {
     Verdict.BACKWARDS,
     Verdict.STALE,
 }
+_COUNTED_ANEW = "a later session of the run began without step=, so wandb counted its rows from 0 again"
 _RESULT = re.compile(r"(?:^|[/_.])(?:eval|evaluation|test|testing|final|best|results?)(?:[/_.]|$)", re.IGNORECASE)
 
 
@@ -49,8 +51,10 @@ class Chart:
         series: the metric against its axis.
         x, y: float64, shape (points,): the points, in the order in which they were logged.
         axis_rows: the rows that hold the axis; None where it was never logged.
+        best_axis: of the axes that W&B may choose from, the one that draws most of the metric; else None.
         own_step: the step metric of the metric's own stage, where the same rows hold it; else None.
         meant: the glob that was probably meant to match an orphan; None without a likely one.
+        lost: how many calls of ``log()`` wandb dropped in this run.
         finished: whether the run ended by itself.
     """
 
@@ -61,45 +65,57 @@ class Chart:
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     axis_rows: AxisRows | None
+    best_axis: str | None
     own_step: str | None
     meant: str | None
+    lost: int
     finished: bool
 
 
 def empty(chart: Chart) -> Finding | None:
-    """Rows hold the metric, and none of them its axis as a number."""
-    held, axis = chart.series.held, chart.axis.metric
-    if not held or np.isfinite(chart.series.x).any():
+    """At least half of the rows that hold the metric as a number do not hold its axis as one."""
+    series, axis = chart.series, chart.axis.metric
+    with_axis = np.isfinite(series.x)
+    count = series.held
+    if with_axis.any():
+        drawable = series.held - series.not_numeric - series.not_finite
+        count = drawable - len(chart.x)
+        if not count or 2 * count < drawable:
+            return None
+    if not count:
         return None
     if chart.axis_rows is None:
         cause = f"{axis} is only named by define_metric; it was never logged as data"
-    elif not len(chart.series.x):
+    elif 2 * np.count_nonzero(~with_axis) < count:
         cause = f"{axis} was logged in other rows than {chart.metric}, with step_sync=False"
     else:
         cause = f"{axis} was logged as something that is no finite number"
     return _finding(
         chart,
         Verdict.EMPTY,
-        held,
-        f"{held:,} rows hold {chart.metric}, none holds its axis {axis}",
-        cause,
-        _log(chart),
+        count,
+        message=f"{count:,} rows hold {chart.metric}, none holds its axis {axis}"
+        if count == series.held
+        else f"{count:,} of the {series.held:,} rows that hold {chart.metric} hold no number for its axis {axis}",
+        cause=cause,
+        fix=_log(chart),
     )
 
 
 def not_numeric(chart: Chart) -> Finding | None:
-    """No value of the metric is a number. Some among numbers only leave gaps."""
-    count, sample = chart.series.not_numeric, chart.series.sample
-    if not count or count < chart.series.held:
+    """At least half of the metric's values are no numbers. A None among numbers is a gap that was meant."""
+    count, held, sample = chart.series.not_numeric, chart.series.held, chart.series.sample
+    if not count or 2 * count < held or (count < held and sample is None):
         return None
     shown = repr(sample) if len(repr(sample)) <= 40 else repr(sample)[:37] + "..."
+    values = f"all {count:,}" if count == held else f"{count:,} of the {held:,}"
     return _finding(
         chart,
         Verdict.NOT_NUMERIC,
         count,
-        f"all {count:,} values of {chart.metric} are no numbers, for example {shown}",
-        "strings, None, lists and dictionaries are stored, but no line can show them",
-        f'run.log({{"{chart.metric}": float(value)}})',
+        message=f"{values} values of {chart.metric} are no numbers, for example {shown}",
+        cause="strings, None, lists and dictionaries are stored, but no line can show them",
+        fix=f"run.log({{{_text(chart.metric)}: float(value)}})",
     )
 
 
@@ -112,9 +128,11 @@ def frozen(chart: Chart) -> Finding | None:
         chart,
         Verdict.FROZEN,
         len(x),
-        f"all {len(x):,} points of {chart.metric} are at {chart.axis.metric} = {x[0]:g}",
-        f"{chart.axis.metric} was never logged with a new value, so wandb filled in {x[0]:g} in every row",
-        _log(chart),
+        message=f"all {len(x):,} points of {chart.metric} are at {chart.axis.metric} = {x[0]:g}",
+        cause=_COUNTED_ANEW
+        if chart.axis.metric == DEFAULT_AXIS
+        else f"{chart.axis.metric} was never logged with a new value, so wandb filled in {x[0]:g} in every row",
+        fix=_log(chart),
     )
 
 
@@ -123,14 +141,13 @@ def ambiguous_axis(chart: Chart) -> Finding | None:
     axes = chart.axis.candidates
     if not axes:
         return None
-    wanted = next((axis for axis in axes if axis != DEFAULT_AXIS), DEFAULT_AXIS)
     return _finding(
         chart,
         Verdict.AMBIGUOUS_AXIS,
         len(axes),
-        f"{chart.metric} may be drawn against {' or '.join(axes)}",
-        "several globs match its name, and wandb takes any of them, in an order that changes from run to run",
-        f'run.define_metric("{chart.metric}", step_metric="{wanted}")',
+        message=f"{chart.metric} may be drawn against {' or '.join(axes)}",
+        cause="several globs match its name, and wandb takes any of them, in an order that changes from run to run",
+        fix=_define(chart.metric, chart.best_axis or DEFAULT_AXIS),
     )
 
 
@@ -143,9 +160,9 @@ def orphan(chart: Chart) -> Finding | None:
         chart,
         Verdict.ORPHAN,
         chart.series.held,
-        f"{chart.metric} is drawn against _step, though the same rows hold {chart.own_step}",
-        f"no define_metric matches its name{missed} only a trailing '*' is a wildcard, and the rest must fit",
-        f'run.define_metric("{chart.metric}", step_metric="{chart.own_step}")',
+        message=f"{chart.metric} is drawn against _step, though the same rows hold {chart.own_step}",
+        cause=f"no define_metric matches its name{missed} only a trailing '*' is a wildcard, and the rest must fit",
+        fix=_define(chart.metric, chart.own_step),
     )
 
 
@@ -161,41 +178,44 @@ def lagging(chart: Chart) -> Finding | None:
         chart,
         Verdict.LAGGING,
         len(chart.x),
-        f"the {len(chart.x):,} points of {chart.metric} are drawn one step early",
-        f"{chart.axis.metric} comes in a row of its own, after the metric's, where wandb put the last one",
-        _log(chart),
+        message=f"the {len(chart.x):,} points of {chart.metric} are drawn one step early",
+        cause=f"{chart.axis.metric} comes in a row of its own, after the metric's, where wandb put the last one",
+        fix=_log(chart),
     )
 
 
 def backwards(chart: Chart) -> Finding | None:
     """x decreases."""
-    back = np.flatnonzero(np.diff(chart.x) < 0)
+    back = np.flatnonzero(chart.x[1:] < chart.x[:-1])
     if not back.size:
         return None
-    first = int(back[0])
+    first, counted = int(back[0]), chart.axis.metric == DEFAULT_AXIS
     return _finding(
         chart,
         Verdict.BACKWARDS,
         int(back.size),
-        f"{chart.axis.metric} goes back {_times(back.size)}, first from {chart.x[first]:g} to {chart.x[first + 1]:g}",
-        "the stage was run twice, or resumed from an older checkpoint, so the line folds over itself",
-        f'run.log({{"{chart.metric}": value, "{chart.axis.metric}": offset + step}})  # or a stage of its own',
+        message=f"{chart.axis.metric} goes back {_times(back.size)},"
+        f" first from {chart.x[first]:g} to {chart.x[first + 1]:g}",
+        cause=_COUNTED_ANEW
+        if counted
+        else "the stage was run twice, or resumed from an older checkpoint, so the line folds over itself",
+        fix=_log(chart) if counted else _log(chart, "offset + step") + "  # or a stage of its own",
     )
 
 
 def stale(chart: Chart) -> Finding | None:
     """Part of the points share the x of the one before. The same point again, at one x and y, is nothing to see."""
-    at_same_x = np.diff(chart.x) == 0
-    same = np.flatnonzero(at_same_x & (np.diff(chart.y) != 0))
+    at_same_x = chart.x[1:] == chart.x[:-1]
+    same = np.flatnonzero(at_same_x & (chart.y[1:] != chart.y[:-1]))
     if not same.size or at_same_x.all():
         return None
     return _finding(
         chart,
         Verdict.STALE,
         int(same.size),
-        f"{same.size:,} of the {len(chart.x):,} points of {chart.metric} share the x of the point before",
-        f"{chart.axis.metric} was logged less often than the metric, and wandb repeated its last value",
-        _log(chart),
+        message=f"{same.size:,} of the {len(chart.x):,} points of {chart.metric} share the x of the point before",
+        cause=f"{chart.axis.metric} was logged less often than the metric, and wandb repeated its last value",
+        fix=_log(chart),
     )
 
 
@@ -210,9 +230,9 @@ def not_finite(chart: Chart) -> Finding | None:
         chart,
         Verdict.NOT_FINITE,
         count,
-        f"{count:,} of the {chart.series.held:,} values of {chart.metric} are NaN or infinite{first}",
-        "the training diverged, or something was divided by zero: W&B leaves these points out",
-        "torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)  # or a lower learning rate before that step",
+        message=f"{count:,} of the {chart.series.held:,} values of {chart.metric} are NaN or infinite{first}",
+        cause="the training diverged, or something was divided by zero: W&B leaves these points out",
+        fix="torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)  # or a lower learning rate before that step",
     )
 
 
@@ -220,14 +240,18 @@ def single_point(chart: Chart) -> Finding | None:
     """One point: a dot, not a line."""
     if len(chart.x) != 1:
         return None
+    is_result = bool(_RESULT.search(chart.metric))
+    dropped = chart.lost if not is_result else 0
     return _finding(
         chart,
         Verdict.SINGLE_POINT,
         1,
-        f"{chart.metric} has one point",
-        "one value was logged: a result rather than a history",
-        f'run.summary["{chart.metric}"] = value',
-        repairable=bool(_RESULT.search(chart.metric)),
+        message=f"{chart.metric} has one point",
+        cause=_dropped(dropped) if dropped else "one value was logged: a result rather than a history",
+        fix=f"run.log({{{_text(chart.metric)}: value}})  # without step="
+        if dropped
+        else f"run.summary[{_text(chart.metric)}] = value",
+        repairable=is_result,
     )
 
 
@@ -255,15 +279,15 @@ def never_logged(metric: str, stage: str | None, *, axis: str, finished: bool, l
         meant: a metric that was logged and that the definition was probably meant for.
     """
     code = Verdict.NEVER_LOGGED
-    name = metric.replace("*", "loss") if metric.endswith("/*") else metric
+    name = metric[:-1] + "loss" if metric.endswith("*") else metric
     cause = "the code that logs it never ran, or logs it under another name"
-    fix = f'run.log({{"{name}": value, "{axis}": step}})' if axis != DEFAULT_AXIS else f'run.log({{"{name}": value}})'
+    fix = f"run.log({{{_text(name)}: value" + (f", {_text(axis)}: step}})" if axis != DEFAULT_AXIS else "})")
     if meant is not None:
         wanted = meant.rpartition("/")[0] + "/*" if metric.endswith("*") and "/" in meant else meant
         cause = f"it does not match {meant}, which was probably meant: only a trailing '*' is a wildcard"
-        fix = f'run.define_metric("{wanted}", step_metric="{axis}")'
+        fix = _define(wanted, axis)
     elif lost:
-        cause = f"wandb dropped {lost:,} calls of log() whose step= went back: its rows were probably among them"
+        cause = _dropped(lost)
         fix += "  # without step="
     return Finding(
         code=code,
@@ -279,7 +303,7 @@ def never_logged(metric: str, stage: str | None, *, axis: str, finished: bool, l
 
 
 def _finding(
-    chart: Chart, verdict: Verdict, count: int, message: str, cause: str, fix: str, *, repairable: bool | None = None
+    chart: Chart, verdict: Verdict, count: int, *, message: str, cause: str, fix: str, repairable: bool | None = None
 ) -> Finding:
     return Finding(
         code=verdict,
@@ -294,9 +318,24 @@ def _finding(
     )
 
 
-def _log(chart: Chart) -> str:
+def _log(chart: Chart, step: str = "step") -> str:
     """The call that puts the metric and its axis in one row."""
-    return f'run.log({{"{chart.metric}": value, "{chart.axis.metric}": step}})'
+    if chart.axis.metric == DEFAULT_AXIS:  # which wandb sets itself, whatever is logged under that name
+        return f"run.log({{{_text(chart.metric)}: value}}, step=last + 1)  # the first row of a later session"
+    return f"run.log({{{_text(chart.metric)}: value, {_text(chart.axis.metric)}: {step}}})"
+
+
+def _define(name: str, axis: str) -> str:
+    return f"run.define_metric({_text(name)}, step_metric={_text(axis)})"
+
+
+def _text(name: str) -> str:
+    """A name as a string in code."""
+    return json.dumps(name, ensure_ascii=False)
+
+
+def _dropped(lost: int) -> str:
+    return f"wandb dropped {lost:,} calls of log() whose step= went back: its rows were probably among them"
 
 
 def _times(count: int) -> str:

@@ -1,6 +1,6 @@
 """A run → its verdicts and findings."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 
 import numpy as np
 
@@ -11,20 +11,26 @@ from ups.check.rules import RULES, AxisRows, Chart, never_logged
 from ups.check.run_rules import damaged_file, lost_rows, unfinished
 from ups.runfile import Run
 
-__all__ = ["check_run", "own_step"]
+__all__ = ["best_axis", "check_run", "own_step"]
 
 
 def check_run(run: Run) -> RunCheck:
     """Judge every chart of a run, and the run as a whole."""
-    own_steps = {metric: step for metric in run.charts if (step := own_step(run, metric))}
-    metrics = [metric for metric in run.charts if metric not in own_steps.values()]
-    axis_rows = {axis: _axis_rows(run, axis, metrics) for axis in {run.axis(metric).metric for metric in metrics}}
-    unmatched = [name for name in run.definitions.names() if _is_missing(run, name)]
+    own = {metric: step for metric in run.charts if (step := own_step(run, metric))}
+    steps = set(own.values())
+    metrics = [metric for metric in run.charts if metric not in steps]
+    by_axis: dict[str, list[str]] = {}
+    for metric in metrics:
+        by_axis.setdefault(run.axis(metric).metric, []).append(metric)
+    axis_rows = {axis: _axis_rows(run, axis, drawn) for axis, drawn in by_axis.items()}
+    step_metrics = run.definitions.step_metrics()
+    logged = [name for name in run.logged if name not in step_metrics]
+    unmatched = _unmatched(run, logged, step_metrics)
     meant = meant_for([metric for metric in metrics if not run.axis(metric).defined], unmatched)
     charts: list[ChartCheck] = []
     findings: list[Finding] = []
     for metric in metrics:
-        chart = _chart(run, metric, axis_rows[run.axis(metric).metric], own_steps.get(metric), meant.get(metric))
+        chart = _chart(run, metric, axis_rows[run.axis(metric).metric], own.get(metric), meant.get(metric))
         found = [finding for rule in RULES if (finding := rule(chart)) is not None]
         findings += found
         charts.append(
@@ -38,7 +44,7 @@ def check_run(run: Run) -> RunCheck:
                 line=chart.y,
             )
         )
-    for missing, finding in _never_logged(run, unmatched, charts, meant):
+    for missing, finding in _never_logged(run, unmatched, logged, charts, meant):
         charts.append(missing)
         findings.append(finding)
     stages = dict.fromkeys([*run.stages, *(chart.stage for chart in charts if chart.stage is not None)])
@@ -65,19 +71,22 @@ def _chart(run: Run, metric: str, axis_rows: AxisRows | None, own_step: str | No
         x=series.x if drawn.all() else series.x[drawn],
         y=series.y if drawn.all() else series.y[drawn],
         axis_rows=axis_rows,
+        best_axis=best_axis(run, metric),
         own_step=own_step,
         meant=meant,
+        lost=run.lost_rows.count,
         finished=run.finished,
     )
 
 
 def _axis_rows(run: Run, axis: str, metrics: Iterable[str]) -> AxisRows | None:
+    """The rows that hold an axis, and which of them none of the metrics that are drawn against it."""
     column = run.column(axis)
     if column is None:
         return None
     bare = np.full(len(column.rows), axis != DEFAULT_AXIS)
     for metric in metrics:
-        held = run.column(metric) if bare.any() and run.axis(metric).metric == axis else None
+        held = run.column(metric) if bare.any() else None
         if held is not None:
             bare &= ~np.isin(column.rows, held.rows, assume_unique=True)
     return AxisRows(column.rows, column.values, bare)
@@ -95,23 +104,34 @@ def own_step(run: Run, metric: str) -> str | None:
     return None
 
 
+def best_axis(run: Run, metric: str) -> str | None:
+    """Of the axes that W&B may choose from, those of nearer globs first, the one that draws most of the metric.
+
+    None where there is no choice. wandb fills in a single x, which draws nothing.
+    """
+    drawn: dict[str, int] = {}
+    for axis in run.axis(metric).candidates:
+        if axis != DEFAULT_AXIS:
+            series = run.series(metric, axis=axis)
+            x = series.x[points(series.x, series.y)]
+            drawn[axis] = len(np.unique(x)) if len(np.unique(x)) > 1 else 0
+    return max(drawn, key=lambda axis: drawn[axis], default=None)
+
+
 def _never_logged(
-    run: Run, unmatched: Iterable[str], charts: Iterable[ChartCheck], meant: Mapping[str, str]
+    run: Run, unmatched: Iterable[str], logged: Iterable[str], charts: Iterable[ChartCheck], meant: Mapping[str, str]
 ) -> list[tuple[ChartCheck, Finding]]:
     """A chart and a finding for each defined name or glob, and each declared stage, without a row."""
-    logged = {name: metric for metric, name in reversed(list(meant.items()))}
-    missing = [
-        ChartCheck(name, stage_of_axis(axis), axis, rows=0, points=0, verdict=Verdict.NEVER_LOGGED)
-        for name in unmatched
-        for axis in [run.axis(name).metric]
-    ]
+    meant_by = {name: metric for metric, name in reversed(list(meant.items()))}
+    missing: list[ChartCheck] = []
+    for name in unmatched:
+        axis = run.axis(name).metric
+        missing.append(ChartCheck(name, stage_of_axis(axis), axis, rows=0, points=0, verdict=Verdict.NEVER_LOGGED))
     known = {chart.stage for chart in (*charts, *missing)}
-    missing += [
-        ChartCheck(every, stage, step_metric(stage), rows=0, points=0, verdict=Verdict.NEVER_LOGGED)
-        for stage in run.stages
-        for every in [metric_key(stage, "*")]
-        if stage not in known and not any(matches(every, metric) for metric in run.logged)
-    ]
+    for stage in run.stages:
+        every, axis = metric_key(stage, "*"), step_metric(stage)
+        if stage not in known and not any(matches(every, metric) for metric in logged):
+            missing.append(ChartCheck(every, stage, axis, rows=0, points=0, verdict=Verdict.NEVER_LOGGED))
     lost = run.lost_rows.count if missing else 0
     return [
         (
@@ -122,18 +142,22 @@ def _never_logged(
                 axis=chart.axis,
                 finished=run.finished,
                 lost=lost,
-                meant=logged.get(chart.metric),
+                meant=meant_by.get(chart.metric),
             ),
         )
         for chart in missing
     ]
 
 
-def _is_missing(run: Run, name: str) -> bool:
-    """Whether a name or glob was defined for charts, and no row holds a metric that it fits."""
-    if name in run.definitions.step_metrics() or name.startswith("_") or run.definitions.is_hidden(name):
-        return False
-    return not any(metric == name or matches(name, metric) for metric in run.logged)
+def _unmatched(run: Run, logged: Collection[str], step_metrics: Container[str]) -> list[str]:
+    """The names and globs that were defined for charts, and fit none of the metrics that were logged."""
+    exact = set(logged)
+    return [
+        name
+        for name in run.definitions.names()
+        if not (name in step_metrics or name.startswith("_") or run.definitions.is_hidden(name) or name in exact)
+        and not (name.endswith("*") and any(matches(name, metric) for metric in logged))
+    ]
 
 
 def _run_findings(run: Run) -> list[Finding]:

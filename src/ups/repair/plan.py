@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ups.charts import DEFAULT_AXIS, matches
 from ups.check import ChartCheck, RunCheck, Verdict, check_run
 from ups.check.mismatch import meant_for
-from ups.check.run import own_step
+from ups.check.run import best_axis, own_step
 from ups.errors import UsageError
 from ups.repair.axis import Keep
 from ups.repair.journal import Missing, missing_rows
@@ -183,8 +183,8 @@ def _definitions(run: Run, check: RunCheck, codes: dict[str, set[str]], wanted: 
             continue
         if wanted is not None and found & (_BY_NAME | MEND):
             definitions[chart.metric] = wanted
-        elif Verdict.AMBIGUOUS_AXIS in found:
-            definitions[chart.metric] = _best(run, chart.metric, run.axis(chart.metric).candidates)
+        elif Verdict.AMBIGUOUS_AXIS in found and (best := best_axis(run, chart.metric)):
+            definitions[chart.metric] = best
         elif Verdict.ORPHAN in found and (own := own_step(run, chart.metric)):
             definitions[chart.metric] = own
     return definitions
@@ -205,13 +205,6 @@ def _results(run: Run, check: RunCheck) -> dict[str, NDArray[np.int64]]:
         if column is not None and np.array_equal(column.rows, row):
             rows[axis] = column.rows
     return rows
-
-
-def _best(run: Run, metric: str, axes: Iterable[str]) -> str:
-    """Of the axes, those of nearer globs first, the one that draws most of the metric; wandb fills in a single x."""
-    named = [axis for axis in axes if axis != DEFAULT_AXIS]
-    drawn = {axis: _different(_redefined(run, {metric: axis}), metric) for axis in named}
-    return max(named, key=lambda axis: drawn[axis] if drawn[axis] > 1 else 0)
 
 
 def _different(run: Run, metric: str) -> int:

@@ -146,6 +146,7 @@ class MetricDefinition:
     step_metric: str
     hidden: bool
     expanded_from_glob: bool
+    overwrite: bool
 
 
 @dataclass(frozen=True)
@@ -258,6 +259,7 @@ def parse(record: bytes) -> RunInfo | MetricDefinition | ConfigChange | SummaryC
             step_metric=metric.step_metric,
             hidden=metric.options.hidden,
             expanded_from_glob=metric.expanded_from_glob,
+            overwrite=metric._control.overwrite,
         )
     if message.HasField("config"):
         return ConfigChange(*_changes(message.config))
@@ -275,16 +277,21 @@ def value_of(item: Any) -> Any:
     ``x_history_value_encoding``).
     """
     if item.value_json:
-        try:
-            return json.loads(item.value_json)
-        except ValueError:
-            return item.value_json
+        return _loaded(item.value_json)
     for form in ("boolean", "integer", "number"):
         if item.HasField(form):
             return getattr(item, form)
     if item.json:
-        return json.loads(item.json)
+        return _loaded(item.json)
     return item.text or None
+
+
+def _loaded(text: str) -> Any:
+    """What the JSON says; the text itself where it is damaged, or nested too deep to be read."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def _run_info(run: Any) -> RunInfo:

@@ -249,10 +249,10 @@ class Run:
         columns = self._hidden_columns if name.startswith("_") and name not in self._hidden else self._columns
         return columns.get(name)
 
-    def series(self, metric: str, *, since: int = 0) -> Series:
-        """The metric against its axis; without the first ``since`` rows that hold the metric."""
+    def series(self, metric: str, *, axis: str | None = None, since: int = 0) -> Series:
+        """The metric against its axis, or another one; without the first ``since`` rows that hold the metric."""
         y = self.column(metric) or _EMPTY
-        x = self.column(self.axis(metric).metric) or _EMPTY
+        x = self.column(axis or self.axis(metric).metric) or _EMPTY
         if since:
             y = Column(y.rows[since:], y.values[since:], y.forms[since:], y.sample)
             first = np.searchsorted(x.rows, y.rows[0]) if len(y.rows) else len(x.rows)
@@ -334,6 +334,7 @@ class Run:
                     record.step_metric,
                     hidden=record.hidden,
                     expanded=record.expanded_from_glob,
+                    overwrite=record.overwrite,
                 )
             case ConfigChange():
                 apply_change(self.config, record)
