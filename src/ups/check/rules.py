@@ -73,14 +73,17 @@ class Chart:
 
 
 def empty(chart: Chart) -> Finding | None:
-    """At least half of the rows that hold the metric as a number do not hold its axis as one."""
+    """At least half of the rows that hold the metric as a number do not hold its axis as one.
+
+    Where the points that there are stand at one x, they are :func:`frozen`.
+    """
     series, axis = chart.series, chart.axis.metric
     with_axis = np.isfinite(series.x)
     count = series.held
     if with_axis.any():
         drawable = series.held - series.not_numeric - series.not_finite
         count = drawable - len(chart.x)
-        if not count or 2 * count < drawable:
+        if not count or 2 * count < drawable or _at_one_x(chart):
             return None
     if not count:
         return None
@@ -121,9 +124,9 @@ def not_numeric(chart: Chart) -> Finding | None:
 
 def frozen(chart: Chart) -> Finding | None:
     """Two rows or more, all at one x."""
-    x = chart.series.x[np.isfinite(chart.series.x)]
-    if len(x) < 2 or x.min() < x.max():
+    if not _at_one_x(chart):
         return None
+    x = chart.series.x[np.isfinite(chart.series.x)]
     return _finding(
         chart,
         Verdict.FROZEN,
@@ -316,6 +319,11 @@ def _finding(
         count=count,
         stage=chart.stage,
     )
+
+
+def _at_one_x(chart: Chart) -> bool:
+    x = chart.series.x[np.isfinite(chart.series.x)]
+    return len(x) > 1 and bool(x.min() == x.max())
 
 
 def _log(chart: Chart, step: str = "step") -> str:
