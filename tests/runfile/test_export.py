@@ -2,6 +2,7 @@
 
 import csv
 import math
+import subprocess
 import sys
 from pathlib import Path
 
@@ -68,6 +69,30 @@ def test_an_existing_file_is_not_overwritten(
     assert export(monkeypatch, made_runs() / "staged", "--to", "csv", "-o", target) == 2
     assert target.read_text() == "mine"
     assert "exists already" in capsys.readouterr().err
+
+
+FULL_DISK = """
+import resource, sys
+from ups.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))  # bytes in a file
+run = sys.argv[1]
+for arguments in (["export", run, "--to", "csv"], ["export", run, "--to", "parquet"], ["report", run]):
+    sys.argv = ["ups", *arguments, "-o", "output"]
+    try:
+        main()
+    except SystemExit as ended:
+        print(ended.code)
+"""
+
+
+def test_what_cannot_be_written_whole_is_not_there() -> None:
+    """On a full disk, what was begun is taken away, and one line says so."""
+    pytest.importorskip("polars")
+    command = [sys.executable, "-c", FULL_DISK, made_runs() / "staged"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["2", "2", "2"]
+    assert done.stderr.splitlines() == ["ups: output cannot be written: File too large"] * 3
+    assert list(Path.cwd().iterdir()) == []
 
 
 @pytest.mark.parametrize("package", ["polars", "pandas"])

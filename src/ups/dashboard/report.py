@@ -12,7 +12,7 @@ from ups.dashboard.encoding import as_json
 from ups.dashboard.modules import bundle, page_file
 from ups.dashboard.opened import VIEWS, OpenedRun, Unknown, open_path
 from ups.dashboard.security import plotly_script, plotly_style_hashes
-from ups.errors import UsageError
+from ups.runfile.new_file import new_file
 
 __all__ = ["report_html", "write_report"]
 
@@ -31,22 +31,13 @@ def write_report(path: Path, output: str | os.PathLike[str]) -> int:
         UsageError: there is no run or more than one, or the file exists or cannot be written.
         RunDirectoryError, RunFileError: the run cannot be read.
     """
-    output = Path(output)
-    if output.exists():
-        raise UsageError(f"{output} exists already: name a new file")
-    run = open_path(path)
-    try:
-        run.read_all()
-        content = report_html(run).encode()
-    finally:
-        run.close()
-    try:
-        with output.open("xb") as file:
-            return file.write(content)
-    except FileExistsError as error:
-        raise UsageError(f"{output} exists already: name a new file") from error
-    except OSError as error:
-        raise UsageError(f"{output} cannot be written: {error.strerror}") from error
+    with new_file(output) as file:
+        run = open_path(path)
+        try:
+            run.read_all()
+            return file.write(report_html(run).encode())
+        finally:
+            run.close()
 
 
 def report_html(run: OpenedRun) -> str:

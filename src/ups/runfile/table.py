@@ -1,18 +1,19 @@
 """A run as one table: a row a row, a column a metric, empty where a row does not hold it."""
 
 import csv
+import io
 import math
 import os
 from collections.abc import Iterator
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ups.errors import MissingDependency, UsageError
+from ups.errors import MissingDependency
 from ups.runfile.items import Form
+from ups.runfile.new_file import new_file
 
 if TYPE_CHECKING:
     from ups.runfile.run import Run
@@ -57,7 +58,7 @@ def to_polars(run: "Run") -> Any:
     Raises:
         MissingDependency: polars is not installed.
     """
-    polars = _require("polars", "polars")
+    polars = _require("polars")
     columns = []
     for name, values, held in table_columns(run):
         series = polars.Series(name, values)
@@ -71,7 +72,7 @@ def to_pandas(run: "Run") -> Any:
     Raises:
         MissingDependency: pandas is not installed.
     """
-    pandas = _require("pandas", "pandas")
+    pandas = _require("pandas")
     return pandas.DataFrame({name: values for name, values, _ in table_columns(run)})
 
 
@@ -82,7 +83,7 @@ def write_csv(run: "Run", path: str | os.PathLike[str]) -> None:
         UsageError: the file exists, or cannot be written.
     """
     columns = list(table_columns(run))
-    with _new_file(path) as file:
+    with new_file(path) as binary, io.TextIOWrapper(binary, encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow([column.name for column in columns])
         cells = [
@@ -100,8 +101,10 @@ def write_parquet(run: "Run", path: str | os.PathLike[str]) -> None:
         UsageError: the file exists, or cannot be written.
     """
     frame = to_polars(run)
-    with _new_file(path):
-        frame.write_parquet(path)
+    with new_file(path) as file:
+        content = io.BytesIO()
+        frame.write_parquet(content)  # to memory: what fails on the disk is then an OSError
+        file.write(content.getbuffer())
 
 
 def _cell(value: float) -> str:
@@ -109,17 +112,9 @@ def _cell(value: float) -> str:
     return "NaN" if math.isnan(value) else repr(value)
 
 
-def _new_file(path: str | os.PathLike[str]) -> Any:
+def _require(package: str) -> Any:
+    """An optional package; its extra has its name."""
     try:
-        return Path(path).open("x", encoding="utf-8", newline="")
-    except FileExistsError as error:
-        raise UsageError(f"{path} exists already: name a new file") from error
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
-
-
-def _require(module: str, extra: str) -> Any:
-    try:
-        return import_module(module)
+        return import_module(package)
     except ImportError as error:
-        raise MissingDependency(f"{module} is not installed: pip install 'ups-tracking[{extra}]'") from error
+        raise MissingDependency(f"{package} is not installed: pip install 'ups-tracking[{package}]'") from error
