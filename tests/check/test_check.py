@@ -86,6 +86,10 @@ def finding(name: str, code: str, version: str = "newest") -> Finding:
         ("orphan", ALONE, Verdict.FULL, 3, 3),
         ("orphan_near_miss", "training/diffusion_residual/loss", Verdict.FULL, 3, 3),
         ("orphan_near_miss", "speed", Verdict.FULL, 3, 3),
+        ("orphan_near_miss", "env/reward", Verdict.FULL, 6, 6),
+        ("orphan_near_miss", "env/step", Verdict.FULL, 6, 6),
+        ("orphan_near_miss", "train/loss", Verdict.FULL, 6, 6),
+        ("orphan_near_miss", "train/epoch_loss", Verdict.FULL, 2, 2),
     ],
 )
 def test_the_verdict_of_a_chart(name: str, metric: str, verdict: Verdict, rows: int, points: int, version: str) -> None:

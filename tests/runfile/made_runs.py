@@ -313,10 +313,15 @@ def orphan(run: Run) -> None:
 
 
 def orphan_near_miss(run: Run) -> None:
-    """A glob that does fit, and a metric of no stage."""
+    """A glob that does fit, a metric of no stage, and steps in the same rows that go back or stand still."""
     run.define_metric("training/diffusion*", step_metric="training/diffusion_residual/step")
     for value in range(3):
         run.log({"training/diffusion_residual/loss": value, "training/diffusion_residual/step": value, "speed": value})
+    run.define_metric("train/epoch_loss", step_metric="train/epoch")
+    for epoch in range(2):
+        for length in (9, 3, 7):
+            run.log({"env/reward": length, "env/step": length, "train/loss": length, "train/epoch": epoch})
+        run.log({"train/epoch_loss": epoch, "train/epoch": epoch})
 
 
 def lost(run: Run) -> None:

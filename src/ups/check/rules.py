@@ -52,7 +52,7 @@ class Chart:
         x, y: float64, shape (points,): the points, in the order in which they were logged.
         axis_rows: the rows that hold the axis; None where it was never logged.
         best_axis: of the axes that W&B may choose from, the one that draws most of the metric; else None.
-        own_step: the step metric of the metric's own stage, where the same rows hold it; else None.
+        own_step: the step metric of the metric's own stage, where it grows in the same rows; else None.
         meant: the glob that was probably meant to match an orphan; None without a likely one.
         lost: how many calls of ``log()`` wandb dropped in this run.
         finished: whether the run ended by itself.
@@ -156,7 +156,7 @@ def ambiguous_axis(chart: Chart) -> Finding | None:
 
 def orphan(chart: Chart) -> Finding | None:
     """The step metric of its own stage is in the same rows, but W&B draws against ``_step``."""
-    if chart.own_step is None:
+    if chart.own_step is None or len(chart.x) < 2:
         return None
     missed = f": {chart.meant!r} was probably meant, but" if chart.meant else ":"
     return _finding(

@@ -93,13 +93,20 @@ def _axis_rows(run: Run, axis: str, metrics: Iterable[str]) -> AxisRows | None:
 
 
 def own_step(run: Run, metric: str) -> str | None:
-    """The step metric of a metric's stage, if every row of it holds that, yet no definition names an axis."""
+    """The step metric of a metric's stage, against which its line would be full, yet no definition names an axis.
+
+    Every row of the metric holds it, each with a larger value: an epoch in the rows of its batches, or the length
+    of an episode, is no axis for them.
+    """
     held = run.column(metric)
     if held is None or run.axis(metric).defined:
         return None
     for step in own_steps(metric, run.definitions.step_metrics()):
         column = run.column(step)
-        if column is not None and np.isin(held.rows, column.rows).all():
+        if column is None or not np.isin(held.rows, column.rows).all():
+            continue
+        x = column.values[np.searchsorted(column.rows, held.rows)]
+        if np.isfinite(x).all() and (np.diff(x) > 0).all():
             return step
     return None
 

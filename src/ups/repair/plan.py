@@ -200,7 +200,7 @@ def _results(run: Run, check: RunCheck) -> dict[str, NDArray[np.int64]]:
     }
     used = {run.axis(metric).metric for metric in run.charts if metric not in rows}
     for metric, row in list(rows.items()):
-        axis = run.axis(metric).metric
+        axis = own_step(run, metric) or run.axis(metric).metric
         column = run.column(axis) if axis not in used and axis != DEFAULT_AXIS else None
         if column is not None and np.array_equal(column.rows, row):
             rows[axis] = column.rows
