@@ -75,6 +75,15 @@ def epoch_in_every_row(run: Run) -> None:
                 run.log({"val": 100 * attempt + step, "epoch": step // 4, "global_step": step})
 
 
+def beside_a_full_chart(run: Run) -> None:
+    """Batches are drawn against the epoch, as is the loss of each epoch, which comes at its end and is right."""
+    run.define_metric("train/*", step_metric="train/epoch")
+    for epoch in range(3):
+        for batch in range(4):
+            run.log({"train/loss": 10 * epoch + batch, "train/epoch": epoch})
+        run.log({"train/epoch_loss": epoch, "train/epoch": epoch})
+
+
 def defined_late(run: Run) -> None:
     """The chart's axis is named in the middle of the run, and never logged."""
     for step in range(6):
@@ -174,8 +183,8 @@ SETTINGS = wandb.Settings(silent=True, console="off", x_disable_stats=True)
 CASES: dict[str, Callable[[Run], None]] = {
     made.__name__: made
     for made in (
-        in_two_calls, never_in_the_same_row, every_tenth, lagging_with_two, resumed, epoch_in_every_row, defined_late,
-        two_globs, misnamed, everything, two_sessions,
+        in_two_calls, never_in_the_same_row, every_tenth, lagging_with_two, resumed, epoch_in_every_row,
+        beside_a_full_chart, defined_late, two_globs, misnamed, everything, two_sessions,
     )
 }  # fmt: skip
 

@@ -89,9 +89,9 @@ def scratch() -> Path:
 
 
 def fingerprint(folder: Path) -> dict[str, str]:
-    """A checksum of every file below a folder."""
+    """A checksum of every file below a folder; a link in it leads to a log of wandb's own that may still grow."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and not path.is_symlink()
     }

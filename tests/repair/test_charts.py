@@ -47,6 +47,12 @@ EXPECTED: dict[str, dict[tuple[str, str], Points]] = {
         ("val", "global_step"): [(3, 103), (7, 7)],
         ("epoch", "global_step"): [(step, step // 4) for step in range(8)],
     },
+    "beside_a_full_chart": {
+        ("train/loss", "train/epoch"): [
+            (epoch + batch / 4, 10 * epoch + batch) for epoch in range(3) for batch in range(4)
+        ],
+        ("train/epoch_loss", "train/epoch"): same(range(3)),
+    },
     "defined_late": at(STEP, loss=same(range(6))),
     "two_globs": at(STEP, loss=same(range(4))),
     "misnamed": at("training/diffusion_residual/step", loss=same(range(3, 7))),
@@ -71,6 +77,7 @@ VERDICTS = {
     "lagging_with_two": "lagging",
     "resumed": "backwards",
     "epoch_in_every_row": "backwards",
+    "beside_a_full_chart": "stale",
     "defined_late": "frozen",
     "misnamed": "orphan",
     "two_sessions": "backwards",

@@ -1,5 +1,6 @@
 """One axis and its charts → what has to change in which rows."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -57,13 +58,17 @@ class Mended:
     what: tuple[str, ...]
 
 
-def mend(run: Run, axis: str, metrics: list[str], troubles: set[str], keep: Keep) -> Mended:
+def mend(run: Run, axis: str, metrics: list[str], lines: Iterable[str], troubles: set[str], keep: Keep) -> Mended:
     """Work out the axis that was meant, and the rows that are left out.
+
+    A chart that is drawn right stays so: its rows keep their x, and where they are those of a chart that is not, the
+    axis is not worked out anew. Only an axis that lags does so for every chart.
 
     Args:
         run: The run, in which every one of ``metrics`` is drawn against ``axis``.
         axis: The axis.
         metrics: The charts against it that have rows.
+        lines: Those of them that are drawn right: points at increasing x.
         troubles: The codes of their findings, among which is one of :data:`MEND`.
         keep: What to keep where a chart goes back.
     """
@@ -73,8 +78,12 @@ def mend(run: Run, axis: str, metrics: list[str], troubles: set[str], keep: Keep
         lagging = Verdict.LAGGING in troubles or _comes_after(stage)
         if not lagging and not _has_values(stage):
             stage = replace(stage, x=np.full(len(stage.rows), np.nan))
-        x = np.where(stage.bare, stage.x, meant(stage, lagging=lagging))
-        what.append(_rebuilt(axis, stage, lagging))
+        right = _rows_of(stage, () if lagging else lines)
+        others = _rows_of(stage, set(metrics).difference(lines))
+        rebuilt = np.where(stage.bare | (right & ~others), stage.x, meant(stage, lagging=lagging))
+        if keep == "all" or not (rebuilt != stage.x)[right & np.isfinite(stage.x)].any():
+            x = rebuilt
+            what.append(_rebuilt(axis, stage, lagging))
     points = {metric: _where(np.isfinite(x[places]), places) for metric, places in drawn.items()}
     attempts = attempts_of(x, points.values())
     out = np.zeros(len(x), dtype=np.bool_)
@@ -144,6 +153,14 @@ def _stage_rows(run: Run, axis: str, metrics: list[str]) -> tuple[StageRows, dic
 def _where(mask: NDArray[np.bool_], places: NDArray[np.int64]) -> NDArray[np.int64]:
     """``places[mask]``, without a copy where that is all of them."""
     return places if mask.all() else places[mask]
+
+
+def _rows_of(stage: StageRows, metrics: Iterable[str]) -> NDArray[np.bool_]:
+    """Which rows hold one of some metrics."""
+    held = np.zeros(len(stage.rows), dtype=np.bool_)
+    for metric in metrics:
+        held[stage.metrics[metric]] = True
+    return held
 
 
 def _comes_after(stage: StageRows) -> bool:

@@ -236,12 +236,15 @@ def _mended(view: Run, keep: Keep, to_summary: Iterable[str]) -> dict[str, Mende
     check = check_run(view)
     codes = _codes(check)
     by_axis: dict[str, list[str]] = {}
+    lines: set[str] = set()
     for chart in check.charts:
         if chart.rows and chart.axis != DEFAULT_AXIS and chart.metric not in to_summary:
             by_axis.setdefault(chart.axis, []).append(chart.metric)
+            if chart.points > 1 and not codes.get(chart.metric, set()) & MEND:
+                lines.add(chart.metric)
     troubles = {axis: set().union(*(codes.get(metric, set()) for metric in by_axis[axis])) for axis in by_axis}
     return {
-        axis: mend(view, axis, metrics, troubles[axis], keep)
+        axis: mend(view, axis, metrics, lines.intersection(metrics), troubles[axis], keep)
         for axis, metrics in by_axis.items()
         if troubles[axis] & MEND
     }
