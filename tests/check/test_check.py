@@ -55,6 +55,7 @@ def finding(name: str, code: str, version: str = "newest") -> Finding:
         ("bare_steps", LOSS, Verdict.FULL, 9, 9),
         ("validated", LOSS, Verdict.FULL, 9, 9),
         ("validated", VAL, Verdict.FULL, 4, 4),
+        ("validated_before", LOSS, Verdict.FULL, 6, 6),
         ("backwards", LOSS, Verdict.BACKWARDS, 8, 8),
         ("backwards_near_miss", LOSS, Verdict.FULL, 4, 4),
         ("backwards_near_miss", "training/refine/loss", Verdict.FULL, 3, 3),
@@ -70,6 +71,11 @@ def finding(name: str, code: str, version: str = "newest") -> Finding:
         ("not_finite", "some", Verdict.NOT_FINITE, 3, 2),
         ("not_finite", "all", Verdict.NOT_FINITE, 3, 0),
         ("not_finite", "large", Verdict.FULL, 3, 3),
+        ("nothing_to_draw", "a/nan", Verdict.NOT_FINITE, 3, 0),
+        ("nothing_to_draw", "a/text", Verdict.NOT_NUMERIC, 3, 0),
+        ("nothing_to_draw", "b/nan", Verdict.EMPTY, 3, 0),
+        ("nothing_to_draw", "b/text", Verdict.EMPTY, 3, 0),
+        ("nothing_to_draw", "eval/accuracy", Verdict.NOT_FINITE, 2, 1),
         ("never_logged", LOSS, Verdict.NEVER_LOGGED, 0, 0),
         ("never_logged", "training/diffusion/*", Verdict.NEVER_LOGGED, 0, 0),
         ("never_logged", "other", Verdict.FULL, 2, 2),
@@ -113,6 +119,7 @@ def test_the_verdict_of_a_chart(name: str, metric: str, verdict: Verdict, rows: 
         "globs_that_agree",
         "bare_steps",
         "validated",
+        "validated_before",
         "two_points",
         "raised",
     ],
@@ -139,6 +146,18 @@ def test_stages_are_the_declared_ones_and_those_that_axes_show() -> None:
     assert check("declared").stages == ("operator", "diffusion_residual")
     assert check("staged").stages == ("operator", "diffusion_residual", "consistency_distill")
     assert check("two_points").stages == ()
+
+
+@pytest.mark.parametrize(("name", "verdict"), [("lagging", Verdict.LAGGING), ("validated_before", Verdict.FULL)])
+def test_an_axis_in_rows_of_its_own_is_judged_alike_while_the_run_goes_on(
+    name: str, verdict: Verdict, tmp_path: Path
+) -> None:
+    """The verdict is the one of the run's end from the third value on, wherever its file ends."""
+    data, rows = wandb_file(name).read_bytes(), row_offsets(wandb_file(name))
+    for place in rows[5:]:
+        (tmp_path / "run-live.wandb").write_bytes(data[:place])
+        (chart,) = check_run(open_run(tmp_path / "run-live.wandb")).charts
+        assert chart.verdict is verdict
 
 
 @pytest.mark.parametrize("version", VERSIONS)

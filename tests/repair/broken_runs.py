@@ -56,6 +56,15 @@ def lagging_with_two(run: Run) -> None:
         run.log({STEP: step})
 
 
+def epoch_behind_its_batches(run: Run) -> None:
+    """The epoch is logged once, in a row of its own, behind the batches that it ends with."""
+    run.define_metric("train/*", step_metric="train/epoch")
+    for epoch in range(3):
+        for batch in range(4):
+            run.log({"train/loss": 10 * epoch + batch})
+        run.log({"train/epoch": epoch})
+
+
 def resumed(run: Run) -> None:
     """Steps 0 to 9, then 5 to 7 from an older checkpoint, then the end; a validation at 0, 5 and so on."""
     run.define_metric("training/operator/*", step_metric=STEP)
@@ -183,8 +192,8 @@ SETTINGS = wandb.Settings(silent=True, console="off", x_disable_stats=True)
 CASES: dict[str, Callable[[Run], None]] = {
     made.__name__: made
     for made in (
-        in_two_calls, never_in_the_same_row, every_tenth, lagging_with_two, resumed, epoch_in_every_row,
-        beside_a_full_chart, defined_late, two_globs, misnamed, everything, two_sessions,
+        in_two_calls, never_in_the_same_row, every_tenth, lagging_with_two, epoch_behind_its_batches, resumed,
+        epoch_in_every_row, beside_a_full_chart, defined_late, two_globs, misnamed, everything, two_sessions,
     )
 }  # fmt: skip
 

@@ -39,6 +39,11 @@ EXPECTED: dict[str, dict[tuple[str, str], Points]] = {
     "never_in_the_same_row": at(STEP, loss=same(range(5, 10))),
     "every_tenth": at(STEP, loss=same(range(95)), accuracy=same(range(95), 100)),
     "lagging_with_two": at(STEP, loss=same(range(3, 12)), accuracy=same(range(3, 12), 20)),
+    "epoch_behind_its_batches": {
+        ("train/loss", "train/epoch"): [
+            (epoch - 1 + (batch + 1) / 4, 10 * epoch + batch) for epoch in range(3) for batch in range(4)
+        ]
+    },
     "resumed": at(
         STEP, loss=[*same(range(5)), *same(range(5, 8), 100), *same(range(8, 10))], val=[(0, 1000), (5, 1105)]
     ),
@@ -75,6 +80,7 @@ VERDICTS = {
     "never_in_the_same_row": "empty",
     "every_tenth": "stale",
     "lagging_with_two": "lagging",
+    "epoch_behind_its_batches": "lagging",
     "resumed": "backwards",
     "epoch_in_every_row": "backwards",
     "beside_a_full_chart": "stale",
@@ -92,6 +98,15 @@ def test_a_broken_chart_is_full_after_the_repair(name: str) -> None:
     assert VERDICTS[name] in {chart.verdict for chart in made.before.charts}
     assert {chart.verdict for chart in made.after.charts} == {Verdict.FULL}
     assert made.after.findings == ()
+
+
+def test_what_is_called_repairable_is_repaired() -> None:
+    """No copy has a finding that the check of its run, or of itself, calls repairable."""
+    for made in all_repaired().values():
+        mended = {(found.code, found.metric) for found in made.before.findings if found.repairable}
+        assert mended
+        assert not mended & {(found.code, found.metric) for found in made.after.findings}
+        assert not any(found.repairable for found in made.after.findings)
 
 
 def test_what_cannot_be_repaired_is_said_and_all_else_is_full() -> None:

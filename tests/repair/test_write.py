@@ -94,6 +94,14 @@ def test_a_run_without_faults_is_not_copied(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("name", ["nothing_to_draw", "killed"])
+def test_nothing_is_called_repairable_where_a_repair_changes_nothing(name: str) -> None:
+    """Text, NaN, a result beside NaN, and a run without an end whose file is whole."""
+    run = open_run(made_runs() / name)
+    assert plan_repair(run).changes_nothing
+    assert not any(found.repairable for found in check_run(run).findings)
+
+
 @pytest.mark.parametrize("name", ["not_numeric", "never_logged", "not_finite", "lost"])
 def test_what_cannot_be_repaired_is_listed_with_why(name: str) -> None:
     """Text, NaN, what was never logged and rows that were dropped are named, and no copy is promised."""
@@ -197,7 +205,7 @@ def test_records_that_stand_twice_are_copied_once(tmp_path: Path) -> None:
 
 
 def test_a_torn_end_is_closed(wandb_server: WandBServer, tmp_path: Path) -> None:
-    """A file that was cut off inside a record gives a copy that ends between two, which ``wandb sync`` takes whole."""
+    """A file cut off inside a record gives a copy that ends as a failed run, which ``wandb sync`` takes whole."""
     data = wandb_file("frozen").read_bytes()
     (tmp_path / "run-frozen.wandb").write_bytes(data[: row_offsets(wandb_file("frozen"))[-2] + 20])
     run = open_run(tmp_path / "run-frozen.wandb")
@@ -205,8 +213,10 @@ def test_a_torn_end_is_closed(wandb_server: WandBServer, tmp_path: Path) -> None
     plan = plan_repair(run, run_id="closed")
     assert f"torn end: the last {run.segments[-1].torn} bytes" in "\n".join(plan_lines(plan))
     written = write_repair(plan, tmp_path / "out")
-    assert open_run(tmp_path / "out").segments[-1].torn == 0
+    copy = open_run(tmp_path / "out")
+    assert (copy.segments[-1].torn, copy.exit_code, check_run(copy).findings) == (0, 1, ())
     assert "incomplete" not in run_sync(wandb_server, tmp_path, *written.folders)
+    assert (wandb_server.run("closed").state, wandb_server.run("closed").exit_code) == ("failed", 1)
     held = wandb_server.run("closed").points(STEP, LOSS)
     assert held == [(step, step) for step in range(run.rows)]
 

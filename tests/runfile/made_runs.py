@@ -203,6 +203,15 @@ def validated(run: Run) -> None:
             run.log({"training/operator/val": value})
 
 
+def validated_before(run: Run) -> None:
+    """A validation before training, and one after each epoch, which is logged before it, alone."""
+    run.define_metric(LOSS, step_metric=STEP)
+    run.log({LOSS: 9})
+    for epoch in range(1, 6):
+        run.log({STEP: epoch})
+        run.log({LOSS: 9 - epoch})
+
+
 def backwards(run: Run) -> None:
     run.define_metric(LOSS, step_metric=STEP)
     for value in [0, 1, 2, 3, 1, 2, 3, 4]:
@@ -282,6 +291,16 @@ def only_its_step(run: Run) -> None:
         run.log({STEP: value, "operator/loss": value, "training/refine/step": value, "shown": value})
 
 
+def nothing_to_draw(run: Run) -> None:
+    """Text and NaN beside an axis that was never logged, and a result that was NaN at first."""
+    for stage, synced in (("a", True), ("b", False)):
+        run.define_metric(f"{stage}/*", step_metric=f"{stage}/step", step_sync=synced)
+        for _ in range(3):
+            run.log({f"{stage}/nan": math.nan, f"{stage}/text": "text"})
+    run.log({"eval/accuracy": math.nan})
+    run.log({"eval/accuracy": 0.5})
+
+
 def ambiguous(run: Run) -> None:
     run.define_metric("*", step_metric="global_step")
     run.define_metric("training/operator/*", step_metric=STEP)
@@ -354,10 +373,11 @@ CASES: dict[str, Callable[[Run], None]] = {
     made.__name__: made
     for made in (
         staged, naive, every_value, many_rows, declared, killed, described, raised, empty, empty_near_miss, frozen,
-        frozen_near_miss, stale, stale_near_miss, lagging, lagging_near_miss, bare_steps, validated, backwards,
-        backwards_near_miss, single_point, two_points, not_numeric, not_finite, never_logged, never_logged_near_miss,
-        ambiguous, globs_that_agree, orphan, orphan_near_miss, lost, lost_near_miss, stages_of_both_kinds,
-        mostly_empty, mostly_text, overwritten, only_its_step, ambiguous_once, lost_but_one,
+        frozen_near_miss, stale, stale_near_miss, lagging, lagging_near_miss, bare_steps, validated, validated_before,
+        backwards, backwards_near_miss, single_point, two_points, not_numeric, not_finite, never_logged,
+        never_logged_near_miss, nothing_to_draw, ambiguous, globs_that_agree, orphan, orphan_near_miss, lost,
+        lost_near_miss, stages_of_both_kinds, mostly_empty, mostly_text, overwritten, only_its_step, ambiguous_once,
+        lost_but_one,
     )
 }  # fmt: skip
 

@@ -83,7 +83,7 @@ def empty(chart: Chart) -> Finding | None:
     if with_axis.any():
         drawable = series.held - series.not_numeric - series.not_finite
         count = drawable - len(chart.x)
-        if not count or 2 * count < drawable or _at_one_x(chart):
+        if not count or 2 * count < drawable or _at_one_x(chart.x):
             return None
     if not count:
         return None
@@ -102,6 +102,7 @@ def empty(chart: Chart) -> Finding | None:
         else f"{count:,} of the {series.held:,} rows that hold {chart.metric} hold no number for its axis {axis}",
         cause=cause,
         fix=_log(chart),
+        repairable=series.held > series.not_numeric + series.not_finite,
     )
 
 
@@ -123,10 +124,10 @@ def not_numeric(chart: Chart) -> Finding | None:
 
 
 def frozen(chart: Chart) -> Finding | None:
-    """Two rows or more, all at one x."""
-    if not _at_one_x(chart):
+    """Two points or more, all at one x."""
+    x = chart.x
+    if not _at_one_x(x):
         return None
-    x = chart.series.x[np.isfinite(chart.series.x)]
     return _finding(
         chart,
         Verdict.FROZEN,
@@ -170,12 +171,19 @@ def orphan(chart: Chart) -> Finding | None:
 
 
 def lagging(chart: Chart) -> Finding | None:
-    """The axis moves only in rows of its own, each after the rows that it should have been in."""
+    """The axis moves only in rows of its own, each after the rows that it should have been in.
+
+    A validation before training, and then one after each row of the axis, looks alike but for the end, where a
+    value has no axis behind it. While a run has no end, only two points at one x before the axis moves show it.
+    """
     axis = chart.axis_rows
     if axis is None or np.count_nonzero(axis.bare) < 2 or len(chart.x) < 2:
         return None
     moved = np.diff(axis.x, prepend=axis.x[:1]) != 0
-    if not moved.any() or (moved & ~axis.bare).any() or chart.series.rows[0] > axis.rows[axis.bare][0]:
+    bare, rows = axis.rows[axis.bare], chart.series.rows
+    if not moved.any() or (moved & ~axis.bare).any() or rows[0] > bare[0]:
+        return None
+    if rows[-1] > bare[-1] if chart.finished else chart.x[0] != chart.x[1]:
         return None
     return _finding(
         chart,
@@ -254,7 +262,7 @@ def single_point(chart: Chart) -> Finding | None:
         fix=f"run.log({{{_text(chart.metric)}: value}})  # without step="
         if dropped
         else f"run.summary[{_text(chart.metric)}] = value",
-        repairable=is_result,
+        repairable=is_result and chart.series.held == 1,
     )
 
 
@@ -321,8 +329,7 @@ def _finding(
     )
 
 
-def _at_one_x(chart: Chart) -> bool:
-    x = chart.series.x[np.isfinite(chart.series.x)]
+def _at_one_x(x: NDArray[np.float64]) -> bool:
     return len(x) > 1 and bool(x.min() == x.max())
 
 

@@ -43,7 +43,10 @@ def damaged_file(damage: Sequence[tuple[Path, Damage]], rows: int) -> Finding | 
 
 
 def unfinished(finished: bool, torn: int) -> Finding | None:
-    """The run has no end record; ``torn`` is how many bytes of an incomplete record its file ends with."""
+    """The run has no end record; ``torn`` is how many bytes of an incomplete record its file ends with.
+
+    ``wandb sync`` takes a file that ends between two records as it is.
+    """
     if finished:
         return None
     return _finding(
@@ -52,7 +55,7 @@ def unfinished(finished: bool, torn: int) -> Finding | None:
         "the run has no end record" + (f", and its file ends {torn:,} bytes into a record" if torn else ""),
         "it was killed, or it is still running",
         "run.finish()  # at the end, also when training fails: 'with wandb.init() as run:' does it",
-        repairable=True,
+        repairable=bool(torn),
     )
 
 

@@ -27,7 +27,7 @@ _NOT_REPAIRED = {
     Verdict.NEVER_LOGGED: "there is nothing to draw",
     Verdict.NOT_NUMERIC: "a line needs numbers",
     Verdict.NOT_FINITE: "no number can be put in their place",
-    Verdict.SINGLE_POINT: "one point makes no line, and its name does not say that it is a result",
+    Verdict.SINGLE_POINT: "one point makes no line, and only a result, by its name, that was logged once is moved",
 }
 _RUN_ID = re.compile(r"[^\s/\\#?%:]{1,128}\Z")  # what W&B takes
 
@@ -196,7 +196,7 @@ def _results(run: Run, check: RunCheck) -> dict[str, NDArray[np.int64]]:
         finding.metric: column.rows
         for finding in check.findings
         if finding.code == Verdict.SINGLE_POINT and finding.repairable and finding.metric is not None
-        if (column := run.column(finding.metric)) is not None and len(column.rows) == 1
+        if (column := run.column(finding.metric)) is not None
     }
     used = {run.axis(metric).metric for metric in run.charts if metric not in rows}
     for metric, row in list(rows.items()):

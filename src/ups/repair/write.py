@@ -187,6 +187,9 @@ class _Copy:
             self._describe(writer)
         if last and not ended:
             self._end(writer)
+            message = parse_message(b"")
+            message.exit.exit_code = 1  # what ``wandb sync`` makes of a file without an end
+            writer.write(message.SerializeToString())
 
     def _name(self, writer: _Numbered) -> None:
         """Say who the run is."""
