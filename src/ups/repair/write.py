@@ -49,14 +49,18 @@ def target_folders(plan: Plan, into: Path) -> list[Path]:
     """The folders that :func:`write_repair` will make in ``into``, one a file of the run, oldest first.
 
     Raises:
-        RunFileError: one of them exists.
+        RunFileError: one of them exists, or a file of the run is gone.
         UsageError: ``into`` lies in a folder of the run itself.
     """
     stamps: list[str] = []
     for segment in plan.run.segments:
         own = segment.path.resolve().parent
         found = segment_folder_time(own.name)
-        stamps.append(found or time.strftime("%Y%m%d_%H%M%S", time.gmtime(segment.path.stat().st_mtime)))
+        try:
+            changed = time.gmtime(segment.path.stat().st_mtime)
+        except OSError as error:
+            raise RunFileError(f"{segment.path} cannot be read: {error.strerror}") from error
+        stamps.append(found or time.strftime("%Y%m%d_%H%M%S", changed))
         if found and into.resolve().is_relative_to(own):
             raise UsageError(f"{into} lies in the run itself, which is not written: name another folder")
     folders: list[Path] = []
@@ -311,7 +315,18 @@ def _start_time(run: Run) -> float:
 
 
 def _copy_files(source: Path, target: Path) -> None:
-    if source.is_dir():
-        shutil.copytree(source, target, ignore_dangling_symlinks=True)
-    else:
+    if not source.is_dir():
         target.mkdir(parents=True)
+        return
+    try:
+        shutil.copytree(source, target, ignore=_not_followed)
+    except shutil.Error as error:  # holds each file that failed: from where, to where, and why
+        first, _, why = error.args[0][0]
+        raise RunFileError(f"{first} cannot be copied: {why}") from error
+
+
+def _not_followed(folder: str, names: list[str]) -> list[str]:
+    """The links that lead nowhere, or back to a folder around them; ``copytree`` itself drops every relative one."""
+    here = Path(folder).resolve()
+    links = [here / name for name in names if (here / name).is_symlink()]
+    return [link.name for link in links if not link.exists() or here.is_relative_to(link.resolve())]
