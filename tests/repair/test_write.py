@@ -15,11 +15,13 @@ from held import read_held
 from repair.broken_runs import LOSS, RANDOM_RUNS, STEP, VAL
 from repair.repaired import broken_runs, fingerprint, original
 from runfile.real_runs import made_runs, row_offsets, wandb_file
+from ups.charts import Definitions
 from ups.check import Verdict, check_run
+from ups.dashboard.meant import meant_run
 from ups.errors import RunFileError, UsageError
 from ups.repair import Plan, plan_lines, plan_repair, write_repair
 from ups.repair.axis import Keep
-from ups.runfile import open_run
+from ups.runfile import Run, open_run
 from ups.runfile.framing import FrameReader, Writer
 from ups.runfile.records import parse_message
 from wandb_server import WandBServer, run_client, run_sync
@@ -76,15 +78,37 @@ def test_a_copy_inside_the_run_is_refused(tmp_path: Path) -> None:
         write_repair(plan_repair(open_run(folder)), folder / "files")
 
 
-def test_a_repair_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    """If the run is gone when it is to be copied, the error says so, and the target holds no run."""
-    shutil.copytree(original("frozen"), tmp_path / "run", symlinks=True)
+@pytest.mark.parametrize("bare", [False, True])
+def test_a_repair_that_fails_leaves_nothing(bare: bool, tmp_path: Path) -> None:
+    """If the run's folder, or its file alone, is gone when it is to be copied, the error says so; no copy is left."""
+    if bare:
+        (tmp_path / "run").mkdir()
+        shutil.copy(wandb_file("frozen"), tmp_path / "run")
+    else:
+        shutil.copytree(original("frozen"), tmp_path / "run", symlinks=True)
     plan = plan_repair(open_run(tmp_path / "run"))
-    shutil.rmtree(tmp_path / "run" / "wandb")
-    (tmp_path / "run" / "wandb").mkdir()
-    with pytest.raises((RunFileError, FileNotFoundError)):
+    shutil.rmtree(tmp_path / "run")
+    with pytest.raises(RunFileError, match=r"run-frozen\.wandb"):
         write_repair(plan, tmp_path / "out")
     assert not list(tmp_path.glob("out/*"))
+
+
+def test_a_file_that_cannot_be_copied_is_named(tmp_path: Path) -> None:
+    """A link is copied as the file that it leads to, or left out if to nowhere or around; a pipe is an error."""
+    shutil.copytree(original("frozen"), tmp_path / "run", symlinks=True)
+    (files,) = (tmp_path / "run" / "wandb").glob("offline-run-*/files")
+    (files / "note.txt").write_text("note")
+    (files / "link").symlink_to("note.txt")
+    (files / "itself").symlink_to("itself")
+    (files / "around").symlink_to(".")
+    plan = plan_repair(open_run(tmp_path / "run"))
+    (folder,) = write_repair(plan, tmp_path / "out").folders
+    assert (folder / "files" / "link").read_text() == "note"
+    assert not {"itself", "around"} & {path.name for path in (folder / "files").iterdir()}
+    os.mkfifo(files / "pipe")
+    with pytest.raises(RunFileError, match=r"^[^\[(].*pipe.* cannot be copied: .*named pipe"):
+        write_repair(plan, tmp_path / "again")
+    assert not list(tmp_path.glob("again/*"))
 
 
 def test_a_run_without_faults_is_not_copied(tmp_path: Path) -> None:
@@ -146,6 +170,21 @@ def test_keep_decides_where_a_chart_goes_back(
     assert points(tmp_path) == list(zip(range(len(loss)), loss, strict=True))
     assert points(tmp_path, VAL) == val
     assert {chart.verdict for chart in check_run(open_run(tmp_path)).charts} == {Verdict.FULL}
+
+
+def test_an_attempt_that_is_kept_is_alone_between_its_ends() -> None:
+    """Steps that only the other attempt has are left out where they would make the line jump; the plan says so."""
+    rows = [{LOSS: place, STEP: step} for place, step in enumerate([0, 1, 2, 3, 9, 1, 2, 6])]
+    definitions = Definitions()
+    definitions.define(LOSS, STEP)
+    run = Run.from_rows(Path("run"), rows, run_id="run", definitions=definitions)
+    for keep, kept, gone in (("last", [0, 5, 6, 7, 4], 3), ("first", [0, 1, 2, 3, 4], 3)):
+        plan = plan_repair(run, keep=keep)
+        assert meant_run(plan).series(LOSS).y.tolist() == kept
+        assert (plan.points_gone, plan.charts[0].what) == (
+            gone,
+            (f"{STEP} goes back once: where attempts overlap, the {keep} is kept",),
+        )
 
 
 def test_another_metric_can_be_the_axis(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ __all__ = ["command"]
     type=click.Choice(["last", "first", "all"]),
     default="last",
     show_default=True,
-    help="Where a chart goes back: which attempt at each step to keep; all counts the axis on.",
+    help="Where a chart goes back: which attempt to keep where they overlap; all counts the axis on.",
 )
 @click.option("--run-id", metavar="ID", help="The id of the copy. Default: a fresh one that begins with the run's.")
 def command(run: Path, into: Path | None, dry_run: bool, axis: str | None, keep: "Keep", run_id: str | None) -> None:

@@ -169,7 +169,11 @@ def attempts_of(x: _Values, charts: Iterable[_Places]) -> _Places:
 
 
 def superseded(x: _Values, attempts: _Places, keep: Literal["last", "first"]) -> _Mask:
-    """The rows whose x lies within the range of an attempt that counts instead; bool, shape (rows,)."""
+    """The rows whose x lies within the range of an attempt that counts instead; bool, shape (rows,).
+
+    Within its range an attempt is alone, also at an x that it does not have: a line that takes points from two
+    attempts in turn jumps between them.
+    """
     out = np.zeros(len(x), dtype=np.bool_)
     bounds = np.flatnonzero(np.diff(attempts, prepend=-1, append=-1))
     spans = list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True))

@@ -93,7 +93,7 @@ def mend(run: Run, axis: str, metrics: list[str], lines: Iterable[str], troubles
         what.append(f"{axis} goes back {_times(count - 1)}: it counts on from its last value")
     elif count > 1:
         out = superseded(x, attempts, "last" if keep == "last" else "first")
-        what.append(f"{axis} goes back {_times(count - 1)}: the {keep} attempt at each step is kept")
+        what.append(f"{axis} goes back {_times(count - 1)}: where attempts overlap, the {keep} is kept")
     kept = np.flatnonzero(~out & ~stage.bare & np.isfinite(x))
     behind = kept[later_places(x[kept], attempts[kept])] if len(kept) else kept
     order = kept[np.lexsort((x[kept], behind != kept, behind))]

@@ -123,8 +123,8 @@ def plan_repair(run: Run, *, keep: Keep = "last", axis: str | None = None, run_i
 
     Args:
         run: The run, as :func:`ups.open_run` read it.
-        keep: Where a chart goes back: ``last`` keeps the last attempt at each step, ``first`` the first, and
-            ``all`` keeps every point and counts the axis on.
+        keep: Where a chart goes back: ``last`` keeps, of attempts that overlap, the last from its lowest x to its
+            highest, ``first`` the first, and ``all`` keeps every point and counts the axis on.
         axis: A metric that was logged, to draw against in place of an axis that cannot be used.
         run_id: The id of the copy. Default: a fresh one, which begins with the run's.
 
