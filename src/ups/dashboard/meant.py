@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ups.charts import DEFAULT_AXIS, Definitions
 from ups.repair.plan import Plan
+from ups.repair.rows import StepNumbers
 from ups.runfile import Run
 from ups.runfile.history import Column, Columns
 from ups.runfile.items import Form
@@ -16,6 +17,7 @@ from ups.runfile.items import Form
 __all__ = ["meant_run"]
 
 _Rows = NDArray[np.int64]
+_NOTHING: _Rows = np.empty(0, dtype=np.int64)
 
 
 def meant_run(plan: Plan) -> Run:
@@ -27,15 +29,14 @@ def meant_run(plan: Plan) -> Run:
     changed = {axis: (mended.rows, mended.x) for axis, mended in plan.mended.items()}
     later = {name: mended.moved for axis, mended in plan.mended.items() for name in (axis, *mended.metrics)}
     back = _from_journal(plan)
-    nothing = np.empty(0, dtype=np.int64)
     for name in dict.fromkeys([*run.logged, *changed, "_timestamp", *back]):
-        column = run.column(name) or Column(nothing, np.empty(0), np.empty(0, dtype=np.uint8))
+        column = run.column(name) or Column(_NOTHING, np.empty(0), np.empty(0, dtype=np.uint8))
         if name in changed:
             column = _with_changes(column, *changed[name])
         rows, values, forms = column.rows, column.values, column.forms
         kept = ~np.isin(rows, gone[name]) if name in gone else np.ones(len(rows), dtype=np.bool_)
         rows, values, forms = rows[kept], values[kept], forms[kept]
-        moved = order.of_rows(rows, np.isin(rows, later.get(name, nothing)))
+        moved = order.of_rows(rows, np.isin(rows, later.get(name, _NOTHING)))
         if name == "_timestamp" and len(order.moved):  # both parts of a row that is split have its time
             copies = np.isin(order.moved, rows)
             parts = order.moved[copies]
@@ -105,25 +106,12 @@ class _Order:
         return np.where(kept, np.cumsum(kept) - 1, -1)
 
     def steps(self, kept: NDArray[np.bool_]) -> _Rows:
-        """W&B's own step of each row ``kept``, which grows: where it would not, it counts on from the row before."""
+        """W&B's own step of each row ``kept``, as they are written."""
         held = self._held[kept]
         if (held >= 0).all() and (np.diff(held) > 0).all():
             return held
-        steps = np.empty(len(held), dtype=np.int64)
-        last, shift = -1, 0
-        for at, step in enumerate(held.tolist()):
-            if step < 0:
-                taken = last + 1  # written behind its place, or from the journal
-            elif step + shift <= last:
-                taken = last + 1
-                shift = taken - step
-            else:
-                taken = step + shift
-            steps[at] = last = taken
-        return steps
-
-
-_NOTHING: _Rows = np.empty(0, dtype=np.int64)
+        numbers = StepNumbers()  # below 0: written behind its place, or from the journal
+        return np.array([numbers.next(step if step >= 0 else None) for step in held.tolist()], dtype=np.int64)
 
 
 def _with_changes(column: Column, rows: _Rows, x: NDArray[np.float64]) -> Column:
@@ -170,9 +158,6 @@ def _definitions(plan: Plan) -> Definitions:
     definitions.forget(plan.undefined)
     for axis in plan.hidden:
         definitions.define(axis, hidden=True)
-    wanted = dict(plan.definitions)
-    if plan.missing is not None and plan.rows_back:
-        wanted |= {name: axis for name, axis in plan.missing.axes.items() if axis != DEFAULT_AXIS}
-    for metric, axis in wanted.items():
+    for metric, axis in plan.definitions.items():
         definitions.define(metric, axis)
     return definitions

@@ -145,6 +145,8 @@ def plan_repair(run: Run, *, keep: Keep = "last", axis: str | None = None, run_i
     definitions = {metric: axis for metric, axis in definitions.items() if metric not in to_summary} | {
         change.metric: change.axis for change in changes if change.axis not in (None, DEFAULT_AXIS)
     }
+    if missing is not None:
+        definitions |= {metric: axis for metric, axis in missing.axes.items() if axis != DEFAULT_AXIS}
     lost = run.lost_rows.count if missing is None else 0
     undefined = _undefined(run, definitions, to_summary)
     steps = run.column(DEFAULT_AXIS)
@@ -155,7 +157,7 @@ def plan_repair(run: Run, *, keep: Keep = "last", axis: str | None = None, run_i
         unrepaired=_unrepaired(before, changes, undefined, lost),
         mended=mended,
         definitions=definitions,
-        hidden=_hidden(run, definitions, missing),
+        hidden=_hidden(run, definitions),
         undefined=undefined,
         to_summary=to_summary,
         missing=missing,
@@ -214,18 +216,16 @@ def _different(run: Run, metric: str) -> int:
 
 
 def _redefined(run: Run, definitions: dict[str, str]) -> Run:
-    """The run as it would be with more definitions; shares its columns."""
-    view = copy.copy(run)
-    view.__dict__.pop("charts", None)
-    view.definitions = copy.deepcopy(run.definitions)
+    """The run as it would be with more definitions."""
+    more = copy.deepcopy(run.definitions)
     for metric, axis in definitions.items():
-        view.definitions.define(metric, axis)
-    return view
+        more.define(metric, axis)
+    return run.with_definitions(more)
 
 
-def _hidden(run: Run, definitions: dict[str, str], missing: Missing | None) -> tuple[str, ...]:
+def _hidden(run: Run, definitions: dict[str, str]) -> tuple[str, ...]:
     """The axes that the copy defines without a chart of their own."""
-    new = set(definitions.values()) | set(missing.axes.values() if missing is not None else ())
+    new = set(definitions.values())
     old = {run.axis(metric).metric for metric in definitions}
     axes = (old | new) - {DEFAULT_AXIS} - set(definitions)
     return tuple(sorted(axis for axis in axes if axis in old - new or axis not in run.definitions.names()))

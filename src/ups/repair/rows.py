@@ -13,7 +13,7 @@ from ups.runfile.items import name_of
 from ups.runfile.records import parse_message
 from ups.tracking.rows import Row
 
-__all__ = ["Part", "RowEdits", "edit_row", "encode", "holds_values", "new_row", "set_step"]
+__all__ = ["Part", "RowEdits", "StepNumbers", "edit_row", "encode", "holds_values", "new_row", "set_step"]
 
 _KEPT_IN_PARTS = ("_timestamp", "_runtime", "_step")
 
@@ -87,6 +87,23 @@ class RowEdits:
                 else:
                     part.moved |= change.names
         return parts
+
+
+class StepNumbers:
+    """W&B's own step of one row after another, which grows: where it would not, it counts on from the row before."""
+
+    def __init__(self) -> None:
+        self._last, self._shift = -1, 0
+
+    def next(self, step: int | None) -> int:
+        """The number of the next row, which had ``step``; None for one that is written elsewhere, or had none."""
+        if step is None:
+            taken = self._last + 1
+        else:
+            taken = max(step + self._shift, self._last + 1)
+            self._shift = taken - step
+        self._last = taken
+        return taken
 
 
 def edit_row(message: Any, part: Part) -> tuple[Any | None, dict[str, str]]:

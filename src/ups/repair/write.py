@@ -21,7 +21,7 @@ import numpy as np
 from ups.charts import DEFAULT_AXIS
 from ups.errors import RunFileError, UsageError
 from ups.repair.plan import Plan
-from ups.repair.rows import Part, RowEdits, edit_row, encode, holds_values, new_row, set_step
+from ups.repair.rows import Part, RowEdits, StepNumbers, edit_row, encode, holds_values, new_row, set_step
 from ups.repair.text import plan_lines
 from ups.repair.wire import with_number, with_run_id
 from ups.runfile import Run
@@ -130,8 +130,7 @@ class _Copy:
         self._plan = plan
         self._edits = RowEdits(plan)
         self._row = 0  # the next row of the run
-        self._last_step = -1
-        self._shift = 0  # what is added to W&B's own step
+        self._numbers = StepNumbers()
         self._later = later  # the parts of rows that are written later on: a file, and where each lies in it
         self._places: dict[int, tuple[int, int]] = {}
         self._missing: Iterator[tuple[int, Row]] = iter(()) if plan.missing is None else plan.missing.rows()
@@ -208,12 +207,9 @@ class _Copy:
 
     def _describe(self, writer: _Numbered) -> None:
         """Define each metric by its exact name, before the first row."""
-        wanted = dict(self._plan.definitions)
-        if self._plan.missing is not None and self._plan.rows_back:
-            wanted |= {name: axis for name, axis in self._plan.missing.axes.items() if axis != DEFAULT_AXIS}
         for axis in self._plan.hidden:
             self._define(writer, axis, "", hidden=True)
-        for metric, axis in wanted.items():
+        for metric, axis in self._plan.definitions.items():
             self._define(writer, metric, axis)
 
     def _define(self, writer: _Numbered, name: str, axis: str, *, hidden: bool = False) -> None:
@@ -253,29 +249,21 @@ class _Copy:
                 self._later.write(data)
             if not part.takes_away or holds_values(message):
                 self._write_row(message, step, writer)
-        elif self._shift or step <= self._last_step:
-            self._write_row(parse_message(record), step, writer)
         else:
-            self._last_step = step
-            self.rows += 1
-            writer.write(record)
+            self._write_row(record, step, writer)
         for moved_row in self._edits.behind.get(row, ()):
             place, size = self._places.pop(moved_row)
             self._later.seek(place)
-            self._write_row(parse_message(self._later.read(size)), None, writer)
+            self._write_row(self._later.read(size), None, writer)
 
-    def _write_row(self, message: Any, step: int | None, writer: _Numbered) -> None:
-        """Write a row under its own step, or the next one if it has none or that is taken."""
-        if step is None or step + self._shift <= self._last_step:
-            taken = self._last_step + 1
-            self._shift = self._shift if step is None else taken - step
-        else:
-            taken = step + self._shift
+    def _write_row(self, row: Any, step: int | None, writer: _Numbered) -> None:
+        """Write a row, a record or its bytes, under its own step, or the next one if it has none or that is taken."""
+        taken = self._numbers.next(step)
         if taken != step:
-            set_step(message, taken)
-        self._last_step = taken
+            row = parse_message(row) if isinstance(row, bytes) else row
+            set_step(row, taken)
         self.rows += 1
-        writer.write(message.SerializeToString())
+        writer.write(row if isinstance(row, bytes) else row.SerializeToString())
 
     def _come_back(self, after: int, writer: _Numbered) -> None:
         """Write the journal's rows that belong behind a row of the files."""

@@ -174,11 +174,17 @@ class Run:
             columns: the rows; hidden names too.
             steps: W&B's ``_step`` of each.
         """
-        view = copy.copy(self)
+        view = self.with_definitions(definitions)
         view._forget()
         columns.put_steps(steps)
         view._columns = columns
         view.__dict__["_hidden_columns"] = columns
+        return view
+
+    def with_definitions(self, definitions: Definitions) -> "Run":
+        """The run with other definitions, over the same rows."""
+        view = copy.copy(self)
+        view.__dict__.pop("charts", None)
         view.definitions = definitions
         return view
 
