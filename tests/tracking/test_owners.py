@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -12,6 +13,11 @@ from typing import Any
 import pytest
 
 import ups
+from ups.tracking import liveness
+from ups.tracking.delivery_process import Watch
+from ups.tracking.faults import Faults
+from ups.tracking.run_directory import RunDirectory
+from ups.tracking.status import Status, write_status
 
 PROCESSES = 4
 ROUNDS = 12  # runs that the processes fall upon, one after another
@@ -97,3 +103,33 @@ def test_of_those_that_join_a_dead_run_at_once_one_owns_it() -> None:
     for number in range(ROUNDS):
         _, *joined = owners(number)
         assert joined == [True] + [False] * (PROCESSES - 1)
+
+
+def test_a_forked_child_does_not_hold_what_its_parent_held(tmp_path: Path) -> None:
+    """A process that has ended or let go is seen to have, though a child that it forked lives on."""
+    assert liveness.hold(tmp_path / "mark")
+    ask, answer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(answer)
+        os.read(ask, 1)
+        os._exit(0)
+    liveness.release(tmp_path / "mark")
+    assert not liveness.is_held(tmp_path / "mark")
+    os.close(answer)
+    os.waitpid(child, 0)
+    os.close(ask)
+
+
+def test_a_delivery_that_finished_before_its_trainer_did_has_not_delivered() -> None:
+    """A delivery that took its trainer for dead says that it has finished; rows wait in the journal."""
+    with ups.create_wandb_context(mode="local") as ctx:
+        ctx.stage("a").log(0, loss=1.0)
+        directory = RunDirectory(ctx.dir)
+        (process,) = directory.processes()
+        write_status(directory, Status(state="finished", owner=process))
+        watch = Watch(directory, directory.mark_of(process), ctx, None, Faults())
+        assert not watch.is_delivered()
+        taken = {"journal": process, "start": 0, "end": directory.journal_of(process).stat().st_size}
+        (directory.delivery / "sequence.jsonl").write_text(json.dumps(taken) + "\n")
+        assert watch.is_delivered()

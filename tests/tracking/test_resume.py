@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -112,6 +113,7 @@ except ups.errors.UsageError as error:
 """
     with ups.create_wandb_context({}, "r", mode="offline") as ctx:
         ctx.stage("a").log(0, loss=1.0)
+        shutil.copytree(ctx.dir / "journal", "copy")  # opens and closes its files, also what this process holds
         printed = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True).stdout
         assert "is being trained by another process" in printed
         ctx.stage("a").log(1, loss=1.0)

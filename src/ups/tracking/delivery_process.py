@@ -13,12 +13,13 @@ import time
 from pathlib import Path
 from typing import Protocol
 
-from ups.errors import RunDirectoryError, UPSError
+from ups.errors import DeliveryError, RunDirectoryError, UPSError
 from ups.tracking import liveness
 from ups.tracking.faults import Faults
 from ups.tracking.fork_lock import ForkLock
-from ups.tracking.journal import Journal
+from ups.tracking.journal import Journal, JournalReader
 from ups.tracking.run_directory import RunDirectory
+from ups.tracking.sequence import taken_up
 from ups.tracking.status import Status, read_status
 
 __all__ = ["Deliverer", "DeliveryProcess", "DeliveryThread", "Watch"]
@@ -215,7 +216,7 @@ class Watch:
         if self._deliverer is None or self._deliverer.is_running():
             return True
         try:
-            if self._directory.delivery_is_running() or self._is_delivered():
+            if self._directory.delivery_is_running() or self.is_delivered():
                 return True
             if self._started and self._restarts >= _RESTARTS:
                 message = f"delivery ended {_RESTARTS} times without a row more ({self._deliverer.log_tail()}):"
@@ -232,10 +233,21 @@ class Watch:
             self._faults.add("start", f"delivery could not be started: {error}. Rows wait in the journal; trying again")
         return True
 
-    def _is_delivered(self) -> bool:
-        """Whether the delivery that has just ended had finished the run of this process."""
+    def is_delivered(self) -> bool:
+        """Whether the newest delivery has finished the run of this process, and nothing of its journal waits.
+
+        Raises:
+            RunDirectoryError, OSError: What it has told, or the journal, cannot be read.
+        """
+        process = self._mark.stem
         status = read_status(self._directory)
-        return status is not None and status.state == "finished" and status.owner == self._mark.stem
+        if status is None or status.state != "finished" or status.owner != process:
+            return False
+        try:
+            taken = taken_up(self._directory.delivery / "sequence.jsonl").get(process, 0)
+        except DeliveryError:  # damaged since: nobody can tell any more, and the delivery had read it
+            return True
+        return next(JournalReader(self._directory.journal_of(process), taken).read(), None) is None
 
     def _watch(self) -> None:
         started = time.monotonic()

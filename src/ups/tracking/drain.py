@@ -40,7 +40,7 @@ def drain(directory: RunDirectory, owner: str, watch: Watch, timeout: float, *, 
                 heard = watch.hear()
                 if heard is not None and heard.owner == owner:
                     status = heard
-                    if status.state == "finished":
+                    if status.state == "finished" and watch.is_delivered():
                         return True
                     if status.state == "undelivered":
                         break

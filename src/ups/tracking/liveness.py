@@ -1,31 +1,28 @@
 """A process's mark that it is alive: a file that it holds locked until it ends, however it ends.
 
-A POSIX record lock belongs to the process, not to the open file: a forked child does not inherit it, the kernel
-drops it with the process (also after SIGKILL), and it does not depend on process numbers, which are reused, or
-on the clock, which can be set back. It has one trap: closing *any* descriptor of the file in the holding process
-drops the lock, so the holder asks its own table, never the file.
+The kernel drops the lock with the process (also after SIGKILL), and it does not depend on process numbers, which are
+reused, or on the clock, which can be set back. It is ``flock``, which belongs to the open file. A POSIX record lock
+would be dropped as soon as the holding process closes *any* descriptor of the file: as it does when it copies the run's
+directory. A forked child shares the open file, so it lets go of what its parent holds. On NFS, Linux turns ``flock``
+into a record lock at the server, so on a shared folder other machines see it; there the holder has to ask its own
+table, for the file may tell it that nobody holds it.
 """
 
 import contextlib
 import errno
+import fcntl
 import os
 import tempfile
+import threading
 import time
 from pathlib import Path
 
 from ups.errors import RunDirectoryError
-from ups.tracking.fork_lock import ForkLock
-
-try:
-    import fcntl
-except ImportError:  # Windows: a lock by region does the same there
-    fcntl = None  # type: ignore[assignment]
-    import msvcrt
 
 __all__ = ["beat", "beats", "hold", "is_held", "release"]
 
-_held: dict[Path, tuple[int, int]] = {}  # path → (process id, descriptor)
-_lock = ForkLock()
+_held: dict[Path, int] = {}  # path → descriptor
+_lock = threading.RLock()
 _BEAT_LIMIT = 20.0  # seconds
 _ATTEMPTS, _PAUSE = 50, 0.01  # someone asking is_held() has the lock for a moment
 
@@ -38,17 +35,17 @@ def hold(path: Path) -> bool:
     """
     path = path.resolve()
     with _lock:
-        if path in _held and _held[path][0] == os.getpid():
+        if path in _held:
             return False
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise RunDirectoryError(f"cannot write {path}: {error.strerror}") from error
         for attempt in range(_ATTEMPTS):
             if attempt:
                 time.sleep(_PAUSE)
             if _try_lock(path, descriptor):
-                _held[path] = (os.getpid(), descriptor)
+                _held[path] = descriptor
                 return True
         os.close(descriptor)
         return False
@@ -58,10 +55,10 @@ def is_held(path: Path) -> bool:
     """Whether a living process, this one or another, holds ``path``."""
     path = path.resolve()
     with _lock:
-        if path in _held and _held[path][0] == os.getpid():
+        if path in _held:
             return True
         try:
-            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return False
         except OSError as error:
@@ -92,8 +89,8 @@ def release(path: Path, *, remove: bool = False) -> None:
     """Give ``path`` back, if this process holds it, and ``remove`` it where nobody else will want to hold it."""
     path = path.resolve()
     with _lock:
-        process, descriptor = _held.pop(path, (0, -1))
-        if process == os.getpid():
+        descriptor = _held.pop(path, None)
+        if descriptor is not None:
             try:
                 if remove:
                     with contextlib.suppress(OSError):  # a directory turned read-only: the lock alone tells
@@ -105,12 +102,21 @@ def release(path: Path, *, remove: bool = False) -> None:
 def _try_lock(path: Path, descriptor: int, *, shared: bool = False) -> bool:
     """Lock the file, exclusively or, to ask whether somebody else has, ``shared``, which needs no right to write."""
     try:
-        if fcntl is not None:
-            fcntl.lockf(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        else:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
             return False
         raise RunDirectoryError(f"cannot lock {path}: {error.strerror}") from error
     return True
+
+
+def _let_go_in_child() -> None:
+    """In a forked child: what the parent holds is the parent's alone."""
+    for descriptor in _held.values():
+        os.close(descriptor)
+    _held.clear()
+    _lock.release()
+
+
+# Held over a fork, so that no file is open that is not in the table.
+os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_let_go_in_child)
