@@ -6,10 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+import ups
 from held import read_held
 from ups.errors import RunDirectoryError
 from ups.tracking.rank import Rank, this_rank
@@ -53,6 +55,30 @@ def test_torchrun_gives_one_run_with_all_ranks_full() -> None:
     assert held.summary["rank3/eval/l2"] == 3
     assert held.exit_codes == [0]
     assert held.config["ranks"] == 4
+
+
+NEXT = """
+import ups
+for _ in range(2):
+    with ups.create_wandb_context(mode="local") as ctx:
+        print(ctx.run_id, flush=True)
+"""
+
+
+def test_two_runs_one_after_another_are_two_in_every_rank(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rank that is done with a run waits for the next of rank 0, which may still be closing the one before."""
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with ups.create_wandb_context(mode="local") as first:
+        environment = {**os.environ, "RANK": "1"}
+        command = [sys.executable, "-c", NEXT]
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline().strip() == first.run_id
+            time.sleep(0.5)  # time in which it could join the first again
+            with ups.create_wandb_context(mode="local") as second:
+                assert process.stdout.readline().strip() == second.run_id
+                assert process.wait() == 0
 
 
 @pytest.mark.skipif(

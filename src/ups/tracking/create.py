@@ -12,7 +12,7 @@ from ups.tracking.config import plain_config, sweep_parameters
 from ups.tracking.context import DISABLED, RUN_DIR_VARIABLE, WandBContext
 from ups.tracking.mode import require_wandb, resolve_mode
 from ups.tracking.rank import Rank, this_rank
-from ups.tracking.run_directory import Description, RunDirectory, new_run_id
+from ups.tracking.run_directory import Description, RunDirectory, new_run_id, runs_folder
 from ups.tracking.surroundings import surroundings
 from ups.tracking.values import shown
 
@@ -85,12 +85,14 @@ def create_wandb_context(
     if resume and not given:
         raise UsageError("resume=True needs to know the run: pass its run_id, or set WANDB_RUN_ID")
     identity = given or new_run_id()
-    parent = Path(dir) if dir is not None else Path(os.environ.get("WANDB_DIR") or ".") / "ups-runs"
+    parent = Path(dir).absolute() if dir is not None else runs_folder()
     rank = this_rank()
-    if rank is not None and rank.index > 0:
-        path = rank.wait_for_run(parent.absolute(), given)
-        return _join(RunDirectory.open(path), delivery=delivery, strict=strict, rank=rank)
-    directory = RunDirectory.make(parent.absolute(), identity)
+    if rank is not None:
+        rank = rank.in_next_run(parent)
+        if rank.index > 0:
+            path = rank.wait_for_run(parent, given)
+            return _join(RunDirectory.open(path), delivery=delivery, strict=strict, rank=rank)
+    directory = RunDirectory.make(parent, identity)
     with directory.beginning():
         if resume and RunDirectory.exists(directory.path):
             context = _resume(directory, settings, delivery=delivery, strict=strict, rank=rank)
@@ -112,7 +114,7 @@ def create_wandb_context(
             directory.create(description)
             context = WandBContext(directory, description, delivery=delivery, strict=strict, owner=True, rank=rank)
     if rank is not None:
-        rank.publish(parent.absolute(), identity)
+        rank.publish(parent, identity)
     return context
 
 

@@ -8,9 +8,11 @@ A name that an earlier job left there is told apart by its run: nobody of it is 
 import hashlib
 import os
 import time
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from ups.errors import RunDirectoryError
 from ups.tracking.run_directory import RunDirectory, write_atomically
@@ -19,6 +21,8 @@ __all__ = ["Rank", "this_rank"]
 
 _PATIENCE = 300.0  # seconds that the other ranks wait for rank 0
 _POLL = 0.05  # seconds
+
+_begun: Counter[Path] = Counter()  # runs that this process has begun, or waited for, below each folder
 
 # How a launcher names the rank, the number of ranks, and the job.
 _LAUNCHERS = (
@@ -34,11 +38,18 @@ class Rank:
 
     Attributes:
         job: The same text in all ranks of a job.
+        nth: Which of the job's runs below one folder, from 1: one may follow another, or several be open at once.
     """
 
     index: int
     size: int
     job: str
+    nth: int = 1
+
+    def in_next_run(self, parent: Path) -> Self:
+        """This rank in the next run below ``parent``. Every rank makes the same calls, so all count alike."""
+        _begun[parent] += 1
+        return replace(self, nth=_begun[parent])
 
     def publish(self, parent: Path, run_id: str) -> None:
         """As rank 0: tell the other ranks the run, which lies below ``parent``.
@@ -72,7 +83,7 @@ class Rank:
         )
 
     def _notice(self, parent: Path) -> Path:
-        return parent / ".jobs" / hashlib.sha256(self.job.encode()).hexdigest()[:16]
+        return parent / ".jobs" / hashlib.sha256(f"{self.job} {self.nth}".encode()).hexdigest()[:16]
 
     def _read_notice(self, parent: Path) -> str | None:
         try:

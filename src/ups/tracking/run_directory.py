@@ -29,7 +29,7 @@ from typing import Any, Self
 from ups.errors import InvalidName, RunDirectoryError
 from ups.tracking import liveness
 
-__all__ = ["Begin", "Description", "RunDirectory", "new_run_id", "write_atomically"]
+__all__ = ["Begin", "Description", "RunDirectory", "new_run_id", "runs_folder", "write_atomically"]
 
 _SCHEMA = 1
 _RUN_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
@@ -268,6 +268,11 @@ class RunDirectory:
                 f"cannot write the run directory {self.path}: {error.strerror or error}."
                 " Pass dir=, or set WANDB_DIR, to a folder that you can write"
             ) from error
+
+
+def runs_folder() -> Path:
+    """The folder that gets a folder for each run, where nobody says: ``ups-runs`` in ``WANDB_DIR`` or here."""
+    return (Path(os.environ.get("WANDB_DIR") or ".") / "ups-runs").absolute()
 
 
 def new_run_id() -> str:
