@@ -260,6 +260,48 @@ def test_a_mode_or_config_that_does_not_exist_is_refused() -> None:
     assert not Path("ups-runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ({"project": "a/b"}, "at most 128 characters, none of"),
+        ({"project": "p" * 129}, "at most 128 characters"),
+        ({"project": 3}, "pass text, as in project='3'"),
+        ({"tags": ["fine", "x" * 65]}, "1 to 64 characters"),
+        ({"tags": [""]}, "1 to 64 characters"),
+        ({"tags": [1]}, "1 to 64 characters"),
+        ({"name": Path("x")}, "pass text, as in name='x'"),
+        ({"run_id": 5}, "5 is not a run id"),
+        ({"mode": 5}, "choose one of online, offline"),
+        ({"WANDB_PROJECT": "a/b"}, "WANDB_PROJECT is 'a/b', which W&B refuses"),
+        ({"WANDB_TAGS": "a,"}, "WANDB_TAGS has '', which W&B refuses"),
+    ],
+)
+def test_what_wandb_would_refuse_is_refused_at_the_start(
+    arguments: dict[str, Any], why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A project, a tag or a name with which no row could ever be delivered raises at once."""
+    variables = {name: value for name, value in arguments.items() if name.startswith("WANDB_")}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    arguments = {"mode": "local"} | {name: value for name, value in arguments.items() if name not in variables}
+    with pytest.raises(UsageError, match=why):
+        ups.create_wandb_context(**arguments)
+
+
+def test_a_config_that_contains_itself_is_refused() -> None:
+    """It has no end, and the message says so."""
+    config: dict[str, Any] = {}
+    config["again"] = config
+    with pytest.raises(UsageError, match="contains itself"):
+        ups.create_wandb_context(config, mode="local")
+
+
+def test_none_is_as_good_as_no_tags_and_stages() -> None:
+    """``tags=None`` is wandb's own default."""
+    with ups.create_wandb_context(mode="local", tags=None, stages=None) as ctx:
+        assert json.loads((ctx.dir / "run.json").read_text())["tags"] == []
+
+
 def test_joining_nothing_is_told(tmp_path: Path) -> None:
     """Without a run to join, the message says where one would come from."""
     with pytest.raises(UsageError, match="UPS_RUN_DIR is not set"):

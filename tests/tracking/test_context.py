@@ -130,7 +130,7 @@ def test_two_runs_in_one_process_do_not_mix() -> None:
     assert "UPS_RUN_DIR" not in os.environ
 
 
-def test_summary_media_and_files_arrive(tmp_path: Path) -> None:
+def test_summary_media_and_files_arrive(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Evaluation goes to the summary and makes no points; a table, an image and a file are in W&B's folder."""
     (tmp_path / "notes.txt").write_text("notes")
     with ups.create_wandb_context(mode="offline") as ctx:
@@ -142,6 +142,10 @@ def test_summary_media_and_files_arrive(tmp_path: Path) -> None:
         ctx.save_file(tmp_path / "notes.txt")
         ctx.log_artifact(tmp_path / "notes.txt", "notes", "text")
         (tmp_path / "notes.txt").write_text("changed after it was saved")
+        (tmp_path / "epoch=3 (1).ckpt").write_text("weights")
+        ctx.log_artifact(tmp_path / "epoch=3 (1).ckpt")
+        ctx.log_artifact(tmp_path / "notes.txt", "no/name")
+        ctx.add_tags("good", "x" * 65)
     held = read_held(ctx.dir)
     assert held.summary["eval/l2"] == 0.25
     assert held.summary["eval/best"] == "operator"
@@ -152,6 +156,11 @@ def test_summary_media_and_files_arrive(tmp_path: Path) -> None:
     assert json.loads(table.read_text())["data"][0] == ["operator", 0.25]
     assert len(list(segment.glob("files/media/images/eval/*.png"))) == 1
     assert (segment / "files" / "notes.txt").read_text() == "notes"
+    assert held.runs[-1]["tags"] == ["good"]
+    told = " ".join(capsys.readouterr().err.split())
+    assert told.count("'no/name' is not an artifact's name") == 2  # as it happens, and in the tree
+    assert told.count("a tag is text of 1 to 64 characters") == 2
+    assert "W&B would not take" not in told
 
 
 def test_an_image_that_is_none_is_told_and_stops_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -58,9 +58,11 @@ for path in pathlib.Path("ups-runs/r/media/tables").iterdir():
 """
     subprocess.run([sys.executable, "-c", source], check=True)
     command = [sys.executable, "-m", "ups", "deliver", "ups-runs/r", "--mode", "offline"]
-    subprocess.run(command, check=True, timeout=300)
+    done = subprocess.run(command, check=True, timeout=300, capture_output=True, text=True)
     assert [x for x, _ in read_held(Path("ups-runs/r")).stage("a")] == list(range(10))
-    assert "would not take a table" in Path("ups-runs/r/delivery/status.json").read_text()
+    assert "1 x W&B would not take a table" in done.stderr
+    assert done.stdout.startswith("W&B's files hold all")
+    assert "To send them: wandb sync" in done.stdout
 
 
 NO_RECORDS = (

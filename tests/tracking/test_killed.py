@@ -153,7 +153,7 @@ def test_after_all_have_died_deliver_brings_every_row_once(trainer: subprocess.P
     got = steps()
     assert got == list(range(len(got)))
     assert len(got) >= last + 1
-    assert "holds all" in done.stdout
+    assert "W&B's files hold all" in done.stdout
     again = deliver()
     assert again.returncode == 0, again.stderr
     assert steps() == got

@@ -49,10 +49,18 @@ def command(run_dir: Path, mode: str | None, owner: str | None, nice: int) -> No
     else:
         with progress_line() as show:
             status = Delivery(directory, chosen, on_progress=lambda told: show(told, journaled(directory))).run()
+    if owner is None:
+        for fault in status.faults.values():
+            click.echo(f"{fault['count']:,} x {fault['message']}", err=True)
     if status.state != "finished":
         raise DeliveryError(
             f"W&B holds {status.held or 0:,} of {status.rows:,} rows. The rest waits in {directory.journal}: try again"
             " later with the same command"
         )
-    where = status.url or "wandb sync " + " ".join(str(segment.parent) for segment in directory.segments())
-    click.echo(f"W&B holds all {status.rows:,} rows of {directory.path.name}. {where}")
+    if status.url is not None:
+        click.echo(f"W&B holds all {status.rows:,} rows of {directory.path.name}. {status.url}")
+        return
+    segments = " ".join(str(segment.parent) for segment in directory.segments())
+    click.echo(
+        f"W&B's files hold all {status.rows:,} rows of {directory.path.name}. To send them: wandb sync {segments}"
+    )

@@ -59,9 +59,12 @@ def plain_config(config: Any) -> dict[str, Any]:
     a number; anything else becomes its text.
 
     Raises:
-        UsageError: ``config`` is none of these.
+        UsageError: ``config`` is none of these, or contains itself.
     """
-    plain = _plain("", _as_mapping(config))
+    try:
+        plain = _plain("", _as_mapping(config))
+    except RecursionError:
+        raise UsageError("config contains itself, or is nested too deeply to be kept: leave that part out") from None
     assert isinstance(plain, dict)
     return plain
 

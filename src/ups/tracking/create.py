@@ -11,6 +11,7 @@ from ups.errors import UsageError
 from ups.tracking.config import plain_config, sweep_parameters
 from ups.tracking.context import DISABLED, RUN_DIR_VARIABLE, WandBContext
 from ups.tracking.mode import require_wandb, resolve_mode
+from ups.tracking.names import check_project, check_tag, check_text
 from ups.tracking.rank import Rank, this_rank
 from ups.tracking.run_directory import Description, RunDirectory, new_run_id, runs_folder
 from ups.tracking.surroundings import surroundings
@@ -26,9 +27,9 @@ def create_wandb_context(
     project: str | None = None,
     entity: str | None = None,
     name: str | None = None,
-    tags: Sequence[str] = (),
+    tags: Sequence[str] | None = (),
     group: str | None = None,
-    stages: Sequence[str] = (),
+    stages: Sequence[str] | None = (),
     mode: Literal["online", "offline", "local", "disabled"] | None = None,
     delivery: Literal["process", "thread"] = "process",
     strict: bool = False,
@@ -67,10 +68,10 @@ def create_wandb_context(
         MissingDependency: wandb is not installed, and the mode needs it.
         RunDirectoryError: The run's directory cannot be written, or holds a run already.
     """
+    stages, tags = stages or (), tags or ()
     _check_stages(stages)
     _check_delivery(delivery)
-    if isinstance(tags, str):
-        raise UsageError(f"tags is the string {tags!r}: pass a list of tags, as in tags=[{tags!r}]")
+    _check_identity(project, entity, name, tags, group)
     if repeated not in ("first", "all"):
         raise UsageError(f"repeated is {shown(repeated)}: choose 'first' or 'all'")
     chosen = resolve_mode(mode)
@@ -191,6 +192,23 @@ def _check_stages(stages: Sequence[str]) -> None:
         check_stage_name(name)
         if name in stages[:index]:
             raise UsageError(f"stage {name!r} is listed twice in stages=: give each stage a name of its own")
+
+
+def _check_identity(
+    project: str | None, entity: str | None, name: str | None, tags: Sequence[str], group: str | None
+) -> None:
+    """What wandb would refuse only when delivery opens the run: then none of its rows could be delivered."""
+    check_project(project)
+    for what, text in (("entity", entity), ("name", name), ("group", group)):
+        check_text(what, text)
+    if isinstance(tags, str):
+        raise UsageError(f"tags is the string {tags!r}: pass a list of tags, as in tags=[{tags!r}]")
+    for tag in tags:
+        check_tag(tag)
+    check_project(os.environ.get("WANDB_PROJECT"), "WANDB_PROJECT")  # wandb reads these also where others are given
+    if "WANDB_TAGS" in os.environ:
+        for tag in os.environ["WANDB_TAGS"].split(","):
+            check_tag(tag, "WANDB_TAGS")
 
 
 def _check_delivery(delivery: str) -> None:

@@ -26,7 +26,8 @@ def resolve_mode(mode: str | None) -> str:
         if os.environ.get("WANDB_DISABLED", "").lower() in ("1", "true", "yes"):
             return "disabled"
         return "online" if credentials_source() else "offline"
-    chosen = _ALIASES.get(chosen.lower(), chosen.lower())
+    named = str(chosen).lower()
+    chosen = _ALIASES.get(named, named)
     if chosen not in MODES:
         raise UsageError(f"{source} is {chosen!r}: choose one of {', '.join(MODES)}")
     return chosen

@@ -19,6 +19,7 @@ from ups.tracking import media
 from ups.tracking.config import plain_config
 from ups.tracking.faults import Faults
 from ups.tracking.journal import Journal, encode_record
+from ups.tracking.names import artifact_label, check_artifact_name, check_tag
 from ups.tracking.rank import Rank
 from ups.tracking.run_directory import Description, RunDirectory
 from ups.tracking.stage import DisabledStage, RankStage, Stage
@@ -157,8 +158,19 @@ class Recorder:
         self.record(config=plain)
 
     def add_tags(self, *tags: str) -> None:
-        """Add tags to the run."""
-        self.record(tags=[str(tag) for tag in tags])
+        """Add tags to the run. One that W&B refuses (a tag is text of 1 to 64 characters) is told and left out."""
+        taken: list[str] = []
+        refused: list[InvalidName] = []
+        for tag in tags:
+            try:
+                check_tag(tag, "add_tags")
+                taken.append(tag)
+            except InvalidName as error:
+                refused.append(error)
+        if taken:
+            self.record(tags=taken)
+        for refusal in refused:
+            self.fault("tag", refusal)
 
     def log_table(self, name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Log a table. Cells are numbers, text, truth values or None; anything else becomes text."""
@@ -178,16 +190,18 @@ class Recorder:
 
     def save_file(self, path: str | os.PathLike[str], base_path: str | os.PathLike[str] | None = None) -> None:
         """Save a copy of a file, as it is now, with the run; under its name, or its path relative to ``base_path``."""
-        with self._keeping("file", os.fspath(path)) as folder:
+        with self._keeping("file", str(path)) as folder:
             if folder is not None:
                 base, name = media.keep_file(folder, Path(path), Path(base_path) if base_path is not None else None)
                 self.record(file={"base": self._inside(base), "name": name.as_posix()})
 
     def log_artifact(self, path: str | os.PathLike[str], name: str | None = None, type: str = "file") -> None:
-        """Log a copy of a file or folder, as it is now, as an artifact."""
-        label = name or f"run-{self.run_id}-{Path(path).name}"
-        with self._keeping("artifact", label) as folder:
+        """Log a copy of a file or folder, as it is now, as an artifact, by default named after the run and the path."""
+        with self._keeping("artifact", str(name or path)) as folder:
             if folder is not None:
+                if name is not None:
+                    check_artifact_name(name)
+                label = name or artifact_label(f"run-{self.run_id}-{Path(path).name}")
                 copy = media.keep_artifact(folder, Path(path), label)
                 self.record(artifact={"path": self._inside(copy), "name": label, "type": type})
 

@@ -105,7 +105,7 @@ class RunDirectory:
             InvalidName: The run id cannot be a folder's name.
             RunDirectoryError: The directory cannot be written.
         """
-        if not _RUN_ID.match(run_id):
+        if not isinstance(run_id, str) or not _RUN_ID.match(run_id):
             raise InvalidName(f"{run_id!r} is not a run id: use letters, digits, '_', '-' and '.', at most 128")
         directory = cls(parent / run_id)
         with directory._writing():
