@@ -92,7 +92,7 @@ def test_a_metric_name_that_cannot_be_drawn_keeps_the_rest(capsys: pytest.Captur
 
 def test_a_step_that_is_not_whole_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     """Such a step does not stop the training; the row is in the journal, and the message says what to do."""
-    steps: list[Any] = [1.5, "3", None, True, math.nan, math.inf, [1], np.float32(0.5)]
+    steps: list[Any] = [1.5, "3", None, True, math.nan, math.inf, [1], np.float32(0.5), 10**400, 2**53 + 1, 1e300]
     with ups.create_wandb_context(mode="offline") as ctx:
         for number, step in enumerate(steps):
             stage = ctx.stage(f"a{number}")
@@ -143,6 +143,38 @@ def test_two_metrics_of_one_step_may_come_in_two_calls(capsys: pytest.CaptureFix
     assert "faults" not in capsys.readouterr().err
 
 
+class Failing:
+    """What fails when it is asked for its number, or to draw itself."""
+
+    def item(self) -> float:
+        raise RuntimeError("no number")
+
+    def savefig(self, path: Path) -> None:
+        raise RuntimeError(f"no {path.suffix}")
+
+
+def test_what_is_no_row_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """A number in place of a dictionary does not stop the training, and says what to pass; it raises if strict."""
+    calls: list[tuple[Callable[[ups.WandBContext], object], str]] = [
+        (lambda ctx: ctx.stage("a").log(0, 0.5), "stage 'a': log() was given 0.5: pass a dictionary"),  # type: ignore[arg-type]
+        (lambda ctx: ctx.log_training_metrics("b", 0.25, 0), "log_training_metrics() was given 0.25"),  # type: ignore[arg-type]
+        (lambda ctx: ctx.log_eval_summary(0.5), "log_eval_summary() was given 0.5"),  # type: ignore[arg-type]
+        (lambda ctx: ctx.log_values(3), "log_values() was given 3"),  # type: ignore[arg-type]
+    ]
+    with ups.create_wandb_context(mode="local") as ctx:
+        for call, _ in calls:
+            call(ctx)
+        ctx.log_image("figure", Failing())
+        ctx.log_image("bytes", np.full((2, 2), 256, dtype="uint16"))
+    told = " ".join(capsys.readouterr().err.split())
+    for says in (*(says for _, says in calls), "no .png", "whole numbers from 256 to 256 are no bytes"):
+        assert says in told
+    with ups.create_wandb_context(mode="local", strict=True) as ctx:
+        for call, _ in calls:
+            with pytest.raises(InvalidValue):
+                call(ctx)
+
+
 def test_a_value_that_is_no_number_keeps_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
     """The rest of the row is drawn; the value is told once, by stage and metric, and stands in the journal."""
     says: list[tuple[Any, str]] = [
@@ -154,6 +186,8 @@ def test_a_value_that_is_no_number_keeps_the_rest(capsys: pytest.CaptureFixture[
         (1 + 2j, "complex"),
         (object(), "object"),
         (np.array([]), "holds 0 numbers"),
+        (Failing(), "could not be read (RuntimeError: 'no number')"),
+        (torch.empty((), device="meta"), "could not be read"),
     ]
     with ups.create_wandb_context(mode="offline") as ctx:
         for number, (value, _) in enumerate(says):

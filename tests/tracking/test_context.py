@@ -14,6 +14,7 @@ import pytest
 
 import ups
 from held import Held, read_held
+from ups.errors import UsageError
 from ups.tracking.mode import resolve_mode
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -209,6 +210,7 @@ with ups.create_wandb_context({}, run_id="r", mode="offline") as ctx:
     ctx.stage("a").log(0, loss=1.0)
     raise RuntimeError("diverged")
 """,
+        "\udcff",  # a byte that is no UTF-8
         expect=1,
     )
     held = read_held(Path("ups-runs/r"))
@@ -233,13 +235,17 @@ def test_finish_twice_does_nothing_more(capsys: pytest.CaptureFixture[str]) -> N
     """A second ``finish()`` gives the same report and prints nothing; logging after it is told, and raises nothing."""
     ctx = ups.create_wandb_context(mode="offline")
     ctx.stage("a").log(0, loss=1.0)
-    report = ctx.finish()
+    with pytest.raises(UsageError, match="exit_code is 'well'"):
+        ctx.finish("well")  # type: ignore[arg-type]
+    report = ctx.finish(None)  # wandb's own default
     capsys.readouterr()
     assert ctx.finish(exit_code=1) is report
     assert capsys.readouterr().err == ""
     ctx.stage("a").log(1, loss=1.0)
     assert "logged after finish()" in capsys.readouterr().err
-    assert len(read_held(ctx.dir).rows) == 1
+    held = read_held(ctx.dir)
+    assert len(held.rows) == 1
+    assert held.exit_codes == [0]
 
 
 def test_a_declared_stage_that_never_comes_is_told(capsys: pytest.CaptureFixture[str]) -> None:

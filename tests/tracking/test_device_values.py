@@ -157,10 +157,14 @@ def test_a_shape_or_a_step_that_is_wrong_is_told_without_waiting(
     vector = _long(matrix) * jnp.ones(3)
     ctx.stage("a").log(0, loss=vector)
     ctx.stage("a").log(0.5, loss=_long(matrix))  # type: ignore[arg-type]
+    deleted = jnp.ones(())
+    deleted.delete()
+    ctx.stage("b").log(0, loss=deleted)
     told = capfd.readouterr().err
     assert "of shape (3,) holds 3 numbers, not one" in told
     assert "step 0.5 is not a whole number" in told
-    assert [sorted(row) for row in rows(ctx)] == [["rejected", "stage", "step", "time"]] * 2
+    assert "stage 'b', metric 'loss'" in told
+    assert [sorted(row) for row in rows(ctx)] == [["rejected", "stage", "step", "time"]] * 3
 
 
 KILLED = """

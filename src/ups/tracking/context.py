@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import operator
 import os
 import socket
 from pathlib import Path
@@ -20,6 +21,7 @@ from ups.tracking.rank import Rank
 from ups.tracking.recorder import Recorder
 from ups.tracking.run_directory import Description, RunDirectory
 from ups.tracking.run_view import RunView
+from ups.tracking.values import shown
 
 if TYPE_CHECKING:
     from ups.check import RunCheck
@@ -56,6 +58,7 @@ class WandBContext(Recorder):
         os.environ[RUN_DIR_VARIABLE] = str(directory.path) if directory is not None else DISABLED
         if directory is None:
             return
+        _timeout(None)
         self._open_journal(directory)
         delivers = owner and description.mode != "local"
         mark = directory.mark_of(self._process)
@@ -117,13 +120,13 @@ class WandBContext(Recorder):
             except OSError as error:
                 self._journal_failed(error)
 
-    def finish(self, exit_code: int = 0, *, timeout: float | None = None) -> RunCheck | None:
+    def finish(self, exit_code: int | None = 0, *, timeout: float | None = None) -> RunCheck | None:
         """End the run: deliver what waits, read back what W&B holds, print every chart with its verdict.
 
         A second call does nothing. In a process that joined the run it ends that process's part.
 
         Args:
-            exit_code: 0 for success; anything else marks the run as failed.
+            exit_code: 0 or None for success; anything else marks the run as failed.
             timeout: Seconds without progress after which this stops waiting (default 300, or
                 ``UPS_FINISH_TIMEOUT``). Delivery goes on in its own process, and what it does not get to stays in
                 the journal for ``ups deliver``.
@@ -132,10 +135,12 @@ class WandBContext(Recorder):
             What was read back; None in a process that joined, and where nothing is tracked.
 
         Raises:
+            UsageError: ``exit_code`` or ``timeout`` is no number; the run is as it was.
             DeliveryError: Only if ``strict``: W&B does not hold every row.
         """
         if self._finished:
             return self._report
+        code, patience = _exit_code(exit_code), _timeout(timeout)
         self._finished = True
         process_end.unregister(self)
         self._restore_environment()
@@ -146,7 +151,7 @@ class WandBContext(Recorder):
             self._watch.stop()
         if self._console is not None:
             self._console.stop()
-        self.record(end={"exit_code": int(exit_code)})
+        self.record(end={"exit_code": code})
         lost = self.journal.close()
         self._closed = True
         if lost:
@@ -165,7 +170,7 @@ class WandBContext(Recorder):
                 directory,
                 self._process,
                 self._watch,
-                _timeout(timeout),
+                patience,
                 background=self._delivery == "process",
             )
         finally:
@@ -255,8 +260,17 @@ def _cure(error: OSError) -> str:
     return "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "make it writable again"
 
 
+def _exit_code(given: int | None) -> int:
+    try:
+        return 0 if given is None else operator.index(given)
+    except TypeError:
+        raise UsageError(f"exit_code is {shown(given)}: pass a whole number, 0 for success") from None
+
+
 def _timeout(given: float | None) -> float:
     if given is not None:
+        if not isinstance(given, int | float):
+            raise UsageError(f"timeout is {shown(given)}: pass seconds, as in 300")
         return given
     named = os.environ.get("UPS_FINISH_TIMEOUT")
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ups.charts import check_stage_name
-from ups.errors import UsageError
+from ups.errors import RunDirectoryError, UsageError
 from ups.tracking.config import plain_config, sweep_parameters
 from ups.tracking.context import DISABLED, RUN_DIR_VARIABLE, WandBContext
 from ups.tracking.mode import require_wandb, resolve_mode
@@ -86,7 +86,7 @@ def create_wandb_context(
     if resume and not given:
         raise UsageError("resume=True needs to know the run: pass its run_id, or set WANDB_RUN_ID")
     identity = given or new_run_id()
-    parent = Path(dir).absolute() if dir is not None else runs_folder()
+    parent = _parent(dir)
     rank = this_rank()
     if rank is not None:
         rank = rank.in_next_run(parent)
@@ -192,6 +192,21 @@ def _check_stages(stages: Sequence[str]) -> None:
         check_stage_name(name)
         if name in stages[:index]:
             raise UsageError(f"stage {name!r} is listed twice in stages=: give each stage a name of its own")
+
+
+def _parent(dir: str | os.PathLike[str] | None) -> Path:
+    """The folder that gets the run's."""
+    try:
+        Path.cwd()
+        parent = Path(dir).absolute() if dir is not None else runs_folder()
+        str(parent).encode()
+    except FileNotFoundError:
+        raise RunDirectoryError(
+            "the working directory has been removed: change to a folder that is there, and start again"
+        ) from None
+    except UnicodeEncodeError:
+        raise RunDirectoryError(f"{parent} is no UTF-8, which W&B needs: pass a folder that is, as dir=") from None
+    return parent
 
 
 def _check_identity(

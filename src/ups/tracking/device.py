@@ -15,7 +15,7 @@ from __future__ import annotations
 import sys
 from typing import Any, Protocol
 
-from ups.tracking.values import number
+from ups.tracking.values import number, unreadable
 
 __all__ = ["Arriving", "arriving"]
 
@@ -33,7 +33,18 @@ class Arriving(Protocol):
 
 
 def arriving(value: Any) -> Arriving | None:
-    """``value`` on its way to this process, if it is one real number that a device is still to bring; else None."""
+    """``value`` on its way to this process, if it is one real number that a device is still to bring; else None.
+
+    Raises:
+        InvalidValue: The device, or the value itself, fails.
+    """
+    try:
+        return _arriving(value)
+    except Exception as error:
+        raise unreadable(value, error) from error
+
+
+def _arriving(value: Any) -> Arriving | None:
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
         plain = type(value) in (torch.Tensor, torch.nn.Parameter)  # another kind may copy in its own way
@@ -42,7 +53,7 @@ def arriving(value: Any) -> Arriving | None:
         return None
     is_ready = getattr(value, "is_ready", None)
     if callable(is_ready) and hasattr(value, "copy_to_host_async") and value.size == 1 and value.dtype.kind != "c":
-        return None if is_ready() else _JaxCopy(value)
+        return None if value.is_deleted() or is_ready() else _JaxCopy(value)  # a deleted one must not be asked
     return None
 
 

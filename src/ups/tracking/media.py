@@ -128,6 +128,11 @@ def _picture(name: str, image: Any) -> Any:
     array = numpy.asarray(image)
     if array.dtype.kind == "f":
         array = (numpy.clip(numpy.nan_to_num(array), 0, 1) * 255).round().astype("uint8")
+    elif array.dtype.kind in "iu" and array.size and (array.min() < 0 or array.max() > 255):
+        raise InvalidValue(
+            f"image {name!r}: whole numbers from {array.min()} to {array.max()} are no bytes: scale them to 0 … 255, or"
+            " to floats from 0 to 1"
+        )
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):

@@ -105,7 +105,7 @@ class Recorder:
         A stage name that W&B could not draw does not stop the training: it is told, and the row is kept in the
         journal. It raises if the run is ``strict``.
         """
-        if self._directory is None:
+        if self._directory is None or not self.is_mapping("log_training_metrics", metrics):
             return
         held = self._stages.get(stage) if isinstance(stage, str) else None
         if held is None:
@@ -123,6 +123,8 @@ class Recorder:
 
         A result may also be text or a truth value, as W&B's summary holds.
         """
+        if not self.is_mapping("log_eval_summary", metrics):
+            return
         if self._rank is not None and self._others:
             prefix = f"rank{self._rank.index}/{prefix}".rstrip("/")
         kept: dict[str, Any] = {}
@@ -140,6 +142,8 @@ class Recorder:
 
     def log_values(self, values: Mapping[str, Any]) -> None:
         """Log a row that belongs to no stage; W&B draws it against its own row counter."""
+        if not self.is_mapping("log_values", values):
+            return
         kept: dict[str, int | float] = {}
         for name, value in values.items():
             try:
@@ -225,6 +229,14 @@ class Recorder:
             raise error
         self._faults.add(kind, str(error))
 
+    def is_mapping(self, call: str, given: Any) -> bool:
+        """Whether ``given`` has names and values; if not, that is a fault of the ``call``."""
+        if isinstance(given, Mapping):
+            return True
+        error = InvalidValue(f"{call}() was given {shown(given)}: pass a dictionary, as in {{'loss': 0.5}}")
+        self.fault(f"call:{call}", error)
+        return False
+
     def device_failed(self, stage: str, metric: str, error: Exception) -> None:
         """Count a value that a device did not bring. Told by a thread of its own, so it is not raised if strict."""
         message = f"stage {stage!r}, metric {shown(metric)}: its device did not bring it: {shown(error, 200)}"
@@ -242,7 +254,7 @@ class Recorder:
             yield self._directory.media if self._directory is not None else None
         except UPSError as error:
             self.fault(f"{what}:{name}", error)
-        except (OSError, ValueError, TypeError) as error:
+        except Exception as error:  # noqa: BLE001 - a figure or a table of the user's may fail in any way
             self.fault(f"{what}:{name}", UPSError(f"{what} {name!r} could not be kept: {error}"))
 
     def _inside(self, path: Path) -> str:

@@ -120,6 +120,7 @@ class RunDirectory:
             RunDirectoryError: The directory holds a run already, or cannot be written.
         """
         text = json.dumps({"schema": _SCHEMA, **dataclasses.asdict(description)}, indent=1, ensure_ascii=False)
+        text = text.encode("utf-8", "replace").decode()  # an argument may hold any bytes, and wandb takes text
         with self._writing():
             if self.exists(self.path) or not _write_new(self.path / _DESCRIPTION, text + "\n"):
                 raise RunDirectoryError(

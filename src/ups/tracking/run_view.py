@@ -60,6 +60,9 @@ class RunView:
         "training/operator/step": 3}``, become a row of that stage; the others a row of no stage. ``step`` and
         ``commit`` are accepted and not needed: every row is kept, in order.
         """
+        if not isinstance(data, Mapping):
+            self._context.log_values(data)  # which tells it
+            return
         rest = dict(data)
         for name in list(data):
             stage = _stage_with_step(name)
@@ -79,7 +82,7 @@ class RunView:
 
     def finish(self, exit_code: int | None = None) -> None:
         """End the run; as :meth:`~ups.WandBContext.finish`."""
-        self._context.finish(exit_code or 0)
+        self._context.finish(exit_code)
 
 
 def _stage_with_step(name: str) -> str | None:

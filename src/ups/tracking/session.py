@@ -208,6 +208,7 @@ class Session:
 
         ``run.finish()`` alone may return before wandb-core has written its last block.
         """
+        exit_code = max(-(2**31), min(exit_code, 2**31 - 1))  # all that wandb-core can be told
         with _losing("finish the run"):
             self._run.finish(exit_code=exit_code)
             if self._own_process:

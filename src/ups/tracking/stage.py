@@ -17,7 +17,7 @@ from ups.charts import check_metric_name
 from ups.errors import InvalidName, InvalidStep, InvalidValue, UPSError
 from ups.tracking.device import Arriving, arriving
 from ups.tracking.journal import encode_record
-from ups.tracking.values import number, shown, whole_number
+from ups.tracking.values import LARGEST_STEP, number, shown, whole_number
 
 if TYPE_CHECKING:
     from ups.tracking.recorder import Recorder
@@ -64,13 +64,17 @@ class Stage:
         cannot draw or a step that goes back is said once on stderr, counted, and kept in the journal.
 
         Raises:
-            InvalidName, InvalidStep, InvalidValue: Only if ``strict``; what was right of the row is kept.
+            UsageError: Only if ``strict``; what was right of the row is kept.
             OSError: Only if ``strict``: the journal's disk takes no more; the row waits in memory.
         """
         if values is not None:
-            metrics = {**values, **metrics}
+            try:
+                metrics = {**values, **metrics}
+            except TypeError:
+                self._context.is_mapping(f"stage {self.name!r}: log", values)
+                return
         names = tuple(metrics)
-        if type(step) is int and names in self._reached:
+        if type(step) is int and names in self._reached and step <= LARGEST_STEP:
             for value in metrics.values():
                 if type(value) is not float:
                     break
@@ -183,7 +187,8 @@ class RankStage(Stage):
 
     def log(self, step: int, values: Mapping[str, Any] | None = None, /, **metrics: Any) -> None:
         """As :meth:`Stage.log`, under the rank's own names."""
-        super().log(step, {f"{self._prefix}{name}": value for name, value in {**(values or {}), **metrics}.items()})
+        if self._context.is_mapping(f"stage {self.name!r}: log", values if values is not None else {}):
+            super().log(step, {f"{self._prefix}{name}": value for name, value in {**(values or {}), **metrics}.items()})
 
 
 class DisabledStage(Stage):

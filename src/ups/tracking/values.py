@@ -4,8 +4,9 @@ from typing import Any
 
 from ups.errors import InvalidStep, InvalidValue
 
-__all__ = ["number", "shown", "whole_number"]
+__all__ = ["LARGEST_STEP", "number", "shown", "unreadable", "whole_number"]
 
+LARGEST_STEP = 2**53  # beyond it a float, as which a chart holds its x, cannot tell one step from the next
 _LARGEST_INTEGER = 2**63 - 1  # wandb-core holds whole numbers as int64
 
 
@@ -30,11 +31,16 @@ def number(value: Any) -> int | float:
         raise InvalidValue(f"{shown(value)} is {_kind(value)}, not a number")
     if isinstance(value, float):
         return float(value)
-    item = getattr(value, "item", None)
-    if callable(item):
-        return _element(value, item)
-    if hasattr(value, "__float__") or hasattr(value, "__index__"):
-        return _as_float(value)
+    try:
+        item = getattr(value, "item", None)
+        if callable(item):
+            return _element(value, item)
+        if hasattr(value, "__float__") or hasattr(value, "__index__"):
+            return _as_float(value)
+    except InvalidValue:
+        raise
+    except Exception as error:
+        raise unreadable(value, error) from error
     raise InvalidValue(f"{shown(value)} is {_kind(value)}, not a number")
 
 
@@ -42,17 +48,22 @@ def whole_number(step: Any) -> int:
     """The whole number that ``step`` holds: an ``int``, a NumPy, torch or JAX integer, or a float without fraction.
 
     Raises:
-        InvalidStep: The step is not a whole number; the message names what it is.
+        InvalidStep: The step is not a whole number, or beyond 2**53; the message names what it is.
     """
     if type(step) is int:
-        return step
+        return _in_range(step)
     try:
         value = number(step)
     except InvalidValue as error:
         raise InvalidStep(f"step {error}: pass the stage's step as a whole number") from None
     if isinstance(step, bool) or value != value or value in (float("inf"), float("-inf")) or value != int(value):
         raise InvalidStep(f"step {shown(step)} is not a whole number: count the steps of the stage and pass the count")
-    return int(value)
+    return _in_range(int(value))
+
+
+def unreadable(value: Any, error: Exception) -> InvalidValue:
+    """What to raise where ``value`` fails with ``error`` when it is read: a deleted array, one without data."""
+    return InvalidValue(f"{_kind(value)} could not be read ({type(error).__name__}: {shown(str(error), 200)})")
 
 
 def shown(value: Any, width: int = 60) -> str:
@@ -62,6 +73,12 @@ def shown(value: Any, width: int = 60) -> str:
     except Exception as error:  # noqa: BLE001 - a value's own repr may fail in any way, and a message must not
         text = f"<{type(value).__name__}: repr failed with {type(error).__name__}>"
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _in_range(step: int) -> int:
+    if not -LARGEST_STEP <= step <= LARGEST_STEP:
+        raise InvalidStep(f"step {shown(step)} is beyond 2**53, where a chart cannot tell one step from the next")
+    return step
 
 
 def _element(value: Any, item: Any) -> int | float:
