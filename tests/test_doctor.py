@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -9,7 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import ups
+import ups.cli.doctor as doctor_command
 from wandb_server import API_KEY, Fault, WandBServer
 
 
@@ -24,6 +28,7 @@ def doctor(expect: int = 0, **environment: str) -> tuple[dict[str, dict[str, Any
         check=False,
     )
     assert done.returncode == expect, done.stderr
+    assert done.stderr == ""
     told = json.loads(done.stdout)
     assert told["works"] is (expect == 0)
     return {one["about"]: one for one in told["found"]}, done.stdout + done.stderr
@@ -65,3 +70,36 @@ def test_what_keeps_ups_from_working_is_told(tmp_path: Path) -> None:
     assert {name for name, one in found.items() if one["state"] == "wrong"} == {"runs", "mode"}
     assert "WANDB_DIR" in found["runs"]["do"]
     assert "'onlin'" in found["mode"]["found"]
+
+
+@pytest.mark.parametrize(
+    ("address", "key", "expected"),
+    [
+        ("127.0.0.1:9", API_KEY, ["server: wrong", "write http:// or https:// before it"]),
+        (
+            "http://127.0.0.1:9",
+            API_KEY,
+            ["server: note", "until then: WANDB_MODE=offline", "credentials: ok", "not tried"],
+        ),
+        ("http://127.0.0.1:9", "short", ["credentials: wrong", "API key must have 40+ characters"]),
+    ],
+)
+def test_an_online_run_that_could_not_begin_is_told(address: str, key: str, expected: list[str]) -> None:
+    """An address without its scheme and a key that wandb takes for none are wrong; a server that is down is not."""
+    looks = "import ups.cli.doctor as d; print(*[f'{t.about}: {t.state} {t.found} {t.do}' for t in d._server()])"
+    environment = os.environ | {"WANDB_BASE_URL": address, "WANDB_API_KEY": key}
+    done = subprocess.run(
+        [sys.executable, "-c", looks], env=environment, capture_output=True, text=True, timeout=300, check=True
+    )
+    assert [words for words in expected if words not in done.stdout] == []
+
+
+def test_marks_and_a_missing_installation_are_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where only ASCII can be printed, the marks are ASCII; UPS that is on the path alone has no list of extras."""
+    stdout = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stdout)
+    monkeypatch.setattr(doctor_command, "_DISTRIBUTION", "ups-is-not-installed")
+    (told,) = doctor_command._extras()
+    doctor_command._print(told)
+    stdout.flush()
+    assert stdout.buffer.getvalue().startswith(b"- extras")

@@ -26,10 +26,14 @@ __all__ = ["command"]
 _DISTRIBUTION = "ups-tracking"
 _TIMEOUT = 10.0  # seconds that the server may take to answer
 _TRIAL_TIMEOUT = 120.0  # seconds
+_UNTIL_THEN = "WANDB_MODE=offline"
 _LITTLE_ROOM = 1_000_000_000  # bytes
 _OPTIONAL = re.compile(r"""([A-Za-z0-9._-]+).*;\s*extra\s*==\s*['"]([A-Za-z0-9._-]+)['"]""")
 _SHOWN = ("WANDB_", "UPS_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH|PROXY")
+
+_MARKS = {"ok": ("✓", "+"), "note": ("•", "-"), "wrong": ("✗", "x")}  # the second where there is only ASCII
+_STYLES = {"ok": "green", "note": "yellow", "wrong": "bold red"}
 
 _TRIAL = """
 import sys, ups
@@ -88,19 +92,25 @@ def command(form: str) -> None:
     if form == "json":
         click.echo(json.dumps({"works": not wrong, "found": [asdict(one) for one in told]}, indent=1))
     else:
-        click.echo("\nSomething keeps UPS from working here: see ✗ above." if wrong else "\nUPS works here.")
-    sys.exit(wrong)
+        see = f"Something keeps UPS from working here: see {_mark('wrong')} above."
+        click.echo(f"\n{see if wrong else 'UPS works here.'}")
+    sys.exit(int(wrong))  # wandb looks at an exit's code, and takes a truth value for none
 
 
 def _print(one: _Told) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    mark, style = {"ok": ("✓", "green"), "note": ("•", "yellow"), "wrong": ("✗", "bold red")}[one.state]
     console = Console(highlight=False)
-    console.print(Text.assemble((mark, style), f" {one.about:<12} ", one.found), soft_wrap=True)
+    mark = _mark(one.state), _STYLES[one.state]
+    console.print(Text.assemble(mark, f" {one.about:<12} ", one.found), soft_wrap=True)
     if one.do:
         console.print(Text(f"{'':15}{one.do}", style="bold" if one.state == "wrong" else "dim"), soft_wrap=True)
+
+
+def _mark(state: str) -> str:
+    drawn, plain = _MARKS[state]
+    return drawn if sys.stdout.encoding.lower().startswith("utf") else plain
 
 
 def _versions() -> Iterator[_Told]:
@@ -116,9 +126,15 @@ def _versions() -> Iterator[_Told]:
 def _extras() -> Iterator[_Told]:
     """What each extra has of its packages."""
     extras: dict[str, dict[str, str | None]] = {}
-    for requirement in requires(_DISTRIBUTION) or ():
-        if found := _OPTIONAL.match(requirement):
-            extras.setdefault(found[2], {})[found[1]] = _version(found[1])
+    try:
+        requirements = requires(_DISTRIBUTION) or ()
+    except PackageNotFoundError:
+        found = f"not known: {_DISTRIBUTION} is found on the path, and not installed"
+        yield _Told("extras", "note", found, "pip install . in the clone")
+        return
+    for requirement in requirements:
+        if named := _OPTIONAL.match(requirement):
+            extras.setdefault(named[2], {})[named[1]] = _version(named[1])
     for extra, packages in sorted(extras.items()):
         if None in packages.values():
             lacking = ", ".join(name for name, has in packages.items() if has is None)
@@ -164,26 +180,34 @@ def _server() -> Iterator[_Told]:
     from ups.tracking.credentials import credentials_source, server_address
     from ups.tracking.mode import resolve_mode
 
+    try:
+        mode = resolve_mode(None)
+        told_mode = _Told("mode", "ok", f"a run whose mode nobody says is {mode}")
+    except UPSError as error:
+        mode = None
+        told_mode = _Told("mode", "wrong", str(error), "set WANDB_MODE right, or unset it")
     address, source = _without_user(server_address()), credentials_source()
+    if not address.startswith(("http://", "https://")):  # wandb takes no other, and no run would begin
+        do = "write http:// or https:// before it, where it is set: WANDB_BASE_URL, or wandb's settings file"
+        yield _Told("server", "wrong", f"{address} is not a server's address", do)
+        yield told_mode
+        return
     answer = _ask(server_address())
     if answer is None:
         yield _Told("server", "ok", f"{address} answers")
     else:
         do = "without it runs are offline, or mode='local': 'wandb sync' and 'ups deliver' bring them there later"
+        if mode == "online":
+            do = f"until then: {_UNTIL_THEN}; the rows of an online run wait in its journal for 'ups deliver'"
         yield _Told("server", "note", f"{address} does not answer: {answer}", do)
     if source is None:
         do = f"to see runs in W&B: wandb login{'' if address.endswith('coreweave.com') else ' --host ' + address}"
         yield _Told("credentials", "note", f"none for {address}", do)
-    elif answer is not None or _version("wandb") is None:
+    elif _version("wandb") is None:
         yield _Told("credentials", "ok", f"in {source}, not tried")
     else:
-        yield _credentials(source)
-    try:
-        mode = resolve_mode(None)
-    except UPSError as error:
-        yield _Told("mode", "wrong", str(error), "set WANDB_MODE right, or unset it")
-    else:
-        yield _Told("mode", "ok", f"a run whose mode nobody says is {mode}")
+        yield _credentials(source, answers=answer is None, used=mode == "online")
+    yield told_mode
 
 
 def _without_user(address: str) -> str:
@@ -204,14 +228,24 @@ def _ask(address: str) -> str | None:
         return str(error)
 
 
-def _credentials(source: str) -> _Told:
-    """Ask the server whom the credentials belong to."""
+def _credentials(source: str, *, answers: bool, used: bool) -> _Told:
+    """Ask wandb whether the credentials can be any, and the server, where it answers, whom they belong to.
+
+    Args:
+        used: Whether a run would need them.
+    """
     import wandb
 
+    do = f"wandb login --relogin; until then: {_UNTIL_THEN}"
     try:
-        name = wandb.Api(timeout=int(_TIMEOUT)).viewer.username
-    except (wandb.Error, ValueError):  # the server's own words might repeat what it was sent
-        do = "wandb login --relogin; until then: WANDB_MODE=offline"
+        name = wandb.Api(timeout=int(_TIMEOUT) if answers else 1).viewer.username
+    except (wandb.Error, ValueError) as error:
+        if isinstance(error, wandb.errors.AuthenticationError) and error.__cause__ is None:
+            # wandb's own word on their form; the server's, which is its cause, might repeat what it was sent
+            found = f"in {source}, but wandb does not take them: {error}"
+            return _Told("credentials", "wrong" if used else "note", found, do)
+        if not answers:
+            return _Told("credentials", "ok", f"in {source}, not tried")
         return _Told("credentials", "note", f"in {source}, but the server does not take them", do)
     return _Told("credentials", "ok", f"in {source}, of {name}")
 
