@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -38,11 +40,41 @@ def test_a_mistyped_command_is_told_the_nearest() -> None:
 
 def test_bash_completes_commands_options_and_choices() -> None:
     """With what ``ups completion bash`` prints, bash completes what is typed."""
-    typed = {"ups re": ["report", "repair"], "ups check --fa": ["--fail-on"], "ups check --fail-on w": ["warning"]}
+    typed = {
+        "ups re": ["report", "repair"],
+        "ups chekc re": ["report", "repair"],  # mistyped: no complaint into the prompt
+        "ups check --fa": ["--fail-on"],
+        "ups check --fail-on w": ["warning"],
+        "ups train --problem b": ["burgers"],
+    }
     for line, expected in typed.items():
         words = line.split()
         done = bash(
             f'eval "$(ups completion bash)"; COMP_WORDS=({" ".join(words)}); COMP_CWORD={len(words) - 1};'
             ' _ups_completion ups; echo "${COMPREPLY[@]}"'
         )
-        assert done.stdout.split() == expected, done.stderr
+        assert (done.stdout.split(), done.stderr) == (expected, "")
+
+
+def test_ctrl_c_ends_a_command_with_130() -> None:
+    """Interrupted while it waits for a server, ``ups doctor`` says so and exits as shells have it.
+
+    What it found until then it has told, with numbers for what cannot be printed.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+        doctor = subprocess.Popen(
+            [sys.executable, "-m", "ups", "doctor"],
+            env=os.environ | {"WANDB_BASE_URL": address, "WANDB_DIR": "größer", "PYTHONIOENCODING": "ascii"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        server.settimeout(60)
+        connection, _ = server.accept()
+        with connection:
+            doctor.send_signal(signal.SIGINT)
+            told, errors = doctor.communicate(timeout=300)
+    assert (doctor.returncode, errors) == (130, "\nAborted!\n")
+    assert "+ runs         go into" in told
+    assert "gr\\xf6\\xdfer" in told

@@ -75,6 +75,7 @@ def test_imports_point_one_way(path: Path) -> None:
         (("-c", "import ups"), set()),
         (("-c", "import ups.charts, ups.errors"), set()),
         (("-m", "ups", "--help"), {"click"}),
+        (("-m", "ups", "train", "--help"), {"click"}),
         (("-m", "ups", "check", "--format", "json", "RUN"), {"click", "google.protobuf", "numpy", "rich"}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

@@ -11,10 +11,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.shell_completion import BashComplete
 
 from held import read_held
-from ups.cli import main
+from ups.cli import command, main
 from ups.simulator.checkpoint import load_checkpoint
+from ups.simulator.config import presets
+from ups.simulator.solver import PROBLEMS
+from ups.simulator.trained import CONTROL, STAGES
 
 STEPS = {"operator": 60, "diffusion_residual": 50, "consistency_distill": 25, "control": 160}
 SMALL = [
@@ -156,6 +160,13 @@ def test_a_wrong_call_exits_2_and_leaves_nothing(
     assert len(errors) == 1
     assert message in errors[0]
     assert not list(Path.cwd().iterdir())
+
+
+def test_the_names_that_a_shell_completes_are_those_there_are() -> None:
+    """They stand beside the options, so that Tab does not wait for torch."""
+    for option, names in {"preset": presets(), "problem": [*PROBLEMS], "stage": [*STAGES, CONTROL]}.items():
+        completed = BashComplete(command, {}, "ups", "_UPS_COMPLETE").get_completions(["train", f"--{option}"], "")
+        assert sorted(item.value for item in completed) == sorted(names)
 
 
 def test_without_pytorch_the_message_says_what_to_install(tmp_path: Path) -> None:

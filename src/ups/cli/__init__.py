@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import io
 import sys
 
 import click
@@ -32,6 +33,7 @@ _TOUR = {
         "completion": "Print what lets your shell complete UPS's commands and options.",
     },
 }
+_INTERRUPTED = 130  # as shells have it; click would say 1, which is a finding
 _COMMANDS = {name: told for commands in _TOUR.values() for name, told in commands.items()}
 
 
@@ -51,10 +53,18 @@ class _Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+        mistyped = bool(args) and args[0] not in _COMMANDS and not args[0].startswith("-")
+        if mistyped and not ctx.resilient_parsing:  # completing, there is nobody to tell
             near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
             ctx.fail(f"there is no command {args[0]!r}" + (f": did you mean {near[0]!r}?" if near else ""))
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("\nAborted!", err=True)  # on a line of its own, below the terminal's ^C
+            ctx.exit(_INTERRUPTED)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for part, commands in _TOUR.items():
@@ -84,7 +94,12 @@ def command() -> None:
 
 
 def main() -> None:
-    """Run the command line and exit: 0 done, 1 findings or work not done, 2 wrong usage or unreadable input."""
+    """Run the command line and exit.
+
+    0 done, 1 findings or work not done, 2 wrong usage or unreadable input, 130 interrupted.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that it cannot print is no error, as on stderr
     try:
         command.main(prog_name="ups", standalone_mode=True)
     except DeliveryError as error:

@@ -3,7 +3,7 @@
 import contextlib
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,15 +20,37 @@ __all__ = ["command", "require_simulator"]
 _LATEST = "latest"
 _INTERRUPTED = 130
 
+# Fixed, and here so that completing them does not import torch.
+_PRESETS = ("smoke", "quick", "full")
+_PROBLEMS = ("ks", "burgers")
+_STAGES = ("operator", "diffusion_residual", "consistency_distill", "control")
+
 _Mode = Literal["online", "offline", "local", "disabled"]
 
 
+def _one_of(names: Sequence[str]) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """What a shell completes an option's value to. A wrong name is left to the command, which tells the nearest."""
+    return lambda _context, _option, incomplete: [name for name in names if name.startswith(incomplete)]
+
+
 @click.command()
-@click.option("--preset", metavar="NAME", help="smoke (seconds), quick (minutes; the default) or full.")
+@click.option(
+    "--preset",
+    metavar="NAME",
+    shell_complete=_one_of(_PRESETS),
+    help="smoke (seconds), quick (minutes; the default) or full.",
+)
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override one key. Repeatable.")
-@click.option("--problem", metavar="NAME", help="ks (Kuramoto-Sivashinsky) or burgers.")
+@click.option(
+    "--problem", metavar="NAME", shell_complete=_one_of(_PROBLEMS), help="ks (Kuramoto-Sivashinsky) or burgers."
+)
 @click.option("--seed", type=int, help="Seed of the training data, the weights and the batches.")
-@click.option("--stage", metavar="NAME", help="Train this stage alone: operator, …, or control.")
+@click.option(
+    "--stage",
+    metavar="NAME",
+    shell_complete=_one_of(_STAGES),
+    help="Train this stage alone: operator, …, or control.",
+)
 @click.option(
     "--resume",
     metavar="[RUN_DIR]",
