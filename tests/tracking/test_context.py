@@ -232,13 +232,19 @@ ctx.stage("a").log(0, loss=1.0)
 
 
 def test_finish_twice_does_nothing_more(capsys: pytest.CaptureFixture[str]) -> None:
-    """A second ``finish()`` gives the same report and prints nothing; logging after it is told, and raises nothing."""
+    """A second ``finish()`` gives the same report and prints nothing; logging after it is told, and raises nothing.
+
+    The first says last where the run is, and what one may do with it.
+    """
     ctx = ups.create_wandb_context(mode="offline")
     ctx.stage("a").log(0, loss=1.0)
     with pytest.raises(UsageError, match="exit_code is 'well'"):
         ctx.finish("well")  # type: ignore[arg-type]
     report = ctx.finish(None)  # wandb's own default
-    capsys.readouterr()
+    run_dir = ctx.dir.relative_to(Path.cwd())
+    (segment,) = run_dir.glob("wandb/offline-run-*")
+    where = f"ups: in {run_dir}. To see it: ups show. To send it: wandb sync {segment}"
+    assert capsys.readouterr().err.splitlines()[-1] == where
     assert ctx.finish(exit_code=1) is report
     assert capsys.readouterr().err == ""
     ctx.stage("a").log(1, loss=1.0)

@@ -89,6 +89,7 @@ def test_everything_arrives(wandb_server: WandBServer, tmp_path: Path) -> None:
     assert [alert.title for alert in run.alerts] == ["title"]
     assert run.output.splitlines()[-1] == "the last line"
     assert "6 of 6 charts full" in printed
+    assert f"ups: in W&B: {wandb_server.url}/tester/p/runs/r" in printed
 
 
 @pytest.mark.parametrize(
@@ -192,6 +193,8 @@ def test_a_server_that_stays_away_is_told_and_delivered_later(wandb_server: Wand
         printed = run_client(wandb_server, tmp_path, TRAINING, UPS_FINISH_TIMEOUT="3")
         assert f"ups deliver {run_dir(tmp_path)}" in printed
         assert "W&B has nothing of this run yet" in printed or "0 rows" in printed
+        assert "6 of 6 charts full, 180 rows" in printed  # as they will be: no row that waits was never logged
+        assert "ups: 0 of 180 rows are in W&B yet" in printed
         end_delivery(tmp_path)
     assert "holds all 180 rows" in deliver(wandb_server, tmp_path)
     assert_full(wandb_server.run("r"))

@@ -3,37 +3,39 @@
 import contextlib
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from ups.check import RunCheck, check_run
-from ups.errors import RunFileError
+from ups.errors import RunDirectoryError, RunFileError
 from ups.report import render_tree
 from ups.runfile import Run, open_run
 from ups.tracking.faults import Faults, say
 from ups.tracking.journal import JournalReader
 from ups.tracking.rows import RowRule
 from ups.tracking.run_directory import RunDirectory
-from ups.tracking.status import read_status
+from ups.tracking.status import Status, read_status
 
 __all__ = ["journaled_run", "read_back"]
 
 
 def read_back(directory: RunDirectory, faults: Faults) -> RunCheck | None:
-    """Check what W&B's files of a run hold and print it on stderr, with the faults that were survived.
+    """Check what W&B's files of a run hold and print it on stderr, with the faults that were survived and where it is.
 
-    Online, each chart's rows are compared with what the server said it holds. A run that is only journaled is
-    checked as W&B will hold it once it is delivered.
+    Online, each chart's rows are compared with what the server said it holds. A run that is only journaled, or that
+    delivery has not brought to its end, is checked as W&B will hold it once it is delivered: of rows that wait in the
+    journal it is not to be said that nobody logged them.
 
     Returns:
         The check; None where there is nothing that can be read, which is said.
     """
-    local = directory.describe().mode == "local"
+    status = read_status(directory)
+    delivered = status is not None and status.state == "finished"
     try:
-        check = check_run(journaled_run(directory) if local else open_run(directory.path))
-    except RunFileError as error:
+        check = check_run(open_run(directory.path) if delivered else journaled_run(directory))
+    except (RunFileError, RunDirectoryError) as error:
         say(f"there is nothing to read back yet: {error}")
         return None
-    status = read_status(directory)
     if status is not None:
         _note_withheld(status.withheld, faults)
         if status.counts is not None:
@@ -45,9 +47,28 @@ def read_back(directory: RunDirectory, faults: Faults) -> RunCheck | None:
         told = [(fault["message"], fault["count"]) for fault in faults.as_dict().values()]
         with contextlib.suppress(OSError, ValueError):  # a stderr that takes nothing does not end the training
             console.print(render_tree(check, faults=told))
-        if local:
-            say(f"journaled only. To bring it to W&B: ups deliver {directory.path}")
+        say(_where(directory, status, check.rows))
     return check
+
+
+def _where(directory: RunDirectory, status: Status | None, rows: int) -> str:
+    """Where the run is, and what a person may do with it next."""
+    if directory.describe().mode == "local":
+        return f"journaled only. To bring it to W&B: ups deliver {directory.path}"
+    if status is None or status.state != "finished":
+        held = (status.held or 0) if status is not None else 0
+        return f"{held:,} of {rows:,} rows are in W&B yet. To bring the rest there: ups deliver {directory.path}"
+    if status.mode == "online":
+        return f"in W&B: {status.url}"
+    segments = " ".join(_shown(segment.parent) for segment in directory.segments())
+    return f"in {_shown(directory.path)}. To see it: ups show. To send it: wandb sync {segments}"
+
+
+def _shown(path: Path) -> str:
+    """A path as short as it can be typed from here."""
+    with contextlib.suppress(OSError, ValueError):  # elsewhere, or where one is has been removed
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
 
 
 def journaled_run(directory: RunDirectory) -> Run:
