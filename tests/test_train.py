@@ -80,3 +80,4 @@ def test_the_evaluation_is_in_the_summary_and_the_media(trained: tuple[Held, str
     assert {"eval/models", "eval/rollout", "eval/spectra"} <= logged
     assert "28 of 28 charts full" in printed
     assert "control" in printed
+    assert "ups show ups-runs/" in printed

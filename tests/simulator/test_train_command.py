@@ -15,6 +15,7 @@ from click.shell_completion import BashComplete
 
 from held import read_held
 from ups.cli import command, main
+from ups.cli.train import _ups
 from ups.simulator.checkpoint import load_checkpoint
 from ups.simulator.config import presets
 from ups.simulator.solver import PROBLEMS
@@ -167,6 +168,17 @@ def test_the_names_that_a_shell_completes_are_those_there_are() -> None:
     for option, names in {"preset": presets(), "problem": [*PROBLEMS], "stage": [*STAGES, CONTROL]}.items():
         completed = BashComplete(command, {}, "ups", "_UPS_COMPLETE").get_completions(["train", f"--{option}"], "")
         assert sorted(item.value for item in completed) == sorted(names)
+
+
+def test_what_to_do_next_can_be_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the shell does not find ``ups``, what a training names next is the program itself, from here."""
+    program = Path(sys.executable).with_name("ups")
+    monkeypatch.setenv("PATH", str(program.parent))
+    assert _ups() == "ups"
+    monkeypatch.setenv("PATH", os.defpath)
+    assert _ups() == str(program)
+    monkeypatch.chdir(program.parent.parent)
+    assert _ups() == str(program.relative_to(Path.cwd()))
 
 
 def test_without_pytorch_the_message_says_what_to_install(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """``ups train``: train the three-stage neural simulator."""
 
 import contextlib
+import shlex
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -122,7 +124,7 @@ def command(
                     results.show(outcome.evaluations, reporter)
         except KeyboardInterrupt:
             if group.first:
-                click.echo(f"Interrupted. Go on with: ups train --resume {_shown(run_dir)}", err=True)
+                click.echo(f"Interrupted. Go on with: {_ups()} train --resume {_shown(run_dir)}", err=True)
             sys.exit(_INTERRUPTED)
         if group.first:
             _say_what_next(run_dir, context, outcome)
@@ -153,14 +155,22 @@ def require_simulator(command: str) -> None:
 def _say_what_next(run_dir: Path, context: "WandBContext", outcome: "Outcome") -> None:
     lines: Sequence[str]
     if outcome.stopped:
-        lines = [f"ups train --resume {_shown(run_dir)}"]
+        lines = [f"train --resume {_shown(run_dir)}"]
     else:
-        lines = ["ups train --problem burgers", "ups train --preset full"]
+        lines = ["train --problem burgers", "train --preset full"]
         if context.enabled:
-            lines = [f"ups check {_shown(run_dir)}", *lines]
+            lines = [f"show {_shown(run_dir)}", f"check {_shown(run_dir)}", *lines]
     click.echo("Stopped. Go on with:" if outcome.stopped else "Next:")
     for line in lines:
-        click.echo(f"  {line}")
+        click.echo(f"  {_ups()} {line}")
+
+
+def _ups() -> str:
+    """What calls this program from here: ``ups`` where the shell finds it, as it does not below ``make train``."""
+    beside = Path(sys.executable).with_name("ups")
+    if shutil.which("ups") or not beside.exists():
+        return "ups"
+    return shlex.quote(_shown(beside))
 
 
 def _shown(path: Path) -> str:
