@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -29,7 +30,7 @@ HEAVY = {
     "wandb",
 }
 
-# A part may import those left of it that stand in its line, and itself.
+# A part may import those that stand in its line, and itself.
 ALLOWED = {
     "errors": set(),
     "charts": {"errors"},
@@ -53,9 +54,11 @@ def imported_parts(path: Path) -> set[str]:
         names = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
+        elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} imports relatively"
-            names = [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "ups" else [node.module]
+            assert node.module is not None
+            homes = [ups._HOMES.get(alias.name, f"ups.{alias.name}") for alias in node.names]  # `from ups import Run`
+            names = homes if node.module == "ups" else [node.module]
         parts |= {name.split(".")[1] for name in names if name.startswith("ups.")}
     return parts & set(ALLOWED)
 
@@ -67,6 +70,27 @@ def test_imports_point_one_way(path: Path) -> None:
     if part in ("__init__", "__main__"):
         return
     assert imported_parts(path) <= ALLOWED[part] | {part}
+
+
+def test_a_public_name_counts_as_the_part_that_has_it(tmp_path: Path) -> None:
+    """``from ups import open_run`` imports the part runfile, and ``guard`` is a part as well as a name."""
+    module = tmp_path / "module.py"
+    module.write_text("from ups import charts, guard, open_run\nfrom ups.tracking.rows import Row\nimport ups.check\n")
+    assert imported_parts(module) == {"charts", "guard", "runfile", "tracking", "check"}
+
+
+def test_the_design_lays_out_every_file() -> None:
+    """What docs/design.md says of ``src/ups`` is there; and of a part whose files it lists, it lists each."""
+    text = (Path(__file__).parents[1] / "docs" / "design.md").read_text(encoding="utf-8")
+    layout = text.partition("src/ups/\n")[2].partition("\ntests/")[0]
+    told, part = set(), ""
+    for indent, names in re.findall(r"^( +)(\w+(?:\.py|/)(?:, \w+\.py)*)", layout, re.MULTILINE):
+        part = names if len(indent) == 2 and names.endswith("/") else part if len(indent) == 4 else ""
+        told |= {name if len(indent) == 2 else part + name for name in names.split(", ")}
+    assert [name for name in sorted(told) if not (SOURCE / name).exists()] == []
+    listed = {Path(name).parent for name in told if name.endswith(".py")}
+    files = {path.relative_to(SOURCE) for path in SOURCE.rglob("*.py") if path.stem != "__init__"}
+    assert [file.as_posix() for file in sorted(files) if file.parent in listed and file.as_posix() not in told] == []
 
 
 @pytest.mark.parametrize(
