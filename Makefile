@@ -54,7 +54,7 @@ clean: ## Remove what the targets made, but no run
 
 $(VENV)/.made:
 	@test -n "$(PYTHON)" || { echo "UPS needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	"$(PYTHON)" -m venv $(VENV)
 	$(INSTALL) --upgrade 'pip>=25.1'
 	@touch $@
 

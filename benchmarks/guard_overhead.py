@@ -59,8 +59,7 @@ def block(log: Log, first: int) -> float:
     return (time.perf_counter() - start) / CALLS * 1e6
 
 
-def main() -> None:
-    folder = Path(tempfile.mkdtemp(prefix="ups-guard-"))
+def main(folder: Path) -> None:
     plain, guarded = open_run(folder), open_run(folder)
     guard = ups.guard(guarded)
     for run in (plain, guarded):
@@ -85,4 +84,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with tempfile.TemporaryDirectory(prefix="ups-guard-") as made:
+        main(Path(made))

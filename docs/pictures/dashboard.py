@@ -5,7 +5,6 @@ python docs/pictures/dashboard.py [FOLDER]   FOLDER holds the run; without it `u
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -19,16 +18,12 @@ UPS = [sys.executable, "-m", "ups"]
 SIZE = {"width": 1400, "height": 880}
 
 
-def trained() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="ups-picture-"))
-    subprocess.run(
-        [*UPS, "train", "--preset", "quick"], cwd=folder, env={**os.environ, "WANDB_MODE": "offline"}, check=True
-    )
-    return folder
+def train(folder: str) -> None:
+    named = ["--project", "neural-simulator", "--name", "kuramoto-sivashinsky"]
+    subprocess.run([*UPS, "train", "--preset", "quick", "--mode", "offline", *named], cwd=folder, check=True)
 
 
-def main() -> None:
-    folder = Path(sys.argv[1]) if sys.argv[1:] else trained()
+def draw(folder: str) -> None:
     server = subprocess.Popen([*UPS, "show", folder, "--no-open", "--port", "0"], stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
@@ -50,6 +45,15 @@ def main() -> None:
     finally:
         server.terminate()
         server.wait()
+
+
+def main() -> None:
+    if sys.argv[1:]:
+        draw(sys.argv[1])
+        return
+    with tempfile.TemporaryDirectory(prefix="ups-picture-") as folder:
+        train(folder)
+        draw(folder)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from ups.errors import (
     UPSError,
     UsageError,
 )
+from ups.tracking.config import MASK, plain_config
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -373,6 +374,15 @@ def test_config_is_taken_from_what_the_training_has(config: Any) -> None:
         assert ctx.config["max_tokens"] == 100
     for path in ctx.dir.rglob("*"):
         assert path.is_dir() or b"hf_abc" not in path.read_bytes()
+
+
+def test_what_names_a_secret_is_masked_and_nothing_else() -> None:
+    """Keys of services, passes and headers are secret; sizes, columns and counts that are named alike are not."""
+    secret = ["openai_key", "wandb_key", "Authorization", "db_pass", "hf_tokens", "apiKeys"]
+    plain = {"tokens_per_batch": 8, "key_dim": 64, "num_tokens": 5, "hf_tokens": 9, "sort_key": "a", "last_pass": "b"}
+    for name in secret:
+        assert plain_config({name: "s"}) == {name: MASK}
+    assert plain_config(plain) == plain
 
 
 def test_every_error_is_of_one_tree() -> None:

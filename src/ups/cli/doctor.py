@@ -30,7 +30,6 @@ _UNTIL_THEN = "WANDB_MODE=offline"
 _LITTLE_ROOM = 1_000_000_000  # bytes
 _OPTIONAL = re.compile(r"""([A-Za-z0-9._-]+).*;\s*extra\s*==\s*['"]([A-Za-z0-9._-]+)['"]""")
 _SHOWN = ("WANDB_", "UPS_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
-_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH|PROXY")
 
 _MARKS = {"ok": ("✓", "+"), "note": ("•", "-"), "wrong": ("✗", "x")}  # the second where there is only ASCII
 _STYLES = {"ok": "green", "note": "yellow", "wrong": "bold red"}
@@ -168,11 +167,13 @@ def _runs_folder() -> Path:
 
 def _environment() -> Iterator[_Told]:
     """The variables that change what UPS and wandb do; of those that may hold a secret, only that they are set."""
-    shown = [
-        f"{name} is set" if _SECRET.search(name) else f"{name}={value}"
-        for name, value in sorted(os.environ.items())
-        if name.upper().startswith(_SHOWN)
-    ]
+    from ups.tracking.surroundings import SECRET_VARIABLE
+
+    shown = []
+    for name, value in sorted(os.environ.items()):
+        if name.upper().startswith(_SHOWN):  # a proxy's address may have a password in it
+            secret = SECRET_VARIABLE.search(name) or name.upper().endswith("_PROXY")
+            shown.append(f"{name} is set" if secret else f"{name}={value}")
     yield _Told("environment", "ok", ", ".join(shown) or "no variable changes what UPS or wandb do")
 
 

@@ -17,8 +17,33 @@ __all__ = ["MASK", "plain_config", "sweep_parameters"]
 MASK = "********"
 
 _WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
-_SECRET_WORDS = frozenset({"password", "passwd", "passphrase", "pwd", "secret", "secrets", "credential", "credentials"})
-_SECRET_KEYS = frozenset({"api", "access", "private", "secret", "auth", "ssh", "encryption", "signing"})
+_SECRET_WORDS = frozenset(
+    {"authorization", "credential", "credentials", "passphrase", "passwd", "password", "pwd", "secret", "secrets"}
+)
+# A key, tokens or a pass is secret after one of these; after others it is a dictionary's, a text's or a network's.
+_SECRET_KEYS = frozenset(
+    [
+        "access",
+        "admin",
+        "anthropic",
+        "api",
+        "auth",
+        "aws",
+        "azure",
+        "database",
+        "db",
+        "encryption",
+        "github",
+        "hf",
+        "huggingface",
+        "openai",
+        "private",
+        "secret",
+        "signing",
+        "ssh",
+        "wandb",
+    ]
+)
 _TEXT_TOKENS = frozenset(
     [
         "additional",
@@ -105,8 +130,10 @@ def is_secret(key: str, value: Any) -> bool:
     if not _SECRET_WORDS.isdisjoint(words) and not isinstance(value, (Mapping, list, tuple)):
         return True
     last, before = words[-1], words[-2] if len(words) > 1 else ""
-    if last == "key":
+    if last in ("key", "keys"):
         return before in _SECRET_KEYS
+    if last in ("tokens", "pass"):
+        return before in _SECRET_KEYS and isinstance(value, str)
     if last in ("apikey", "accesskey", "authtoken", "accesstoken"):
         return True
     return last == "token" and isinstance(value, str) and _TEXT_TOKENS.isdisjoint(words)

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-__all__ = ["surroundings", "wandb_environment"]
+__all__ = ["SECRET_VARIABLE", "surroundings", "wandb_environment"]
 
-_SECRET_VARIABLE = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH")
+SECRET_VARIABLE = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
 # About this process, not about the run: another process that takes them over would go wrong.
 _OF_THIS_PROCESS = frozenset(
     {"WANDB_MODE", "WANDB_SERVICE", "WANDB_DIR", "WANDB_RUN_ID", "WANDB_X_STATS_PID", "WANDB_RESUME"}
@@ -45,7 +45,7 @@ def wandb_environment() -> dict[str, str]:
     return {
         name: value
         for name, value in sorted(os.environ.items())
-        if name.startswith("WANDB_") and name not in _OF_THIS_PROCESS and not _SECRET_VARIABLE.search(name)
+        if name.startswith("WANDB_") and name not in _OF_THIS_PROCESS and not SECRET_VARIABLE.search(name)
     }
 
 
