@@ -17,9 +17,7 @@ from ups.runfile import open_run
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
 
 STAGED = """
-import ups, wandb
-{top}
-run = wandb.init(mode="offline", settings=wandb.Settings(silent=True, x_disable_stats=True))
+run = wandb.init(mode="offline", id="{name}", settings=wandb.Settings(silent=True, x_disable_stats=True))
 {first}
 for stage in {stages}:
     run.define_metric(f"training/{{stage}}/step", hidden=True)
@@ -39,25 +37,32 @@ LOOPS = {
 }
 
 
-@pytest.mark.parametrize("log", LOOPS.values(), ids=LOOPS)
+def staged(loops: dict[str, str], place: str | None = None) -> str:
+    """A script with a run for each of the loops, guarded at a place."""
+    lines = {"first": "", "late": ""} | ({place: "ups.guard(run)"} if place in ("first", "late") else {})
+    runs = [STAGED.format(name=name, stages=STAGES, log=log, **lines) for name, log in loops.items()]
+    return "\n".join(["import ups, wandb", "ups.guard()" if place == "top" else "", *runs])
+
+
 @pytest.mark.parametrize("place", ["top", "first", "late"])
-def test_every_step_of_every_stage_is_there(script: Script, log: str, place: str) -> None:
+def test_every_step_of_every_stage_is_there(script: Script, place: str) -> None:
     """One line makes a broken loop's charts full: before the run, right after ``wandb.init``, or after definitions."""
-    lines = {"top": "", "first": "", "late": ""} | {place: "ups.guard()" if place == "top" else "ups.guard(run)"}
-    script(STAGED.format(stages=STAGES, log=log, **lines))
-    held = read_held(Path.cwd())
-    assert stages_of(held) == full()
-    assert [y for _, y in held.stage("operator")] == [1 / (x + 1) for x in range(100)]
-    assert len(held.rows) == sum(STAGES.values())
-    assert [row["_step"] for row in held.rows] == sorted({row["_step"] for row in held.rows})
-    checked = check_run(open_run(next(Path.cwd().rglob("*.wandb"))))
-    assert {chart.verdict for chart in checked.charts} == {Verdict.FULL}
-    assert checked.findings == ()
+    script(staged(LOOPS, place))
+    for name in LOOPS:
+        (folder,) = Path("wandb").glob(f"offline-run-*-{name}")
+        held = read_held(folder)
+        assert stages_of(held) == full(), name
+        assert [y for _, y in held.stage("operator")] == [1 / (x + 1) for x in range(100)], name
+        assert len(held.rows) == sum(STAGES.values()), name
+        assert [row["_step"] for row in held.rows] == sorted({row["_step"] for row in held.rows}), name
+        checked = check_run(open_run(folder / f"run-{name}.wandb"))
+        assert {chart.verdict for chart in checked.charts} == {Verdict.FULL}, name
+        assert checked.findings == (), name
 
 
 def test_a_script_that_cannot_be_edited(script: Script, tmp_path: Path) -> None:
-    """``python -m ups.guard train.py`` gives the script its arguments, its name and full charts."""
-    source = STAGED.format(stages=STAGES, log=LOOPS["axis-never-logged"], top="", first="", late="")
+    """``python -m ups.guard train.py`` gives the script its arguments, its name and full charts, as Python would."""
+    source = staged({"alone": LOOPS["axis-never-logged"]})
     source += "import sys; print(sys.argv, __name__, __file__, sys.path[0])\nsys.exit(3)\n"
     train = tmp_path / "train.py"
     train.write_text(source, encoding="utf-8")
@@ -68,6 +73,9 @@ def test_a_script_that_cannot_be_edited(script: Script, tmp_path: Path) -> None:
     assert done.returncode == 3, done.stderr
     assert done.stdout.split("\n")[0] == f"{[str(train), '--lr', '1']} __main__ {train} {tmp_path}"
     assert stages_of(read_held(Path.cwd())) == full()
+    Path("probe.py").write_text("import sys; print(__file__, sys.path[0])", encoding="utf-8")
+    for arguments in (["probe.py"], ["-m", "probe"]):  # both hold also after os.chdir
+        assert script_with_guard(*arguments).stdout == f"{Path('probe.py').absolute()} {Path.cwd()}\n"
 
 
 def script_with_guard(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -158,6 +166,41 @@ def test_two_loops_that_take_turns_keep_their_own_steps() -> None:
     ).items()
 
 
+def test_a_slower_loop_leaves_a_faster_one_whole() -> None:
+    """A line that W&B had when its number is first taken goes on in a part; the faster loop's is not touched."""
+
+    def loop(run: wandb.Run) -> None:
+        for turn in range(6):
+            run.log({"val/loss": float(turn), "val/new": 2.0} if turn else {"val/loss": 0.0}, step=turn)
+            for step in range(5 * turn, 5 * turn + 5):
+                run.log({"train/loss": float(step)}, step=step)
+
+    held = held_by(loop)
+    assert held.points("train/loss", "_step") == [(step, float(step)) for step in range(30)]
+    assert held.points("val/loss", "_step") == [(0, 0.0)]
+    assert held.points("part2/val/loss", "part2/val/step") == [(turn, float(turn)) for turn in range(1, 6)]
+    assert held.points("part2/val/new", "part2/val/step") == [(turn, 2.0) for turn in range(1, 6)]
+    assert not any("part2/step" in row for row in held.rows)
+
+
+def test_two_steps_on_one_axis_are_two_rows() -> None:
+    """A row of a later step does not join one that was moved to its number, when both are given the same axis."""
+
+    def loop(run: wandb.Run) -> None:
+        for step in range(8):
+            run.log({"train/loss": float(step)}, step=step)
+            if step == 4:
+                run.log({"val/loss": 0.0, "val/accuracy": 0.0}, step=0)
+        run.log({"val/loss": 1.0}, step=1)
+        run.log({"val/accuracy": 8.0, "train/loss": 8.0}, step=8)
+
+    held = held_by(loop)
+    assert held.points("val/loss", "val/step") == [(0, 0.0), (1, 1.0)]
+    assert held.points("val/accuracy", "val/step") == [(0, 0.0), (8, 8.0)]
+    train = held.points("train/loss", "_step") + held.points("part2/train/loss", "part2/train/step")
+    assert train == [(step, float(step)) for step in range(9)]
+
+
 def test_overlapping_globs_are_settled_by_exact_names() -> None:
     """A metric that several globs match is defined by name with the closest, also when the second glob comes later."""
 
@@ -235,6 +278,22 @@ def test_nested_and_media_values_of_a_later_part_arrive() -> None:
     assert [x for x, _ in held.points("part2/fit.loss", "part2/step")] == [0, 1, 2]
     assert [x for x, _ in held.points("part2/fit.deep.er", "part2/step")] == [0, 1, 2]
     assert len([row for row in held.rows if "table._type" in row and "note" in row]) == 6
+
+
+def test_an_axis_in_a_nested_dictionary_keeps_its_values() -> None:
+    """Where the axis has a dot in W&B: as it is beside a metric that is changed, in a part, and put into the row."""
+
+    def loop(run: wandb.Run) -> None:
+        run.define_metric("fit.loss", step_metric="fit.step")
+        run.define_metric("named.loss", step_metric="named.step")
+        for step in range(24):
+            row = {"fit": {"loss": 0.5, "step": step % 16}, "named": {"loss": 0.5}, "epoch": step % 8}
+            run.log(row, step=step % 8)
+
+    held = held_by(loop)
+    assert [x for x, _ in held.points("fit.loss", "fit.step")] == list(range(16))
+    assert [x for x, _ in held.points("part2/fit.loss", "part2/fit.step")] == list(range(8))
+    assert [x for x, _ in held.points("part3/named.loss", "part3/named.step")] == list(range(8))
 
 
 def test_what_was_changed_is_said_once_a_kind_and_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:

@@ -92,6 +92,14 @@ def seldom(run: wandb.Run) -> None:
         run.log({"loss": 0.5 * step} | ({"epoch": step} if step % 3 == 0 else {}))
 
 
+def clocked(run: wandb.Run) -> None:
+    """Axes that W&B itself puts into each row."""
+    run.define_metric("loss", step_metric="_timestamp")
+    run.define_metric("load/*", step_metric="_runtime")
+    for step in range(4):
+        run.log({"loss": 0.5 * step, "load/cpu": 0.1 * step})
+
+
 def without_clocks(held: Held) -> list[dict[str, Any]]:
     """The rows, less the times and the names of files that hold random letters."""
     return [{name: value for name, value in row.items() if not _varies(name)} for row in held.rows]
@@ -101,12 +109,13 @@ def _varies(name: str) -> bool:
     return name in ("_timestamp", "_runtime") or name.endswith((".path", ".artifact_path", "_latest_artifact_path"))
 
 
-@pytest.mark.parametrize("loop", [staged, counted, filled_in, put_together, of_all_kinds, results, seldom])
+@pytest.mark.parametrize("loop", [staged, counted, filled_in, put_together, of_all_kinds, results, seldom, clocked])
 def test_a_run_that_is_right_is_held_as_without_a_guard(loop: Loop, capsys: pytest.CaptureFixture[str]) -> None:
     """Row for row and definition for definition, W&B holds the same; and nothing is said to have been changed."""
     plain, guarded = held_by(loop, guarded=False), held_by(loop)
     assert without_clocks(guarded) == without_clocks(plain)
     assert len(guarded.rows) >= 3
+    assert all(row["_timestamp"] > 1e9 and "_runtime" in row for row in guarded.rows)
     assert guarded.metrics == plain.metrics
     changed = [line for line in capsys.readouterr().err.splitlines() if line.startswith("ups: guard of run")]
     assert not any(word in line for line in changed for word in ("rows", "parts", "metrics", "axis"))

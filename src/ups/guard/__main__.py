@@ -23,12 +23,12 @@ def main(arguments: list[str]) -> None:
     if not module and not Path(program[0]).exists():
         raise UsageError(f"{program[0]} does not exist; {_USAGE}")
     sys.argv = arguments[module:]
-    sys.path[0] = "" if module else str(Path(program[0]).resolve().parent)
+    sys.path[0] = str(Path.cwd()) if module else str(Path(program[0]).resolve().parent)
     guard()
     if module:
         runpy.run_module(program[0], run_name="__main__", alter_sys=True)
     else:
-        runpy.run_path(program[0], run_name="__main__")
+        runpy.run_path(str(Path(program[0]).absolute()), run_name="__main__")  # __file__ holds also after os.chdir
 
 
 if __name__ == "__main__":

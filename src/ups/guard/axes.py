@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from ups.charts import DEFAULT_AXIS, Definitions, own_steps
+from ups.charts import DEFAULT_AXIS, Definitions, matches, own_steps
 from ups.guard.axis import GuardedAxis
 from ups.guard.said import Said
 
@@ -93,15 +93,28 @@ class Axes:
         self._define(metric, step_metric=axis, step_sync=sync, overwrite=True, **self._options_of(metric))
         self._seen[metric] = axis
 
-    def give_own(self, metric: str) -> GuardedAxis:
-        """An axis of its own for a metric that has none: its folder's ``step``, or ``<metric>/step``."""
+    def give_own(self, metric: str, *, begun: bool) -> GuardedAxis:
+        """An axis of its own for a metric that has none: its folder's ``step``, or ``<metric>/step``.
+
+        Args:
+            metric: the metric.
+            begun: whether it has a line on W&B's own axis, which ends here: on the new one it is in its second part.
+        """
         name = f"{metric.rpartition('/')[0] or metric}/step"
-        if name in self._seen:
+        if name in self._seen or (begun and name in self._axes and self._axes[name].part == 1):
             name = f"{metric}/step"
         if name not in self._axes:
-            self._define(name, hidden=True)
-        self.define(metric, name)
-        return self.get(name)
+            if begun:
+                self._axes[name] = GuardedAxis(name, part=2)
+            else:
+                self._define(name, hidden=True)
+        axis = self.get(name)
+        if axis.part == 1:
+            self.define(metric, name)
+        else:
+            self._definitions.define(metric, name)  # W&B is told of the name in the part, when that is logged
+            self._seen[metric] = name
+        return axis
 
     def define_part(self, axis: GuardedAxis, metrics: Collection[str]) -> None:
         """Define the names that an axis and metrics drawn against it have in the axis's part."""
@@ -131,5 +144,5 @@ class Axes:
     def _options_of(self, metric: str) -> dict[str, Any]:
         if metric in self._options:
             return self._options[metric]
-        globs = [name for name in self._options if name.endswith("*") and metric.startswith(name[:-1])]
+        globs = [name for name in self._options if matches(name, metric)]
         return self._options[max(globs, key=len)] if globs else {}

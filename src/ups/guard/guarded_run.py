@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ups.errors import UsageError
 from ups.guard.axes import Axes
 from ups.guard.numbers import Numbers, leaves_open
-from ups.guard.rows import ALONE, Place, Rows
+from ups.guard.rows import ALONE, Place, Rows, flat
 from ups.guard.said import Said
 from ups.tracking.faults import say
 
@@ -141,13 +141,15 @@ class Guard:
             return self._rows.row(data, ALONE), None
         step = None if step is None else operator.index(step)
         beside = numbers.keys if numbers.continues(step) else ()
-        belongs, late = step, numbers.is_late(step, data)
+        belongs, late = step, numbers.is_late(step, flat(data))
         if step is None and beside:
             belongs, late = numbers.step, numbers.moved
-        row = self._rows.row(data, Place(belongs, late, beside, leaves_open(step, commit)))
+        place = Place(belongs, late, beside, leaves_open(step, commit), numbers.moved_to(step))
+        row = self._rows.row(data, place)
         number = step
-        if late and step is not None:
-            number = numbers.free(step, row)
+        names = flat(row)
+        if step is not None and (late or numbers.is_late(step, names)):  # by an axis that was put into the row
+            number = numbers.free(step, names)
             self._said.add(
                 "kept",
                 f"W&B stands at step {numbers.current} and would drop the row of step={step}: it is kept, as {number}",

@@ -5,9 +5,14 @@ row ``n``; equal to it, it adds to the row; below it, the call is dropped. A cal
 row and, unless ``commit=False``, closes it; so does ``commit=True``. A closed row's successor has the next number.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Set
+from typing import Any
+
+from ups.guard.rows import flat
 
 __all__ = ["Numbers", "leaves_open"]
+
+_NONE: Set[str] = frozenset()
 
 
 class Numbers:
@@ -37,8 +42,15 @@ class Numbers:
         """Whether the number ``step`` cannot be had any more, for a row to which the script gives these names."""
         if step is None or self.current is None:
             return False
-        taken = self.moved and step == self.current and step != self.step
-        return step < self.current or (taken and not (self.keys.isdisjoint(names) and self.given.isdisjoint(names)))
+        return step < self.current or not self.moved_to(step).isdisjoint(names)
+
+    def moved_to(self, step: int | None) -> Set[str]:
+        """The names in the open row, in W&B and in the script, where its number is ``step`` though its calls gave
+        another: a row of ``step`` may join it only if it has none of them.
+        """
+        if not self.moved or step != self.current or step == self.step:
+            return _NONE
+        return self.keys | self.given
 
     def free(self, step: int, names: Collection[str]) -> int:
         """The lowest number that a late row can have.
@@ -59,10 +71,10 @@ class Numbers:
         number: int | None,
         step: int | None,
         commit: bool | None,
-        names: Collection[str],
-        given: Collection[str],
+        row: dict[str, Any],
+        given: dict[str, Any],
     ) -> None:
-        """Take note of a call: the ``step=`` that wandb was given, the script's own; the row's names, the script's."""
+        """Take note of a call: the ``step=`` that wandb was given, the script's own; the row, the script's."""
         if self.current is None:
             return
         if number is not None:
@@ -73,8 +85,8 @@ class Numbers:
         if not leaves_open(number, commit):
             self._close(self.current + 1)
         else:
-            self.keys.update(names)
-            self.given.update(given)
+            self.keys.update(flat(row))
+            self.given.update(flat(given))
 
     def _close(self, following: int) -> None:
         self.current = following

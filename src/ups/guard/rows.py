@@ -11,10 +11,11 @@ from ups.guard.axis import MOST_PARTS, GuardedAxis
 from ups.guard.said import Said
 from ups.tracking.values import number, shown
 
-__all__ = ["ALONE", "Place", "Rows"]
+__all__ = ["ALONE", "Place", "Rows", "flat"]
 
 Row = dict[str, Any]
 _PLAIN = frozenset({int, float})
+_CLOCKS = ("_timestamp", "_runtime")  # W&B puts them into each row
 
 
 class Place(NamedTuple):
@@ -25,12 +26,14 @@ class Place(NamedTuple):
         late: whether W&B's number for that step cannot be had any more.
         beside: the names that are in the same row already.
         open: whether another call may add to the row.
+        moved: names that are in W&B's row of this number already, for another step: with one of them, it is late.
     """
 
     step: int | None
     late: bool
     beside: Collection[str]
     open: bool
+    moved: Collection[str] = ()
 
 
 ALONE = Place(None, False, (), False)
@@ -91,11 +94,22 @@ class Rows:
         if self._waiting and not place.open:
             self._give_up_waiting(place, added)
         if plan.free:
-            self._follow_free(plan.free, place, added, parts)
+            late = place.late or not added.keys().isdisjoint(place.moved)
+            self._follow_free(plan.free, place.step, late, added, parts)
         if not added and not parts:
             return data
-        flat = _flat(data)
-        return {parts.get(name, name): value for name, value in flat.items()} | added
+        row: Row = {}
+        for name, value in flat(data).items():
+            new = parts.get(name, name)
+            if new in added:
+                continue
+            if name in data:
+                row[new] = value
+            else:
+                _put(row, new, value)
+        for name, value in added.items():
+            _put(row, name, value)
+        return row
 
     def _numbers_in(self, data: Row) -> Row:
         """The values of a row that are numbers, by the names that W&B gives them; ``data`` itself if all are."""
@@ -121,11 +135,11 @@ class Rows:
         for name in names:
             if name in known:
                 metrics.setdefault(name, [])
-        present = _flat(data)
+        present = flat(data)
         groups = tuple(
             _Group(self._axes.get(axis), tuple(drawn), axis in names)
             for axis, drawn in metrics.items()
-            if axis in names or axis not in present
+            if axis in names or (axis not in present and axis not in _CLOCKS)
         )
         self._plans[names] = plan = _Plan(groups, free)
         return plan
@@ -209,27 +223,41 @@ class Rows:
         self._waiting.clear()
 
     def _follow_free(
-        self, metrics: tuple[str, ...], place: Place, added: dict[str, Any], parts: dict[str, str]
+        self, metrics: tuple[str, ...], step: int | None, late: bool, added: dict[str, Any], parts: dict[str, str]
     ) -> None:
         """Take the metrics that are drawn against W&B's own numbers a step further."""
-        axis, step = self._axes.get(DEFAULT_AXIS), place.step
-        if step is None or (axis.part == 1 and not place.late):
+        axis = self._axes.get(DEFAULT_AXIS)
+        if step is None or (axis.part == 1 and not late):
             if axis.part == 1:
                 axis.advance(metrics, axis.high if step is None else step)
             return
-        if axis.part == 1 and self._from_start and axis.last.keys().isdisjoint(metrics):
+        if axis.goes_back(metrics, step):
+            self._restart(axis, step)
+        elif axis.part == 1:  # only the number is taken, so other lines go on as they are
             for metric in metrics:
-                own = self._axes.give_own(metric)
-                own.known = step
-                added[own.name] = own.advance((metric,), step)
+                self._leave(axis, metric, step, added, parts)
             self.forget_plans()
             return
-        if axis.part == 1 or axis.goes_back(metrics, step):
-            self._restart(axis, step)
         at = axis.advance(metrics, step)
         self._axes.define_part(axis, metrics)
         parts |= {metric: axis.prefixed(metric) for metric in metrics}
         added[axis.key] = at
+
+    def _leave(self, axis: GuardedAxis, metric: str, step: int, added: dict[str, Any], parts: dict[str, str]) -> None:
+        """A metric gets an axis of its own, where W&B's number for its step is taken; in a part, if it has a line."""
+        begun = metric in axis.last or not self._from_start
+        own = self._axes.give_own(metric, begun=begun)
+        if own.part > 1:
+            parts[metric] = own.prefixed(metric)
+            self._axes.define_part(own, (metric,))
+        if begun:
+            self._said.add(
+                "taken",
+                f"W&B's number {step} is taken: {metric} goes on as {own.prefixed(metric)}, against {own.key}",
+                always=True,
+            )
+        own.known = step
+        added[own.key] = own.advance((metric,), step)
 
     def _restart(self, axis: GuardedAxis, x: float) -> None:
         back = f"{axis.name} goes back{f' from {axis.high:g}' if axis.high > -inf else ''} to {x:g}"
@@ -246,7 +274,7 @@ class Rows:
 
     def _sorted_out(self, data: Row) -> Row:
         numbers = {}
-        for name, value in _flat(data).items():
+        for name, value in flat(data).items():
             try:
                 numbers[name] = number(value)
             except InvalidValue:
@@ -268,14 +296,24 @@ def _is_plain_list(value: object) -> bool:
     return isinstance(value, (list, tuple)) and bool(value) and isinstance(value[0], (int, float, str))
 
 
-def _flat(data: Row) -> Row:
+def flat(data: Row) -> Row:
     """A row with nested dictionaries as W&B names them, keys joined by dots; ``data`` itself if there are none."""
     if not any(isinstance(value, Mapping) for value in data.values()):
         return data
-    flat: dict[str, Any] = {}
+    names: dict[str, Any] = {}
     for name, value in data.items():
         if isinstance(value, Mapping):
-            flat |= {f"{name}.{inner}": each for inner, each in _flat(dict(value)).items()}
+            names |= {f"{name}.{inner}": each for inner, each in flat(dict(value)).items()}
         else:
-            flat[name] = value
-    return flat
+            names[name] = value
+    return names
+
+
+def _put(row: Row, name: str, value: Any) -> None:
+    """Put a value into a row, nested at each dot of its name: there alone W&B finds an axis that it then leaves be."""
+    first, dot, rest = name.partition(".")
+    inner = row.setdefault(first, {}) if dot else None
+    if isinstance(inner, dict):
+        _put(inner, rest, value)
+    else:
+        row[name] = value

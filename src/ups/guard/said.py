@@ -7,6 +7,7 @@ __all__ = ["Said"]
 _COUNTED = {  # in the order in which the summary names them
     "kept": "rows kept that step= would have dropped",
     "part": "parts begun where an axis went back",
+    "taken": "lines that go on in a part because W&B's number was taken",
     "counted-on": "times that an axis was counted on where it went back",
     "supplied": "rows given the axis that they lacked",
     "overlap": "metrics defined by name because several globs fit them",
