@@ -27,6 +27,7 @@ __all__ = [
     "own_steps",
     "points",
     "stage_of_axis",
+    "stage_prefix",
     "step_metric",
 ]
 
@@ -67,6 +68,11 @@ def step_metric(stage: str) -> str:
 def metric_key(stage: str, metric: str) -> str:
     """The name in W&B of a stage's metric: ``training/<stage>/<metric>``."""
     return f"{_ROOT}{stage}/{metric}"
+
+
+def stage_prefix(stage: str) -> str:
+    """What the names in W&B of a stage's metrics begin with, before the last ``/``: ``training/<stage>``."""
+    return f"{_ROOT}{stage}"
 
 
 def stage_of_axis(axis: str) -> str | None:

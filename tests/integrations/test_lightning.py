@@ -122,6 +122,7 @@ def test_an_evaluations_batches_are_a_stage_and_its_results_are_not(logger: UPSL
     training = trainer(logger, 1)
     training.fit(model, data())
     training.test(model, data())
+    logger.log_metrics({"by hand": 1.0})  # after a fit, so it begins the next one's stage
     training.test(model, data())
     drawn = points(logger.experiment.dir)
     assert len(drawn["test/test/loss_step"]) == len(drawn["test2/test/loss_step"]) == 4

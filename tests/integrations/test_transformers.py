@@ -100,15 +100,20 @@ def test_results_go_to_the_summary(callback: UPSCallback) -> None:
     """What is evaluated or predicted outside a training, and what a training tells once, are no charts."""
     training = trainer(callback)
     training.evaluate()
+    context = callback.context
+    assert {"learning_rate", "model/num_parameters"} <= set(context.config)
     training.train()
     training.evaluate()
     training.predict(training.eval_dataset)
-    context = callback.context
+    training.evaluate(metric_key_prefix="holdout")
+    training.log({"mine": 1.5})
     drawn = points(context.dir)
     assert drawn["train/eval/loss"] == [4]
     assert not any("runtime" in name for name in drawn if "eval/" not in name)
     held = summary(context.dir)
     assert {"eval/loss", "eval/train/loss", "test/train/loss", "training/train/train_runtime"} <= set(held)
+    assert {"eval/train/holdout_loss", "eval/train/mine"} <= set(held)
+    assert not any("epoch" in name for name in held)
 
 
 def test_the_run_has_the_trainers_name(callback: UPSCallback) -> None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from ups.charts import DEFAULT_AXIS, Definitions, matches, own_steps
+from ups.charts import DEFAULT_AXIS, Definitions, matches, own_steps, stage_prefix
 from ups.guard.axis import GuardedAxis
 from ups.guard.said import Said
 
@@ -12,7 +12,7 @@ __all__ = ["Axes"]
 
 # Lightning's WandbLogger and the Hugging Face WandbCallback define '*' with these, when they open the run.
 _LIBRARY_AXES = ("trainer/global_step", "train/global_step")
-_STAGED = re.compile(r"training/[^/]+/(?=.)")
+_STAGED = re.compile(stage_prefix("") + r"[^/]+/(?=.)")
 
 Define = Callable[..., object]
 

@@ -17,10 +17,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ups.charts import check_stage_name, metric_key
+from ups.charts import check_stage_name, metric_key, stage_prefix
 from ups.errors import UsageError
 from ups.integrations.framework import require
-from ups.integrations.trainings import Trainings, flattened, make_run, open_run
+from ups.integrations.trainings import Trainings, flattened, make_run, must_take_rows, open_run
 from ups.tracking import WandBContext
 
 require("accelerate", "1")
@@ -72,8 +72,7 @@ class UPSTracker(GeneralTracker):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         check_stage_name(stage)
-        if context is not None and context.finished:
-            raise UsageError(f"context is the run {context.run_id}, which is finished: pass one that is not")
+        must_take_rows("context", context)
         self.run_name = run_name
         self._base = stage
         self._named = False  # whether stage() was called since the last row
@@ -141,7 +140,7 @@ class UPSTracker(GeneralTracker):  # type: ignore[misc]
 
     @on_main_process  # type: ignore[untyped-decorator, unused-ignore]
     def log_images(self, values: Mapping[str, Sequence[Any]], step: int | None = None, **_: Any) -> None:
-        """Log images: lists of arrays, PIL images, figures or paths by name."""
+        """Log images: lists of arrays, PIL images, figures or paths by name, in their order; ``step`` is not kept."""
         for name, images in values.items():
             for image in images:
                 self._run().context.log_image(name, image)
@@ -156,7 +155,7 @@ class UPSTracker(GeneralTracker):  # type: ignore[misc]
         step: int | None = None,
         **_: Any,
     ) -> None:
-        """Log a table, of ``columns`` and ``data`` or of a pandas ``dataframe``."""
+        """Log a table, of ``columns`` and ``data`` or of a pandas ``dataframe``. ``step`` is not kept."""
         self._run().log_table(table_name, columns, data, dataframe)
 
     @on_main_process  # type: ignore[untyped-decorator, unused-ignore]
@@ -190,6 +189,6 @@ class UPSTracker(GeneralTracker):  # type: ignore[misc]
 
     def _stage_of(self, name: str) -> tuple[str | None, str]:
         """The stage that a metric's name has, or None, and the metric within it."""
-        stage, _, metric = name.removeprefix("training/").partition("/")
+        stage, _, metric = name.removeprefix(stage_prefix("")).partition("/")
         full = metric and name == metric_key(stage, metric)
         return (stage, metric) if full or (metric and stage in self._stages) else (None, name)

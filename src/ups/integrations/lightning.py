@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ups.charts import check_stage_name
-from ups.errors import UsageError
 from ups.integrations.framework import require
-from ups.integrations.trainings import Trainings, go_on_in, make_run, open_run
+from ups.integrations.trainings import Trainings, go_on_in, make_run, must_take_rows, open_run
 from ups.tracking import WandBContext
 from ups.tracking.faults import say
 from ups.tracking.process_end import held_here
@@ -97,8 +96,7 @@ class UPSLogger(Logger):
     ) -> None:
         super().__init__()
         check_stage_name(stage)
-        if experiment is not None and experiment.finished:
-            raise UsageError(f"experiment is the run {experiment.run_id}, which is finished: pass one that is not")
+        must_take_rows("experiment", experiment)
         self._project = project or os.environ.get("WANDB_PROJECT") or _PROJECT
         self._save_dir = os.fspath(save_dir)
         self._version = version
@@ -116,6 +114,7 @@ class UPSLogger(Logger):
         self._trainings: Trainings | None = None
         self._made_elsewhere: str | None = None  # the run's directory, in a process that unpickled this logger
         self._batches: str | None = None  # the stage of what an evaluation logs batch by batch
+        self._fit: str | None = None  # the stage of the newest fit, to which an evaluation's results belong
         self._doing: str | None = None  # "fit", "test", …; None between two calls of a trainer
         self._trainer: Any = None
         self._checkpoints: dict[int, ModelCheckpoint] = {}
@@ -211,8 +210,10 @@ class UPSLogger(Logger):
             return
         trainings = self._run()
         trainings.must_be_open()
-        if function == "fit" and self._doing is None:
-            trainings.begin(self._base)
+        if function == "fit":
+            if self._doing is None:
+                trainings.begin(self._base)
+            self._fit = trainings.stage
         self._doing, self._trainer = function, trainer
 
     @rank_zero_only
@@ -227,7 +228,7 @@ class UPSLogger(Logger):
         if self._prefix:
             metrics = {f"{self._prefix}{self.LOGGER_JOIN_CHAR}{name}": value for name, value in metrics.items()}
         if results:
-            stage = trainings.newest()
+            stage = self._fit or trainings.newest()
             trainings.context.log_eval_summary(metrics, prefix=f"eval/{stage}" if stage else "eval")
             return
         if evaluation is not None:
@@ -243,7 +244,10 @@ class UPSLogger(Logger):
 
     @rank_zero_only
     def log_image(self, key: str, images: Sequence[Any], step: int | None = None, **kwargs: Sequence[Any]) -> None:
-        """Log images: arrays, PIL images, figures or paths; ``caption`` gives each its own."""
+        """Log images: arrays, PIL images, figures or paths; ``caption`` gives each its own.
+
+        They come in order; ``step`` is not kept.
+        """
         captions = kwargs.get("caption") or [None] * len(images)
         for image, caption in zip(images, captions, strict=True):
             self._run().context.log_image(key, image, caption)
@@ -257,7 +261,7 @@ class UPSLogger(Logger):
         dataframe: Any = None,
         step: int | None = None,
     ) -> None:
-        """Log a table, of ``columns`` and ``data`` or of a pandas ``dataframe``."""
+        """Log a table, of ``columns`` and ``data`` or of a pandas ``dataframe``. ``step`` is not kept."""
         self._run().log_table(key, columns, data, dataframe)
 
     def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:

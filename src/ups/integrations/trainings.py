@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ups.charts import check_stage_name, metric_key
+from ups.charts import check_stage_name, stage_prefix
 from ups.errors import UsageError
 from ups.tracking import WandBContext, create_wandb_context, join_wandb_context
 from ups.tracking.config import plain_config
@@ -18,7 +18,7 @@ from ups.tracking.context import DISABLED, RUN_DIR_VARIABLE
 from ups.tracking.process_end import held_here
 from ups.tracking.run_directory import RunDirectory
 
-__all__ = ["Trainings", "flattened", "go_on_in", "make_run", "open_run"]
+__all__ = ["Trainings", "flattened", "go_on_in", "make_run", "must_take_rows", "open_run"]
 
 _NAMES = "trainings"  # a file of the run's directory: a line for each training, the run's owner and the stage
 
@@ -46,6 +46,12 @@ def make_run(run_id: str | None = None, **arguments: Any) -> WandBContext:
 def go_on_in(place: str | os.PathLike[str]) -> WandBContext:
     """The run in the directory ``place``: this process's own context of it, else one that joins."""
     return held_here(Path(place).absolute()) or _kept(join_wandb_context(place))
+
+
+def must_take_rows(argument: str, context: WandBContext | None) -> None:
+    """Raise :class:`~ups.errors.UsageError` if the run that somebody passed as ``argument`` is finished."""
+    if context is not None and context.finished:
+        raise UsageError(f"{argument} is the run {context.run_id}, which is finished: pass one that is not")
 
 
 class Trainings:
@@ -153,7 +159,7 @@ class Trainings:
             elif type(value) not in (int, float) or self._last.get((name, metric)) != (position, value):
                 row[metric] = value
         if text:
-            self.context.log_eval_summary(text, prefix=metric_key(name, "").rstrip("/"))
+            self.context.log_eval_summary(text, prefix=stage_prefix(name))
         if row:
             self.context.log_training_metrics(name, row, position)
             self._first_step.setdefault(name, position)

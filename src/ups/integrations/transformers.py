@@ -16,13 +16,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ups.charts import check_stage_name
+from ups.charts import check_stage_name, stage_prefix
 from ups.errors import UsageError
 from ups.integrations.framework import require
-from ups.integrations.trainings import Trainings, make_run, open_run
+from ups.integrations.trainings import Trainings, make_run, must_take_rows, open_run
 from ups.tracking import WandBContext
 
-require("transformers", "4.46")
+require("transformers", "4.46.1")
 
 from transformers import TrainerCallback  # noqa: E402 - not before it is known to be there
 
@@ -43,9 +43,9 @@ class UPSCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
 
     A ``train()`` is a stage. It is called after the trainer's arguments: ``SFTConfig`` gives ``sft``,
     ``TrainingArguments`` gives ``train``; then ``sft2``, …; or as ``stage`` says. ``eval_loss`` is drawn as
-    ``eval/loss`` beside ``loss``. What ``evaluate()`` and ``predict()`` give outside a training goes to the summary, as
-    ``eval/<stage>/loss``; so does what a training tells once, as its run time. The arguments and the model's
-    configuration are the run's.
+    ``eval/loss`` beside ``loss``. What ``evaluate()``, ``predict()`` and ``log()`` give outside a training goes to the
+    summary, as ``eval/<stage>/loss``; so does what a training tells once, as its run time. The arguments and the
+    model's configuration are the run's.
 
     As with Transformers' own callbacks the run goes on until the process ends, or until ``callback.context.finish()``;
     a hyper-parameter search has a run for each trial. A run that is open already, in this process or in the one that
@@ -79,8 +79,7 @@ class UPSCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
     ) -> None:
         if stage is not None:
             check_stage_name(stage)
-        if context is not None and context.finished:
-            raise UsageError(f"context is the run {context.run_id}, which is finished: pass one that is not")
+        must_take_rows("context", context)
         self._base = stage
         self._log_model = _when_to_log(log_model)
         self._arguments = {**arguments, "project": project or os.environ.get("WANDB_PROJECT") or _PROJECT}
@@ -91,7 +90,7 @@ class UPSCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
 
     @property
     def context(self) -> WandBContext:
-        """The run's context, in the main process, once the first training has begun.
+        """The run's context, in the main process, once the first training or evaluation has begun.
 
         Raises:
             UsageError: There is none here.
@@ -99,7 +98,7 @@ class UPSCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
         if self._context is None:
             raise UsageError(
                 "UPSCallback has no run in this process yet: the main process of the job has one, from the beginning of"
-                " the first train()"
+                " the first train(), or from the first result of evaluate() or predict()"
             )
         return self._context
 
@@ -123,7 +122,7 @@ class UPSCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
         if state.is_hyper_param_search and self._trainings is not None:  # a run for each trial
             self._trainings.context.finish()
             self._context = self._trainings = None
-        trainings = self._run(args, state)
+        trainings = self._run(args, state, kwargs.get("model"))
         trainings.must_be_open()
         trainings.configure(_parameters(args, kwargs.get("model")))
         trainings.begin(self._base or _base_of(args))
@@ -148,18 +147,18 @@ class UPSCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
         state: TrainerState,
         control: TrainerControl,
         logs: dict[str, Any] | None = None,
-        **_: Any,
+        **kwargs: Any,
     ) -> None:
-        """A row of the stage; outside a training, an evaluation's results."""
+        """A row of the stage; outside a training, results."""
         if not state.is_world_process_zero or not logs:
             return
-        trainings = self._run(args, state)
-        if not self._is_training:
+        trainings = self._run(args, state, kwargs.get("model"))
+        if not self._is_training or trainings.stage is None:
             self._log_evaluation(trainings, logs)
             return
         totals = {name: logs[name] for name in _TOTALS if name in logs}
         if totals:
-            trainings.context.log_eval_summary(totals, prefix=f"training/{trainings.stage}")
+            trainings.context.log_eval_summary(totals, prefix=stage_prefix(trainings.stage))
         row = {"/".join(_parts(name)): value for name, value in logs.items() if name not in totals}
         trainings.log(row, state.global_step)
 
@@ -169,16 +168,18 @@ class UPSCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
         state: TrainerState,
         control: TrainerControl,
         metrics: dict[str, Any] | None = None,
-        **_: Any,
+        **kwargs: Any,
     ) -> None:
         """The results of ``predict()``."""
         if state.is_world_process_zero and metrics:
-            self._log_evaluation(self._run(args, state), metrics)
+            self._log_evaluation(self._run(args, state, kwargs.get("model")), metrics)
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """A checkpoint was saved."""
         if self._log_model == "checkpoint" and state.is_world_process_zero:
-            self._run(args, state).log_model(Path(args.output_dir or ".", f"checkpoint-{state.global_step}"))
+            self._run(args, state, kwargs.get("model")).log_model(
+                Path(args.output_dir or ".", f"checkpoint-{state.global_step}")
+            )
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -193,26 +194,30 @@ class UPSCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
                 for part in (model, kwargs.get("processing_class") or kwargs.get("tokenizer")):
                     if part is not None and hasattr(part, "save_pretrained"):
                         part.save_pretrained(folder)
-                self._run(args, state).log_model(folder)
+                self._run(args, state, model).log_model(folder)
 
     # ------------------------------------------------------------------ what they share
 
-    def _run(self, args: TrainingArguments, state: TrainerState) -> Trainings:
+    def _run(self, args: TrainingArguments, state: TrainerState, model: Any) -> Trainings:
         if self._trainings is None:
-            if self._context is None:
-                self._context = open_run(self._run_id) or make_run(
-                    self._run_id, **{**_names(args, state), **self._arguments}
-                )
-            self._trainings = Trainings(self._context, self._base or "train")
+            context = self._context or open_run(self._run_id)
+            new = context is None
+            if context is None:
+                context = make_run(self._run_id, **{**_names(args, state), **self._arguments})
+            self._context, self._trainings = context, Trainings(context, self._base or "train")
+            if new:  # it may be that nothing is trained, and a result is all that the run will hold
+                self._trainings.configure(_parameters(args, model))
         return self._trainings
 
     def _log_evaluation(self, trainings: Trainings, metrics: dict[str, Any]) -> None:
         stage = trainings.newest()
-        for kind in _EVALUATIONS:
-            results = {name: value for name, value in metrics.items() if _parts(name)[0] == kind}
-            results = {_parts(name)[1]: value for name, value in results.items()}
-            if results:
-                trainings.context.log_eval_summary(results, prefix=f"{kind}/{stage}" if stage else kind)
+        results: dict[str, dict[str, Any]] = {}
+        for name, value in metrics.items():
+            if name != "epoch":  # the trainer puts it beside each
+                parts = _parts(name)
+                results.setdefault(parts[0] if len(parts) > 1 else "eval", {})[parts[-1]] = value
+        for kind, values in results.items():
+            trainings.context.log_eval_summary(values, prefix=f"{kind}/{stage}" if stage else kind)
 
 
 def _parts(name: str) -> tuple[str, ...]:
