@@ -421,6 +421,26 @@ def test_a_click_holds_while_the_run_changes(browser: Browser, tmp_path: Path) -
         page.wait_for_selector('body[data-page="run"][data-ready="1"]')
 
 
+def test_a_chart_that_stays_empty_keeps_saying_why(browser: Browser, runs: Path, tmp_path: Path) -> None:
+    """While a run grows, and when its file is written anew, a chart without a point is explained and not drawn."""
+    (whole,) = (runs / "plain").rglob("*.wandb")
+    file, content = tmp_path / whole.name, whole.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+    with shown(file) as address, watched(browser) as window:
+        page = window.page
+        open_run(page, address, "every verdict")
+        page.wait_for_selector(f"{chart('full/loss')}[data-end]")
+        half = page.locator(chart("full/loss")).get_attribute("data-end")
+        for part, points in ((content, 12), (content[: len(content) // 2], half)):
+            rows = page.locator(".fact.rows").inner_text()
+            file.write_bytes(part)
+            expect(page.locator(".fact.rows")).not_to_have_text(rows)
+            page.wait_for_selector(f"{chart('full/loss')}[data-end='{points}']")
+            for metric in ("empty/loss", "misfits/text"):
+                expect(page.locator(chart(metric)).locator(".why")).to_be_visible()
+                expect(page.locator(chart(metric)).locator(".plot-area")).to_be_hidden()
+
+
 def test_a_server_that_ends_is_said(browser: Browser, tmp_path: Path) -> None:
     """When ``ups show`` ends, an open page says that nobody answers."""
     make(STAGED, tmp_path / "runs", "left")

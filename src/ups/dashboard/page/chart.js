@@ -109,7 +109,7 @@ export class Chart {
 
   /** Whether there is nothing to draw. */
   get empty() {
-    if (this.spec.points || this.spec.notFinite || this.arrived) return false;
+    if (this.spec.points || this.spec.notFinite) return false;
     return !this.lines.some((line) => line.base && (line.base.x.length || line.base.marks.length));
   }
 
@@ -130,7 +130,7 @@ export class Chart {
 
   /** Asks for the points of every line. */
   async load() {
-    if (this.#loading || this.empty) return;
+    if (this.#loading || (this.empty && !this.lines.some((line) => line.source.live))) return;
     this.#loading = true;
     const asked = ++this.#asked;
     this.loaded = true;
@@ -153,6 +153,7 @@ export class Chart {
       });
       const error = found.find((each) => each.error)?.error;
       this.#say(error && !this.lines.some((line) => line.base) ? error.message : "");
+      this.#showVerdict();
       if (this.window) this.#refine();
     } finally {
       this.#loading = false;
@@ -165,10 +166,6 @@ export class Chart {
   append(key, points) {
     const line = this.lines.find((each) => each.key === key);
     if (!line) return;
-    if (this.empty) {
-      this.arrived = true;
-      this.#showVerdict();
-    }
     if (this.#loading) {
       this.#buffer.push([key, points]);
       return;
@@ -184,6 +181,7 @@ export class Chart {
       this.stale();
       return;
     }
+    const { empty } = this;
     const byTime = this.board.settings.x === "time";
     const xs = byTime ? points.time : points.x;
     for (let at = 0; at < points.y.length; at++) {
@@ -193,6 +191,7 @@ export class Chart {
     for (const mark of points.marks ?? []) base.marks.push({ x: byTime ? mark.time : mark.x, kind: mark.kind });
     base.total += points.y.length;
     base.end = points.end;
+    if (empty !== this.empty) this.#showVerdict();
     const grown = base.x.length > (2 + TOO_MANY) * this.#pixels();
     if (grown && performance.now() - this.#fetched > REFETCH_EVERY) this.loaded = false;
     this.board.changed(this);
