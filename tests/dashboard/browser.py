@@ -174,7 +174,8 @@ LONG = """
     with ups.create_wandb_context({}, "long", name="long", mode="local", dir=sys.argv[1]) as ctx:
         stage = ctx.stage("train")
         for step in range(6_000):
-            stage.log(step, loss=9.0 if step == 4_321 else (step % 10) / 10, zero=-1.0)
+            loss = 9.0 if step == 4_321 else (step % 10 / 10) ** 4
+            stage.log(step, loss=loss, zero=-1.0, plateau=0.69314718 + step * 1e-11, vast=1e200 * step)
 """
 
 LIVE = """

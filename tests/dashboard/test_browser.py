@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -29,6 +30,7 @@ from dashboard.browser import (
 )
 from runfile.real_runs import wandb_file
 from ups.check import Verdict
+from ups.dashboard.reduce import reduce_line
 from waiting import wait_for
 
 Take = Callable[[Page, str], None]
@@ -135,14 +137,79 @@ def test_the_switch_shows_what_was_meant(page: Page, address: str, take: Take) -
     )
 
 
-def test_nan_is_a_mark_and_not_a_gap(page: Page, address: str) -> None:
-    """The line goes on across NaN, and each NaN stands on the chart as a mark."""
+def test_nan_is_a_mark_in_a_gap(page: Page, address: str) -> None:
+    """The line is broken where values are NaN, smoothed too, and each NaN stands on the chart as a mark."""
     open_run(page, address, "fno-adamw")
     loss = chart("training/operator/loss")
     page.wait_for_selector(f"{loss}[data-drawn]")
-    (line,) = shape(page, loss)
-    assert line.count("M") == 1
+    assert len(shape(page, loss)) == 2
     expect(page.locator(loss).locator(".scatterlayer .point")).to_have_count(2)
+    page.get_by_label("Smoothing").fill("0.5")
+    page.wait_for_function("loss => document.querySelectorAll(loss + ' .js-line').length === 4", arg=loss)
+
+
+def test_a_reduced_line_is_smoothed_as_a_whole(page: Page, address: str) -> None:
+    """Where most values are low and a few high, the smoothed line is that of all points, not of those drawn."""
+    open_run(page, address, "long")
+    loss = chart("training/train/loss")
+    page.wait_for_selector(f"{loss}[data-drawn][data-exact=false][data-end='6000']")
+    page.get_by_label("Smoothing").fill("0.95")
+    page.wait_for_function("loss => document.querySelectorAll(loss + ' .js-line').length === 2", arg=loss)
+    drawn = page.locator(loss).locator(".plot").evaluate("plot => [...plot.data[1].y]")
+    assert np.median(drawn) == pytest.approx(0.1533, abs=0.005)
+
+    rng = np.random.default_rng(0)
+    x, y = np.arange(60_000.0), rng.exponential(size=60_000) * (2 + np.sin(np.arange(60_000) / 5_000))
+    course = reduce_line(x, y, 400).course
+    assert course is not None
+    given = {name: values.tolist() for name, values in vars(course).items()}
+    for weight in (0.6, 0.95):
+        smooth = page.evaluate(
+            "async ([course, weight]) => (await import('/static/smoothing.js')).smoothed(course, weight, 59_999)",
+            [given, weight],
+        )
+        kept, whole = weight ** (0.5 * 1000 / 59_999), []
+        total = weights = 0.0
+        for value in y.tolist():
+            total, weights = total * kept + value, weights * kept + 1
+            whole.append(total / weights)
+        np.testing.assert_allclose(smooth, np.array(whole)[course.x.astype(int)], atol=0.12)
+
+
+def test_the_numbers_on_the_axes_can_be_read(page: Page, address: str) -> None:
+    """Each number is whole, differs from the others, and is as long as it must be, on a log scale too."""
+    open_run(page, address, "long")
+    told = """card => {
+        const edge = card.getBoundingClientRect().left;
+        const labels = [...card.querySelectorAll(".ytick text")];
+        const cut = labels.filter(label => label.getBoundingClientRect().left < edge);
+        return [labels, cut].map(some => some.map(label => label.textContent));
+    }"""
+    for scale in ("linear", "log"):
+        for metric, ticks in (
+            ("plateau", [f"0.693147{digits}" for digits in (18, 20, 22, 24)]),
+            ("vast", ["0", "2e203", "4e203", "6e203"] if scale == "linear" else ["1e202", "1e203"]),
+        ):
+            page.wait_for_selector(f"{chart(f'training/train/{metric}')}[data-drawn][data-end='6000']")
+            labels = page.locator(chart(f"training/train/{metric}")).evaluate(told)
+            assert (scale, *labels) == (scale, ticks, [])
+        page.keyboard.press("l")
+        page.wait_for_function(
+            "card => document.querySelector(card + ' .ytick text').textContent !== '0'",
+            arg=chart("training/train/vast"),
+        )
+    steps = page.evaluate(
+        """async () => {
+            const { extent, figure } = await import("/static/plot.js");
+            const lines = [{ x: [0, 60000], y: [0, 1], breaks: [], marks: [], color: "--c0" }];
+            const range = extent(lines, { logY: false, window: null, height: 200 });
+            const place = document.body.appendChild(document.createElement("div"));
+            const { traces, layout } = figure(lines, range, { width: 400 });
+            await Plotly.newPlot(place, traces, { ...layout, width: 400, height: 200 });
+            return [...place.querySelectorAll(".xtick text")].map(label => label.textContent);
+        }"""
+    )
+    assert [step for step in steps if not step.endswith("k")] == ["0"]
 
 
 def test_zoom_refines(page: Page, address: str, take: Take) -> None:
@@ -206,7 +273,7 @@ def test_tools_and_keys(page: Page, address: str, take: Take) -> None:
     open_run(page, address, "fno-adamw")
     loss = chart("training/operator/loss")
     page.wait_for_selector(f"{loss}[data-drawn]")
-    (plain,) = shape(page, loss)
+    plain = shape(page, loss)[0]
     page.keyboard.press("/")
     page.keyboard.type("operator loss")
     expect(page.locator(".board .chart:visible")).to_have_count(1)
@@ -214,8 +281,8 @@ def test_tools_and_keys(page: Page, address: str, take: Take) -> None:
     page.keyboard.press("Escape")
     expect(page.locator(".board .chart:visible")).to_have_count(9)
     page.get_by_label("Smoothing").fill("0.9")
-    page.wait_for_function("loss => document.querySelectorAll(loss + ' .js-line').length === 2", arg=loss)
-    smooth = shape(page, loss)[1]
+    page.wait_for_function("loss => document.querySelectorAll(loss + ' .js-line').length === 4", arg=loss)
+    smooth = shape(page, loss)[2]
     assert smooth != plain
     page.get_by_label("Smoothing").fill("0")
     page.locator("h1").click()

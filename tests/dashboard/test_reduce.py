@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from ups.dashboard.reduce import reduce_line
 
@@ -54,11 +55,32 @@ def test_values_that_are_not_finite_are_marks() -> None:
     y = np.array([1.0, np.nan, np.inf, -np.inf, 2.0, np.nan])
     x = np.array([0.0, 1, 2, 3, 4, np.nan])
     points = reduce_line(x, y, 600)
-    assert points.marks() == [{"x": 1.0, "kind": "nan"}, {"x": 2.0, "kind": "inf"}, {"x": 3.0, "kind": "-inf"}]
+    assert points.marks() == [
+        {"x": 1.0, "kind": "nan", "at": 1},
+        {"x": 2.0, "kind": "inf", "at": 1},
+        {"x": 3.0, "kind": "-inf", "at": 1},
+    ]
     assert points.x.tolist() == [0, 4]
     many = reduce_line(np.arange(ROWS, dtype=float), np.full(ROWS, np.nan), 600)
     assert 500 < len(many.mark_x) <= 600
     assert not many.exact
+
+
+def test_a_line_is_broken_where_values_are_not_finite() -> None:
+    """All points: at each such value, behind the last point too. Reduced: where the gap is as wide as a pixel."""
+    few = np.array([np.nan, 1, np.nan, np.nan, 2, 3, np.nan])
+    assert reduce_line(np.arange(7.0), few, 600).breaks.tolist() == [1, 3]
+    assert reduce_line(np.arange(7.0), few, 600, begin=3, end=5).breaks.tolist() == [1]
+    x, y = np.arange(ROWS, dtype=float), np.random.default_rng(0).random(ROWS)
+    y[::50] = np.nan
+    y[80_000:120_000] = np.nan
+    points = reduce_line(x, y, 600)
+    assert points.course is not None
+    for broken, at in ((points, points.breaks), (points.course, points.course.breaks)):
+        assert broken.x[at].tolist() == [min(broken.x[broken.x > 100_000])]
+        assert 79_800 < max(broken.x[broken.x < 100_000]) < 80_000
+    assert points.course.count.sum() == np.isfinite(y).sum()
+    assert points.course.y @ points.course.count == pytest.approx(np.nansum(y))
 
 
 def test_a_line_that_folds_back_keeps_its_order() -> None:

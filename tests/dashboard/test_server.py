@@ -29,7 +29,7 @@ with ups.create_wandb_context(config, mode=sys.argv[1], project="shown", stages=
     for step in range(40):
         stage.log(step, loss=float("nan") if step == 7 else 1 / (step + 1), lr=1e-3)
     ctx.log_eval_summary({"l2": 0.5})
-    ctx.log_table("samples", ["input", "error"], [["a", 0.1], ["b", float("nan")]])
+    ctx.log_table("samples", ["input", "error"], [["NaNa", 0.1], ["b", float("nan")], ["c", float("inf")]])
     ctx.log_image("picture", sys.argv[2], caption="a dot")
     print(ctx.dir)
 """
@@ -91,12 +91,12 @@ def test_a_run_that_ups_made(mode: str, script: Any, tmp_path: Path) -> None:
         assert run["summary"]["training/operator/lr"] == 1e-3
         assert run["config"]["lr"] == 1e-3
         ((table,), (image,)) = run["tables"], run["images"]
-        assert (table["name"], table["rows"]) == ("samples", 2)
+        assert (table["name"], table["rows"]) == ("samples", 3)
         for _ in range(2):  # however often it is asked for
             assert shown.run(key)["tables"][0]["columns"] == ["input", "error"]
         content = shown.get(f"/api/runs/{key}/tables/{table['id']}")
         assert content["columns"] == ["input", "error"]
-        assert content["rows"][0] == ["a", 0.1]
+        assert content["rows"] == [["NaNa", 0.1], ["b", "NaN"], ["c", "Infinity"]]
         answer = shown.client.get(f"/api/runs/{key}/images/{image['id']}")
         assert (answer.headers["content-type"], answer.content[:8]) == ("image/png", PNG[:8])
         assert image["name"] == "picture"

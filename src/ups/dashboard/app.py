@@ -18,9 +18,10 @@ All answers are JSON unless said. A key names a run and is no path. Errors are `
 
 ``view`` is ``wandb`` (the charts as W&B draws them) or ``meant`` (as they would be once repaired). A ``points``
 event is ``{"rows": int, "series": [{"metric", "x", "time", "y", "marks", "begin", "end"}]}``: the points that are
-new. ``begin`` and ``end`` are cursors, how many rows hold the metric; ``/series`` has the ``end`` from which its
-points go on. With ``"refetch": true`` instead of points, the browser asks for the line again. A card's ``rows``,
-``health`` and a stage's ``rows``, ``last_step`` and ``steps_total`` are null while they are not known.
+new, and the values between them that are not finite, each with the points before it (``at``). ``begin`` and ``end``
+are cursors, how many rows hold the metric; ``/series`` has the ``end`` from which its points go on. With
+``"refetch": true`` instead of points, the browser asks for the line again. A card's ``rows``, ``health`` and a
+stage's ``rows``, ``last_step`` and ``steps_total`` are null while they are not known.
 """
 
 import contextlib

@@ -230,10 +230,11 @@ def _new_points(run: Run, metric: str, begin: int, end: int) -> dict[str, Any]:
     known = np.isfinite(line.x)
     finite = np.isfinite(line.y)
     points, bad = known & finite, known & ~finite
+    ahead = np.cumsum(points)[bad].tolist()  # how many points come before each mark
     marks = [
-        {"x": x, "time": at if np.isfinite(at) else None, "kind": MARK_KINDS[kind]}
-        for x, at, kind in zip(
-            line.x[bad].tolist(), seconds[bad].tolist(), mark_kinds(line.y[bad]).tolist(), strict=True
+        {"x": x, "time": second if np.isfinite(second) else None, "kind": MARK_KINDS[kind], "at": at}
+        for x, second, kind, at in zip(
+            line.x[bad].tolist(), seconds[bad].tolist(), mark_kinds(line.y[bad]).tolist(), ahead, strict=True
         )
     ]
     return {

@@ -3,6 +3,7 @@
 import copy
 import csv
 import io
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -221,7 +222,9 @@ class OpenedRun:
             "exact": points.exact,
             "x": points.x,
             "y": points.y,
+            "breaks": points.breaks,
             "marks": points.marks(),
+            "course": None if points.course is None else vars(points.course),
             "end": line.end,
         }
         if len(kept) < _MOST_DRAWN:
@@ -299,10 +302,10 @@ class OpenedRun:
 
     def _table(self, medium: Medium) -> tuple[list[str], list[Any]]:
         try:
-            content = orjson.loads(self._content(medium).replace(b"NaN", b"null"))
+            content = _loads(self._content(medium))
             columns, rows = content["columns"], content["rows"] if "rows" in content else content["data"]
             return [str(column) for column in columns], [row if isinstance(row, list) else [row] for row in rows]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise Unknown(f"the table {medium.name!r} cannot be read: {error}") from error
 
     def _table_data(self, index: int, medium: Medium) -> dict[str, Any]:
@@ -314,6 +317,14 @@ class OpenedRun:
                 self._tables[medium.path] = [], 0
         columns, count = self._tables[medium.path]
         return {"id": str(index), "name": medium.name, "columns": columns, "rows": count, "time": medium.time}
+
+
+def _loads(content: bytes) -> Any:
+    """JSON, also with the NaN and the infinities that Python writes into it."""
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return json.loads(content)
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -10,7 +10,7 @@ from tsdownsample import MinMaxDownsampler
 from ups.runfile import Run
 from ups.runfile.items import Form
 
-__all__ = ["MARK_KINDS", "Line", "Points", "line_of", "mark_kinds", "reduce_line", "seconds_of"]
+__all__ = ["MARK_KINDS", "Course", "Line", "Points", "line_of", "mark_kinds", "reduce_line", "seconds_of"]
 
 MARK_KINDS = ("nan", "inf", "-inf")
 _downsampler: Any = MinMaxDownsampler  # it has no types
@@ -35,13 +35,34 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Course:
+    """A whole line in short, for what must not go over the lowest and highest alone: smoothing.
+
+    Attributes:
+        x: float64, shape (buckets,): where each bucket of neighbouring points ends.
+        y: float64, shape (buckets,): their mean.
+        count: int64, shape (buckets,): how many they are.
+        breaks: int64: the buckets before which the line is broken.
+    """
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    count: NDArray[np.int64]
+    breaks: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class Points:
     """What is drawn of a line.
 
     Attributes:
         x, y: float64, shape (points,): finite.
+        breaks: int64: the points before which the line is broken, by values that are not finite; where a line is
+            reduced, those only that leave a gap as wide as a pixel. As many as there are points: behind the last.
         mark_x: float64, shape (marks,): where the metric is NaN or infinite.
         mark_kind: int64, shape (marks,): a place in :data:`MARK_KINDS`.
+        mark_at: int64, shape (marks,): before which of the points it was logged.
+        course: the line of which the points are an extract; None where they are all.
         total: how many points there are in the range that was asked for.
         exact: whether nothing was left out.
     """
@@ -50,13 +71,16 @@ class Points:
     y: NDArray[np.float64]
     mark_x: NDArray[np.float64]
     mark_kind: NDArray[np.int64]
+    mark_at: NDArray[np.int64]
+    breaks: NDArray[np.int64]
+    course: Course | None
     total: int
     exact: bool
 
     def marks(self) -> list[dict[str, object]]:
         """The marks as JSON has them."""
-        pairs = zip(self.mark_x.tolist(), self.mark_kind.tolist(), strict=True)
-        return [{"x": x, "kind": MARK_KINDS[kind]} for x, kind in pairs]
+        each = zip(self.mark_x.tolist(), self.mark_kind.tolist(), self.mark_at.tolist(), strict=True)
+        return [{"x": x, "kind": MARK_KINDS[kind], "at": at} for x, kind, at in each]
 
 
 def line_of(run: Run, metric: str, *, by_time: bool = False, since: int = 0) -> Line:
@@ -113,52 +137,72 @@ def reduce_line(
         pixels: the width of the chart.
         begin, end: the part of x that is wanted; the points next to it are given too, so that the line goes on.
     """
+    known, finite = np.isfinite(x), np.isfinite(y)
+    drawn, bad = known & finite, known & ~finite
     if begin > -np.inf or end < np.inf:
-        x, y = _window(x, y, begin, end)
-    known, drawn = np.isfinite(x), np.isfinite(y)
-    bad = known & ~drawn
-    mark_x = x[bad]
-    kind = mark_kinds(y[bad])
-    drawn &= known
-    if not drawn.all():
-        x, y = x[drawn], y[drawn]
+        bad &= (x >= begin) & (x <= end)
+        drawn[np.flatnonzero(drawn)[~_near(x[drawn], begin, end)]] = False
+    rows, mark_rows = np.flatnonzero(drawn), np.flatnonzero(bad)
+    mark_x, kind = x[mark_rows], mark_kinds(y[mark_rows])
+    x, y = x[rows], y[rows]
     total = int(np.count_nonzero((x >= begin) & (x <= end)))
     marks = len(mark_x)
     if marks > 3 * pixels:
         low, high = float(mark_x.min()), float(mark_x.max())
         pixel = ((mark_x - low) * ((pixels - 1) / (high - low or 1.0))).astype(np.int64)
         _, first = np.unique(pixel * len(MARK_KINDS) + kind, return_index=True)
-        mark_x, kind = mark_x[first], kind[first]
+        first.sort()
+        mark_rows, mark_x, kind = mark_rows[first], mark_x[first], kind[first]
+    before = np.searchsorted(np.flatnonzero(bad), rows)
+    broken = np.diff(before, prepend=before[:1]) > 0
     keep = _extremes(x, y, pixels)
-    exact = keep is None and len(mark_x) == marks
-    if keep is not None:
-        x, y = x[keep], y[keep]
-    return Points(x, y, mark_x, kind, total, exact)
+    if keep is None:
+        breaks, course = np.flatnonzero(broken), None
+    else:
+        broken[1:] &= np.abs(np.diff(x)) >= (x.max() - x.min()) / pixels
+        course = _course(x, y, broken, pixels)
+        breaks = np.unique(np.searchsorted(keep, np.flatnonzero(broken)))
+        x, y, rows = x[keep], y[keep], rows[keep]
+    if len(rows) and bad[rows[-1] :].any():
+        breaks = np.append(breaks, len(rows))
+    at = np.searchsorted(rows, mark_rows)
+    return Points(x, y, mark_x, kind, at, breaks, course, total, keep is None and len(mark_x) == marks)
 
 
-def _window(
-    x: NDArray[np.float64], y: NDArray[np.float64], begin: float, end: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The rows whose x is wanted, and the point before and after each stretch of them, so that the line goes on."""
-    points = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
-    at = x[points]
-    inside = (at >= begin) & (at <= end)
+def _near(x: NDArray[np.float64], begin: float, end: float) -> NDArray[np.bool_]:
+    """Which points lie in a part of x, or before or after such a one, so that the line goes on. Shape (points,)."""
+    inside = (x >= begin) & (x <= end)
     near = inside.copy()
     near[:-1] |= inside[1:]
     near[1:] |= inside[:-1]
-    crossing = np.flatnonzero((at[:-1] < begin) & (at[1:] > end))  # between two points, of which none is inside
+    crossing = np.flatnonzero((x[:-1] < begin) & (x[1:] > end))  # between two points, of which none is inside
     near[crossing] = near[crossing + 1] = True
-    wanted = ~np.isfinite(y) & (x >= begin) & (x <= end)
-    wanted[points[near]] = True
-    return x[wanted], y[wanted]
+    return near
 
 
 def _extremes(x: NDArray[np.float64], y: NDArray[np.float64], pixels: int) -> NDArray[np.int64] | None:
     """The places of the points to draw; None for all."""
     if len(x) <= max(_FEW, 2 * pixels):
         return None
-    if x[-1] > x[0] and bool((x[1:] >= x[:-1]).all()):
+    if _goes_on(x):
         chosen = _downsampler().downsample(np.ascontiguousarray(x), np.ascontiguousarray(y), n_out=2 * pixels)
     else:  # a line that folds over itself has no pixels in its order: equal shares of its points
         chosen = _downsampler().downsample(np.ascontiguousarray(y), n_out=2 * pixels)
     return np.unique(np.concatenate([[0], chosen.astype(np.int64), [len(x) - 1]]))
+
+
+def _course(x: NDArray[np.float64], y: NDArray[np.float64], broken: NDArray[np.bool_], pixels: int) -> Course:
+    """The mean of each pixel, or of equal shares of a line that folds over itself; none goes over a break."""
+    if _goes_on(x):
+        bucket = ((x - x[0]) * (pixels / (x[-1] - x[0]))).astype(np.int64)
+    else:
+        bucket = np.arange(len(x)) * pixels // len(x)
+    first = broken | (np.diff(bucket, prepend=-1) > 0)
+    starts = np.flatnonzero(first)
+    count = np.diff(starts, append=len(x))
+    return Course(x[starts + count - 1], np.add.reduceat(y, starts) / count, count, np.flatnonzero(broken[starts]))
+
+
+def _goes_on(x: NDArray[np.float64]) -> bool:
+    """Whether a line never goes back."""
+    return bool(x[-1] > x[0] and (x[1:] >= x[:-1]).all())

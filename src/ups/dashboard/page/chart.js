@@ -184,11 +184,19 @@ export class Chart {
     const { empty } = this;
     const byTime = this.board.settings.x === "time";
     const xs = byTime ? points.time : points.x;
+    const { course } = base;
+    for (const { x, time, kind, at } of points.marks) {
+      base.marks.push({ x: byTime ? time : x, kind, at: base.x.length + at });
+      base.breaks.push(base.x.length + at);
+      course?.breaks.push(course.x.length + at);
+    }
     for (let at = 0; at < points.y.length; at++) {
       base.x.push(xs[at]);
       base.y.push(points.y[at]);
+      course?.x.push(xs[at]);
+      course?.y.push(points.y[at]);
+      course?.count.push(1);
     }
-    for (const mark of points.marks ?? []) base.marks.push({ x: byTime ? mark.time : mark.x, kind: mark.kind });
     base.total += points.y.length;
     base.end = points.end;
     if (empty !== this.empty) this.#showVerdict();
@@ -203,7 +211,7 @@ export class Chart {
     if (this.#sketched || this.empty || !width || !height || !this.lines.some((line) => line.base)) return false;
     const { logY } = this.board.settings;
     const shown = this.#shown();
-    this.#sketched = sketch(shown, extent(shown, { logY, window: this.window }), { logY, width, height });
+    this.#sketched = sketch(shown, extent(shown, { logY, window: this.window, height }), { logY, width, height });
     this.plot.after(this.#sketched);
     return true;
   }
@@ -219,14 +227,13 @@ export class Chart {
     if (!width || !height) return;
     const { settings } = this.board;
     const shown = this.#shown();
-    const range = extent(shown, { logY: settings.logY, window: this.window });
+    const range = extent(shown, { logY: settings.logY, window: this.window, height });
     const made = figure(shown, range, {
       logY: settings.logY,
       time: settings.x === "time",
       smoothing: settings.smoothing,
       zoomed: this.window !== null,
       width,
-      height,
     });
     const ends = this.lines.reduce((sum, line) => sum + (line.base?.end ?? 0), 0);
     const first = !this.frame;

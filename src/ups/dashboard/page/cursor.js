@@ -21,7 +21,7 @@ export class Cursor {
 
   /** The x below a pixel, counted from the left of the chart; null beside its axis. */
   static at(pixel, { range, width }) {
-    const share = (pixel - MARGIN.l) / (width - MARGIN.l - MARGIN.r);
+    const share = (pixel - range.left) / (width - range.left - MARGIN.r);
     if (share < -0.01 || share > 1.01) return null;
     return range.x[0] + Math.max(0, Math.min(1, share)) * (range.x[1] - range.x[0]);
   }

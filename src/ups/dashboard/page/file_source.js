@@ -38,9 +38,14 @@ export class FileSource {
   async csv(metric, view) {
     const { step, time } = this.#held(view, metric);
     const quoted = (text) => (/[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-    const same = step.x.length === time.x.length && step.exact;
+    const same = step.exact && step.x.length === time.x.length && step.marks.length === time.marks.length;
     const lines = [[step.axis, ...(same ? ["seconds"] : []), metric].map(quoted)];
-    step.x.forEach((x, at) => lines.push([x, ...(same ? [time.x[at]] : []), step.y[at]]));
+    const add = (x, seconds, y) => lines.push([x, ...(same ? [seconds] : []), y]);
+    let mark = 0;
+    for (let at = 0; at <= step.x.length; at++) {
+      for (; step.marks[mark]?.at <= at; mark++) add(step.marks[mark].x, time.marks[mark]?.x, step.marks[mark].kind);
+      if (at < step.x.length) add(step.x[at], time.x[at], step.y[at]);
+    }
     return URL.createObjectURL(new Blob([lines.map((line) => line.join(",")).join("\n") + "\n"], { type: "text/csv" }));
   }
 }

@@ -10,10 +10,20 @@ export function sketch(lines, range, size) {
   const drawing = document.createElementNS(SVG, "svg");
   drawing.setAttribute("class", "sketch");
   drawing.setAttribute("aria-hidden", "true");
-  for (const { x, y, color } of lines) {
-    const course = document.createElementNS(SVG, "polyline");
-    const points = x.map((value, at) => [across(value), down(y[at])]).filter((point) => point.every(Number.isFinite));
-    course.setAttribute("points", points.map((point) => point.map((value) => value.toFixed(1)).join(",")).join(" "));
+  for (const { x, y, breaks, color } of lines) {
+    const course = document.createElementNS(SVG, "path");
+    const gaps = new Set(breaks);
+    let to = "M";
+    let drawn = "";
+    for (let at = 0; at < x.length; at++) {
+      const point = [across(x[at]), down(y[at])];
+      const seen = point.every(Number.isFinite);
+      if (!seen || gaps.has(at)) to = "M";
+      if (!seen) continue;
+      drawn += to + point.map((value) => value.toFixed(1)).join(",");
+      to = "L";
+    }
+    course.setAttribute("d", drawn);
     course.setAttribute("stroke", themeColor(color));
     drawing.append(course);
   }

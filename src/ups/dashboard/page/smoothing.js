@@ -1,10 +1,15 @@
 // W&B's time-weighted exponential moving average, as its documentation gives it, so that a slider means the same here.
-// It weighs by distance on the x axis, not by points: a reduced series is smoothed like the whole one.
+// What is known of a reduced series is the mean and the number of the points of each pixel: those are smoothed as so many
+// points, so that the line is that of the whole series. The lowest and highest, which are drawn, would pull it to them.
 
 const VIEWPORT = 1000; // the axis is taken as this many units wide
 
-/** `y` smoothed: same length. `weight` from 0 to below 1; `x` in drawing order, `width` the axis' length in units of x. */
-export function smoothed(x, y, weight, width) {
+/**
+ * `y` smoothed: same length. `weight` from 0 to below 1; `width`: the axis' length in units of x.
+ *
+ * `{x, y, count}`: in drawing order; `count`: how many points each y is the mean of, one without it.
+ */
+export function smoothed({ x, y, count }, weight, width) {
   const kept = Math.min(Math.sqrt(weight), 0.999);
   const out = new Array(y.length);
   let sum = 0;
@@ -12,8 +17,9 @@ export function smoothed(x, y, weight, width) {
   for (let at = 0; at < y.length; at++) {
     const gone = at && width > 0 ? (Math.abs(x[at] - x[at - 1]) / width) * VIEWPORT : 1;
     const share = kept ** gone;
-    sum = sum * share + y[at];
-    weights = weights * share + 1;
+    const points = count?.[at] ?? 1;
+    sum = sum * share + y[at] * points;
+    weights = weights * share + points;
     out[at] = sum / weights;
   }
   return out;

@@ -87,7 +87,12 @@ export class RunSource {
     return ask(this.address);
   }
 
-  /** `{metric, axis, total, exact, x, y, marks, end}`; what is asked for at once goes in one request. */
+  /**
+   * `{metric, axis, total, exact, x, y, breaks, marks, course, end}`; what is asked for at once goes in one request.
+   *
+   * The line is broken before each of `breaks`; `course`: {x, y, count, breaks}, the whole line in short, or null where
+   * the points are all of it.
+   */
   series({ view, metric, x, pixels, window = null }) {
     const query = new URLSearchParams({ view, x, pixels: String(pixels) });
     if (window) {
