@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from held import Held, read_held
+from smoke_training import smoke_training
 
 STAGES = {"operator": 60, "diffusion_residual": 50, "consistency_distill": 25, "control": 160}
 METRICS = ("loss", "lr", "grad_norm")
@@ -18,21 +15,10 @@ HEALTH = ("validation_error", "ema_drift", "samples_per_s", "step_ms")
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Held, str]:
+def trained() -> tuple[Held, str]:
     """What W&B holds of a training with the ``smoke`` preset, and what it printed."""
-    folder = tmp_path_factory.mktemp("trained")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "UPS_"))}
-    done = subprocess.run(
-        [sys.executable, "-m", "ups", "train", "--preset", "smoke", "--mode", "offline"],
-        cwd=folder,
-        env=environment | {"HOME": str(folder)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    (run_dir,) = (folder / "ups-runs").iterdir()
-    return read_held(Path(run_dir)), done.stdout + done.stderr
+    run_dir, printed = smoke_training()
+    return read_held(run_dir), printed
 
 
 @pytest.mark.parametrize("stage", STAGES)

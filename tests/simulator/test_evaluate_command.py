@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,37 +11,25 @@ from pathlib import Path
 import pytest
 
 from held import read_held
+from smoke_training import smoke_training
+from ups.cli import main
 
-SMALL = ["data.points=32", "data.train_trajectories=8", "model.dilated.dilations=[1, 2]"]
 MODELS = ["operator", "diffusion_residual", "consistency_distill", "control"]
 
 
-def ups(*arguments: str, folder: Path, expect: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run ``ups`` in a folder, tracked offline."""
+def test_it_prints_and_keeps_every_score_with_its_standard_error(tmp_path: Path) -> None:
+    """One JSON object on stdout, the same beside the checkpoints, the scores in the summary and a table of them."""
+    trained, _ = smoke_training()
+    run_dir = shutil.copytree(trained, tmp_path / trained.name, symlinks=True)
     done = subprocess.run(
-        [sys.executable, "-m", "ups", *arguments],
-        cwd=folder,
+        [sys.executable, "-m", "ups", "evaluate", str(run_dir), "--format", "json"],
         env=os.environ | {"WANDB_MODE": "offline"},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == expect, done.stderr
-    return done
-
-
-@pytest.fixture(scope="module")
-def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A training of the smoke preset made smaller."""
-    folder = tmp_path_factory.mktemp("trained")
-    ups("train", "--preset", "smoke", *(part for key in SMALL for part in ("--set", key)), folder=folder)
-    (found,) = (folder / "ups-runs").iterdir()
-    return found
-
-
-def test_it_prints_and_keeps_every_score_with_its_standard_error(run_dir: Path, tmp_path: Path) -> None:
-    """One JSON object on stdout, the same beside the checkpoints, the scores in the summary and a table of them."""
-    printed = json.loads(ups("evaluate", str(run_dir), "--format", "json", folder=tmp_path).stdout)
+    assert done.returncode == 0, done.stderr
+    printed = json.loads(done.stdout)
     assert printed["trajectories"] == 96
     assert printed["solver_step_ms"] > 0
     assert [model["name"] for model in printed["models"]] == MODELS
@@ -57,8 +46,18 @@ def test_it_prints_and_keeps_every_score_with_its_standard_error(run_dir: Path, 
     assert sum("eval/models" in name for row in held.rows for name in row) >= 2
 
 
-def test_a_run_that_trained_nothing_is_refused(tmp_path: Path) -> None:
+def test_a_run_that_trained_nothing_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A directory without a run, and a run without a finished stage, are said in one line."""
-    errors = ups("evaluate", "nowhere", folder=tmp_path, expect=2).stderr.splitlines()
-    assert len(errors) == 1
-    assert "nowhere is no run of 'ups train'" in errors[0]
+    trained, _ = smoke_training()
+    checkpoints = Path("begun/checkpoints")
+    checkpoints.mkdir(parents=True)
+    shutil.copy(trained / "checkpoints" / "config.json", checkpoints)
+    for run, message in (("nowhere", "nowhere is no run of 'ups train'"), ("begun", "no stage that is trained to")):
+        monkeypatch.setattr(sys, "argv", ["ups", "evaluate", run])
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert end.value.code == 2
+        (error,) = capsys.readouterr().err.splitlines()
+        assert message in error

@@ -14,6 +14,7 @@ import torch
 from click.shell_completion import BashComplete
 
 from held import read_held
+from smoke_training import smoke_training
 from ups.cli import command, main
 from ups.cli.train import _ups
 from ups.simulator.checkpoint import load_checkpoint
@@ -107,30 +108,26 @@ def test_sigterm_before_the_first_step_says_how_to_go_on(tmp_path: Path) -> None
 
 def test_a_killed_training_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
     """SIGKILL in a random stage, then --resume: the weights of a run without it, and every step drawn once."""
-    through, cut = tmp_path / "through", tmp_path / "cut"
-    for folder in (through, cut):
-        folder.mkdir()
-    arguments = ["train", "--preset", "smoke", *SMALL[:4]]
-    whole = ups(*arguments, folder=through, mode="offline")
-    assert whole.wait(timeout=300) == 0
-    training = ups(*arguments, folder=cut, mode="offline")
+    through, _ = smoke_training()
+    training = ups("train", "--preset", "smoke", folder=tmp_path, mode="offline")
     stage = random.choice([*STEPS])
     steps = random.randrange(1, STEPS[stage])
     deadline = time.monotonic() + 300
-    while journaled(cut, stage) < steps:
+    while journaled(tmp_path, stage) < steps:
         assert training.poll() is None, training.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.01)
     training.kill()
     training.wait()
-    resumed = ups("train", "--resume", folder=cut, mode="offline")
+    resumed = ups("train", "--resume", folder=tmp_path, mode="offline")
     output, errors = resumed.communicate(timeout=300)
     assert resumed.returncode == 0, errors
     assert "28 of 28 charts full" in output + errors
-    held = read_held(run_of(cut))
+    cut = run_of(tmp_path)
+    held = read_held(cut)
     for name, count in STEPS.items():
         assert [x for x, _ in held.stage(name)] == list(range(1, count + 1)), (stage, steps)
-        expected, found = (load_checkpoint(run_of(at) / "checkpoints" / f"{name}.pt") for at in (through, cut))
+        expected, found = (load_checkpoint(run / "checkpoints" / f"{name}.pt") for run in (through, cut))
         assert expected is not None
         assert found is not None
         for key, weight in expected.model.items():
