@@ -12,6 +12,8 @@ import click
 import pytest
 from sphinx.util.inventory import InventoryFile
 
+from environments import THIS_SESSION, kept
+
 from .snippets import ROOT, SOURCE, commands, inline_code
 
 PUBLIC = {
@@ -32,12 +34,13 @@ PUBLIC = {
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def site() -> Path:
     """The site, built as ``make docs`` builds it."""
-    folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "--nitpicky", "-q", ROOT / "docs", folder]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    with kept("site", THIS_SESSION) as (folder, new):
+        if new:
+            command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "--nitpicky", "-q", ROOT / "docs", folder]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
 
