@@ -19,22 +19,30 @@ from wandb_server import WandBServer, start_process
 LOOP = """
 import sys, time
 {start}
-for step in range(45):
+for step in range({steps}):
     {log}
     print("step", step)
     time.sleep(0.1)
 print("an error of sorts", file=sys.stderr)
 run.finish()
 """
-PLAIN = LOOP.format(start="import wandb; run = wandb.init()", log="run.log({'loss': step})")
-UPS = LOOP.format(
-    start="""import ups
+LONG = 45
+"""So many steps that W&B measures the system while they run."""
+BALLAST = 600_000_000
+PLAIN = LOOP.format(start="import wandb; run = wandb.init()", log="run.log({'loss': step})", steps=LONG)
+
+
+def through_ups(*, steps: int, ballast: int = 0) -> str:
+    """The same script through UPS, holding so many bytes of memory."""
+    start = f"""import ups
+ballast = bytearray({ballast})
 run = ups.create_wandb_context()
 while run.mode == "offline" and not list(run.dir.glob("wandb/*run-*/*.wandb")):  # W&B measures from then on
     time.sleep(0.01)
-""",
-    log="run.stage('a').log(step, loss=step)",
-)
+"""
+    return LOOP.format(start=start, log="run.stage('a').log(step, loss=step)", steps=steps)
+
+
 SETTINGS = {
     "WANDB_PROJECT": "the-project",
     "WANDB_ENTITY": "the-entity",
@@ -47,38 +55,45 @@ SETTINGS = {
 }
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    """A git checkout with a training script for each way."""
-    root = tmp_path / "repository"
+def repository(folder: Path) -> Path:
+    """A git checkout in a folder."""
+    root = folder / "repository"
     (root / "scripts").mkdir(parents=True)
-    (root / "scripts" / "train.py").write_text("raise SystemExit")
     commands = [
         ["git", "init", "-q"],
         ["git", "remote", "add", "origin", "https://someone:secret@example.com/some/where.git"],
         ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-q", "--allow-empty", "-m", "one"],
     ]
     for command in commands:
-        subprocess.run(command, cwd=root, check=True)
+        subprocess.run(command, cwd=root, env={**os.environ, "HOME": str(folder)}, check=True)
     return root
 
 
-def run_script(repository: Path, source: str, folder: str, **variables: str) -> Held:
-    (repository / "scripts" / "train.py").write_text(source)
-    place = repository.parent / folder
-    place.mkdir()
-    environment = {**os.environ, **SETTINGS, "WANDB_MODE": "offline", "WANDB_DIR": str(place), **variables}
-    subprocess.run([sys.executable, "scripts/train.py", "--width", "32"], cwd=repository, env=environment, check=True)
-    return read_held(place)
+def run_script(checkout: Path, source: str, place: Path, mode: str) -> None:
+    """Run a training script of the checkout with wandb's settings, its run below ``place``."""
+    (checkout / "scripts" / "train.py").write_text(source)
+    place.mkdir(exist_ok=True)
+    environment = {**os.environ, **SETTINGS, "HOME": str(place), "WANDB_MODE": mode, "WANDB_DIR": str(place)}
+    subprocess.run([sys.executable, "scripts/train.py", "--width", "32"], cwd=checkout, env=environment, check=True)
+
+
+@pytest.fixture(scope="module")
+def side_by_side(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the script left offline: ``plain`` by wandb alone, ``ours`` through UPS."""
+    folder = tmp_path_factory.mktemp("side-by-side")
+    checkout = repository(folder)
+    run_script(checkout, PLAIN, folder / "plain", "offline")
+    run_script(checkout, through_ups(steps=LONG, ballast=BALLAST), folder / "ours", "offline")
+    return folder
 
 
 def strip(environment: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in environment.items() if name not in names}
 
 
-def test_offline_side_by_side(repository: Path) -> None:
+def test_offline_side_by_side(side_by_side: Path) -> None:
     """System metrics, console, git, program, arguments, Python and the ``WANDB_*`` settings are the plain run's."""
-    plain, ours = run_script(repository, PLAIN, "plain"), run_script(repository, UPS, "ours")
+    plain, ours = read_held(side_by_side / "plain"), read_held(side_by_side / "ours")
     (plain_run,), (our_run,) = plain.runs, ours.runs
     for field in ("project", "entity", "tags", "run_group", "notes", "display_name", "job_type", "host", "git"):
         assert our_run[field] == plain_run[field], field
@@ -99,28 +114,24 @@ def printed(held: Held) -> list[str]:
     return [line for line in held.console.splitlines() if line.startswith(("step", "an error"))]
 
 
-def test_the_system_metrics_are_those_of_the_training(repository: Path) -> None:
+def test_the_system_metrics_are_those_of_the_training(side_by_side: Path) -> None:
     """A training that holds much memory is seen to, though delivery holds little."""
-    heavy = UPS.replace("import sys, time", "import sys, time\nballast = bytearray(600_000_000)")
-    held = run_script(repository, heavy, "heavy")
+    held = read_held(side_by_side / "ours")
     memory = [s["item"].get("proc.memory.rssMB") for s in held.stats if isinstance(s["item"], dict)]
     assert max(float(value) for value in memory if value is not None) > 550
 
 
-def test_a_secret_in_the_remote_is_not_kept(repository: Path) -> None:
+def test_a_secret_in_the_remote_is_not_kept(side_by_side: Path) -> None:
     """The password in a git remote's address is neither in the run's directory nor in W&B's file."""
-    run_script(repository, UPS, "ours")
-    for path in (repository.parent / "ours").rglob("*"):
+    for path in (side_by_side / "ours").rglob("*"):
         if path.is_file():
             assert b"someone:secret" not in path.read_bytes(), path
 
 
-def test_local_mode_records_what_can_be_recorded(repository: Path) -> None:
+def test_local_mode_records_what_can_be_recorded(tmp_path: Path) -> None:
     """Where no wandb runs, git, program, arguments and console are noted, and delivered later from elsewhere."""
-    (repository / "scripts" / "train.py").write_text(UPS)
-    environment = {**os.environ, **SETTINGS, "WANDB_MODE": "local", "WANDB_DIR": str(repository.parent)}
-    subprocess.run([sys.executable, "scripts/train.py", "--width", "32"], cwd=repository, env=environment, check=True)
-    (run_dir,) = (repository.parent / "ups-runs").iterdir()
+    run_script(repository(tmp_path), through_ups(steps=3), tmp_path, "local")
+    (run_dir,) = (tmp_path / "ups-runs").iterdir()
     assert not (run_dir / "wandb").exists()
     described = json.loads((run_dir / "run.json").read_text())
     assert described["program_path"] == "scripts/train.py"
@@ -131,17 +142,17 @@ def test_local_mode_records_what_can_be_recorded(repository: Path) -> None:
         [sys.executable, "-m", "ups", "deliver", str(run_dir), "--mode", "offline"],
         check=True,
         env={**os.environ},
-        cwd=repository.parent,
+        cwd=tmp_path,
     )
     held = read_held(run_dir)
-    assert len(held.stage("a")) == 45
+    assert len(held.stage("a")) == 3
     assert held.runs[0]["git"]["commit"] == described["git_commit"]
     assert held.runs[0]["project"] == "the-project"
     assert held.runs[0]["notes"] == "the notes"
     environment_record = held.environments[0]
     assert environment_record["args"] == ["--width", "32"]
     assert environment_record["program"].endswith("scripts/train.py")
-    assert printed(held)[0] == "step 0"
+    assert printed(held) == ["step 0", "step 1", "step 2", "an error of sorts"]
 
 
 def test_a_sweep_gives_id_and_parameters(tmp_path: Path, script: Callable[..., Any], wandb_server: WandBServer) -> None:
