@@ -50,16 +50,10 @@ run.finish()
 """
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        "newest",
-        pytest.param(
-            "oldest",
-            marks=pytest.mark.skipif(sys.version_info >= (3, 12), reason="older than this Python"),
-        ),
-    ],
-)
+OLDEST = pytest.mark.skipif(sys.version_info >= (3, 12), reason="older than this Python")
+
+
+@pytest.fixture(scope="module", params=["newest", pytest.param("oldest", marks=OLDEST)])
 def installed(request: pytest.FixtureRequest) -> Installed:
     """UPS without extras."""
     return Installed(request.param)
@@ -208,11 +202,16 @@ main()
 LIGHT = ("media", "media of a file", "pandas", "polars")
 
 
-@pytest.mark.parametrize("use", [use if use in LIGHT else pytest.param(use, marks=pytest.mark.release) for use in USES])
+@pytest.mark.parametrize(
+    ("installed", "use"),
+    [
+        *(pytest.param("newest", use, marks=() if use in LIGHT else pytest.mark.release) for use in USES),
+        *(pytest.param("oldest", use, marks=(OLDEST, pytest.mark.release)) for use in LIGHT),  # the rest: make oldest
+    ],
+    indirect=["installed"],
+)
 def test_an_extra_alone(installed: Installed, trained: Path, use: str) -> None:
     """What needs an extra works once that one is installed, and says before which to install."""
-    if installed.versions == "oldest" and use not in LIGHT:
-        pytest.skip("the oldest frameworks and torch: make oldest")
     extra = use.split()[0]
     Path("use.py").write_text(USES[use])
     done = installed.run("python", "use.py", trained, expect=None)
