@@ -93,9 +93,9 @@ def test_an_interrupted_training_ends_with_the_same_weights(
     """Ctrl-C at a random step of every stage gives the weights of a run without it, bit for bit, each step once."""
     with new_context("through") as through:
         Pipeline(tiny, through.dir, through, quiet).run()
+    cuts = {name: random.randrange(1, trained(through, name).steps) for name in (*STAGES, CONTROL)}
     with new_context("cut") as cut:
-        for name in (*STAGES, CONTROL):
-            step = random.randrange(1, trained(through, name).steps)
+        for name, step in cuts.items():
             with pytest.raises(KeyboardInterrupt):
                 Pipeline(tiny, cut.dir, cut, Interrupting(name, step)).run()
             assert trained(cut, name).step == step
@@ -104,10 +104,10 @@ def test_an_interrupted_training_ends_with_the_same_weights(
     for name in (*STAGES, CONTROL):
         expected, found = trained(through, name), trained(cut, name)
         for key, weight in expected.model.items():
-            assert torch.equal(weight, found.model[key]), (name, key)
+            assert torch.equal(weight, found.model[key]), (cuts, name, key)
         for key, weight in expected.average.items():
-            assert torch.equal(weight, found.average[key]), (name, key)
-        assert without_clocks(rows(cut, name)) == without_clocks(rows(through, name))
+            assert torch.equal(weight, found.average[key]), (cuts, name, key)
+        assert without_clocks(rows(cut, name)) == without_clocks(rows(through, name)), (cuts, name)
 
 
 def test_the_seed_decides_the_weights(

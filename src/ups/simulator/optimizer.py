@@ -14,6 +14,8 @@ __all__ = ["Muon", "make_optimizers"]
 _QUINTIC = (3.4445, -4.7750, 2.0315)
 _ROUNDS = 5
 _RMS_OF_ADAMW = 0.2
+_MOMENTUM = 0.95  # decay a step of the average of the gradients
+_WEIGHT_DECAY = 0.01  # as for AdamW
 
 
 class Muon(torch.optim.Optimizer):
@@ -25,14 +27,10 @@ class Muon(torch.optim.Optimizer):
     Args:
         parameters: matrices, or stacks of them: ``(…, rows, columns)``.
         lr: the learning rate.
-        momentum: decay per step of the average of the gradients.
-        weight_decay: as for AdamW.
     """
 
-    def __init__(
-        self, parameters: Iterable[nn.Parameter], lr: float, momentum: float = 0.95, weight_decay: float = 0.01
-    ) -> None:
-        super().__init__(list(parameters), {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+    def __init__(self, parameters: Iterable[nn.Parameter], lr: float) -> None:
+        super().__init__(list(parameters), {"lr": lr})
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
@@ -43,19 +41,19 @@ class Muon(torch.optim.Optimizer):
                 if weight.grad is not None:
                     alike[weight.shape].append(weight)
             for shape, weights in alike.items():
-                steps = torch.stack([self._direction(weight, group["momentum"]) for weight in weights])
+                steps = torch.stack([self._direction(weight) for weight in weights])
                 scale = group["lr"] * _RMS_OF_ADAMW * math.sqrt(max(shape[-2:]))
                 for weight, step in zip(weights, _orthogonalised(steps), strict=True):
-                    weight.mul_(1 - group["lr"] * group["weight_decay"]).add_(step, alpha=-scale)
+                    weight.mul_(1 - group["lr"] * _WEIGHT_DECAY).add_(step, alpha=-scale)
 
-    def _direction(self, weight: nn.Parameter, momentum: float) -> Tensor:
+    def _direction(self, weight: nn.Parameter) -> Tensor:
         assert weight.grad is not None
         state = self.state[weight]
         if "average" not in state:
             state["average"] = torch.zeros_like(weight)
         average: Tensor = state["average"]
-        average.lerp_(weight.grad, 1 - momentum)
-        return weight.grad.lerp(average, momentum)  # as Nesterov looks ahead
+        average.lerp_(weight.grad, 1 - _MOMENTUM)
+        return weight.grad.lerp(average, _MOMENTUM)  # as Nesterov looks ahead
 
 
 def make_optimizers(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
