@@ -255,12 +255,20 @@ def test_a_run_that_is_there_is_not_overwritten() -> None:
         ups.create_wandb_context(run_id="twice", mode="local")
 
 
-@pytest.mark.parametrize("run_id", ["../up", "a/b", "", ".", "x" * 200])
+@pytest.mark.parametrize("run_id", ["../up", "a/b", ".", "x" * 200])
 def test_a_run_id_that_is_no_folder_name_is_refused(run_id: str) -> None:
     """A run id never leads out of the folder of runs."""
-    with pytest.raises(InvalidName, match="is not a run id") if run_id else pytest.raises(AssertionError):
-        ups.create_wandb_context(run_id=run_id, mode="local").finish()
-        assert run_id  # an empty one is as good as none
+    with pytest.raises(InvalidName, match="is not a run id"):
+        ups.create_wandb_context(run_id=run_id, mode="local")
+
+
+def test_an_empty_run_id_is_as_good_as_none() -> None:
+    """A run gets a fresh id then, and two runs do not get the same."""
+    contexts = [ups.create_wandb_context(run_id="", mode="local") for _ in range(2)]
+    for context in contexts:
+        context.finish()
+        assert context.run_id == context.dir.name
+    assert len({"", *(context.run_id for context in contexts)}) == 3
 
 
 def test_without_wandb_the_start_says_what_to_install(script: Script) -> None:
