@@ -91,4 +91,4 @@ def test_the_network_that_the_configuration_names_trains(backbone: str, network:
         for optimizer in optimizers:
             optimizer.step()
         losses.append(loss.item())
-    assert losses[-1] < 0.1 * losses[0]
+    assert losses[-1] < 0.25 * losses[0]
