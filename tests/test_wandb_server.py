@@ -1,4 +1,4 @@
-"""The test server, seen by the real wandb client; and how that client behaves when the server does not."""
+"""The test server, seen by the real wandb client."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ import http.client
 import json
 import math
 import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from waiting import wait_for
-from wandb_server import Fault, Run, WandBServer, run_client, run_sync, start_client
+from wandb_server import Fault, Run, WandBServer, run_client, run_sync, word_after
 
 STAGES = ("operator", "diffusion_residual", "consistency_distill")
 
@@ -99,96 +97,11 @@ MEDIA = """
     print("VERSION", artifact.version, "FINISHED", time.time() - started < 60)
 """
 
-LOG_FOR_A_WHILE = """
-    import sys
-    import time
-    from pathlib import Path
-    import wandb
-
-    stopped = []
-    settings = wandb.Settings(stop_on_fatal_error=True, stop_fn=lambda: stopped.append(time.time()))
-    run = wandb.init(project="pde", id=sys.argv[1], settings=settings)
-    started, longest = time.time(), float(sys.argv[2])
-    number = 0
-    while not (stopped or Path("enough").exists()) and time.time() - started < longest:
-        run.log({"loss": number})
-        number += 1
-        time.sleep(0.02)
-    run.finish()
-    print("ROWS", number, "STOPPED AFTER", stopped[0] - started if stopped else None)
-"""
-
-INIT_WITHOUT_SERVER = """
-    import time
-    import wandb
-
-    def init(mode):
-        started = time.time()
-        try:
-            wandb.init(project="pde", id="late", mode=mode, settings=wandb.Settings(init_timeout=2))
-        except Exception as error:
-            print("RAISED", type(error).__name__, int(time.time() - started), str(error).partition("\\n")[0])
-
-    init("online")
-    init("offline")
-"""
-
-
-def word_after(output: str, mark: str) -> str:
-    """What a client printed after a mark, to the end of that line."""
-    return output.split(f"{mark} ", 1)[1].splitlines()[0]
-
 
 def losses(run: Run) -> list[int]:
     return [row["loss"] for row in run.history]
 
 
-@dataclass
-class SlowClients:
-    """Clients that take their time; they run beside the other tests."""
-
-    fatal: subprocess.Popen[str]
-    stop_button: subprocess.Popen[str]
-    no_server: subprocess.Popen[str]
-
-
-@dataclass
-class Outcomes:
-    """What the slow clients printed."""
-
-    fatal: str
-    stop_button: str
-    no_server: str
-
-
-@pytest.fixture(scope="module")
-def slow_clients(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlowClients]:
-    def start(server: WandBServer, script: str, *arguments: str) -> subprocess.Popen[str]:
-        return start_client(server, tmp_path_factory.mktemp("slow"), script, *arguments)
-
-    with WandBServer() as refusing, WandBServer() as stopping:
-        clients = SlowClients(
-            fatal=start(refusing, LOG_FOR_A_WHILE, "fatal", "40"),
-            stop_button=start(stopping, LOG_FOR_A_WHILE, "stopped", "40"),
-            no_server=start(WandBServer(), INIT_WITHOUT_SERVER),
-        )
-        wait_for(lambda: "fatal" in refusing.runs and bool(refusing.run("fatal").history))
-        refusing.fault = Fault(status=409, match="file_stream", requests=1)
-        wait_for(lambda: "stopped" in stopping.runs and bool(stopping.run("stopped").history))
-        stopping.run("stopped").stop_requested = True
-        yield clients
-        for client in vars(clients).values():
-            client.kill()
-            client.communicate()
-
-
-@pytest.fixture(scope="module")
-def outcomes(slow_clients: SlowClients) -> Outcomes:
-    printed = {name: client.communicate(timeout=300)[0] for name, client in vars(slow_clients).items()}
-    return Outcomes(**printed)
-
-
-@pytest.mark.usefixtures("slow_clients")  # started first, so that nobody waits for them
 class TestOnline:
     def test_three_stages_arrive_whole(self, wandb_server: WandBServer, tmp_path: Path) -> None:
         """Every row, and all that stands beside the rows, is on the server when `finish` returns."""
@@ -334,60 +247,6 @@ class TestSync:
             assert "Fatal error while uploading data" in run_sync(wandb_server, tmp_path, first)
         assert "Skipped 1 synced run(s)" in run_sync(wandb_server, tmp_path, first)
         assert wandb_server.run("rows").history == []
-
-
-class TestFaultsAgainstTheClient:
-    def test_passing_faults_cost_nothing(self, wandb_server: WandBServer, tmp_path: Path) -> None:
-        """After errors, throttling, cut connections, lost answers and an absence, each row is there once."""
-        client = start_client(wandb_server, tmp_path, LOG_FOR_A_WHILE, "faulty", "100")
-        wait_for(lambda: "faulty" in wandb_server.runs)
-        run = wandb_server.run("faulty")
-        wait_for(lambda: bool(run.history))
-        for fault in (
-            Fault(status=500, match="file_stream", requests=1),
-            Fault(status=429, match="file_stream", requests=1),
-            Fault(drop=True, match="file_stream", requests=1),
-            Fault(drop=True, lost_answer=True, match="file_stream", requests=1),
-        ):
-            wandb_server.fault = fault
-            wait_for(lambda: wandb_server.faults.struck == 1)
-        with wandb_server.away():
-            time.sleep(1.0)
-        (tmp_path / "enough").touch()
-        output, _ = client.communicate(timeout=300)
-        count, stopped = word_after(output, "ROWS").split(" STOPPED AFTER ")
-        assert losses(run) == list(range(int(count)))
-        assert (run.state, stopped) == ("finished", "None")
-        assert run.resent_lines > 0
-
-    def test_a_fatal_answer_loses_the_run_quietly(self, wandb_server: WandBServer, tmp_path: Path) -> None:
-        """One 403 ends the upload for good, and `finish` returns as if all were well."""
-        wandb_server.fault = Fault(status=403, match="file_stream", requests=1)
-        output = run_client(wandb_server, tmp_path, LOG_ROWS, "0", "100")
-        run = wandb_server.run("rows")
-        assert "Fatal error while uploading data" in output
-        assert (run.history, run.state, run.exit_code) == ([], "running", None)
-
-
-class TestSlowFacts:
-    """What takes the client its own good time."""
-
-    def test_a_fatal_answer_calls_stop_fn(self, outcomes: Outcomes) -> None:
-        """With `stop_on_fatal_error`, `stop_fn` is called: at the first poll after, and polls are 15 s apart."""
-        assert 5 < float(word_after(outcomes.fatal, "STOPPED AFTER")) < 40
-
-    def test_the_stop_button_calls_stop_fn(self, outcomes: Outcomes) -> None:
-        """A run that is stopped on the server is told so by the same poll."""
-        assert 5 < float(word_after(outcomes.stop_button, "STOPPED AFTER")) < 40
-
-    def test_init_without_a_server_raises(self, outcomes: Outcomes) -> None:
-        """`init` tries to log in for 10 s, then for `init_timeout`; then its run id is spent in that process."""
-        first, second = (line for line in outcomes.no_server.splitlines() if line.startswith("RAISED"))
-        name, seconds, _ = first.removeprefix("RAISED ").split(" ", 2)
-        assert name == "CommError"
-        assert int(seconds) >= 11
-        assert "ServerResponseError" in second
-        assert "run ID late is in use" in second
 
 
 class TestFaults:

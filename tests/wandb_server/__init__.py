@@ -8,7 +8,7 @@ The server keeps what it is sent, answers the client and the public API from it,
 (`wandb_server.fault = Fault(status=500, match="file_stream", seconds=5)`, `with wandb_server.away(): ...`).
 
 How the client behaves when it is broken, measured with wandb 0.31.0. Those marked * have a test in
-`test_wandb_server.py`.
+`test_wandb_server.py` or `test_wandb_client.py`.
 
 Uploading rows (`POST …/file_stream`)
 - Rows are sent every 15 s, and when the run finishes. The settings for this and for retries are whole seconds:
@@ -58,7 +58,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from .client import run_client, run_sync, start_client, start_process
+from .client import run_client, run_sync, start_client, start_process, word_after
 from .faults import Fault
 from .server import API_KEY, Request, WandBServer
 from .state import Alert, Artifact, Run
@@ -76,6 +76,7 @@ __all__ = [
     "start_client",
     "start_process",
     "wandb_server",
+    "word_after",
 ]
 
 

@@ -48,6 +48,11 @@ def run_sync(server: WandBServer, directory: Path, *arguments: str | Path) -> st
     return _output(start_process(server, directory, ["-m", "wandb", "sync", *arguments]))
 
 
+def word_after(output: str, mark: str) -> str:
+    """What a client printed after a mark, to the end of that line."""
+    return output.split(f"{mark} ", 1)[1].splitlines()[0]
+
+
 def _output(process: subprocess.Popen[str], timeout: float = 300.0) -> str:
     try:
         printed, _ = process.communicate(timeout=timeout)
