@@ -1,4 +1,4 @@
-"""Runs made by the real client and repaired: all of them once a test session, synced to one server."""
+"""Runs made by the real client, once a test session; repaired and synced to one server, once a test process."""
 
 from __future__ import annotations
 
