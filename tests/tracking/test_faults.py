@@ -12,6 +12,7 @@ import pytest
 
 import ups
 from held import read_held
+from waiting import wait_for
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -154,6 +155,18 @@ def test_a_delivery_that_cannot_be_started_does_not_end_the_training(
     Path("ups-runs/r/delivery/log.txt").rmdir()
     subprocess.run([sys.executable, "-m", "ups", "deliver", "ups-runs/r"], check=True, timeout=300)
     assert [x for x, _ in read_held(ctx.dir).stage("a")] == [0, 1]
+
+
+def test_an_end_that_does_not_wait_leaves_the_rest_to_the_background(capsys: pytest.CaptureFixture[str]) -> None:
+    """``finish(timeout=0)`` returns before wandb has begun, says so, and delivery goes on to the run's end."""
+    with ups.create_wandb_context(mode="offline") as ctx:
+        ctx.stage("a").log(0, loss=1.0)
+        assert ctx.finish(timeout=0) is None
+    assert "Delivery goes on in the background" in capsys.readouterr().err
+    status = ctx.dir / "delivery" / "status.json"
+    wait_for(lambda: status.exists() and json.loads(status.read_text())["state"] == "finished")
+    held = read_held(ctx.dir)
+    assert (held.stage("a"), held.exit_codes) == ([(0, 1)], [0])
 
 
 def test_a_sequence_that_is_damaged_does_not_end_the_training(

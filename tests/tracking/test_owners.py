@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 import pytest
 
 import ups
+from held import read_held
+from ups.errors import InvalidValue
 from ups.tracking import liveness
 from ups.tracking.delivery_process import Watch
 from ups.tracking.faults import Faults
@@ -133,3 +136,16 @@ def test_a_delivery_that_finished_before_its_trainer_did_has_not_delivered() -> 
         taken = {"journal": process, "start": 0, "end": directory.journal_of(process).stat().st_size}
         (directory.delivery / "sequence.jsonl").write_text(json.dumps(taken) + "\n")
         assert watch.is_delivered()
+
+
+def test_one_that_joins_a_dead_run_delivers_and_is_strict_as_it_asks() -> None:
+    """``delivery`` and ``strict`` are those of the process that joins, whatever the run was begun with."""
+    with ups.create_wandb_context(run_id="r", mode="local") as ctx:
+        ctx.stage("a").log(0, loss=1.0)
+    description = ctx.dir / "run.json"
+    description.write_text(description.read_text().replace('"local"', '"offline"'))
+    with ups.join_wandb_context(ctx.dir, delivery="thread", strict=True) as joined:
+        assert "ups-delivery" in {thread.name for thread in threading.enumerate()}
+        with pytest.raises(InvalidValue, match="'odd'"):
+            joined.stage("a").log(1, loss=0.5, odd="x")
+    assert read_held(ctx.dir).stage("a") == [(0, 1), (1, 0.5)]
