@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from environments import environment, kept
+from held import inspect_command
 from ups.runfile.framing import FrameReader
 from ups.runfile.records import Kind, find_payloads
 
@@ -81,6 +82,5 @@ def inspect_made(name: str, version: str) -> list[dict[str, Any]]:
 
 def inspect(file: Path) -> tuple[list[dict[str, Any]], str]:
     """Every record that ``wandb leet inspect`` reads from a file, and what it says on stderr."""
-    wandb = Path(sys.executable).with_name("wandb")
-    done = subprocess.run([wandb, "leet", "inspect", "--json", file], capture_output=True, text=True, check=False)
+    done = subprocess.run(inspect_command(file), capture_output=True, text=True, check=False)
     return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
