@@ -21,13 +21,12 @@ STEPPERS = {
 }
 
 CODE = """
-import sys, exponax, numpy as np
+import sys, exponax, jax, numpy as np
 folder, length, points, step, steps = sys.argv[1], *map(float, sys.argv[2:])
 points = int(points)
-stepper = {stepper}
+advance = jax.jit(exponax.repeat({stepper}, int(steps)))
 states = np.load(folder + "/start.npy")
-ends = [exponax.repeat(stepper, int(steps))(state[None])[0] for state in states]
-np.save(folder + "/end.npy", np.stack(ends))
+np.save(folder + "/end.npy", np.stack([advance(state[None])[0] for state in states]))
 """
 
 
