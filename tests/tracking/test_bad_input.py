@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import ast
+import builtins
 import json
 import math
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -22,9 +24,7 @@ from ups.errors import (
     InvalidName,
     InvalidStep,
     InvalidValue,
-    MissingDependency,
     RunDirectoryError,
-    UPSError,
     UsageError,
 )
 from ups.tracking.config import MASK, plain_config
@@ -394,7 +394,17 @@ def test_what_names_a_secret_is_masked_and_nothing_else() -> None:
 
 
 def test_every_error_is_of_one_tree() -> None:
-    """Whoever catches ``UPSError`` catches all that UPS raises."""
-    for name in ups.errors.__all__:
-        assert issubclass(getattr(ups.errors, name), UPSError)
-    assert issubclass(MissingDependency, UPSError)
+    """Whoever catches ``UPSError`` catches all that UPS raises: each exception class of its source derives from it."""
+    bases: dict[str, set[str]] = {}
+    for path in Path(ups.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                bases.setdefault(node.name, set()).update(ast.unparse(base).rpartition(".")[2] for base in node.bases)
+
+    def derives(name: str, ends: Container[str]) -> bool:
+        return name in ends or any(derives(base, ends) for base in bases.get(name, ()))
+
+    python = {name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, Exception)}
+    errors = {name for name in bases if derives(name, {*python, "ClickException"})}
+    assert set(ups.errors.__all__) <= errors
+    assert {name for name in errors if not derives(name, {"UPSError"})} == set()
