@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -124,8 +125,8 @@ def test_two_runs_in_one_process_do_not_mix() -> None:
     for step in range(20):
         first.stage("a").log(step, loss=1.0)
         second.stage("a").log(step, loss=2.0)
-    second.finish()
     first.finish()
+    second.finish()
     assert read_held(first.dir).stage("a") == [(step, 1.0) for step in range(20)]
     assert read_held(second.dir).stage("a") == [(step, 2.0) for step in range(20)]
     assert "UPS_RUN_DIR" not in os.environ
@@ -252,6 +253,28 @@ def test_finish_twice_does_nothing_more(capsys: pytest.CaptureFixture[str]) -> N
     held = read_held(ctx.dir)
     assert len(held.rows) == 1
     assert held.exit_codes == [0]
+
+
+def test_a_row_after_the_end_raises_if_strict() -> None:
+    """With ``strict`` a row that is logged after ``finish()`` raises UPS's own error."""
+    ctx = ups.create_wandb_context(mode="local", strict=True)
+    ctx.stage("a").log(0, loss=1.0)
+    ctx.finish()
+    with pytest.raises(UsageError, match="logged after finish"):
+        ctx.stage("a").log(1, loss=1.0)
+
+
+@pytest.mark.parametrize("mode", ["local", "offline"])
+def test_a_directory_that_is_gone_does_not_end_the_training(mode: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run directory that was moved while it trained is told at the end, and nothing raises."""
+    with ups.create_wandb_context(mode=mode) as ctx:
+        ctx.stage("a").log(0, loss=1.0)
+        ctx.dir.rename("moved")
+    assert ctx.finish() is None
+    told = capsys.readouterr().err
+    assert "cannot be read at the end of the run" in told
+    assert "No row is lost" not in told
+    assert mode == "local" or "has been removed or moved" in told
 
 
 def test_a_declared_stage_that_never_comes_is_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,12 +69,14 @@ def repository(folder: Path) -> Path:
     return root
 
 
-def run_script(checkout: Path, source: str, place: Path, mode: str) -> None:
+def run_script(
+    checkout: Path, source: str, place: Path, mode: str, arguments: tuple[str, ...] = ("--width", "32")
+) -> None:
     """Run a training script of the checkout with wandb's settings, its run below ``place``."""
     (checkout / "scripts" / "train.py").write_text(source)
     place.mkdir(exist_ok=True)
     environment = {**os.environ, **SETTINGS, "HOME": str(place), "WANDB_MODE": mode, "WANDB_DIR": str(place)}
-    subprocess.run([sys.executable, "scripts/train.py", "--width", "32"], cwd=checkout, env=environment, check=True)
+    subprocess.run([sys.executable, "scripts/train.py", *arguments], cwd=checkout, env=environment, check=True)
 
 
 @pytest.fixture(scope="module")
@@ -95,9 +97,11 @@ def test_offline_side_by_side(side_by_side: Path) -> None:
     """System metrics, console, git, program, arguments, Python and the ``WANDB_*`` settings are the plain run's."""
     plain, ours = read_held(side_by_side / "plain"), read_held(side_by_side / "ours")
     (plain_run,), (our_run,) = plain.runs, ours.runs
-    for field in ("project", "entity", "tags", "run_group", "notes", "display_name", "job_type", "host", "git"):
+    for field in ("project", "entity", "tags", "run_group", "notes", "display_name", "job_type", "host"):
         assert our_run[field] == plain_run[field], field
-    differing = ("started_at", "writer_id", "root", "disk", "memory")
+    assert strip(our_run["git"], "remote_url") == strip(plain_run["git"], "remote_url")
+    assert our_run["git"]["remote_url"] == "https://example.com/some/where.git"  # no name, which may be a token
+    differing = ("started_at", "writer_id", "root", "disk", "memory", "git")
     assert [strip(e, *differing) for e in ours.environments] == [strip(e, *differing) for e in plain.environments]
     assert len(ours.stats) >= 2
     assert {i["key"] for s in ours.stats for i in items(s)} >= {i["key"] for s in plain.stats for i in items(s)}
@@ -130,12 +134,15 @@ def test_a_secret_in_the_remote_is_not_kept(side_by_side: Path) -> None:
 
 def test_local_mode_records_what_can_be_recorded(tmp_path: Path) -> None:
     """Where no wandb runs, git, program, arguments and console are noted, and delivered later from elsewhere."""
-    run_script(repository(tmp_path), through_ups(steps=3), tmp_path, "local")
+    arguments = ("--width", "32", "--api-key", "secret", "hf_token=secret")
+    masked = ["--width", "32", "--api-key", "********", "hf_token=********"]
+    run_script(repository(tmp_path), through_ups(steps=3), tmp_path, "local", arguments)
     (run_dir,) = (tmp_path / "ups-runs").iterdir()
     assert not (run_dir / "wandb").exists()
     described = json.loads((run_dir / "run.json").read_text())
     assert described["program_path"] == "scripts/train.py"
-    assert described["arguments"] == ["--width", "32"]
+    assert described["arguments"] == masked
+    assert described["git_remote"] == "https://example.com/some/where.git"  # no name, which may be a token
     assert len(described["git_commit"]) == 40
 
     subprocess.run(
@@ -150,7 +157,7 @@ def test_local_mode_records_what_can_be_recorded(tmp_path: Path) -> None:
     assert held.runs[0]["project"] == "the-project"
     assert held.runs[0]["notes"] == "the notes"
     environment_record = held.environments[0]
-    assert environment_record["args"] == ["--width", "32"]
+    assert environment_record["args"] == masked
     assert environment_record["program"].endswith("scripts/train.py")
     assert printed(held) == ["step 0", "step 1", "step 2", "an error of sorts"]
 

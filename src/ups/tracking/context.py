@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from ups.errors import DeliveryError, UsageError
+from ups.errors import DeliveryError, RunDirectoryError, UsageError
 from ups.tracking import liveness, process_end
 from ups.tracking.console import ConsoleCapture
 from ups.tracking.delivery_process import Deliverer, DeliveryProcess, DeliveryThread, Watch
@@ -159,6 +159,15 @@ class WandBContext(Recorder):
             liveness.release(directory.mark_of(self._process), remove=True)
             message = f"{lost} lines could not be written to {self.journal.path}: the disk took no more"
             self._faults.add("lost", message, lost)
+        try:
+            self._report = self._see_out(directory, patience)
+        except (RunDirectoryError, OSError) as error:
+            gone = RunDirectoryError(f"{directory.path} cannot be read at the end of the run: {error}")
+            self.fault("directory", gone)
+        return self._report
+
+    def _see_out(self, directory: RunDirectory, patience: float) -> RunCheck | None:
+        """After this process's last word: let go of the run, and see that W&B gets what waits."""
         if not self._owner:
             liveness.release(directory.mark_of(self._process), remove=True)
             if self.mode != "local":
@@ -180,12 +189,12 @@ class WandBContext(Recorder):
             leave_nothing_behind(directory, self._process, self._deliverer)
         from ups.tracking.readback import read_back
 
-        self._report = read_back(directory, self._faults)
+        report = self._report = read_back(directory, self._faults)
         if self._strict and not delivered:
             raise DeliveryError(
                 f"W&B does not hold every row of {directory.path}: deliver the rest with: ups deliver {directory.path}"
             )
-        return self._report
+        return report
 
     def __enter__(self) -> Self:
         return self
@@ -231,6 +240,12 @@ class WandBContext(Recorder):
         return DeliveryProcess(self._directory, self._process)
 
     def _restore_environment(self) -> None:
+        own = str(self._directory.path) if self._directory is not None else DISABLED
+        if os.environ.get(RUN_DIR_VARIABLE) != own:  # a run that has begun since is still open, and comes back to here
+            for context in process_end.still_open():
+                if context._environment_before == own:
+                    context._environment_before = self._environment_before
+            return
         if self._environment_before is None:
             os.environ.pop(RUN_DIR_VARIABLE, None)
         else:
@@ -240,13 +255,13 @@ class WandBContext(Recorder):
         if error is None:
             self._faults.add("journal-again", "the journal can be written again, and the rows that waited are in it")
         elif self._closed:
-            self._faults.add("finished", "a row was logged after finish(): it is not kept. Call finish() last")
+            self.fault("finished", UsageError("a row was logged after finish(): it is not kept. Call finish() last"))
         else:
             self._faults.add(
                 "journal",
                 f"{self.journal.path} could not be written: {error.strerror}. Rows wait in memory: {_cure(error)}",
             )
-        if error is not None and self._strict:
+        if error is not None and self._strict and not self._closed:
             raise error
 
     def _row_lost(self) -> None:

@@ -3,7 +3,6 @@
 import configparser
 import netrc
 import os
-import platform
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -59,6 +58,6 @@ def _netrc_path() -> Path:
         return Path(named).expanduser()
     home = Path.home()
     default, alternative = (".netrc", "_netrc")
-    if platform.system() == "Windows" or (not (home / default).exists() and (home / alternative).exists()):
+    if not (home / default).exists() and (home / alternative).exists():
         return home / alternative
     return home / default

@@ -57,7 +57,6 @@ class Delivery:
         mode: ``online`` or ``offline``.
         owner: The process whose end is the run's end. Without one the run ends when no process of it lives.
         own_process: Whether this process is delivery's alone.
-        patience: Seconds without progress, after the run's end, before giving up.
 
     Raises:
         DeliveryError: Another delivery has this run.
@@ -71,14 +70,12 @@ class Delivery:
         *,
         owner: str | None = None,
         own_process: bool = True,
-        patience: float = PATIENCE,
         on_progress: Callable[[Status], None] = lambda status: None,
     ) -> None:
         self._directory = directory
         self._description = directory.describe()
         self._run_end = RunEnd(directory, owner)
         self._own_process = own_process
-        self._patience = patience
         self._on_progress = on_progress
         self._faults = Faults(say=False)
         if not liveness.hold(directory.delivery / "running"):
@@ -116,8 +113,6 @@ class Delivery:
             raise
         finally:
             self._sequence.close()
-            for reader in self._readers.values():
-                reader.close()
             liveness.release(self._directory.delivery / "running")
 
     def _deliver(self) -> None:
@@ -151,7 +146,7 @@ class Delivery:
             reached = (self.status.held or 0, self.status.rows)
             if reached > progress:
                 progress, since, failed = reached, time.monotonic(), 0
-            patience = min(self._patience, _PATIENCE_DENIED) if self.status.denied else self._patience
+            patience = _PATIENCE_DENIED if self.status.denied else PATIENCE
             if self._run_end.exit_code() is not None and time.monotonic() - since > patience:
                 self._tell("undelivered")
                 return
@@ -271,11 +266,7 @@ class Delivery:
         return bool(text)
 
     def _read_stretch(self, stretch: Stretch) -> Iterable[tuple[dict[str, Any], int]]:
-        reader = JournalReader(self._directory.journal_of(stretch.process), stretch.start)
-        try:
-            yield from reader.read(until=stretch.end)
-        finally:
-            reader.close()
+        yield from JournalReader(self._directory.journal_of(stretch.process), stretch.start).read(until=stretch.end)
 
     def _reader(self, process: str) -> JournalReader:
         if process not in self._readers:

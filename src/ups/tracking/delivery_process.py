@@ -105,6 +105,8 @@ class DeliveryThread:
 
     def start(self) -> None:
         """Start it."""
+        import wandb  # noqa: F401 - in the training's thread: a thread cannot while the interpreter ends
+
         self._thread = threading.Thread(target=self._deliver, name="ups-delivery", daemon=True)
         self._thread.start()
 
@@ -195,7 +197,10 @@ class Watch:
     def _look_at_directory(self) -> None:
         """A directory that turned read-only: delivery can write neither what it did nor what is wrong."""
         before, self._writable = self._writable, self._deliverer is None or self._directory.is_writable()
-        if before and not self._writable:
+        if before and not self._writable and not self._directory.path.exists():
+            message = f"{self._directory.path} has been removed or moved, and delivery stands still"
+            self._faults.add("gone", f"{message}: where it was moved to, 'ups deliver' brings its rows to W&B")
+        elif before and not self._writable:
             message = f"{self._directory.path} cannot be written any more, and delivery stands still: make it writable"
             self._faults.add(
                 "read-only", f"{message} again. No row is lost: each is in the journal, or waits in memory"

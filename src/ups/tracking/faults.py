@@ -23,9 +23,6 @@ class Faults:
         self._counts: dict[str, int] = {}
         self._messages: dict[str, str] = {}
 
-    def __len__(self) -> int:
-        return len(self._counts)
-
     def add(self, kind: str, message: str, count: int = 1, *, quiet: bool = False) -> None:
         """Count ``count`` faults of ``kind``; say ``message`` if it is the first of its kind, unless ``quiet``."""
         with self._lock:

@@ -233,11 +233,9 @@ class JournalReader:
         self.path = path
         self.offset = offset
         self.damaged = 0
-        self._file = path.open("rb")
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """The file is open only while it is read: a run may have more journals than a process may have open files."""
 
     def read(self, until: int | None = None) -> Iterator[tuple[dict[str, Any], int]]:
         """The records behind :attr:`offset`, each with the offset at its end, as far as there are whole lines.
@@ -246,11 +244,12 @@ class JournalReader:
             until: Stop at this offset, which is the end of a line.
         """
         while until is None or self.offset < until:
-            self._file.seek(self.offset)
             wanted = _READ_AT_ONCE if until is None else min(_READ_AT_ONCE, until - self.offset)
-            chunk = self._file.read(wanted)
-            if b"\n" not in chunk and len(chunk) == wanted:  # one line longer than a chunk
-                chunk += self._file.readline()
+            with self.path.open("rb") as file:
+                file.seek(self.offset)
+                chunk = file.read(wanted)
+                if b"\n" not in chunk and len(chunk) == wanted:  # one line longer than a chunk
+                    chunk += file.readline()
             end = chunk.rfind(b"\n") + 1
             if not end:
                 return

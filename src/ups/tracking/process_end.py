@@ -16,7 +16,7 @@ from ups.tracking.faults import say
 if TYPE_CHECKING:
     from ups.tracking.context import WandBContext
 
-__all__ = ["exit_code_of", "held_here", "register", "unregister"]
+__all__ = ["exit_code_of", "held_here", "register", "still_open", "unregister"]
 
 _open: weakref.WeakSet[WandBContext] = weakref.WeakSet()
 _uncaught: BaseException | None = None
@@ -43,7 +43,12 @@ def unregister(context: WandBContext) -> None:
 
 def held_here(directory: Path) -> WandBContext | None:
     """This process's own context of the run in ``directory``, if it has one that is not finished."""
-    return next((context for context in list(_open) if context.dir == directory), None)
+    return next((context for context in still_open() if context.dir == directory), None)
+
+
+def still_open() -> list[WandBContext]:
+    """This process's contexts that are not finished."""
+    return list(_open)
 
 
 def exit_code_of(error: BaseException | None) -> int:
@@ -58,7 +63,7 @@ def exit_code_of(error: BaseException | None) -> int:
 
 
 def _finish_all() -> None:
-    for context in list(_open):
+    for context in still_open():
         try:
             context.finish(exit_code_of(_uncaught))
         except UPSError as error:  # of a strict run; the others are finished all the same

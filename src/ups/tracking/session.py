@@ -19,6 +19,7 @@ from typing import Any
 
 import psutil
 
+from ups.errors import UPSError
 from ups.tracking.rows import Row
 from ups.tracking.run_directory import Begin, Description, RunDirectory
 
@@ -29,7 +30,7 @@ _DENIED = re.compile(r"\b(401|403)\b|API key|[Uu]nauthorized|permission denied")
 _INIT_TIMEOUT = 60.0  # seconds
 
 
-class SessionLost(Exception):
+class SessionLost(UPSError):
     """wandb can take no more in this session.
 
     Attributes:
@@ -41,7 +42,7 @@ class SessionLost(Exception):
         self.denied = denied
 
 
-class Refused(Exception):
+class Refused(UPSError):
     """wandb would not take one thing, and goes on taking others.
 
     Attributes:

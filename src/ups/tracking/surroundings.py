@@ -9,8 +9,11 @@ import re
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from ups.tracking.config import MASK, is_secret
 
 __all__ = ["SECRET_VARIABLE", "surroundings", "wandb_environment"]
 
@@ -29,7 +32,7 @@ def surroundings() -> dict[str, Any]:
         "host": socket.gethostname(),
         "program": program,
         "program_path": _relative(program, root),
-        "arguments": tuple(sys.argv[1:]),
+        "arguments": tuple(_masked(sys.argv[1:])),
         "executable": sys.executable,
         "python": platform.python_version(),
         "working_directory": str(Path.cwd()),
@@ -85,9 +88,23 @@ def _git() -> tuple[str | None, str | None, str | None]:
 
 
 def _without_secret(remote: str) -> str:
-    """A remote's address without a password, as wandb keeps it, and without a token in place of a user's name."""
+    """A remote's address without a password; of HTTP without the user's name too, in place of which a token may be."""
     remote = re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:@", remote)
-    return re.sub(r"(?<=^https://)[^/@:]+@", "", remote)
+    return re.sub(r"^(https?://)[^/@]*@", r"\1", remote)
+
+
+def _masked(arguments: list[str]) -> Iterator[str]:
+    """The command line's arguments, without the values of those that :func:`is_secret` knows by their name."""
+    name = ""
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if equals and is_secret(key, value):
+            yield f"{key}={MASK}"
+        elif name and not argument.startswith("-") and is_secret(name, argument):
+            yield MASK
+        else:
+            yield argument
+        name = argument if argument.startswith("-") and not equals else ""
 
 
 def _ask_git(*arguments: str) -> str | None:
