@@ -111,17 +111,21 @@ def test_of_those_that_join_a_dead_run_at_once_one_owns_it() -> None:
 def test_a_forked_child_does_not_hold_what_its_parent_held(tmp_path: Path) -> None:
     """A process that has ended or let go is seen to have, though a child that it forked lives on."""
     assert liveness.hold(tmp_path / "mark")
-    ask, answer = os.pipe()
+    there, tell = os.pipe()
+    until, end = os.pipe()
     child = os.fork()
     if not child:
-        os.close(answer)
-        os.read(ask, 1)
+        os.close(end)
+        os.write(tell, b".")
+        os.read(until, 1)
         os._exit(0)
+    os.read(there, 1)
     liveness.release(tmp_path / "mark")
     assert not liveness.is_held(tmp_path / "mark")
-    os.close(answer)
+    os.close(end)
     os.waitpid(child, 0)
-    os.close(ask)
+    for descriptor in (there, tell, until):
+        os.close(descriptor)
 
 
 def test_a_delivery_that_finished_before_its_trainer_did_has_not_delivered() -> None:

@@ -153,12 +153,12 @@ def join_wandb_context(
 
 def _join(directory: RunDirectory, *, delivery: str, strict: bool, rank: Rank | None) -> WandBContext:
     description = directory.describe()
-    if _living(directory) is not None:
+    if directory.living():
         return WandBContext(directory, description, delivery=delivery, strict=strict, rank=rank)
     if description.mode != "local":
         require_wandb()
     with directory.beginning():
-        owner = _living(directory) is None
+        owner = not directory.living()
         return WandBContext(directory, description, delivery=delivery, strict=strict, owner=owner, rank=rank)
 
 
@@ -166,10 +166,10 @@ def _resume(
     directory: RunDirectory, settings: dict[str, Any], *, delivery: str, strict: bool, rank: Rank | None
 ) -> WandBContext:
     """The run that was begun in ``directory``, as it was described then, with what ``settings`` has anew."""
-    other = _living(directory)
-    if other is not None:
+    living = directory.living()
+    if living:
         raise UsageError(
-            f"{directory.path} is being trained by another process ({other}): join it with"
+            f"{directory.path} is being trained by another process ({living[0]}): join it with"
             f" join_wandb_context({str(directory.path)!r}), or wait until it has ended"
         )
     description = directory.describe()
@@ -178,11 +178,6 @@ def _resume(
     if changed:
         context.update_config(changed)
     return context
-
-
-def _living(directory: RunDirectory) -> str | None:
-    """A process of the run that is alive; None where there is none."""
-    return next((process for process in directory.processes() if directory.is_alive(process)), None)
 
 
 def _check_stages(stages: Sequence[str]) -> None:

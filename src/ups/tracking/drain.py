@@ -62,7 +62,7 @@ def leave_nothing_behind(directory: RunDirectory, process: str, deliverer: Calla
 
     Two processes that end at the same moment cannot both leave rows behind: each lets go first and looks then.
     """
-    if any(directory.is_alive(other) for other in directory.processes() if other != process):
+    if any(other != process for other in directory.living()):
         return
     give_up = time.monotonic() + _CLOSING
     while directory.delivery_is_running() and time.monotonic() < give_up:

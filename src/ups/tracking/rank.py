@@ -107,8 +107,4 @@ def this_rank(environment: Mapping[str, str] = os.environ) -> Rank | None:
 
 def _is_owned(directory: RunDirectory) -> bool:
     """Whether a process whose end is the run's end is alive."""
-    for process in directory.processes():
-        begin = directory.begin_of(process)
-        if begin is not None and begin.owner and directory.is_alive(process):
-            return True
-    return False
+    return any(map(directory.is_alive, directory.owners()))

@@ -247,6 +247,14 @@ class RunDirectory:
         begin = self.begin_of(process)
         return begin is not None and begin.host not in ("", socket.gethostname()) and liveness.beats(mark)
 
+    def living(self) -> list[str]:
+        """The processes of the run that are alive, in the order in which they began."""
+        return [process for process in self.processes() if self.is_alive(process)]
+
+    def owners(self) -> list[str]:
+        """The processes whose end is the run's end: another one each time that the run is resumed, the newest last."""
+        return [process for process in self.processes() if (begin := self.begin_of(process)) and begin.owner]
+
     def is_writable(self) -> bool:
         """Whether delivery can write here: false on a read-only file system, and where the directory is gone."""
         return os.access(self.delivery, os.W_OK)

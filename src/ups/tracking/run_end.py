@@ -51,12 +51,11 @@ class RunEnd:
         """If a training has gone on with the run meanwhile, its end is the run's end from now on: whether it has."""
         processes = self._directory.processes()
         later = processes[processes.index(self.owner) + 1 :] if self.owner in processes else []
-        for process in reversed(later):
-            begin = self._directory.begin_of(process)
-            if begin is not None and begin.owner:
-                self.owner = process
-                return True
-        return False
+        owners = [process for process in self._directory.owners() if process in later]
+        if not owners:
+            return False
+        self.owner = owners[-1]
+        return True
 
     def _ranks_live(self) -> bool:
         """Whether another rank of the owner's job is still to end."""
