@@ -144,6 +144,17 @@ EVERY_VERDICT = """
     run.finish()
 """
 
+NO_AXIS = """
+    import sys, wandb
+    settings = wandb.Settings(silent=True, console="off", x_disable_stats=True)
+    run = wandb.init(mode="offline", dir=sys.argv[1], project="verdicts", name="no axis", settings=settings)
+    axis = "a_long_name_" * 8 + "/step"
+    run.define_metric("accuracy", step_metric=axis)
+    for step in range(12):
+        run.log({"training/operator/loss": 1 / (1 + step), "accuracy": step, axis: step})
+    run.finish()
+"""
+
 STAGED = """
     import math, random, sys
     import numpy as np

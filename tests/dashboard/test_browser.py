@@ -18,6 +18,7 @@ from dashboard.browser import (
     DRAWN,
     EVERY_VERDICT,
     LONG,
+    NO_AXIS,
     STAGED,
     grown,
     make,
@@ -50,11 +51,12 @@ def take(pytestconfig: pytest.Config) -> Take:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Path:
-    """A folder with a run of every verdict, two staged runs and a long one."""
+    """A folder with a run of every verdict, two staged runs, a long one, and one without the stages' axis."""
     folder = tmp_path_factory.mktemp("runs")
     make(EVERY_VERDICT, folder / "plain")
     make(STAGED, folder / "staged", "fno-adamw", "fno-lion")
     make(LONG, folder / "long")
+    make(NO_AXIS, folder / "no-axis")
     return folder
 
 
@@ -198,6 +200,8 @@ def test_the_numbers_on_the_axes_can_be_read(page: Page, address: str) -> None:
             "card => document.querySelector(card + ' .ytick text').textContent !== '0'",
             arg=chart("training/train/vast"),
         )
+        below = page.locator(chart("training/train/vast")).locator(".axis-name:visible")
+        expect(below).to_have_text(["values ≤ 0 not shown"] if scale == "linear" else [])  # of the scale now pressed
     steps = page.evaluate(
         """async () => {
             const { extent, figure } = await import("/static/plot.js");
@@ -235,6 +239,14 @@ def test_zoom_refines(page: Page, address: str, take: Take) -> None:
     take(page, "zoom")
     loss.get_by_role("button", name="Show the whole chart").click()
     page.wait_for_selector(f"{chart('training/train/loss')}[data-exact=false]:not([data-zoom])")
+    loss.locator(".plot-area").hover()
+    page.mouse.down()
+    page.mouse.move(spike + 12, box["y"] + 62, steps=4)
+    page.mouse.up()
+    expect(loss.locator(".unzoom")).to_be_visible()
+    page.keyboard.press("x")
+    page.wait_for_selector(f"{chart('training/train/loss')}[data-end]:not([data-zoom])")
+    expect(loss.locator(".unzoom")).to_be_hidden()
 
 
 def test_compare(page: Page, address: str, take: Take) -> None:
@@ -252,8 +264,18 @@ def test_compare(page: Page, address: str, take: Take) -> None:
     page.locator(loss).locator(".plot-area").hover(position={"x": 150, "y": 60})
     expect(page.locator(loss).locator(".tip")).to_contain_text("fno-lion")
     take(page, "compare")
+    note = page.locator("section", has=page.locator(loss)).locator(".section-note")
+    expect(note).to_have_text("against training/consistency_distill/step")
     page.get_by_label("fno-lion", exact=True).uncheck()
     page.wait_for_function("loss => document.querySelectorAll(loss + ' .scatterlayer .js-line').length === 1", arg=loss)
+    keys = {card["name"]: card["key"] for card in httpx.get(f"{address}/api/runs").json()["runs"]}
+    page.goto(f"{address}/compare?run={keys['no axis']}&run={keys['fno-adamw']}")
+    operator = page.locator("section[aria-label=operator]")
+    expect(operator.locator(".section-note")).to_have_text("against training/operator/step")
+    expect(operator.locator(chart("training/operator/loss")).locator(".axis-name:visible")).to_have_text(
+        "against different axes: W&B's step in no axis; training/operator/step in fno-adamw"
+    )
+    expect(operator.locator(chart("training/operator/lr")).locator(".axis-name:visible")).to_have_count(0)
 
 
 def test_the_cursor_goes_through_the_charts_of_a_stage(page: Page, address: str) -> None:
@@ -309,7 +331,8 @@ def test_tools_and_keys(page: Page, address: str, take: Take) -> None:
     expect(page.get_by_role("dialog")).to_contain_text("Find a chart")
     take(page, "keys")
     page.keyboard.press("Escape")
-    page.keyboard.press("3")
+    page.keyboard.press("2")
+    page.evaluate("location.hash = 'values'")
     expect(page.get_by_text("model.width")).to_be_visible()
     take(page, "values")
     page.keyboard.press("4")
@@ -359,7 +382,7 @@ def test_the_runs_page(page: Page, address: str, take: Take) -> None:
     """Each run has its state, stages and health; the filter and the columns' heads choose and order them."""
     page.goto(address)
     rows = page.locator("table.runs tbody tr")
-    expect(rows).to_have_count(4)
+    expect(rows).to_have_count(5)
     expect(rows.filter(has_text="every verdict").locator(".health")).to_have_text("1/13")
     expect(rows.filter(has_text="fno-lion").locator(".stage-pill")).to_have_text(
         ["operator", "diffusion_residual", "consistency_distill"]
@@ -373,7 +396,11 @@ def test_the_runs_page(page: Page, address: str, take: Take) -> None:
     page.keyboard.press("/")
     page.keyboard.type("fno paper")
     expect(rows).to_have_count(2)
-    page.keyboard.type(" nothing")
+    page.get_by_role("link", name="fno-lion", exact=True).click()
+    page.wait_for_selector('body[data-page="run"][data-ready="1"]')
+    page.go_back()
+    expect(rows).to_have_count(2)
+    page.get_by_label("Filter the runs").fill("fno paper nothing")
     expect(page.get_by_text("No run fits that filter.")).to_be_visible()
 
 
@@ -404,6 +431,8 @@ def test_it_fits_a_phone_in_both_themes(browser: Browser, address: str, take: Ta
         page.get_by_role("tab", name="Findings").tap()
         page.wait_for_selector(".finding")
         assert page.evaluate(wide) == 390
+        open_run(page, address, "no axis")
+        assert page.evaluate(wide) == 390
         page.goto(address)
         page.wait_for_selector("table.runs tbody tr")
         assert page.evaluate(wide) == 390
@@ -416,6 +445,12 @@ def test_an_unknown_run_is_said(browser: Browser, address: str) -> None:
         window.allowed = ("404",)
         window.page.goto(f"{address}/run/nothing")
         expect(window.page.get_by_role("heading", name="There is no such run")).to_be_visible()
+        expect(window.page.get_by_role("navigation").get_by_role("link", name="Runs")).to_be_visible()
+        key = httpx.get(f"{address}/api/runs").json()["runs"][0]["key"]
+        with window.page.expect_response("**/api/events"):
+            window.page.goto(f"{address}/compare?run={key}&run=deadbeef")
+        expect(window.page.locator(".legend")).to_contain_text("there is no such run here")
+        expect(window.page.locator(".banner")).to_be_hidden()
 
 
 def test_a_live_run_grows_in_five_windows(browser: Browser, tmp_path: Path, take: Take) -> None:
@@ -517,3 +552,7 @@ def test_a_server_that_ends_is_said(browser: Browser, tmp_path: Path) -> None:
             open_run(window.page, address, "left")
             window.page.wait_for_selector(DRAWN)
         expect(window.page.locator(".banner")).to_contain_text("does not answer")
+        window.page.keyboard.press("x")
+        lr = window.page.locator(chart("training/operator/lr"))
+        expect(lr.locator(".plot-note")).to_contain_text("does not answer")
+        expect(lr.locator(".js-line")).to_have_count(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from dashboard.browser import DRAWN, EVERY_VERDICT, STAGED, make, open_chromium, watched
+from dashboard.browser import DRAWN, EVERY_VERDICT, LONG, STAGED, make, open_chromium, watched
 from ups.check import Verdict
 
 
@@ -21,11 +22,12 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Path:
-    """The reports of a staged run and of one with every verdict."""
+    """The reports of a staged run, of one with every verdict and of a long one."""
     folder = tmp_path_factory.mktemp("reports")
     make(STAGED, folder / "staged", "fno")
     make(EVERY_VERDICT, folder / "plain")
-    for name in ("staged", "plain"):
+    make(LONG, folder / "long")
+    for name in ("staged", "plain", "long"):
         done = report(folder / name, "-o", str(folder / f"{name}.html"))
         assert done.returncode == 0, done.stderr
     return folder
@@ -76,6 +78,7 @@ def test_a_report_has_verdicts_findings_and_the_switch(browser: Browser, reports
     with watched(browser) as window:
         window.context.set_offline(True)
         page = window.page
+        page.add_init_script("delete Map.groupBy")  # as in a browser of the year before
         page.goto((reports / "plain.html").as_uri())
         page.wait_for_selector(DRAWN)
         cards = page.locator(".board .chart")
@@ -85,6 +88,16 @@ def test_a_report_has_verdicts_findings_and_the_switch(browser: Browser, reports
         page.wait_for_selector('.chart[data-metric="frozen/loss"][data-verdict=full][data-view=meant][data-end]')
         page.keyboard.press("2")
         expect(page.locator(".finding .fix").first).to_be_visible()
+
+
+def test_a_report_says_what_it_leaves_out(browser: Browser, reports: Path) -> None:
+    """A chart of more points than the report holds says how many it has, and saves no more than those."""
+    with watched(browser) as window:
+        page = window.page
+        page.goto((reports / "long.html").as_uri())
+        loss = page.locator('.chart[data-metric="training/train/loss"]')
+        expect(loss.locator(".axis-name:visible")).to_have_text(re.compile(r"2,00\d of 6,000 points"))
+        expect(loss.get_by_role("button", name="Save the points in this report as CSV")).to_be_attached()
 
 
 def test_a_report_is_not_written_over(reports: Path) -> None:

@@ -54,7 +54,10 @@ def test_no_browser() -> None:
         [sys.executable, "-m", "ups", "show", "--port", "0"], stdout=subprocess.PIPE, text=True, env=env
     )
     assert process.stdout is not None
-    lines = [process.stdout.readline() for _ in range(3)]
+    lines: list[str] = []
+    while "No run below" not in (line := process.stdout.readline()):
+        assert line, "it ended"
+        lines.append(line)
     process.send_signal(signal.SIGINT)
     assert process.wait(PATIENCE) == 0
     process.stdout.close()

@@ -186,3 +186,8 @@ def test_others_need_the_token(tmp_path: Path) -> None:
             assert "httponly" in cookie
             assert "samesite=strict" in cookie
             assert browser.get("/api/runs").status_code == 200
+            with show(tmp_path, options=("--host", "0.0.0.0", "--port", "0")) as other:
+                base, _, token = other.address.partition("/?token=")
+                beside = f"http://127.0.0.1:{base.rpartition(':')[2]}"
+                assert browser.get(f"{beside}/?token={token}").status_code == 303
+                assert {browser.get(f"{each}/api/runs").status_code for each in (address, beside)} == {200}

@@ -19,6 +19,8 @@ from repair.broken_runs import LOSS
 from repair.repaired import broken_runs
 from runfile.real_runs import made_runs, wandb_file
 from ups.check import check_run
+from ups.dashboard.found import find_below
+from ups.dashboard.modules import page_file
 from ups.runfile import open_run
 
 TRAINING = """
@@ -213,6 +215,38 @@ def test_the_page_and_its_files(shown: Shown) -> None:
     assert "plotly.js v" in script.text[:200]
     again = shown.client.get("/static/plotly.js", headers={"if-none-match": script.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
+
+
+def test_what_is_faint_has_contrast() -> None:
+    """Faint text is told from each ground that it stands on, in both themes, as WCAG asks: 4.5 to 1."""
+    for theme in re.findall(r":root[^{]*\{([^}]*)\}", page_file("page.css"))[:2]:
+        colors = dict(re.findall(r"(--[\w-]+): #(\w{6});", theme))
+        faint, *grounds = (_light(colors[f"--{name}"]) for name in ("ink-3", "page", "surface", "sunken"))
+        for ground in grounds:
+            assert max(faint, ground) + 0.05 >= 4.5 * (min(faint, ground) + 0.05)
+
+
+def _light(color: str) -> float:
+    """The relative luminance of a colour."""
+    parts = [int(color[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_runs_behind_links_are_found_once(tmp_path: Path) -> None:
+    """A linked folder is looked into, also in wandb's hidden one, and no link leads round or to a run twice."""
+    far, here = tmp_path / "scratch" / "far", tmp_path / "here"
+    shutil.copytree(made_runs() / "staged", far / "staged", symlinks=True)
+    (far / "round").symlink_to(tmp_path / "here")
+    shutil.copytree(broken_runs() / "two_sessions", here / ".wandb", symlinks=True)
+    (here / "linked").symlink_to(far)
+    (here / "again").symlink_to(far / "staged")
+    (newest,) = sorted(here.rglob("offline-run-*"))[-1:]
+    (newest.parent / "another").symlink_to(newest)
+    one, two = sorted(find_below([here]), key=lambda found: len(found.files.files if found.files else ()))
+    assert one.path.resolve().is_relative_to(far)
+    assert two.files is not None
+    assert len(two.files.files) == 2
 
 
 def test_a_single_file_is_shown(tmp_path: Path) -> None:

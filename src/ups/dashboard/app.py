@@ -45,7 +45,7 @@ from ups.dashboard.library import Library
 from ups.dashboard.live import LiveRun
 from ups.dashboard.modules import modules_of
 from ups.dashboard.opened import VIEWS, Unknown
-from ups.dashboard.security import Guard, plotly_script
+from ups.dashboard.security import RequestGuard, plotly_script
 from ups.errors import UPSError, UsageError
 
 __all__ = ["create_app"]
@@ -96,7 +96,7 @@ def create_app(library: Library, *, host: str = "127.0.0.1", token: str | None =
         Route("/api/runs/{key}/images/{id}", _json(api.image)),
         Route("/{path:path}", _json(_nothing)),
     ]
-    return Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(Guard, host=host, token=token)])
+    return Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(RequestGuard, host=host, token=token)])
 
 
 def _json(answer: Callable[[Request], Awaitable[object]]) -> Callable[[Request], Awaitable[Response]]:

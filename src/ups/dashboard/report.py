@@ -1,7 +1,6 @@
 """A run → one HTML file with the dashboard's own page, charts and findings, for which no server is needed."""
 
 import base64
-import hashlib
 import html
 import os
 import time
@@ -11,7 +10,7 @@ from typing import Any
 from ups.dashboard.encoding import as_json
 from ups.dashboard.modules import bundle, page_file
 from ups.dashboard.opened import VIEWS, OpenedRun, Unknown, open_path
-from ups.dashboard.security import plotly_script, plotly_style_hashes
+from ups.dashboard.security import csp_hash, plotly_script, plotly_style_hashes
 from ups.runfile.new_file import new_file
 
 __all__ = ["report_html", "write_report"]
@@ -54,8 +53,8 @@ def report_html(run: OpenedRun) -> str:
     policy = "; ".join(
         [
             "default-src 'none'",
-            f"script-src {' '.join(_hash(script) for script in (theme, plotly, page))}",
-            f"style-src {_hash(style)} {' '.join(plotly_style_hashes())}",
+            f"script-src {' '.join(csp_hash(script) for script in (theme, plotly, page))}",
+            f"style-src {csp_hash(style)} {' '.join(plotly_style_hashes())}",
             "img-src data: blob:",
             "base-uri 'none'",
             "form-action 'none'",
@@ -150,7 +149,3 @@ def _in_script(source: str) -> str:
 def _in_markup(data: str) -> str:
     """JSON in which no character is markup."""
     return data.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"

@@ -22,10 +22,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ups.dashboard.encoding import as_json
 
-__all__ = ["Guard", "content_security_policy", "is_loopback", "plotly_script", "plotly_style_hashes"]
+__all__ = [
+    "RequestGuard",
+    "content_security_policy",
+    "csp_hash",
+    "is_loopback",
+    "plotly_script",
+    "plotly_style_hashes",
+]
 
 _LOOPBACK_NAMES = {"localhost", "127.0.0.1", "::1"}
-_COOKIE = "ups_token"
 _PLOTLY_STYLE = re.compile(r"createElement\(\"style\"\);\w+\.id=\"\w+\",\w+\.textContent='((?:[^'\\]|\\.)*)'")
 
 
@@ -42,9 +48,12 @@ def plotly_style_hashes() -> tuple[str, ...]:
     texts = [""]
     for found in _PLOTLY_STYLE.findall(plotly_script()):
         texts.append(found.replace("\\'", "'").replace("\\n", "\n"))
-    return tuple(
-        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'" for text in texts
-    )
+    return tuple(map(csp_hash, texts))
+
+
+def csp_hash(text: str) -> str:
+    """What a content security policy calls a script or style of this text."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
 
 
 @cache
@@ -72,7 +81,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-class Guard:
+class RequestGuard:
     """Lets a request through to the app, or answers it.
 
     Args:
@@ -80,7 +89,7 @@ class Guard:
         token: what a browser must have shown; None if it listens on this machine alone.
     """
 
-    def __init__(self, app: ASGIApp, *, host: str = "127.0.0.1", token: str | None = None) -> None:
+    def __init__(self, app: ASGIApp, *, host: str, token: str | None) -> None:
         self._app = app
         self._token = token
         self._names = _LOOPBACK_NAMES | {host.lower()}
@@ -109,7 +118,7 @@ class Guard:
             await _refuse(with_headers, 405, "only GET and HEAD are answered here")
         elif not self._is_ours(headers.get("host", "")):
             await _refuse(with_headers, 403, f"this server is not called {headers.get('host', '')!r}")
-        elif self._token is None or self._has_cookie(headers):
+        elif self._token is None or self._has_cookie(headers, _cookie(scope)):
             await self._app(scope, receive, with_headers)
         else:
             query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
@@ -120,7 +129,7 @@ class Guard:
                 return
             rest = "?" + urlencode(query) if query else ""
             answer = RedirectResponse("/" + scope["path"].lstrip("/") + rest, status_code=303)
-            answer.set_cookie(_COOKIE, self._token, httponly=True, samesite="strict", path="/")
+            answer.set_cookie(_cookie(scope), self._token, httponly=True, samesite="strict", path="/")
             await answer(scope, receive, with_headers)
 
     def _is_ours(self, header: str) -> bool:
@@ -137,15 +146,20 @@ class Guard:
             return False
         return True
 
-    def _has_cookie(self, headers: Headers) -> bool:
+    def _has_cookie(self, headers: Headers, name: str) -> bool:
         assert self._token is not None
         cookie = SimpleCookie()
         try:
             cookie.load(headers.get("cookie", ""))
         except CookieError:
             return False
-        shown = cookie[_COOKIE].value if _COOKIE in cookie else ""
+        shown = cookie[name].value if name in cookie else ""
         return hmac.compare_digest(shown.encode(), self._token.encode())
+
+
+def _cookie(scope: Scope) -> str:
+    """The name of the token's cookie: a browser has the same cookies for every port of a machine."""
+    return f"ups_token_{scope['server'][1]}"
 
 
 async def _refuse(send: Send, status: int, message: str) -> None:

@@ -95,8 +95,7 @@ def _listen(host: str, port: int | None) -> socket.socket:
         raise UsageError(f"there is no address {host!r}: {error.strerror}") from error
     for wanted in ports:
         listening = socket.socket(family, socket.SOCK_STREAM)
-        if sys.platform != "win32":
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((host, wanted))
             listening.listen(128)
@@ -123,9 +122,7 @@ def _address(host: str, port: int, token: str | None) -> str:
 
 def _open(address: str) -> bool:
     """Open the address in a browser with windows; False where there is none."""
-    if sys.platform not in ("win32", "darwin") and not any(
-        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
-    ):
+    if sys.platform != "darwin" and not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")):
         return False
     try:
         return webbrowser.open(address)

@@ -123,10 +123,7 @@ def find_runs(path: str | os.PathLike[str], *, unreadable: list[RunFileError] | 
 
 
 def runs_below(folder: Path) -> tuple[list[RunFiles], list[RunFileError]]:
-    """The runs in a folder and the folders below it, and what of them cannot be read.
-
-    Links to folders are followed in ``folder`` itself, such as a ``wandb`` that lies on another disk, and not below.
-    """
+    """The runs in a folder and the folders below it, also behind links, and what of them cannot be read."""
     walk = _Walk()
     beside = folder.parent / _DESCRIPTION
     description = beside if folder.name == "wandb" and beside.is_file() else None
@@ -165,7 +162,7 @@ class _Walk:
         for entry in inside:
             path = Path(entry.path)
             try:
-                if entry.is_dir(follow_symlinks=depth == _DEPTH or of_ups):
+                if entry.is_dir():
                     run_id = segment_folder_run(entry.name)
                     file = path / f"run-{run_id}.wandb"
                     if run_id is not None and file in path.iterdir():

@@ -3,7 +3,7 @@
 import { Cursor } from "./cursor.js";
 import { announce, download, el, iconButton } from "./dom.js";
 import { verdictName } from "./findings.js";
-import { counted, number, shortName } from "./format.js";
+import { count, counted, number, shortName } from "./format.js";
 import { extent, figure, loadPlotly, picture } from "./plot.js";
 import { sketch } from "./sketch.js";
 import { Verdict } from "./verdict.js";
@@ -16,6 +16,12 @@ const touch = () => window.matchMedia("(hover: none)").matches;
 
 /** An axis in words: W&B's own step is no metric of the run. */
 export const axisName = (axis) => (axis === "_step" ? "W&B's step" : axis);
+
+/** Which of some axes stands there most often; the first of several. */
+export function commonest(axes) {
+  const times = (axis) => axes.filter((each) => each === axis).length;
+  return [...axes].sort((a, b) => times(b) - times(a))[0];
+}
 
 /**
  * A chart's card. It is drawn by its board, when it is in sight and something has changed.
@@ -43,6 +49,7 @@ export class Chart {
     this.plot = el("div", { class: "plot" });
     this.note = el("div", { class: "plot-note", hidden: true });
     this.axisLabel = el("span", { class: "axis-name", hidden: true });
+    this.missing = el("span", { class: "axis-name", hidden: true });
     this.cursor = new Cursor();
     this.stageElement = el(
       "div",
@@ -57,18 +64,28 @@ export class Chart {
       class: "icon-button unzoom",
       hidden: true,
     });
+    this.csv = iconButton("csv", "Save all points as CSV", () => this.saveTable());
     this.actions = el(
       "div",
       { class: "chart-actions" },
       this.unzoom,
       iconButton("png", "Save as PNG", () => this.savePicture()),
-      iconButton("csv", "Save all points as CSV", () => this.saveTable()),
+      this.csv,
       large ? null : iconButton("expand", "Full screen", () => this.board.enlarge(this)),
     );
     this.element = el(
       "article",
       { class: large ? "chart large" : "chart" },
-      el("header", { class: "chart-head" }, this.title, this.axisLabel, this.verdict.chip, this.value, this.actions),
+      el(
+        "header",
+        { class: "chart-head" },
+        this.title,
+        this.axisLabel,
+        this.verdict.chip,
+        this.missing,
+        this.value,
+        this.actions,
+      ),
       el("div", { class: "chart-body" }, this.stageElement, this.verdict.why),
     );
     this.#listen();
@@ -86,7 +103,7 @@ export class Chart {
         Object.assign(old.get(`${line.key} ${line.view}`) ?? { base: null, zoom: null }, line),
       );
       this.loaded = this.lines.every((line) => line.base);
-      this.window = null;
+      this.resetZoom();
     } else this.lines.forEach((line, at) => Object.assign(line, spec.lines[at]));
     const name = shortName(spec.metric, spec.stage);
     if (this.title.textContent !== name) this.title.textContent = name;
@@ -99,6 +116,7 @@ export class Chart {
     });
     this.axisLabel.hidden = spec.axis === spec.sectionAxis && !this.large;
     this.axisLabel.textContent = `against ${axisName(spec.axis)}`;
+    this.axisLabel.title = this.axisLabel.textContent;
     this.#showVerdict();
     if (!before || spec.points !== before.points || spec.verdict !== before.verdict) this.#describe();
     if (this.empty) this.element.dataset.drawn = "1";
@@ -121,8 +139,8 @@ export class Chart {
 
   /** Forgets its points, which are of another axis or view. */
   reset() {
-    for (const line of this.lines) line.base = line.zoom = null;
-    this.window = null;
+    for (const line of this.lines) line.base = null;
+    this.resetZoom();
     this.#stepped = null;
     delete this.element.dataset.end;
     this.stale();
@@ -152,7 +170,9 @@ export class Chart {
         if (found[at] && !found[at].error) line.base = found[at];
       });
       const error = found.find((each) => each.error)?.error;
-      this.#say(error && !this.lines.some((line) => line.base) ? error.message : "");
+      const nothing = error && !this.lines.some((line) => line.base);
+      if (nothing) this.release(); // what it shows is of another axis
+      this.#say(nothing ? error.message : "");
       this.#showVerdict();
       if (this.window) this.#refine();
     } finally {
@@ -255,6 +275,7 @@ export class Chart {
         ? "No value is above 0: a log scale cannot show them"
         : "",
     );
+    this.#showMissing(shown);
     const points = shown.reduce((sum, line) => sum + line.x.length, 0);
     Object.assign(this.element.dataset, {
       drawn: "1",
@@ -287,6 +308,22 @@ export class Chart {
   #say(text) {
     this.note.textContent = text;
     this.note.hidden = !text;
+  }
+
+  /** What of its points is not drawn: those that a report does not hold, and those that a log scale cannot show. */
+  #showMissing(shown) {
+    const left = this.lines.filter(({ base, source }) => base && !base.exact && !source.live);
+    const said = left.map(({ base }) => `${count(base.x.length)} of ${counted(base.total, "point")}`);
+    const label = left.length ? "Save the points in this report as CSV" : "Save all points as CSV";
+    this.csv.title = label;
+    this.csv.setAttribute("aria-label", label);
+    const below = shown.reduce((sum, { y }) => sum + y.filter((value) => value <= 0).length, 0);
+    if (this.board.settings.logY && below) {
+      const number = shown.every((line) => line.exact) ? `${counted(below, "value")}` : "values";
+      said.push(`${number} ≤ 0 not shown`);
+    }
+    this.missing.textContent = this.missing.title = said.join(" · ");
+    this.missing.hidden = !said.length;
   }
 
   #showVerdict() {

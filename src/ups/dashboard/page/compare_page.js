@@ -1,6 +1,7 @@
 // Several runs in the same charts: a colour a run.
 
 import { Board } from "./board.js";
+import { axisName, commonest } from "./chart.js";
 import { el, place } from "./dom.js";
 import { emptyState, frame, statePill } from "./frame.js";
 import { counted, runName } from "./format.js";
@@ -16,6 +17,7 @@ export async function comparePage(keys) {
   const board = new Board(readSettings());
   let view = "wandb";
   const bar = tools(board, {
+    onAxis: () => show(),
     view: {
       get: () => view,
       set(chosen) {
@@ -65,16 +67,22 @@ export async function comparePage(keys) {
     const stages = new Map();
     for (const each of runs) for (const stage of each.run?.card.stages ?? []) stages.set(stage.name, []);
     for (const [metric, held] of metrics) {
-      const stage = held[0].chart.stage;
+      const stage = held.find(({ chart }) => chart.stage !== null)?.chart.stage ?? null;
       if (!stages.has(stage)) stages.set(stage, []);
-      stages.get(stage).push(spec(metric, held, view));
+      stages.get(stage).push(spec(metric, stage, held, view));
     }
+    const byTime = board.settings.x === "time";
+    const against = (specs) => {
+      const axis = commonest(specs.filter((each) => !each.mixed).map((each) => each.axis));
+      for (const each of specs) each.sectionAxis = byTime ? each.axis : axis;
+      return byTime ? "against time" : axis ? `against ${axisName(axis)}` : "";
+    };
     const sections = [...stages]
       .filter(([, specs]) => specs.length)
       .map(([stage, specs]) => ({
         id: stage === null ? "" : `stage ${stage}`,
         title: stage ?? "Other charts",
-        note: "",
+        note: against(specs),
         color: "var(--ink-3)",
         specs,
       }));
@@ -114,9 +122,9 @@ export async function comparePage(keys) {
   };
   const drop = ({ key }) => {
     const each = runs.find((one) => one.key === key);
-    if (each)
+    if (each?.run)
       page.setBanner(
-        `The directory of ${each.run?.card.name || key} is gone from the disk. The page keeps what it had read.`,
+        `The directory of ${runName(each.run.card)} is gone from the disk. The page keeps what it had read.`,
       );
   };
   stream(() => "/api/events", {
@@ -134,13 +142,18 @@ export async function comparePage(keys) {
   });
 }
 
-function spec(metric, held, view) {
+function spec(metric, stage, held, view) {
+  const axes = [...new Set(held.map(({ chart }) => chart.axis))];
+  const each = axes.map((axis) => {
+    const runs = held.filter(({ chart }) => chart.axis === axis).map(({ each }) => runName(each.run.card));
+    return `${axisName(axis)} in ${runs.join(", ")}`;
+  });
   const worst = held.filter(({ chart }) => chart.verdict !== "full");
   return {
     metric,
-    stage: held[0].chart.stage,
-    axis: held[0].chart.axis,
-    sectionAxis: held[0].chart.axis,
+    stage,
+    axis: axes.length === 1 ? axes[0] : `different axes: ${each.join("; ")}`,
+    mixed: axes.length > 1,
     verdict: worst[0]?.chart.verdict ?? "full",
     rows: held.reduce((sum, { chart }) => sum + chart.rows, 0),
     points: held.reduce((sum, { chart }) => sum + chart.points, 0),

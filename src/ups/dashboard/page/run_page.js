@@ -1,7 +1,7 @@
 // One run: who it is, its charts stage by stage, its findings, values, tables and images.
 
 import { Board } from "./board.js";
-import { axisName } from "./chart.js";
+import { axisName, commonest } from "./chart.js";
 import { announce, copyButton, el, icon, place } from "./dom.js";
 import { findingsList } from "./findings.js";
 import { emptyState, frame, healthBar, stageColor, statePill } from "./frame.js";
@@ -120,6 +120,7 @@ export async function runPage(source, { report = null } = {}) {
   try {
     take(await source.run());
   } catch (error) {
+    if (report === null) place(page.crumbs, [el("a", { href: "/" }, "Runs")]);
     page.main.replaceChildren(
       emptyState({
         title: error.status === 404 ? "There is no such run" : "The run cannot be shown",
@@ -160,16 +161,14 @@ export async function runPage(source, { report = null } = {}) {
 }
 
 function sections(run, charts, { view, source, byTime }) {
-  const found = Map.groupBy(run.findings, (finding) => finding.metric);
+  const found = new Map(run.findings.map(({ metric }) => [metric, []]));
+  for (const finding of run.findings) found.get(finding.metric).push(finding);
   const stages = [...new Set([...run.card.stages.map((stage) => stage.name), ...charts.map((chart) => chart.stage)])];
   return stages
     .map((stage, at) => {
       const here = charts.filter((chart) => chart.stage === stage);
       const color = stage === null ? "--other" : stageColor(at);
-      const axes = here.map((chart) => chart.axis);
-      const sectionAxis = axes.toSorted(
-        (a, b) => axes.filter((axis) => axis === b).length - axes.filter((axis) => axis === a).length,
-      )[0];
+      const sectionAxis = commonest(here.map((chart) => chart.axis));
       const known = run.card.stages.find((each) => each.name === stage);
       return {
         id: stage === null ? "" : `stage ${stage}`,
@@ -356,6 +355,10 @@ function tabList(opened) {
     buttons.set(id, { button, badge });
     list.element.append(button);
   }
+  window.addEventListener("hashchange", () => {
+    const id = location.hash.slice(1) || "charts";
+    if (TABS[id]) list.open(id);
+  });
   list.element.addEventListener("keydown", (event) => {
     const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!by) return;

@@ -32,6 +32,7 @@ export async function runsPage() {
     "aria-label": "Filter the runs",
     autocomplete: "off",
     spellcheck: "false",
+    value: new URLSearchParams(location.search).get("filter") ?? "",
   });
   const page = frame("runs", {
     keys: [
@@ -190,7 +191,11 @@ export async function runsPage() {
     const at = links.indexOf(document.activeElement);
     links[at < 0 ? 0 : Math.max(0, Math.min(links.length - 1, at + by))]?.focus();
   };
-  filter.addEventListener("input", draw);
+  filter.addEventListener("input", () => {
+    const query = filter.value && `?${new URLSearchParams({ filter: filter.value })}`;
+    history.replaceState(null, "", location.pathname + query); // where the browser comes back to
+    draw();
+  });
 
   /** Takes a card; of its row only what has changed, so that a click under way meets what it was meant for. */
   const take = (card) => {

@@ -111,7 +111,6 @@ export function tools(board, { view = null, onAxis = () => {} } = {}) {
     setDiffers(differs) {
       if (!views) return;
       views.element.title = differs ? "" : "Nothing is to be repaired: both are the same";
-      views.element.classList.toggle("same", !differs);
     },
   };
 }
