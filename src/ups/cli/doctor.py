@@ -150,7 +150,9 @@ def _version(package: str) -> str | None:
 
 
 def _folder() -> Iterator[_Told]:
-    folder = _runs_folder()
+    from ups.tracking.run_directory import runs_folder
+
+    folder = runs_folder().absolute()
     exists = next(path for path in (folder, *folder.parents) if path.exists())
     do = "change to a folder that you can write, or set WANDB_DIR to one"
     if not os.access(exists, os.W_OK | os.X_OK):
@@ -159,10 +161,6 @@ def _folder() -> Iterator[_Told]:
     free = shutil.disk_usage(exists).free
     told = f"go into {folder}, {free / 1e9:,.1f} GB free"
     yield _Told("runs", "note", told, do) if free < _LITTLE_ROOM else _Told("runs", "ok", told)
-
-
-def _runs_folder() -> Path:
-    return (Path(os.environ.get("WANDB_DIR") or ".") / "ups-runs").absolute()
 
 
 def _environment() -> Iterator[_Told]:
@@ -253,15 +251,15 @@ def _credentials(source: str, *, answers: bool, used: bool) -> _Told:
 
 def _undelivered() -> Iterator[_Told]:
     """Runs here whose rows are not all in W&B, and that nobody is delivering."""
-    from ups.tracking.run_directory import RunDirectory
+    from ups.tracking.run_directory import RunDirectory, runs_folder
     from ups.tracking.status import read_status
 
-    for path in sorted(_runs_folder().glob("*/run.json")):
+    for path in sorted(runs_folder().absolute().glob("*/run.json")):
         directory = RunDirectory(path.parent)
         try:
             status = read_status(directory)
             done = status is not None and status.state == "finished"
-            if done or directory.delivery_is_running() or any(map(directory.is_alive, directory.processes())):
+            if done or directory.delivery_is_running() or directory.living():
                 continue
         except (RunDirectoryError, OSError) as error:
             yield _Told("run", "note", f"{path.parent}: {error}")

@@ -166,11 +166,9 @@ def _state_of_directory(directory: RunDirectory, found: Found) -> str:
         if found.files is None:
             raise RunDirectoryError(f"{directory.path} holds neither a journal nor a .wandb file")
         return _state_of_files(found.files.files)
-    if any(directory.is_alive(process) for process in processes):
+    if directory.living():
         return "running"
-    begins = {process: directory.begin_of(process) for process in processes}
-    owners = [process for process, begin in begins.items() if begin is not None and begin.owner]
-    code = _exit_code_in(directory.journal_of((owners or processes)[-1]))
+    code = _exit_code_in(directory.journal_of((directory.owners() or processes)[-1]))
     return "crashed" if code is None else "finished" if code == 0 else "failed"
 
 

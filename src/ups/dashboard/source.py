@@ -94,7 +94,7 @@ def _waits(directory: RunDirectory) -> bool:
     status = read_status(directory)
     if status is None or status.state != "finished" or directory.delivery_is_running():
         return True
-    return any(directory.is_alive(process) for process in directory.processes())
+    return bool(directory.living())
 
 
 class _Reading:
@@ -227,8 +227,7 @@ class JournalSource(_Reading):
         return list(self._media)
 
     def close(self) -> None:
-        for reader in self._readers.values():
-            reader.close()
+        """Nothing: a journal is open only while it is read."""
 
     def _take_some(self, reader: JournalReader) -> bool:
         """Take some thousand records of a journal; whether there was any."""

@@ -214,9 +214,7 @@ class Trainings:
 
     def _owner(self) -> str:
         """The process whose end is the run's end: another one each time that the run is resumed."""
-        directory = RunDirectory(self.context.dir)
-        owners = [name for name in directory.processes() if (begin := directory.begin_of(name)) and begin.owner]
-        return owners[-1] if owners else ""
+        return next(reversed(RunDirectory(self.context.dir).owners()), "")
 
 
 def _kept(context: WandBContext) -> WandBContext:

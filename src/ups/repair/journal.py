@@ -119,13 +119,9 @@ def journaled_rows(folder: Path) -> Iterator[Row]:
 
 
 def _rows_between(path: Path, rule: RowRule, start: int, end: int | None) -> Iterator[Row]:
-    reader = JournalReader(path, start)
-    try:
-        for record, _ in reader.read(end):
-            if "values" in record and (row := rule.row(record)) is not None:
-                yield row
-    finally:
-        reader.close()
+    for record, _ in JournalReader(path, start).read(end):
+        if "values" in record and (row := rule.row(record)) is not None:
+            yield row
 
 
 def _taken_up(directory: RunDirectory) -> list[Stretch]:

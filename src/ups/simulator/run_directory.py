@@ -1,7 +1,6 @@
 """Where a training run lives: in the tracker's directory, or in one of its own if it is not tracked."""
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Literal
 from ups.errors import ConfigError, RunDirectoryError
 from ups.simulator.config import Config, from_dict
 from ups.tracking import WandBContext, create_wandb_context, join_wandb_context
-from ups.tracking.run_directory import new_run_id
+from ups.tracking.run_directory import new_run_id, runs_folder
 
 __all__ = ["go_on", "latest", "load_config", "start"]
 
@@ -100,4 +99,4 @@ def _config_path(run_dir: Path) -> Path:
 
 def _parent(parent: Path | None) -> Path:
     """The folder of the runs, as the tracker chooses it."""
-    return parent if parent is not None else Path(os.environ.get("WANDB_DIR") or ".") / "ups-runs"
+    return parent if parent is not None else runs_folder()

@@ -193,7 +193,7 @@ def _parent(dir: str | os.PathLike[str] | None) -> Path:
     """The folder that gets the run's."""
     try:
         Path.cwd()
-        parent = Path(dir).absolute() if dir is not None else runs_folder()
+        parent = (Path(dir) if dir is not None else runs_folder()).absolute()
         str(parent).encode()
     except FileNotFoundError:
         raise RunDirectoryError(

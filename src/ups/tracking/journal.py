@@ -223,6 +223,8 @@ class LateJournal(Journal):
 class JournalReader:
     """Follows a journal that may still be growing.
 
+    The file is open only while it is read: a run may have more journals than a process may have open files.
+
     Attributes:
         path: The file.
         offset: Bytes read so far: always the end of a whole line.
@@ -233,9 +235,6 @@ class JournalReader:
         self.path = path
         self.offset = offset
         self.damaged = 0
-
-    def close(self) -> None:
-        """The file is open only while it is read: a run may have more journals than a process may have open files."""
 
     def read(self, until: int | None = None) -> Iterator[tuple[dict[str, Any], int]]:
         """The records behind :attr:`offset`, each with the offset at its end, as far as there are whole lines.

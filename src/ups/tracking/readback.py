@@ -82,12 +82,10 @@ def journaled_run(directory: RunDirectory) -> Run:
 
     def rows() -> Iterator[dict[str, Any]]:
         for process in directory.processes():
-            reader = JournalReader(directory.journal_of(process))
-            for record, _ in reader.read():
+            for record, _ in JournalReader(directory.journal_of(process)).read():
                 row = rule.row(record) if "values" in record else None
                 if row is not None:
                     yield row.values
-            reader.close()
 
     return Run.from_rows(
         directory.path,

@@ -281,7 +281,7 @@ class RunDirectory:
 
 def runs_folder() -> Path:
     """The folder that gets a folder for each run, where nobody says: ``ups-runs`` in ``WANDB_DIR`` or here."""
-    return (Path(os.environ.get("WANDB_DIR") or ".") / "ups-runs").absolute()
+    return Path(os.environ.get("WANDB_DIR") or ".") / "ups-runs"
 
 
 def new_run_id() -> str:
