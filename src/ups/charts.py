@@ -147,6 +147,10 @@ class Definitions:
         """The names and globs that the user defined, in order of kind and definition."""
         return [*self._exact, *self._globs]
 
+    def is_named(self, metric: str) -> bool:
+        """Whether a definition has the metric's exact name."""
+        return metric in self._exact
+
     def axis(self, metric: str) -> Axis:
         """The x-axis of a metric, and whether it is the only one possible."""
         if metric in self._exact:

@@ -217,6 +217,14 @@ def test_a_glob_that_fits_only_its_step_metric_names_what_was_meant() -> None:
     assert "it does not match operator/loss, which was probably meant" in found.cause
 
 
+def test_an_exact_definition_without_an_axis_is_the_cause() -> None:
+    """A glob would fit, but a definition by name, made for the summary, decides."""
+    rows: list[dict[str, float]] = [{"train/loss": step, "train/step": 2 * step} for step in range(3)]
+    (found,) = of_rows(rows, ("train/*", "train/step"), ("train/loss", None)).findings
+    assert found.code == "orphan"
+    assert "its exact name leaves out step_metric=" in found.cause
+
+
 def test_the_axis_that_draws_most_is_named() -> None:
     """Of several axes, the fix names one that has values."""
     fix = f'run.define_metric("{LOSS}", step_metric="global_step")'

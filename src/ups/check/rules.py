@@ -55,6 +55,7 @@ class Chart:
         own_step: the step metric of the metric's own stage, where it grows in the same rows; else None.
         meant: the glob that was probably meant to match an orphan; None without a likely one.
         lost: how many calls of ``log()`` wandb dropped in this run.
+        named: whether it was defined by its exact name.
         finished: whether the run ended by itself.
     """
 
@@ -69,6 +70,7 @@ class Chart:
     own_step: str | None
     meant: str | None
     lost: int
+    named: bool
     finished: bool
 
 
@@ -160,12 +162,15 @@ def orphan(chart: Chart) -> Finding | None:
     if chart.own_step is None or len(chart.x) < 2:
         return None
     missed = f": {chart.meant!r} was probably meant, but" if chart.meant else ":"
+    cause = f"no define_metric matches its name{missed} only a trailing '*' is a wildcard, and the rest must fit"
+    if chart.named:
+        cause = "a define_metric of its exact name leaves out step_metric=, and no glob counts beside it"
     return _finding(
         chart,
         Verdict.ORPHAN,
         chart.series.held,
         message=f"{chart.metric} is drawn against _step, though the same rows hold {chart.own_step}",
-        cause=f"no define_metric matches its name{missed} only a trailing '*' is a wildcard, and the rest must fit",
+        cause=cause,
         fix=_define(chart.metric, chart.own_step),
     )
 

@@ -75,6 +75,7 @@ def _chart(run: Run, metric: str, axis_rows: AxisRows | None, own_step: str | No
         own_step=own_step,
         meant=meant,
         lost=run.lost_rows.count,
+        named=run.definitions.is_named(metric),
         finished=run.finished,
     )
 
