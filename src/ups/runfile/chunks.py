@@ -12,13 +12,24 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BLOCK", "CHUNK_HEAD", "FIRST", "FULL", "LAST", "MIDDLE", "Chunks", "find_chunks", "next_chunk"]
+__all__ = [
+    "BLOCK",
+    "CHUNK_HEAD",
+    "CHUNK_STRUCT",
+    "FIRST",
+    "FULL",
+    "LAST",
+    "MIDDLE",
+    "Chunks",
+    "find_chunks",
+    "next_chunk",
+]
 
 BLOCK = 32 * 1024
-CHUNK_HEAD = 7
+CHUNK_STRUCT = struct.Struct("<IHB")
+CHUNK_HEAD = CHUNK_STRUCT.size
 FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
 
-_HEAD_STRUCT = struct.Struct("<IHB")
 _HEAD = np.dtype([("checksum", "<u4"), ("length", "<u2"), ("kind", "u1")])
 _WORTH_WALKING = 16 * BLOCK
 _NEAR = 2 * BLOCK  # how far every possible place is tried for the next chunk; beyond, only the likely ones
@@ -84,7 +95,7 @@ def _walk(data: bytes, base: int) -> Chunks | None:
 
 def _salvage(data: bytes, base: int, *, last: bool) -> Chunks:
     """Every chunk that matches its checksum, and the ranges between them."""
-    view, unpack, crc32 = memoryview(data), _HEAD_STRUCT.unpack_from, zlib.crc32
+    view, unpack, crc32 = memoryview(data), CHUNK_STRUCT.unpack_from, zlib.crc32
     found: list[tuple[int, int, int]] = []
     lost: list[tuple[int, int]] = []
     at, size = 0, len(data)

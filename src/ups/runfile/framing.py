@@ -24,15 +24,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups.errors import RunFileError
-from ups.runfile.chunks import BLOCK, CHUNK_HEAD, FIRST, FULL, LAST, MIDDLE, Chunks, find_chunks, next_chunk
+from ups.runfile.chunks import (
+    BLOCK,
+    CHUNK_HEAD,
+    CHUNK_STRUCT,
+    FIRST,
+    FULL,
+    LAST,
+    MIDDLE,
+    Chunks,
+    find_chunks,
+    next_chunk,
+)
 from ups.runfile.wire import MARGIN
 
 __all__ = ["Batch", "Damage", "FrameReader", "Writer", "close_torn_segment", "intact_length"]
 
 HEADER = struct.pack("<4sHB", b":W&B", 0xBEE1, 0)
 WINDOW = 256 * BLOCK  # bytes held at a time: enough to keep NumPy busy, little enough to forget
-
-_CHUNK = struct.Struct("<IHB")
 
 
 @dataclass(frozen=True)
@@ -248,17 +257,17 @@ class Writer:
         kind, last = FIRST, False
         rest = memoryview(record)
         while not last:
-            if self._left < _CHUNK.size:
+            if self._left < CHUNK_HEAD:
                 self._file.write(bytes(self._left))
                 self._left = BLOCK
-            part = rest[: self._left - _CHUNK.size]
+            part = rest[: self._left - CHUNK_HEAD]
             rest = rest[len(part) :]
             last = not rest
             if last:
                 kind = FULL if kind == FIRST else LAST
             body = bytes([kind]) + part
-            self._file.write(_CHUNK.pack(zlib.crc32(body), len(part), kind) + part)
-            self._left -= _CHUNK.size + len(part)
+            self._file.write(CHUNK_STRUCT.pack(zlib.crc32(body), len(part), kind) + part)
+            self._left -= CHUNK_HEAD + len(part)
             kind = MIDDLE
 
     def close(self) -> None:

@@ -69,7 +69,7 @@ class Numbering:
             count = sum(number not in known for number in range(low, min(high, self._last) + 1))
             if count:
                 ends = [each.end for each in unreadable if each.end <= at]
-                place = max(ends) if ends and at - max(ends) < 7 else at
+                place = max(ends) if ends and at - max(ends) < CHUNK_HEAD else at
                 missing[place] = missing.get(place, 0) + count
         found = [Damage(each.offset, each.length, missing.pop(each.end, 0)) for each in unreadable]
         found += [Damage(at, 0, count) for at, count in missing.items()]
