@@ -6,6 +6,8 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -195,6 +197,11 @@ def test_a_server_that_stays_away_is_told_and_delivered_later(wandb_server: Wand
         assert "W&B has nothing of this run yet" in printed or "0 rows" in printed
         assert "6 of 6 charts full, 180 rows" in printed  # as they will be: no row that waits was never logged
         assert "ups: 0 of 180 rows are in W&B yet" in printed
+        checked = subprocess.run(
+            [sys.executable, "-m", "ups", "check", run_dir(tmp_path)], capture_output=True, text=True, check=True
+        )
+        assert "6 of 6 charts full, 180 rows" in checked.stdout
+        assert f"ups deliver {run_dir(tmp_path)}" in checked.stderr
         end_delivery(tmp_path)
     assert "holds all 180 rows" in deliver(wandb_server, tmp_path)
     assert_full(wandb_server.run("r"))

@@ -64,6 +64,10 @@ def command(paths: tuple[Path, ...], form: str, fail_on: str, code: str | None) 
         click.echo(as_markdown(checks), nl=False)
     elif checks:
         _print_trees(checks)
+    for run in runs:
+        if isinstance(run, _Journaled):
+            told = f"{run.path} is checked as its journal has it: not every row is in W&B yet"
+            click.echo(f"ups: {told}. Where nothing is delivering it: ups deliver {run.path}", err=True)
     for message in unreadable:
         click.echo(f"ups: {message}", err=True)
     severity = worst(finding for check in checks for finding in check.findings)
@@ -73,7 +77,7 @@ def command(paths: tuple[Path, ...], form: str, fail_on: str, code: str | None) 
 
 @dataclass(frozen=True)
 class _Journaled:
-    """A UPS run that W&B has no file of yet: checked as W&B will hold it."""
+    """A UPS run of which W&B does not have all yet: checked as W&B will hold it."""
 
     path: Path
     size: int = 0
@@ -85,13 +89,18 @@ class _Journaled:
         return journaled_run(RunDirectory.open(self.path))
 
 
-def _is_journaled(run: RunFiles) -> bool:
-    if run.files:
+def _waits(run: RunFiles) -> bool:
+    """Whether rows of a UPS run may wait in its journals."""
+    if run.description is None:
         return False
-    from ups.tracking.run_directory import RunDirectory  # a run that W&B has a file of is checked without it
+    from ups.tracking.run_directory import RunDirectory  # W&B's own runs are checked without tracking
+    from ups.tracking.status import may_lack_rows
 
     try:
-        return bool(RunDirectory.open(run.path).processes())
+        directory = RunDirectory.open(run.description.parent)
+        if not directory.journal.is_dir() or not directory.processes():
+            return False
+        return not run.files or may_lack_rows(directory)
     except (OSError, RunDirectoryError):
         return False
 
@@ -104,7 +113,7 @@ def _find(paths: tuple[Path, ...], unreadable: list[str]) -> list[RunFiles | _Jo
         try:
             for run in find_runs(path, unreadable=errors):
                 key = tuple(file.resolve() for file in run.files or (run.path,))
-                runs.setdefault(key, _Journaled(run.path) if _is_journaled(run) else run)
+                runs.setdefault(key, _Journaled(run.path) if _waits(run) else run)
         except RunFileError as error:
             errors.append(error)
     unreadable += dict.fromkeys(map(str, errors))

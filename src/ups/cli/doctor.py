@@ -252,14 +252,12 @@ def _credentials(source: str, *, answers: bool, used: bool) -> _Told:
 def _undelivered() -> Iterator[_Told]:
     """Runs here whose rows are not all in W&B, and that nobody is delivering."""
     from ups.tracking.run_directory import RunDirectory, runs_folder
-    from ups.tracking.status import read_status
+    from ups.tracking.status import is_finished
 
     for path in sorted(runs_folder().absolute().glob("*/run.json")):
         directory = RunDirectory(path.parent)
         try:
-            status = read_status(directory)
-            done = status is not None and status.state == "finished"
-            if done or directory.delivery_is_running() or directory.living():
+            if is_finished(directory) or directory.delivery_is_running() or directory.living():
                 continue
         except (RunDirectoryError, OSError) as error:
             yield _Told("run", "note", f"{path.parent}: {error}")

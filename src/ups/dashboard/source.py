@@ -12,7 +12,7 @@ from ups.runfile import Run, RunFiles
 from ups.tracking.journal import JournalReader
 from ups.tracking.rows import RowRule
 from ups.tracking.run_directory import RunDirectory
-from ups.tracking.status import read_status
+from ups.tracking.status import may_lack_rows
 
 __all__ = ["FileSource", "JournalSource", "Medium", "Source", "open_source"]
 
@@ -84,17 +84,9 @@ def open_source(found: Found) -> Source:
         return FileSource(found.files)
     directory = RunDirectory.open(found.directory)
     journaled = directory.journal.is_dir() and bool(directory.processes())
-    if found.files is not None and not (journaled and _waits(directory)):
+    if found.files is not None and not (journaled and may_lack_rows(directory)):
         return FileSource(found.files)
     return JournalSource(directory)
-
-
-def _waits(directory: RunDirectory) -> bool:
-    """Whether W&B's files may not hold every row of the journals."""
-    status = read_status(directory)
-    if status is None or status.state != "finished" or directory.delivery_is_running():
-        return True
-    return bool(directory.living())
 
 
 class _Reading:

@@ -8,7 +8,7 @@ from typing import Any
 from ups.errors import RunDirectoryError
 from ups.tracking.run_directory import RunDirectory, write_atomically
 
-__all__ = ["Status", "read_status", "write_status"]
+__all__ = ["Status", "is_finished", "may_lack_rows", "read_status", "write_status"]
 
 
 @dataclass
@@ -61,6 +61,25 @@ def read_status(directory: RunDirectory) -> Status | None:
         return None
     except (OSError, ValueError, AttributeError) as error:
         raise RunDirectoryError(f"cannot read {path}: {error}") from error
+
+
+def is_finished(directory: RunDirectory) -> bool:
+    """Whether the newest delivery of a run told that W&B holds every row.
+
+    Raises:
+        RunDirectoryError: What it told cannot be read.
+    """
+    status = read_status(directory)
+    return status is not None and status.state == "finished"
+
+
+def may_lack_rows(directory: RunDirectory) -> bool:
+    """Whether W&B may not hold every row of a run's journals yet, so that they are what to look at.
+
+    Raises:
+        RunDirectoryError: What the newest delivery told cannot be read.
+    """
+    return not is_finished(directory) or directory.delivery_is_running() or bool(directory.living())
 
 
 def write_status(directory: RunDirectory, status: Status) -> None:
