@@ -100,6 +100,14 @@ def clocked(run: wandb.Run) -> None:
         run.log({"loss": 0.5 * step, "load/cpu": 0.1 * step})
 
 
+def taken_back(run: wandb.Run) -> None:
+    """A definition that another one overwrites, which names no axis."""
+    run.define_metric("loss", step_metric="epoch")
+    run.define_metric("loss", overwrite=True)
+    for step in range(4):
+        run.log({"loss": 0.5 * step})
+
+
 def without_clocks(held: Held) -> list[dict[str, Any]]:
     """The rows, less the times and the names of files that hold random letters."""
     return [{name: value for name, value in row.items() if not _varies(name)} for row in held.rows]
@@ -109,7 +117,9 @@ def _varies(name: str) -> bool:
     return name in ("_timestamp", "_runtime") or name.endswith((".path", ".artifact_path", "_latest_artifact_path"))
 
 
-@pytest.mark.parametrize("loop", [staged, counted, filled_in, put_together, of_all_kinds, results, seldom, clocked])
+@pytest.mark.parametrize(
+    "loop", [staged, counted, filled_in, put_together, of_all_kinds, results, seldom, clocked, taken_back]
+)
 def test_a_run_that_is_right_is_held_as_without_a_guard(loop: Loop, capsys: pytest.CaptureFixture[str]) -> None:
     """Row for row and definition for definition, W&B holds the same; and nothing is said to have been changed."""
     plain, guarded = held_by(loop, guarded=False), held_by(loop)

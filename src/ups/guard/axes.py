@@ -58,9 +58,10 @@ class Axes:
     def script_defined(self, name: str, step_metric: Any = None, step_sync: bool | None = None, **options: Any) -> None:
         """Take note of a definition that the script made, and settle what it makes ambiguous."""
         step_metric = getattr(step_metric, "name", step_metric)
-        self._definitions.define(name, step_metric, hidden=bool(options.get("hidden")))
+        anew = bool(options.get("overwrite"))
+        self._definitions.define(name, step_metric, hidden=bool(options.get("hidden")), overwrite=anew)
         kept = {key: value for key, value in options.items() if value is not None and key in ("hidden", "summary")}
-        self._options[name] = self._options.get(name, {}) | kept
+        self._options[name] = kept if anew else self._options.get(name, {}) | kept
         if step_metric:
             self.get(step_metric).synced = step_sync is not False
         for metric, before in self._seen.items():
