@@ -30,6 +30,7 @@ NAMES = {
     "loss": "loss = 0.5",
     "step": "step = 1",
     "offset": "offset = 10",
+    "last": "last = 10",
     "torch": "import torch",
     "wandb": "import wandb",
     "run": 'import wandb\nrun = wandb.init(project="snippets")',

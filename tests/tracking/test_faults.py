@@ -158,10 +158,12 @@ def test_a_delivery_that_cannot_be_started_does_not_end_the_training(
 
 
 def test_an_end_that_does_not_wait_leaves_the_rest_to_the_background(capsys: pytest.CaptureFixture[str]) -> None:
-    """``finish(timeout=0)`` returns before wandb has begun, says so, and delivery goes on to the run's end."""
+    """``finish(timeout=0)`` returns before wandb has begun, with what W&B will hold; delivery goes on to the end."""
     with ups.create_wandb_context(mode="offline") as ctx:
         ctx.stage("a").log(0, loss=1.0)
-        assert ctx.finish(timeout=0) is None
+        report = ctx.finish(timeout=0)
+    assert report is not None
+    assert [(chart.metric, chart.points) for chart in report.charts] == [("training/a/loss", 1)]
     assert "Delivery goes on in the background" in capsys.readouterr().err
     status = ctx.dir / "delivery" / "status.json"
     wait_for(lambda: status.exists() and json.loads(status.read_text())["state"] == "finished")

@@ -1,5 +1,6 @@
 """Paths → runs: which files belong to which run."""
 
+import errno
 import json
 import os
 import re
@@ -173,7 +174,8 @@ class _Walk:
                 elif entry.name.endswith(".wandb") and not entry.is_dir() and self._is_new(path):
                     by_run[entry.name] = [path]  # a run of its own
             except OSError as error:
-                self._note(path, error)
+                if error.errno != errno.ELOOP:  # a link that leads nowhere has no run
+                    self._note(path, error)
         runs = [
             RunFiles(
                 files[0].parent if segment_folder_run(files[0].parent.name) else files[0],

@@ -132,7 +132,8 @@ class WandBContext(Recorder):
                 the journal for ``ups deliver``.
 
         Returns:
-            What was read back; None in a process that joined, and where nothing is tracked.
+            What was read back, from the journals where W&B does not have all yet; None in a process that joined, and
+            where nothing is tracked.
 
         Raises:
             UsageError: ``exit_code`` or ``timeout`` is no number; the run is as it was.

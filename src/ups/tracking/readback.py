@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ups.check import RunCheck, check_run
-from ups.errors import RunDirectoryError, RunFileError
+from ups.errors import RunFileError
 from ups.report import render_tree
 from ups.runfile import Run, open_run
 from ups.tracking.faults import Faults, say
@@ -33,7 +33,7 @@ def read_back(directory: RunDirectory, faults: Faults) -> RunCheck | None:
     delivered = status is not None and status.state == "finished"
     try:
         check = check_run(open_run(directory.path) if delivered else journaled_run(directory))
-    except (RunFileError, RunDirectoryError) as error:
+    except RunFileError as error:
         say(f"there is nothing to read back yet: {error}")
         return None
     if status is not None:
