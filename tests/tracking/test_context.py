@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 import ups
 from held import Held, read_held
-from ups.errors import UsageError
+from ups.errors import RunDirectoryError, UsageError
+from ups.tracking.journal import JournalReader
 from ups.tracking.mode import resolve_mode
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -253,6 +255,36 @@ def test_finish_twice_does_nothing_more(capsys: pytest.CaptureFixture[str]) -> N
     held = read_held(ctx.dir)
     assert len(held.rows) == 1
     assert held.exit_codes == [0]
+
+
+def test_a_thread_delivers_though_nobody_finishes(script: Script, tmp_path: Path) -> None:
+    """A short script that ends without ``finish()`` leaves its rows in W&B's file, and no traceback."""
+    source = """
+import ups
+ups.create_wandb_context(run_id="r", mode="offline", delivery="thread").stage("a").log(0, loss=1.0)
+"""
+    assert "Traceback" not in script(source).stderr
+    assert read_held(tmp_path).stage("a") == [(0, 1.0)]
+
+
+def test_a_working_directory_that_is_gone_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no folder for the run, that is said at the start, with what to do."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(RunDirectoryError, match="change to a folder that is there"):
+        ups.create_wandb_context(mode="local")
+
+
+def test_journals_are_open_only_while_they_are_read() -> None:
+    """A run of more processes than a process may have open files can be read and delivered."""
+    with ups.create_wandb_context(mode="local") as ctx:
+        ctx.stage("a").log(0, loss=1.0)
+    (journal,) = (ctx.dir / "journal").glob("*.jsonl")
+    before = psutil.Process().num_fds()
+    readers = [JournalReader(journal) for _ in range(9)]
+    assert all([record for record, _ in reader.read()] for reader in readers)
+    assert psutil.Process().num_fds() == before
 
 
 def test_a_row_after_the_end_raises_if_strict() -> None:
