@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,8 +17,9 @@ __all__ = ["wandb_server"]
 
 
 def pytest_sessionstart() -> None:
-    """Fixtures of a whole module have no settings either."""
+    """Fixtures of a whole module have no settings either; Ctrl-C is heard, though a shell may run tests behind it."""
     forget_settings()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def forget_settings() -> None:

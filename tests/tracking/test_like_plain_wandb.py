@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -57,6 +58,8 @@ SETTINGS = {
 
 def repository(folder: Path) -> Path:
     """A git checkout in a folder."""
+    if shutil.which("git") is None:
+        pytest.skip("git is not on this machine")
     root = folder / "repository"
     (root / "scripts").mkdir(parents=True)
     commands = [
