@@ -34,7 +34,12 @@ ctx.stage("a").log(0, loss=1.0)
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_stderr_that_takes_nothing_does_not_end_the_training() -> None:
-    """With stderr on a full disk every row is delivered and the training ends well."""
+    """With stderr on a full disk every row is delivered, and the training ends as any program that said something."""
+    plain = """
+import contextlib, sys
+with contextlib.suppress(OSError):
+    print("said", file=sys.stderr)
+"""
     source = """
 import ups
 with ups.create_wandb_context({}, "r", mode="offline") as ctx:
@@ -42,7 +47,11 @@ with ups.create_wandb_context({}, "r", mode="offline") as ctx:
         ctx.stage("a").log(step, loss=1.0, odd="x")
 """
     with Path("/dev/full").open("w") as full:
-        subprocess.run([sys.executable, "-c", source], stderr=full, check=True)
+        status, expected = (
+            subprocess.run([sys.executable, "-c", script], stderr=full, check=False).returncode
+            for script in (source, plain)
+        )
+    assert status == expected  # 0; from Python 3.14 on 120, for what could not be flushed at the end
     assert [x for x, _ in read_held(Path("ups-runs/r")).stage("a")] == list(range(10))
 
 
