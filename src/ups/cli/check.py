@@ -89,20 +89,20 @@ class _Journaled:
         return journaled_run(RunDirectory.open(self.path))
 
 
-def _waits(run: RunFiles) -> bool:
-    """Whether rows of a UPS run may wait in its journals."""
+def _waiting(run: RunFiles) -> Path | None:
+    """The directory of a UPS run in whose journals rows may wait; None of any other run."""
     if run.description is None:
-        return False
+        return None
     from ups.tracking.run_directory import RunDirectory  # W&B's own runs are checked without tracking
     from ups.tracking.status import may_lack_rows
 
     try:
         directory = RunDirectory.open(run.description.parent)
         if not directory.journal.is_dir() or not directory.processes():
-            return False
-        return not run.files or may_lack_rows(directory)
+            return None
+        return directory.path if not run.files or may_lack_rows(directory) else None
     except (OSError, RunDirectoryError):
-        return False
+        return None
 
 
 def _find(paths: tuple[Path, ...], unreadable: list[str]) -> list[RunFiles | _Journaled]:
@@ -113,7 +113,8 @@ def _find(paths: tuple[Path, ...], unreadable: list[str]) -> list[RunFiles | _Jo
         try:
             for run in find_runs(path, unreadable=errors):
                 key = tuple(file.resolve() for file in run.files or (run.path,))
-                runs.setdefault(key, _Journaled(run.path) if _waits(run) else run)
+                home = _waiting(run)
+                runs.setdefault(key, _Journaled(home) if home is not None else run)
         except RunFileError as error:
             errors.append(error)
     unreadable += dict.fromkeys(map(str, errors))
