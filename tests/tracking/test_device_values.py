@@ -81,7 +81,9 @@ class Gated:
 
 def test_deferred_lines_are_written_by_themselves(tmp_path: Path) -> None:
     """A journal writes each deferred line when it is there, though nothing else is asked of it, not even a sync."""
-    journal = Journal(tmp_path / "journal.jsonl", on_failure=lambda error: None, on_loss=lambda: None)
+    journal = Journal(
+        tmp_path / "journal.jsonl", on_failure=lambda error: None, on_loss=lambda: None, on_reopening=lambda: None
+    )
     for content in (b"1\n", b"1\n2\n"):
         line = Gated(content[-2:])
         journal.defer(line)

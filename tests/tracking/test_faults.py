@@ -70,7 +70,7 @@ for path in pathlib.Path("ups-runs/r/media/tables").iterdir():
     command = [sys.executable, "-m", "ups", "deliver", "ups-runs/r", "--mode", "offline"]
     done = subprocess.run(command, check=True, timeout=300, capture_output=True, text=True)
     assert [x for x, _ in read_held(Path("ups-runs/r")).stage("a")] == list(range(10))
-    assert "1 x W&B would not take a table" in done.stderr
+    assert "1 x W&B would not take the table 't'" in done.stderr
     assert done.stdout.startswith("W&B's files hold all")
     assert "To send them: wandb sync" in done.stdout
 
@@ -173,7 +173,7 @@ def test_an_end_that_does_not_wait_leaves_the_rest_to_the_background(capsys: pyt
         report = ctx.finish(timeout=0)
     assert report is not None
     assert [(chart.metric, chart.points) for chart in report.charts] == [("training/a/loss", 1)]
-    assert "Delivery goes on in the background" in capsys.readouterr().err
+    assert "Delivery continues in the background" in capsys.readouterr().err
     status = ctx.dir / "delivery" / "status.json"
     wait_for(lambda: status.exists() and json.loads(status.read_text())["state"] == "finished")
     held = read_held(ctx.dir)
@@ -189,8 +189,8 @@ def test_a_sequence_that_is_damaged_does_not_end_the_training(
             ctx.stage("a").log(step, loss=1.0)
             if step:
                 monkeypatch.setenv("UPS_FINISH_TIMEOUT", "30")
-        with (ctx.dir / "delivery" / "sequence.jsonl").open("a") as sequence:
-            sequence.write("no line of a sequence\n")
+        sequence = ctx.dir / "delivery" / "sequence.jsonl"
+        sequence.write_text("no line of a sequence\n" + sequence.read_text())
     told = capsys.readouterr().err
     assert "sequence.jsonl is damaged" in told
     assert f"every row is in {ctx.dir / 'journal'}" in told

@@ -98,7 +98,7 @@ def test_ctrl_c_again_stops_waiting_and_loses_nothing(
         assert process.poll() is None
         ctrl_c(process)
         _, told = process.communicate(timeout=300)
-    assert "Delivery goes on in the background" in told
+    assert "Delivery continues in the background" in told
     assert f"ups deliver {Path('ups-runs/r').absolute()}" in told
     assert "atexit" not in told
     wait_for(finished)

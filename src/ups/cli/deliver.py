@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 from pathlib import Path
 
 import click
@@ -16,13 +17,25 @@ from ups.errors import DeliveryError, UsageError
     type=click.Choice(["online", "offline"]),
     help="Where to: W&B's server, or W&B's files for 'wandb sync'. Default: as the run was made.",
 )
+@click.option(
+    "--base-url",
+    metavar="URL",
+    help="The W&B server to send the run to, with the credentials configured here. Default: the one configured here, if"
+    " the run names no other.",
+)
+@click.option(
+    "--as-new",
+    is_flag=True,
+    help="Deliver a copy of the run under a fresh run id, where a server has lost rows, or what it has is not known.",
+)
 @click.option("--owner", hidden=True, help="The process whose end is the run's end.")
 @click.option("--nice", type=int, default=0, hidden=True, help="Lower this process's priority.")
-def command(run_dir: Path, mode: str | None, owner: str | None, nice: int) -> None:
+def command(run_dir: Path, mode: str | None, base_url: str | None, as_new: bool, owner: str | None, nice: int) -> None:
     """Deliver the rows in RUN_DIR that W&B does not hold yet.
 
-    Goes on where an earlier delivery was cut off, each row once, and follows a run that is still training. Use it
-    for a run that was only journaled (mode 'local') on a machine that reaches W&B.
+    Continues where an earlier delivery was cut off, each row once, and follows a run that is still training. Use it
+    for a run that was only journaled (mode 'local') on a machine that reaches W&B. Run it again after the end to ask
+    the server whether it still holds every row.
 
     \b
     Example:
@@ -31,6 +44,7 @@ def command(run_dir: Path, mode: str | None, owner: str | None, nice: int) -> No
     from ups.tracking.delivery import Delivery
     from ups.tracking.drain import journaled, progress_line
     from ups.tracking.mode import require_wandb, resolve_mode
+    from ups.tracking.new_run import copy_as_new
     from ups.tracking.run_directory import RunDirectory
 
     if nice and hasattr(os, "nice"):
@@ -39,28 +53,59 @@ def command(run_dir: Path, mode: str | None, owner: str | None, nice: int) -> No
             with contextlib.suppress(OSError):  # waking up, it then takes the core from nobody
                 os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     require_wandb()
+    if base_url is not None:
+        os.environ["WANDB_BASE_URL"] = base_url
     directory = RunDirectory.open(run_dir.absolute())
+    if as_new:
+        directory = copy_as_new(directory)
+        click.echo(f"The copy is the run {directory.path.name}, in {directory.path}", err=True)
     made = directory.describe().mode
     chosen = mode or (made if made in ("online", "offline") else resolve_mode(None))
     if chosen not in ("online", "offline"):
         raise UsageError(f"{run_dir} was made with mode {made!r}: say --mode online or --mode offline")
     if owner is not None:
+        _outlive_the_job()
         status = Delivery(directory, chosen, owner=owner).run()
     else:
         with progress_line() as show:
-            status = Delivery(directory, chosen, on_progress=lambda told: show(told, journaled(directory))).run()
+            delivery = Delivery(
+                directory,
+                chosen,
+                any_server=base_url is not None,
+                on_progress=lambda told: show(told, journaled(directory)),
+            )
+            status = delivery.run()
     if owner is None:
         for fault in status.faults.values():
             click.echo(f"{fault['count']:,} x {fault['message']}", err=True)
-    if status.state != "finished":
+    if status.state == "incomplete":
         raise DeliveryError(
-            f"W&B holds {status.held or 0:,} of {status.rows:,} rows. The rest waits in {directory.journal}: try again"
-            " later with the same command"
+            f"W&B holds {status.held or 0:,} of {status.rows:,} rows, and takes no rows between those. To bring all of"
+            f" them to W&B as a new run: ups deliver --as-new {directory.path}"
         )
-    if status.url is not None:
+    if status.state != "finished":
+        held = f"W&B holds {status.held:,} of" if status.held is not None else "it is not known how many W&B holds of"
+        raise DeliveryError(
+            f"{held} {status.rows:,} rows. The rest waits in {directory.journal}: try again later with the same command"
+        )
+    if not status.confirmed:
+        click.echo(
+            f"{status.rows:,} rows of {directory.path.name} were given to W&B, and its server has not confirmed them."
+            f" {status.url}"
+        )
+    elif status.url is not None:
         click.echo(f"W&B holds all {status.rows:,} rows of {directory.path.name}. {status.url}")
-        return
-    segments = " ".join(str(segment.parent) for segment in directory.segments())
-    click.echo(
-        f"W&B's files hold all {status.rows:,} rows of {directory.path.name}. To send them: wandb sync {segments}"
-    )
+    else:
+        segments = " ".join(str(segment.parent) for segment in directory.segments())
+        click.echo(
+            f"W&B's files hold all {status.rows:,} rows of {directory.path.name}. To send them: wandb sync {segments}"
+        )
+
+
+def _outlive_the_job() -> None:
+    """Let a signal that ends a whole job pass: the training's end is what ends this, and until then rows may wait.
+
+    A scheduler signals every process of a job and kills what is left after a grace period, which is for delivering.
+    """
+    # Blocked rather than ignored: wandb's own process inherits that, and would end at a SIGTERM that is ignored.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGHUP, signal.SIGINT))

@@ -165,18 +165,18 @@ def _folder() -> Iterator[_Told]:
 
 def _environment() -> Iterator[_Told]:
     """The variables that change what UPS and wandb do; of those that may hold a secret, only that they are set."""
+    from ups.tracking.credentials import without_user
     from ups.tracking.surroundings import SECRET_VARIABLE
 
     shown = []
     for name, value in sorted(os.environ.items()):
         if name.upper().startswith(_SHOWN):  # a proxy's address may have a password in it
-            secret = SECRET_VARIABLE.search(name) or name.upper().endswith("_PROXY")
-            shown.append(f"{name} is set" if secret else f"{name}={value}")
+            shown.append(f"{name} is set" if SECRET_VARIABLE.search(name) else f"{name}={without_user(value)}")
     yield _Told("environment", "ok", ", ".join(shown) or "no variable changes what UPS or wandb do")
 
 
 def _server() -> Iterator[_Told]:
-    from ups.tracking.credentials import credentials_source, server_address
+    from ups.tracking.credentials import credentials_source, server_address, without_user
     from ups.tracking.mode import resolve_mode
 
     try:
@@ -185,7 +185,7 @@ def _server() -> Iterator[_Told]:
     except UPSError as error:
         mode = None
         told_mode = _Told("mode", "wrong", str(error), "set WANDB_MODE right, or unset it")
-    address, source = _without_user(server_address()), credentials_source()
+    address, source = without_user(server_address()), credentials_source()
     if not address.startswith(("http://", "https://")):  # wandb takes no other, and no run would begin
         do = "write http:// or https:// before it, where it is set: WANDB_BASE_URL, or wandb's settings file"
         yield _Told("server", "wrong", f"{address} is not a server's address", do)
@@ -207,11 +207,6 @@ def _server() -> Iterator[_Told]:
     else:
         yield _credentials(source, answers=answer is None, used=mode == "online")
     yield told_mode
-
-
-def _without_user(address: str) -> str:
-    """An address without the name and password that one may have put into it."""
-    return re.sub(r"(?<=://)[^/@]*@", "", address)
 
 
 def _ask(address: str) -> str | None:

@@ -12,6 +12,8 @@ from typing import IO, Any
 
 from ups.errors import RunDirectoryError
 from ups.tracking.fork_lock import ForkLock
+from ups.tracking.own_descriptor import OwnDescriptor
+from ups.tracking.untrusted import open_regular
 
 __all__ = ["ConsoleCapture", "ConsoleReader"]
 
@@ -34,7 +36,7 @@ class ConsoleCapture:
         self._lock = ForkLock()
         self._wrapped: list[tuple[IO[str], Any, Any]] = []
         try:
-            self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            self._file: OwnDescriptor | None = OwnDescriptor(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         except OSError as error:
             raise RunDirectoryError(f"cannot write the console log {path}: {error.strerror}") from error
 
@@ -63,7 +65,7 @@ class ConsoleCapture:
     def _wrapper(self, original: Callable[[str], int]) -> Callable[[str], int]:
         def write(text: str) -> int:
             written = original(text)
-            if self._descriptor >= 0 and isinstance(text, str):
+            if self._file is not None and isinstance(text, str):
                 self._keep(text)
             return written
 
@@ -71,10 +73,11 @@ class ConsoleCapture:
 
     def _keep(self, text: str) -> None:
         with self._lock:
-            if self._descriptor < 0:
+            if self._file is None:
                 return
             try:
-                os.write(self._descriptor, text.encode("utf-8", "replace"))
+                self._file.ensure()
+                os.write(self._file.number, text.encode("utf-8", "replace"))
                 return
             except OSError as error:
                 failure = error
@@ -82,9 +85,9 @@ class ConsoleCapture:
         self._on_failure(failure)
 
     def _close(self) -> None:
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
 
 class ConsoleReader:
@@ -103,7 +106,7 @@ class ConsoleReader:
         try:
             if self._path.stat().st_size <= self.offset:
                 return ""
-            with self._path.open("rb") as file:
+            with open_regular(self._path, self._path.parent.parent) as file:
                 file.seek(self.offset)
                 chunk = file.read(_READ_AT_ONCE)
         except FileNotFoundError:

@@ -6,6 +6,7 @@ import errno
 import operator
 import os
 import socket
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -14,12 +15,13 @@ from ups.errors import DeliveryError, RunDirectoryError, UsageError
 from ups.tracking import liveness, process_end
 from ups.tracking.console import ConsoleCapture
 from ups.tracking.delivery_process import Deliverer, DeliveryProcess, DeliveryThread, Watch
+from ups.tracking.description import Description
 from ups.tracking.drain import drain, leave_nothing_behind
 from ups.tracking.faults import Faults
-from ups.tracking.journal import Journal, LateJournal
+from ups.tracking.journal import Journal, LateJournal, encode_record
 from ups.tracking.rank import Rank
 from ups.tracking.recorder import Recorder
-from ups.tracking.run_directory import Description, RunDirectory
+from ups.tracking.run_directory import RunDirectory
 from ups.tracking.run_view import RunView
 from ups.tracking.values import shown
 
@@ -60,6 +62,8 @@ class WandBContext(Recorder):
             return
         _timeout(None)
         self._open_journal(directory)
+        for problem in description.problems:
+            self._faults.add(f"description:{problem}", problem)
         delivers = owner and description.mode != "local"
         mark = directory.mark_of(self._process)
         self._watch = Watch(directory, mark, self, self._deliverer() if delivers else None, self._faults)
@@ -225,14 +229,30 @@ class WandBContext(Recorder):
     def _open_journal(self, directory: RunDirectory) -> None:
         begins = [directory.begin_of(process) for process in directory.processes()]
         nth = 1 + max((begin.nth for begin in begins if begin is not None), default=0)
-        self._process = directory.new_process_name()
-        liveness.hold(directory.mark_of(self._process))
-        path = directory.journal_of(self._process)
-        rank = self._rank.index if self._rank is not None else None
-        self.journal = Journal(path, on_failure=self._journal_failed, on_loss=self._row_lost)
-        self.record(
-            begin={"pid": os.getpid(), "host": socket.gethostname(), "owner": self._owner, "rank": rank, "nth": nth}
-        )
+        for process in directory.new_process_names():
+            if not liveness.hold(directory.mark_of(process)):
+                continue  # another machine of this name has a process of this number
+            try:
+                journal = Journal(
+                    directory.journal_of(process),
+                    on_failure=self._journal_failed,
+                    on_loss=self._row_lost,
+                    on_reopening=self._reopened,
+                )
+            except FileExistsError:
+                liveness.release(directory.mark_of(process))
+                continue
+            break
+        begin = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "owner": self._owner,
+            "rank": self._rank.index if self._rank is not None else None,
+            "nth": nth,
+            "inode": directory.journal_of(process).stat().st_ino,
+        }
+        journal.append(encode_record({"time": time.time(), "begin": begin}))  # before any other thread's row
+        self._process, self.journal = process, journal
 
     def _deliverer(self) -> Deliverer:
         assert self._directory is not None
@@ -255,7 +275,7 @@ class WandBContext(Recorder):
     def _journal_failed(self, error: OSError | None) -> None:
         if error is None:
             self._faults.add("journal-again", "the journal can be written again, and the rows that waited are in it")
-        elif self._closed:
+        elif self._closed and error.errno == errno.EBADF:
             self.fault("finished", UsageError("a row was logged after finish(): it is not kept. Call finish() last"))
         else:
             self._faults.add(
@@ -267,6 +287,13 @@ class WandBContext(Recorder):
 
     def _row_lost(self) -> None:
         self._faults.add("lost", "rows were given up: the journal's disk takes none, and no more can wait in memory")
+
+    def _reopened(self) -> None:
+        self._faults.add(
+            "closed",
+            f"the program has closed the descriptor of {self.journal.path}, as code that daemonises does: opened again,"
+            " and no row is lost",
+        )
 
     def _console_failed(self, error: OSError) -> None:
         self._faults.add("console", f"the console log is no longer kept: {error.strerror}")

@@ -8,12 +8,15 @@ from typing import Any, Literal
 
 from ups.charts import check_stage_name
 from ups.errors import RunDirectoryError, UsageError
+from ups.tracking import process_end
 from ups.tracking.config import plain_config, sweep_parameters
 from ups.tracking.context import DISABLED, RUN_DIR_VARIABLE, WandBContext
+from ups.tracking.credentials import is_same_server, server_address, without_user
+from ups.tracking.description import Description
 from ups.tracking.mode import require_wandb, resolve_mode
 from ups.tracking.names import check_project, check_tag, check_text
 from ups.tracking.rank import Rank, this_rank
-from ups.tracking.run_directory import Description, RunDirectory, new_run_id, runs_folder
+from ups.tracking.run_directory import RunDirectory, new_run_id, runs_folder
 from ups.tracking.surroundings import surroundings
 from ups.tracking.values import shown
 
@@ -159,6 +162,8 @@ def _join(directory: RunDirectory, *, delivery: str, strict: bool, rank: Rank | 
         require_wandb()
     with directory.beginning():
         owner = not directory.living()
+        if owner:
+            _check_server(directory, description)
         return WandBContext(directory, description, delivery=delivery, strict=strict, owner=owner, rank=rank)
 
 
@@ -166,6 +171,11 @@ def _resume(
     directory: RunDirectory, settings: dict[str, Any], *, delivery: str, strict: bool, rank: Rank | None
 ) -> WandBContext:
     """The run that was begun in ``directory``, as it was described then, with what ``settings`` has anew."""
+    if process_end.held_here(directory.path) is not None:
+        raise UsageError(
+            f"this process trains the run in {directory.path} already: end it with ctx.finish() before you resume it,"
+            " as when you run a notebook's cell again"
+        )
     living = directory.living()
     if living:
         raise UsageError(
@@ -173,11 +183,23 @@ def _resume(
             f" join_wandb_context({str(directory.path)!r}), or wait until it has ended"
         )
     description = directory.describe()
+    _check_server(directory, description)
     context = WandBContext(directory, description, delivery=delivery, strict=strict, owner=True, rank=rank)
     changed = {key: value for key, value in settings.items() if context.config.get(key) != value}
     if changed:
         context.update_config(changed)
     return context
+
+
+def _check_server(directory: RunDirectory, description: Description) -> None:
+    """Raise UsageError where the run was made for another W&B server than the one that is configured here."""
+    named = description.base_url
+    here = without_user(server_address())
+    if description.mode == "online" and named is not None and not is_same_server(named, here):
+        raise UsageError(
+            f"the run in {directory.path} is on the W&B server {named}, and {here} is configured here:"
+            f" set WANDB_BASE_URL={named}, or leave out run_id for a new run"
+        )
 
 
 def _check_stages(stages: Sequence[str]) -> None:

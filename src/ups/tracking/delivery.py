@@ -10,29 +10,47 @@ nothing and repeats nothing: a row whose number W&B holds is not given again, an
 Summary, configuration and tags are set again by each session. Alerts, artifacts, saved files and console lines have
 a cursor that is written after the fact: they arrive at least once.
 
-At the end W&B is asked what it holds: its file offline, its server online. A session that ended short of the
-journal is followed by another, until patience runs out; then the delivery says what is missing.
+The disk comes first: what a session is handed is on the disk before, in the journal and in the sequence. So W&B never
+holds a row that a power cut can take from them, and a run that is resumed after one numbers on where W&B stands.
+
+At the end W&B is asked what it holds: its file offline, its server online, of which also the rows of each metric are
+counted. A session that ended short of the journal is followed by another, until patience runs out; then the delivery
+reports what is missing. A server that lacks rows between others takes them no more, and one that cannot be asked is not
+sent again what it was given: both are reported.
 """
 
+import dataclasses
 import os
 import time
 from collections.abc import Callable, Iterable
+from enum import Enum, auto
 from typing import Any
 
 from ups.errors import DeliveryError, RunDirectoryError, RunFileError
 from ups.runfile import open_run
 from ups.tracking import liveness
 from ups.tracking.console import ConsoleReader
+from ups.tracking.credentials import is_same_server, server_address, without_user
+from ups.tracking.durable import sync_file, sync_folder
 from ups.tracking.faults import Faults
-from ups.tracking.handover import Cursor, Handover
+from ups.tracking.handover import Cursor, Handover, Prepared
 from ups.tracking.journal import JournalReader
 from ups.tracking.rows import RowRule
 from ups.tracking.run_directory import RunDirectory
 from ups.tracking.run_end import RunEnd
 from ups.tracking.segments import last_step_held
 from ups.tracking.sequence import Sequence, Stretch
-from ups.tracking.session import Refused, ServerHolds, Session, SessionLost, end_backend, held_by_server
+from ups.tracking.session import (
+    Refused,
+    ServerHolds,
+    Session,
+    SessionLost,
+    end_backend,
+    held_by_server,
+    missing_rows,
+)
 from ups.tracking.status import Status, read_status, write_status
+from ups.tracking.undelivered import waits_beyond
 
 __all__ = ["PATIENCE", "Delivery"]
 
@@ -41,12 +59,25 @@ _PATIENCE_DENIED = 60.0  # where the server refuses the credentials: a person mu
 
 _POLL = 0.05  # seconds
 _STATUS_EVERY = 0.25  # seconds
-_SYNC_EVERY = 1.0  # seconds
+_SYNC_EVERY = 1.0  # seconds between the syncs that come before a handover
 _STRETCH = 2_000  # records written down at once
+_AT_ONCE = 4  # stretches between two syncs
+_NEVER = 2**62  # bytes: more than any file has
 _LAST_BLOCK = 10.0  # seconds that wandb-core may take to write the end of a file
 _STOP_LAG = 45.0  # seconds; wandb uploads every 15, and only then can the server show more
 _SERVER_LAG = 8.0  # seconds that a server may take to show more of what it was given
+_COUNT_LAG = 30.0  # seconds that it may take to count the rows of each metric
+_ASKING = 20.0  # seconds to go on asking a server that does not answer
 _RETRY = (1.0, 2.0, 5.0, 10.0, 30.0)  # seconds between sessions
+
+
+class _Held(Enum):
+    """What W&B holds of the rows that it was given."""
+
+    ALL = auto()
+    SHORT = auto()  # the last ones are missing, and can be given again
+    GAP = auto()  # some between others are missing, which it takes no more
+    UNKNOWN = auto()  # it cannot be asked
 
 
 class Delivery:
@@ -57,9 +88,10 @@ class Delivery:
         mode: ``online`` or ``offline``.
         owner: The process whose end is the run's end. Without one the run ends when no process of it lives.
         own_process: Whether this process is delivery's alone.
+        any_server: Whether the run may go to the configured server though it was made for another.
 
     Raises:
-        DeliveryError: Another delivery has this run.
+        DeliveryError: Another delivery has this run, or it was made for another server than the one that is configured.
         RunDirectoryError: The directory cannot be read or written.
     """
 
@@ -70,10 +102,14 @@ class Delivery:
         *,
         owner: str | None = None,
         own_process: bool = True,
+        any_server: bool = False,
         on_progress: Callable[[Status], None] = lambda status: None,
     ) -> None:
         self._directory = directory
         self._description = directory.describe()
+        if mode == "online" and not any_server:
+            self._check_server()
+        self._by_trainer = owner is not None
         self._run_end = RunEnd(directory, owner)
         self._own_process = own_process
         self._on_progress = on_progress
@@ -83,9 +119,13 @@ class Delivery:
         try:
             self.status = Status(pid=os.getpid(), owner=owner, mode=mode)
             self._before = self._read_status()
+            self._handed = 0  # rows that sessions before were given, as far as is known
             if self._before is not None:
                 end_backend(self._before.backend)
                 self.status.url = self._before.url
+                self._handed = self._before.rows
+            for problem in self._description.problems:
+                self._faults.add("description", problem)
             self._sequence = Sequence(directory.delivery / "sequence.jsonl")
             self._cursor = Cursor(directory.delivery / "cursor.json")
         except BaseException:
@@ -93,7 +133,8 @@ class Delivery:
             raise
         self._readers: dict[str, JournalReader] = {}
         self._consoles: dict[str, ConsoleReader] = {}
-        self._next_status = self._next_sync = 0.0
+        self._named: set[str] = set()  # processes whose journals' names are on the disk
+        self._next_status = self._next_sync = self._next_save = 0.0
 
     def _read_status(self) -> Status | None:
         try:
@@ -101,6 +142,20 @@ class Delivery:
         except RunDirectoryError as error:
             self._faults.add("status", f"{error}: going by the rest")
             return None
+
+    def _check_server(self) -> None:
+        """See that the run goes to the server that it was made for: a run's directory must not choose who gets the key.
+
+        Raises:
+            DeliveryError: Another one is configured here.
+        """
+        named = self._description.base_url
+        here = without_user(server_address())
+        if named is not None and not is_same_server(named, here):
+            raise DeliveryError(
+                f"{self._directory.path} names the W&B server {named}, and {here} is configured here:"
+                " nothing is sent. To send it to one of them, name it with 'ups deliver --base-url'"
+            )
 
     def run(self) -> Status:
         """Deliver until the run has ended and W&B holds every row, or patience runs out. Returns the last status."""
@@ -123,7 +178,8 @@ class Delivery:
         while True:
             try:
                 self._session()
-                if not self._verify():
+                held = self._verify()
+                if held is _Held.SHORT:
                     self._fault(
                         "short",
                         f"W&B held {self.status.held} of {self.status.rows} rows when the run was closed: delivering"
@@ -134,7 +190,7 @@ class Delivery:
                     failed, since = 0, time.monotonic()
                     continue
                 else:
-                    self._tell("finished")
+                    self._close(held)
                     return
             except SessionLost as lost:
                 self.status.denied = lost.denied
@@ -143,6 +199,7 @@ class Delivery:
                 self._fault("disk", f"delivery cannot write {error.filename or 'its files'}: {error.strerror}")
             except RunFileError as error:
                 self._fault("disk", f"{error}. Rows wait in the journal; trying again")
+            self._handed = max(self._handed, self.status.rows)
             reached = (self.status.held or 0, self.status.rows)
             if reached > progress:
                 progress, since, failed = reached, time.monotonic(), 0
@@ -153,18 +210,44 @@ class Delivery:
             self._wait(_RETRY[min(failed, len(_RETRY) - 1)])
             failed += 1
 
+    def _close(self, held: _Held) -> None:
+        """Report how it ended."""
+        self.status.confirmed = held is not _Held.UNKNOWN
+        if held is _Held.UNKNOWN:
+            self.status.held = None
+            self._faults.add(
+                "unconfirmed",
+                f"the server cannot be asked what it holds: {self.status.rows:,} rows were given to it, and it has not"
+                " confirmed them. They are not sent again",
+            )
+        if held is _Held.GAP:
+            lacking = missing_rows(self.status.expected, self.status.counts)
+            most = max(lacking, key=lambda name: lacking[name])
+            self._faults.add(
+                "gap",
+                f"the server lacks {lacking[most]:,} of {self.status.expected[most]:,} rows of {most}"
+                + (f", and of {len(lacking) - 1:,} other metrics" if len(lacking) > 1 else "")
+                + ". It takes no rows between those that it has; to bring all of them to W&B as a new run:"
+                f" ups deliver --as-new {self._directory.path}",
+            )
+        self._tell("incomplete" if held is _Held.GAP else "finished")
+
     def _nothing_waits(self) -> bool:
-        """Whether the delivery before this one finished, and nothing was journaled since."""
+        """Whether the delivery before this one came to its end, nothing was journaled since, and W&B still holds it."""
         before = self._before
-        if before is None or before.state != "finished" or before.mode != self.status.mode:
+        if before is None or before.state not in ("finished", "incomplete") or before.mode != self.status.mode:
             return False
         if self._run_end.owner not in (None, before.owner):
             return False  # the run shall be closed by what this owner says
-        offsets = self._sequence.offsets()
-        sizes = {process: self._directory.journal_of(process).stat().st_size for process in self._directory.processes()}
-        if sizes != {process: offsets.get(process, 0) for process in sizes}:
+        if waits_beyond(self._directory, self._sequence.offsets(), self._directory.processes()):
             return False
-        self.status = before
+        self.status = dataclasses.replace(before, pid=os.getpid(), faults={})
+        if self.status.mode == "online":
+            held = self._verify()
+            if held is _Held.SHORT:
+                self._fault("short", f"W&B holds {self.status.held} of {self.status.rows} rows: delivering the rest")
+                return False
+            self._close(held)
         return True
 
     def _session(self) -> None:
@@ -173,13 +256,18 @@ class Delivery:
         held = -1 if self.status.mode == "online" else last_step_held(self._directory)
         begin = self._directory.begin_of(self._run_end.owner) if self._run_end.owner is not None else None
         session = Session(
-            self._directory, self._description, self.status.mode, begin=begin, own_process=self._own_process
+            self._directory,
+            self._description,
+            self.status.mode,
+            begin=begin,
+            by_trainer=self._by_trainer,
+            own_process=self._own_process,
         )
         try:
             self.status.url, self.status.project = session.url, session.project
             self.status.entity = session.entity
-            if session.resumed:
-                held = self._held_online().last_step
+            if self.status.mode == "online":
+                held = self._held_at_start(session)
             held_rows = self._sequence.go_on(held, max(held + 1, session.next_step))
             self.status.backend = session.backend
             self.status.denied = False
@@ -197,49 +285,93 @@ class Delivery:
             )
             exit_code = self._follow(session, handover)
             self._note_progress(handover)
+            self.status.expected = dict(handover.expected)
             self._tell("finishing")
             session.finish(exit_code)
         except BaseException:
             session.abandon()
             raise
 
+    def _held_at_start(self, session: Session) -> int:
+        """The last number that the server holds, by its own word; -1 for none.
+
+        Where it cannot be asked, what earlier sessions were given is not given again.
+        """
+        if not session.resumed and not self._handed:
+            return -1
+        until = time.monotonic() + _ASKING
+        while True:
+            try:
+                return self._held_online().last_step
+            except SessionLost as lost:
+                if time.monotonic() > until:
+                    self._fault("unanswered", f"{lost}: rows that it was given are not given again")
+                    break
+            session.check()
+            time.sleep(1.0)
+        if session.next_step > 0:
+            return session.next_step - 1
+        return self._sequence.number(self._handed - 1) if self._handed else -1
+
     def _follow(self, session: Session, handover: Handover) -> int:
         """Hand over what the sequence has, then what is new, until the run has ended. Returns its exit code."""
         for stretch in self._sequence:
-            for record in self._read_stretch(stretch):
-                handover.take(stretch.process, [record])
+            for _ in handover.take_again(stretch, self._read_stretch(stretch)):
                 if time.monotonic() >= self._next_status:
                     self._progress(session, handover)
+        if handover.gone:
+            self._fault(
+                "gone",
+                f"{handover.gone:,} rows that were taken up are no longer in the journals, as after a power cut: W&B"
+                " may hold them, and their numbers are not given to others",
+            )
         handover.restore_summary()
         offsets = self._sequence.offsets()
         for process in self._directory.processes():
             self._reader(process).offset = offsets.get(process, 0)
         while True:
             ended = self._run_end.exit_code()  # asked before the journals are read, so that nothing comes between
-            moved = False
+            moved = self._take_new(session, handover, at_once=ended is not None)
             for process in self._directory.processes():
-                # All that is there now: a process that began later may go on from it. The rest comes in its turn.
-                size = self._directory.journal_of(process).stat().st_size
-                while self._reader(process).offset < size and self._take_new(process, handover):
-                    moved = True
-                    self._progress(session, handover)
                 moved |= self._take_console(process, session, ended=ended is not None)
                 self._progress(session, handover)
             if not moved:
                 if ended is not None:
                     self._save_cursor()
-                    self._sequence.sync()
                     return ended
                 session.check()
                 time.sleep(_POLL)
 
-    def _take_new(self, process: str, handover: Handover) -> bool:
+    def _take_new(self, session: Session, handover: Handover, *, at_once: bool) -> bool:
+        """Take up what the journals have beyond the sequence, once it is on the disk: whether there was any.
+
+        Args:
+            at_once: Not to wait until it is time for the next sync.
+        """
+        if not at_once and time.monotonic() < self._next_sync:
+            return False
+        taken: list[tuple[str, list[Prepared]]] = []
+        moved = False
+        for process in self._directory.processes():
+            # All that is there now: a process that began later may go on from it. The rest comes in its turn.
+            size = self._directory.journal_of(process).stat().st_size
+            while self._reader(process).offset < size and (prepared := self._write_down(process, handover)):
+                taken.append((process, prepared))
+                moved = True
+                if len(taken) == _AT_ONCE:
+                    self._hand_over(taken, session, handover)
+        if taken:
+            self._hand_over(taken, session, handover)
+        return moved
+
+    def _write_down(self, process: str, handover: Handover) -> list[Prepared]:
+        """The next stretch of a journal, prepared and written down; empty where there is none."""
         reader = self._reader(process)
         start, damaged = reader.offset, reader.damaged
-        records = []
-        for record in reader.read():
-            records.append(record)
-            if len(records) == _STRETCH:
+        prepared = []
+        for each in handover.prepare(reader.read()):
+            prepared.append(each)
+            if len(prepared) == _STRETCH:
                 break
         if reader.damaged > damaged:
             self._fault(
@@ -247,11 +379,24 @@ class Delivery:
                 f"{reader.path} has lines that are no journal lines: passed over",
                 reader.damaged - damaged,
             )
-        if not records:
-            return False
-        self._sequence.add(Stretch(process, start, reader.offset))
-        handover.take(process, records)
-        return True
+        if prepared:
+            rows = sum(each.numbered for each in prepared)
+            self._sequence.add(Stretch(process, start, reader.offset, rows))
+        return prepared
+
+    def _hand_over(self, taken: list[tuple[str, list[Prepared]]], session: Session, handover: Handover) -> None:
+        """Put what was taken on the disk, then give it to W&B; empties ``taken``."""
+        for process in dict.fromkeys(process for process, _ in taken):
+            sync_file(self._directory.journal_of(process))
+        if not self._named.issuperset(process for process, _ in taken):
+            self._named.update(process for process, _ in taken)
+            sync_folder(self._directory.journal)
+        self._sequence.sync()
+        self._next_sync = time.monotonic() + _SYNC_EVERY
+        for process, prepared in taken:
+            handover.take(process, prepared)
+            self._progress(session, handover)
+        taken.clear()
 
     def _take_console(self, process: str, session: Session, *, ended: bool) -> bool:
         key = f"console/{process}"
@@ -259,7 +404,12 @@ class Delivery:
         if reader is None:
             path = self._directory.console_of(process)
             reader = self._consoles[process] = ConsoleReader(path, self._cursor.get(key))
-        text = reader.read(ended=ended)
+        try:
+            text = reader.read(ended=ended)
+        except RunDirectoryError as error:  # a link, or no file: whatever it leads to is not the run's
+            self._fault(f"console:{process}", str(error))
+            reader.offset = _NEVER
+            return False
         if text:
             session.write_console(text)
             self._cursor.set(key, reader.offset)
@@ -277,26 +427,37 @@ class Delivery:
         """Count something that wandb would not take, though it goes on taking the rest."""
         self._fault(f"refused:{refused.what}", str(refused))
 
-    def _verify(self, *, closed: bool = True, lag: float = _SERVER_LAG) -> bool:
-        """Whether W&B holds every row, by its own word; online, also whether the run is ``closed`` there.
+    def _verify(self, *, closed: bool = True, lag: float = _SERVER_LAG) -> _Held:
+        """What W&B holds, by its own word; online, ``ALL`` only once the run is ``closed`` there, if it shall be.
 
-        A server is given some time to show the newest.
+        A server is given some time to show the newest rows, and more to count them.
         """
         if self.status.mode == "offline":
             self._wait_for_last_block()
             self.status.held = self._sequence.rows_up_to(last_step_held(self._directory))
-            return self.status.held >= self.status.rows
-        until = time.monotonic() + lag
+            return _Held.ALL if self.status.held >= self.status.rows else _Held.SHORT
+        began = progressed = time.monotonic()
+        best = (-1, 0)
         while True:
-            server = self._held_online()
+            try:
+                server = self._held_online()
+            except SessionLost as lost:
+                self.status.denied = lost.denied
+                if lost.denied or time.monotonic() - began > _ASKING:
+                    return _Held.UNKNOWN
+                time.sleep(1.0)
+                continue
             held = self._sequence.rows_up_to(server.last_step)
-            if held > (self.status.held or 0):
-                until = time.monotonic() + lag
-            self.status.held, self.status.counts = held, server.counts
-            if held >= self.status.rows and (server.closed or not closed):
-                return True
-            if time.monotonic() > until:
-                return False
+            lacking = missing_rows(self.status.expected, server.counts)
+            most = max(lacking.values(), default=0)
+            self.status.held, self.status.counts = max(held - most, 0), server.counts
+            if held >= self.status.rows and not lacking and (server.closed or not closed):
+                return _Held.ALL
+            if (reached := (held, -sum(lacking.values()))) > best:
+                best, progressed = reached, time.monotonic()
+            complete = held >= self.status.rows and (server.closed or not closed)
+            if time.monotonic() - progressed > (max(lag, _COUNT_LAG) if complete else lag):
+                return _Held.GAP if complete else _Held.SHORT
             time.sleep(0.5)
 
     def _wait_for_last_block(self) -> None:
@@ -312,16 +473,15 @@ class Delivery:
 
     def _progress(self, session: Session, handover: Handover) -> None:
         now = time.monotonic()
-        if now >= self._next_sync:
-            self._next_sync = now + _SYNC_EVERY
-            self._sequence.sync()
+        if now >= self._next_save:
+            self._next_save = now + _SYNC_EVERY
             self._save_cursor()
         if now >= self._next_status:
             self._note_progress(handover)
             self._tell(self.status.state)
         if session.stop_requested and not self.status.stop:
             session.check()
-            self._judge_stop(handover)
+            self._judge_stop(session, handover)
 
     def _save_cursor(self) -> None:
         """What it guards is delivered at least once, so rows need not wait for it."""
@@ -337,16 +497,20 @@ class Delivery:
         self.status.taken = sum(self._sequence.offsets().values())
         self.status.withheld = dict(handover.rule.withheld)
 
-    def _judge_stop(self, handover: Handover) -> None:
+    def _judge_stop(self, session: Session, handover: Handover) -> None:
         """wandb asks to stop for two reasons. Where the server has what it was given, it was the Stop button.
 
         Raises:
             SessionLost: The server has not: wandb has given up uploading.
         """
         self._note_progress(handover)
-        if not self._verify(closed=False, lag=_STOP_LAG):
+        held = self._verify(closed=False, lag=_STOP_LAG)
+        if held is _Held.SHORT:
             raise SessionLost(f"the server has refused rows for good: it holds {self.status.held} of {handover.rows}")
-        self.status.stop = True
+        self.status.stop = held is not _Held.UNKNOWN
+        if held is _Held.UNKNOWN:
+            self._fault("stop", "W&B asks to stop, and the server cannot be asked why: the training is not told")
+            session.take_stop_for_seen()
         self._tell(self.status.state)
 
     def _wait(self, seconds: float) -> None:
@@ -362,10 +526,11 @@ class Delivery:
 
     def _tell(self, state: str) -> None:
         self._next_status = time.monotonic() + _STATUS_EVERY
+        changed = state != self.status.state
         self.status.state = state
         self.status.faults = self._faults.as_dict()
         try:
-            write_status(self._directory, self.status)
+            write_status(self._directory, self.status, sync=changed)
         except OSError as error:
             self._faults.add("status", f"delivery cannot write its status: {error.strerror}")
         self._on_progress(self.status)

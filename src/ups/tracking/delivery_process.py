@@ -13,14 +13,14 @@ import time
 from pathlib import Path
 from typing import Protocol
 
-from ups.errors import DeliveryError, RunDirectoryError, UPSError
+from ups.errors import RunDirectoryError, UPSError
 from ups.tracking import liveness
 from ups.tracking.faults import Faults
 from ups.tracking.fork_lock import ForkLock
-from ups.tracking.journal import Journal, JournalReader
+from ups.tracking.journal import Journal
 from ups.tracking.run_directory import RunDirectory
-from ups.tracking.sequence import taken_up
 from ups.tracking.status import Status, read_status
+from ups.tracking.undelivered import waits
 
 __all__ = ["Deliverer", "DeliveryProcess", "DeliveryThread", "Watch"]
 
@@ -248,18 +248,14 @@ class Watch:
         status = read_status(self._directory)
         if status is None or status.state != "finished" or status.owner != process:
             return False
-        try:
-            taken = taken_up(self._directory.delivery / "sequence.jsonl").get(process, 0)
-        except DeliveryError:  # damaged since: nobody can tell any more, and the delivery had read it
-            return True
-        return next(JournalReader(self._directory.journal_of(process), taken).read(), None) is None
+        return not waits(self._directory, [process])
 
     def _watch(self) -> None:
         started = time.monotonic()
         rounds = 0
         while not self._stop.wait(_WATCH_EVERY):
             rounds += 1
-            liveness.beat(self._mark)
+            liveness.keep(self._mark)
             if rounds % _SYNC_EVERY == 0:
                 self._sync()
             self.hear()

@@ -6,12 +6,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from ups.errors import DeliveryError
 from ups.tracking.delivery_process import Deliverer, Watch
 from ups.tracking.faults import say
 from ups.tracking.run_directory import RunDirectory
-from ups.tracking.sequence import taken_up
 from ups.tracking.status import Status, read_status
+from ups.tracking.undelivered import waits
 
 __all__ = ["drain", "journaled", "leave_nothing_behind", "progress_line"]
 
@@ -42,7 +41,7 @@ def drain(directory: RunDirectory, owner: str, watch: Watch, timeout: float, *, 
                     status = heard
                     if status.state == "finished" and watch.is_delivered():
                         return True
-                    if status.state == "undelivered":
+                    if status.state in ("incomplete", "undelivered"):
                         break
                     if (now := (status.state, status.rows, status.taken, status.held)) != progress:
                         progress, since = now, time.monotonic()
@@ -69,10 +68,10 @@ def leave_nothing_behind(directory: RunDirectory, process: str, deliverer: Calla
         status = read_status(directory)
         if status is not None and status.state == "starting":
             return  # it has not read the journals yet
-        if not _waiting(directory):
+        if not waits(directory):
             return
         time.sleep(_POLL)
-    if _waiting(directory) and not directory.delivery_is_running():
+    if waits(directory) and not directory.delivery_is_running():
         try:
             deliverer().start()
         except OSError as error:
@@ -84,25 +83,24 @@ def journaled(directory: RunDirectory) -> int:
     return sum(directory.journal_of(process).stat().st_size for process in directory.processes())
 
 
-def _waiting(directory: RunDirectory) -> int:
-    """Bytes in the journals that no delivery has taken up, and that one could."""
-    try:
-        taken = taken_up(directory.delivery / "sequence.jsonl")
-    except DeliveryError:  # none can go on from what is damaged, and the last one has said so
-        return 0
-    return journaled(directory) - sum(taken.values())
-
-
 def _say_what_is_left(directory: RunDirectory, status: Status | None, *, background: bool) -> None:
+    incomplete = status is not None and status.state == "incomplete"
     if status is None:
-        held = "W&B has nothing of this run yet"
-    elif status.held is not None and status.rows:
+        held = "delivery has not reported yet what W&B holds"
+    elif status.state == "incomplete":
+        held = f"W&B holds {status.held or 0:,} of {status.rows:,} rows, and takes the rest no more under this run id"
+    elif not status.rows:
+        held = "nothing has been given to wandb yet"
+    elif status.held is not None:
         held = f"W&B is known to hold {status.held:,} of {status.rows:,} rows"
     else:
         held = f"{status.rows:,} rows were handed to wandb, and W&B has not confirmed them"
-    gave_up = status is not None and status.state == "undelivered"
-    goes_on = "Delivery goes on in the background. " if background and not gave_up else ""
-    say(f"{held}; every row is in {directory.journal}. {goes_on}To deliver the rest: ups deliver {directory.path}")
+    gave_up = status is not None and status.state in ("incomplete", "undelivered")
+    goes_on = "Delivery continues in the background. " if background and not gave_up else ""
+    deliver = (
+        "To deliver all of it as a new run: ups deliver --as-new" if incomplete else "To deliver the rest: ups deliver"
+    )
+    say(f"{held}; every row is in {directory.journal}. {goes_on}{deliver} {directory.path}")
 
 
 @contextlib.contextmanager

@@ -2,16 +2,36 @@
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from ups.tracking.rows import RowRule
-from ups.tracking.run_directory import RunDirectory, write_atomically
-from ups.tracking.sequence import Sequence
+from ups.errors import RunDirectoryError
+from ups.tracking.durable import write_atomically
+from ups.tracking.rows import Row, RowRule
+from ups.tracking.run_directory import RunDirectory
+from ups.tracking.sequence import Sequence, Stretch
 from ups.tracking.session import Refused, Session
+from ups.tracking.untrusted import LARGEST, check_folder, open_regular, parse, path_inside
 
 __all__ = ["Cursor", "Handover"]
+
+
+class Prepared(NamedTuple):
+    """A record with what it comes to.
+
+    Attributes:
+        record: The record.
+        offset: Bytes of its journal up to its end.
+        row: Its row; None where it has none, or nothing of it is drawn.
+        numbered: Whether W&B is given a row for it, which takes a number.
+    """
+
+    record: dict[str, Any]
+    offset: int
+    row: Row | None
+    numbered: bool
 
 
 class Handover:
@@ -25,11 +45,13 @@ class Handover:
         cursor: How far went what would show twice if it were given twice.
         held: How many rows W&B holds.
         on_end: Called with a process, a time and an exit code when the process has said that it is done.
-        on_refusal: Called with what wandb would not take, though it goes on taking the rest.
+        on_refusal: Called with what wandb would not take, though it takes the rest.
 
     Attributes:
         rule: Makes rows of the records.
         rows: How many rows there were so far, up to the last that W&B holds or has taken.
+        gone: How many of them the journals have lost since they were taken up.
+        expected: In how many of them each metric stands, tables and images apart.
     """
 
     def __init__(
@@ -51,23 +73,45 @@ class Handover:
         self._directory = directory
         self._sequence = sequence
         self._cursor = cursor
-        self.rows = 0
+        self.rows = self.gone = 0
+        self.expected: Counter[str] = Counter()
         self._seen = 0
         self._held = held
         self._summary: dict[str, Any] = {}
 
-    def take(self, process: str, records: Iterable[tuple[dict[str, Any], int]]) -> None:
-        """Hand over the records of a process's journal, each with the offset at its end."""
+    def prepare(self, records: Iterable[tuple[dict[str, Any], int]]) -> Iterator[Prepared]:
+        """What the next records come to, each with the offset at its end; to be taken in the same order."""
         for record, offset in records:
+            row = self.rule.row(record) if "values" in record else None
+            numbered = row is not None or "table" in record or "image" in record
+            yield Prepared(record, offset, row, numbered)
+
+    def take(self, process: str, records: Iterable[Prepared]) -> None:
+        """Hand over the records of a process's journal."""
+        for prepared in records:
+            record = prepared.record
             try:
-                if "values" in record:
-                    self._take_row(record)
-                elif "table" in record or "image" in record:
+                if prepared.row is not None:
+                    self._take_row(prepared.row)
+                elif prepared.numbered:
                     self._take_media(record)
-                else:
-                    self._take_other(process, record, offset)
+                elif "values" not in record:
+                    self._take_other(process, record, prepared.offset)
             except Refused as refused:
                 self._on_refusal(refused)
+
+    def take_again(self, stretch: Stretch, records: Iterable[tuple[dict[str, Any], int]]) -> Iterator[None]:
+        """Hand over a stretch that was written down before, a record at each step.
+
+        Rows that the journal has lost since keep their numbers: W&B may hold them.
+        """
+        first = self._seen
+        for prepared in self.prepare(records):
+            self.take(stretch.process, [prepared])
+            yield
+        if stretch.rows is not None and self._seen < first + stretch.rows:
+            self.gone += first + stretch.rows - self._seen
+            self.rows = self._seen = first + stretch.rows
 
     def restore_summary(self) -> None:
         """After a cut: set the summary of what earlier sessions delivered, which a new session does not know."""
@@ -86,20 +130,20 @@ class Handover:
             return None
         return self._sequence.number(row)
 
-    def _take_row(self, record: dict[str, Any]) -> None:
-        row = self.rule.row(record)
-        if row is not None:
-            number = self._next()
-            if number is not None:
-                self._session.log(row, number)
-                self.rows = self._seen
+    def _take_row(self, row: Row) -> None:
+        self.expected.update(row.values.keys())
+        number = self._next()
+        if number is not None:
+            self._session.log(row, number)
+            self.rows = self._seen
 
     def _take_media(self, record: dict[str, Any]) -> None:
         number = self._next()
         if number is None:
             return
-        path = self._directory.path / record["path"]
-        if "table" in record:
+        kind = "table" if "table" in record else "image"
+        path = self._inside(record["path"], f"the {kind} {record[kind]!r}")
+        if kind == "table":
             self._session.log_table(record["table"], path, number)
         else:
             self._session.log_image(record["image"], path, record.get("caption"), number)
@@ -122,24 +166,52 @@ class Handover:
     def _take_once(self, record: dict[str, Any]) -> None:
         """What would show twice if it were given twice."""
         if "alert" in record:
-            self._session.alert(**record["alert"])
+            alert = record["alert"]
+            self._session.alert(alert["title"], alert["text"], alert["level"])
         elif "artifact" in record:
             artifact = record["artifact"]
-            self._session.log_artifact(self._directory.path / artifact["path"], artifact["name"], artifact["type"])
+            path = self._inside(artifact["path"], f"the artifact {artifact['name']!r}")
+            self._session.log_artifact(path, artifact["name"], artifact["type"])
         elif "file" in record:
-            base = self._directory.path / record["file"]["base"]
-            self._session.save_file(base / record["file"]["name"], base)
+            base, name = record["file"]["base"], record["file"]["name"]
+            path = self._inside(f"{base}/{name}", f"the file {name!r}")
+            self._session.save_file(path, self._inside(base, "its folder"))
+
+    def _inside(self, relative: str, what: str) -> Path:
+        """A file or folder of the run by its path in there: nothing else is given to W&B, whatever the journal names.
+
+        Raises:
+            Refused: It leads out of the run's directory, or is not there.
+        """
+        path = self._directory.path / relative
+        try:
+            if Path(relative).is_absolute():
+                raise RunDirectoryError(f"{relative} is not a path in the run's directory")
+            resolved = path_inside(path, self._directory.path)
+            if resolved.is_dir():
+                check_folder(path, self._directory.path)
+            elif not resolved.is_file():
+                raise RunDirectoryError(f"{path} is not a regular file: it is left alone")
+        except (OSError, RunDirectoryError) as error:
+            raise Refused(what, str(error)) from error
+        return resolved
 
 
 class Cursor:
-    """How far each source has been given out, for what is delivered at least once; a small file, replaced whole."""
+    """How far each source has been given out, for what is delivered at least once; a small file, replaced whole.
+
+    One that is lost or damaged is begun again: what it guarded is given again, from the start.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._changed = False
         self._offsets: dict[str, int] = {}
-        with contextlib.suppress(FileNotFoundError, ValueError):  # lost: given again, from the start
-            self._offsets = json.loads(path.read_text(encoding="utf-8"))
+        with contextlib.suppress(FileNotFoundError, ValueError, RunDirectoryError):
+            with open_regular(path, path.parent.parent) as file:
+                held = parse(file.read(LARGEST))
+            if isinstance(held, dict):
+                self._offsets = {name: at for name, at in held.items() if type(at) is int and at >= 0}
 
     def get(self, source: str) -> int:
         """Bytes of a source that were given out."""

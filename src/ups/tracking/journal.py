@@ -20,6 +20,7 @@ A write that fails (a full disk) loses nothing at first: the bytes wait in memor
 logged, and a last line without a newline is one still to be completed.
 """
 
+import errno
 import json
 import os
 import queue
@@ -29,15 +30,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-import orjson
-
 from ups.errors import RunDirectoryError
+from ups.tracking.durable import sync_folder
+from ups.tracking.own_descriptor import OwnDescriptor
+from ups.tracking.records import decode_record
+from ups.tracking.untrusted import open_regular
 
 __all__ = ["WAITING_LIMIT", "DeferredLines", "Journal", "JournalReader", "LateJournal", "encode_record"]
 
 WAITING_LIMIT = 64 * 1024 * 1024  # bytes kept in memory while the disk takes none
 
 _READ_AT_ONCE = 1024 * 1024  # bytes
+_LONGEST_LINE = 16 * 1024 * 1024  # bytes; a longer one is damage
 
 
 def encode_record(record: dict[str, Any]) -> bytes:
@@ -60,13 +64,20 @@ class Journal:
         on_failure: Called with the error when a line could not be written, and with None when the lines that
             waited have all been written after all.
         on_loss: Called for each line that was given up because :data:`WAITING_LIMIT` was reached.
+        on_reopening: Called when the file was opened again, since the process's own code had closed it.
 
     Raises:
+        FileExistsError: There is a file of that name.
         RunDirectoryError: The file cannot be created.
     """
 
     def __init__(
-        self, path: Path, *, on_failure: Callable[[OSError | None], None], on_loss: Callable[[], None]
+        self,
+        path: Path,
+        *,
+        on_failure: Callable[[OSError | None], None],
+        on_loss: Callable[[], None],
+        on_reopening: Callable[[], None],
     ) -> None:
         self.path = path
         self.lock = threading.RLock()
@@ -77,8 +88,13 @@ class Journal:
         self._synced = 0
         self._deferred: DeferredLines | None = None
         self._deferrals: queue.SimpleQueue[DeferredLines | None] | None = None
+        self._on_reopening = on_reopening
+        self._closed = self._failing = False
         try:
-            self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
+            self._file = OwnDescriptor(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL)
+            self._number = self._file.number
+        except FileExistsError:
+            raise
         except OSError as error:
             raise RunDirectoryError(f"cannot write the journal {path}: {error.strerror}") from error
 
@@ -92,10 +108,10 @@ class Journal:
                 self._write_waiting()
                 return
             try:
-                written = os.write(self._descriptor, line)
-            except OSError as error:
+                written = os.write(self._number, line)
+            except OSError:
                 self._wait(line)
-                self._on_failure(error)
+                self._write_waiting()
             else:
                 if written != len(line):
                     self._wait(line[written:])
@@ -126,22 +142,26 @@ class Journal:
                 self._settle()
             if self._waiting:
                 self._write_waiting()
-            if self._descriptor < 0:
+            if self._closed:
                 return
-            size = os.fstat(self._descriptor).st_size
+            self._ensure()
+            size = os.fstat(self._number).st_size
             if size == self._synced:
                 return
-            self._synced = size
-            descriptor = os.dup(self._descriptor)  # closed by nobody else while it syncs, outside the lock
+            descriptor = os.dup(self._number)  # closed by nobody else while it syncs, outside the lock
+            first = not self._synced
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        if first:
+            sync_folder(self.path.parent)
+        self._synced = size
 
     def close(self) -> int:
         """Write what waits, sync and close. Returns how many lines could not be written."""
         with self.lock:
-            if self._descriptor < 0:
+            if self._closed:
                 return len(self._waiting)
             if self._deferred is not None:
                 self._settle()
@@ -150,12 +170,27 @@ class Journal:
             if self._waiting:
                 self._write_waiting()
             try:
-                os.fsync(self._descriptor)
+                self._ensure()
+                os.fsync(self._number)
+                sync_folder(self.path.parent)
             except OSError as error:
                 self._on_failure(error)
-            os.close(self._descriptor)
-            self._descriptor = -1
+            self._closed = True
+            self._file.close()
+            self._number = -1
             return len(self._waiting)
+
+    def _ensure(self) -> None:
+        """Open the file again if its descriptor was closed.
+
+        Raises:
+            OSError: It cannot be opened, or the journal is closed.
+        """
+        if self._closed:
+            raise OSError(errno.EBADF, "the journal is closed", str(self.path))
+        if self._file.ensure():
+            self._number = self._file.number
+            self._on_reopening()
 
     def _settle(self) -> None:
         """Write what was deferred."""
@@ -181,8 +216,10 @@ class Journal:
         while self._waiting:
             line = self._waiting[0]
             try:
-                written = os.write(self._descriptor, line)
+                self._ensure()
+                written = os.write(self._number, line)
             except OSError as error:
+                self._failing = True
                 self._on_failure(error)
                 return
             self._waiting_bytes -= written
@@ -190,7 +227,9 @@ class Journal:
                 self._waiting[0] = line[written:]
             else:
                 self._waiting.popleft()
-        self._on_failure(None)
+        if self._failing:
+            self._failing = False
+            self._on_failure(None)
 
 
 class LateJournal(Journal):
@@ -203,14 +242,22 @@ class LateJournal(Journal):
     def __init__(self, open_journal: Callable[[], Journal]) -> None:
         self.lock = threading.RLock()
         self._open = open_journal
+        self._opened: Journal | None = None
 
     def append(self, line: bytes) -> None:
         """Open the journal, and append to it."""
-        self._open().append(line)
+        self._journal().append(line)
 
     def defer(self, deferred: DeferredLines) -> None:
         """Open the journal, and defer in it."""
-        self._open().defer(deferred)
+        self._journal().defer(deferred)
+
+    def _journal(self) -> Journal:
+        """The journal, opened by whichever thread comes first."""
+        with self.lock:
+            if self._opened is None:
+                self._opened = self._open()
+            return self._opened
 
     def sync(self) -> None:
         """There is nothing to sync."""
@@ -227,7 +274,7 @@ class JournalReader:
 
     Attributes:
         path: The file.
-        offset: Bytes read so far: always the end of a whole line.
+        offset: Bytes read so far: the end of a whole line, or of a part that was passed over of one too long to be any.
         damaged: Lines so far that were no record of a journal. They are passed over.
     """
 
@@ -235,70 +282,50 @@ class JournalReader:
         self.path = path
         self.offset = offset
         self.damaged = 0
+        self._unfinished = -1
 
     def read(self, until: int | None = None) -> Iterator[tuple[dict[str, Any], int]]:
         """The records behind :attr:`offset`, each with the offset at its end, as far as there are whole lines.
 
         Args:
-            until: Stop at this offset, which is the end of a line.
+            until: Stop at this offset.
+
+        Raises:
+            RunDirectoryError: The journal is a link out of the run, or not a regular file.
+            OSError: It cannot be read.
         """
         while until is None or self.offset < until:
-            wanted = _READ_AT_ONCE if until is None else min(_READ_AT_ONCE, until - self.offset)
-            with self.path.open("rb") as file:
-                file.seek(self.offset)
-                chunk = file.read(wanted)
-                if b"\n" not in chunk and len(chunk) == wanted:  # one line longer than a chunk
-                    chunk += file.readline()
-            end = chunk.rfind(b"\n") + 1
-            if not end:
+            chunk = self._whole_lines(until)
+            if chunk is None:
                 return
-            for line in chunk[: end - 1].split(b"\n"):
+            for line in chunk.split(b"\n"):
                 self.offset += len(line) + 1
-                record = _decode(line)
+                record = decode_record(line)
                 if record is None:
                     self.damaged += 1
                 else:
                     yield record, self.offset
 
+    def _whole_lines(self, until: int | None) -> bytes | None:
+        """The next lines, without the last line's end; None where there is no whole one.
 
-def _decode(line: bytes) -> dict[str, Any] | None:
-    try:
-        record = orjson.loads(line)
-    except ValueError:  # NaN, an infinity, half a surrogate pair, a whole number beyond 64 bits, or damage
-        try:
-            record = json.loads(line.decode("utf-8", "surrogatepass"))
-        except ValueError:
-            return None
-    return record if isinstance(record, dict) and _is_record(record) else None
-
-
-# What must be in a record of each kind but a row, for whoever takes it up.
-_BESIDE: dict[str, dict[str, type]] = {"table": {"table": str, "path": str}, "image": {"image": str, "path": str}}
-_WITHIN: dict[str, dict[str, type]] = {
-    "summary": {},
-    "config": {},
-    "end": {"exit_code": int},
-    "file": {"base": str, "name": str},
-    "artifact": {"path": str, "name": str, "type": str},
-    "alert": {"title": str, "text": str, "level": str},
-}
-
-
-def _is_record(record: dict[str, Any]) -> bool:
-    """Whether an object has a time, and all that its kind must have: else it is damage."""
-    if not isinstance(record.get("time"), int | float):
-        return False
-    if "values" in record:
-        of_a_stage = isinstance(record.get("stage"), str) and isinstance(record.get("step"), int)
-        return isinstance(record["values"], dict) and (of_a_stage or "stage" not in record)
-    if "tags" in record:
-        return isinstance(record["tags"], list)
-    return all(_has(record, wanted) for kind, wanted in _BESIDE.items() if kind in record) and all(
-        isinstance(record[kind], dict) and _has(record[kind], wanted)
-        for kind, wanted in _WITHIN.items()
-        if kind in record
-    )
-
-
-def _has(held: dict[str, Any], wanted: dict[str, type]) -> bool:
-    return all(isinstance(held.get(name), kind) for name, kind in wanted.items())
+        What is longer than any line was, as the zeros that a power cut leaves, is passed over.
+        """
+        with open_regular(self.path, self.path.parent.parent) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size == self._unfinished:
+                return None
+            while until is None or self.offset < until:
+                file.seek(self.offset)
+                chunk = file.read(_READ_AT_ONCE if until is None else min(_READ_AT_ONCE, until - self.offset))
+                if b"\n" not in chunk and len(chunk) == _READ_AT_ONCE:
+                    chunk += file.readline(_LONGEST_LINE - len(chunk))
+                end = chunk.rfind(b"\n")
+                if end >= 0:
+                    return chunk[:end]
+                if len(chunk) < _LONGEST_LINE:
+                    self._unfinished = size  # until it grows there is nothing new in it
+                    return None
+                self.offset += len(chunk)
+                self.damaged += 1
+        return None

@@ -6,24 +6,29 @@ would be dropped as soon as the holding process closes *any* descriptor of the f
 directory. A forked child shares the open file, so it lets go of what its parent holds. On NFS, Linux turns ``flock``
 into a record lock at the server, so on a shared folder other machines see it; there the holder has to ask its own
 table, for the file may tell it that nobody holds it.
+
+Who may open a file may lock it, so a mark is its owner's alone (mode 0600): nobody else can hold a run up. Another user
+goes by the time at which the mark was last shown.
 """
 
 import contextlib
 import errno
 import fcntl
 import os
+import stat
 import tempfile
 import threading
 import time
 from pathlib import Path
 
 from ups.errors import RunDirectoryError
+from ups.tracking.own_descriptor import OwnDescriptor
 
-__all__ = ["beat", "beats", "hold", "is_held", "release"]
+__all__ = ["BEAT_LIMIT", "beats", "hold", "is_held", "keep", "release"]
 
-_held: dict[Path, int] = {}  # path → descriptor
+_held: dict[Path, OwnDescriptor] = {}
 _lock = threading.RLock()
-_BEAT_LIMIT = 20.0  # seconds
+BEAT_LIMIT = 20.0  # seconds
 _ATTEMPTS, _PAUSE = 50, 0.01  # someone asking is_held() has the lock for a moment
 
 
@@ -38,16 +43,19 @@ def hold(path: Path) -> bool:
         if path in _held:
             return False
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            descriptor = OwnDescriptor(path, os.O_RDWR | os.O_CREAT, 0o600)
+            if stat.S_IMODE(os.fstat(descriptor.number).st_mode) != 0o600:
+                with contextlib.suppress(PermissionError):  # another user's, on a folder that both write to
+                    os.fchmod(descriptor.number, 0o600)
         except OSError as error:
             raise RunDirectoryError(f"cannot write {path}: {error.strerror}") from error
         for attempt in range(_ATTEMPTS):
             if attempt:
                 time.sleep(_PAUSE)
-            if _try_lock(path, descriptor):
+            if _try_lock(path, descriptor.number):
                 _held[path] = descriptor
                 return True
-        os.close(descriptor)
+        descriptor.close()
         return False
 
 
@@ -58,9 +66,11 @@ def is_held(path: Path) -> bool:
         if path in _held:
             return True
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
         except FileNotFoundError:
             return False
+        except PermissionError:
+            return beats(path)
         except OSError as error:
             raise RunDirectoryError(f"cannot open {path}: {error.strerror}") from error
         try:
@@ -69,20 +79,31 @@ def is_held(path: Path) -> bool:
             os.close(descriptor)
 
 
-def beat(path: Path) -> None:
-    """Show on another machine, where locks may not be seen, that the holder of ``path`` lives."""
-    with contextlib.suppress(OSError):  # a full or vanished disk is told by those who write to it
+def keep(path: Path) -> None:
+    """Show that the holder of ``path`` lives, also to another machine, where the lock may not be seen.
+
+    Holds it again where the process's own code has closed its descriptor, and the lock with it.
+    """
+    path = path.resolve()
+    with _lock, contextlib.suppress(OSError):  # a full or vanished disk is told by those who write to it
+        held = _held.get(path)
+        if held is not None and held.ensure():
+            _try_lock(path, held.number)
         os.utime(path)
 
 
 def beats(path: Path) -> bool:
-    """Whether the holder of ``path`` has shown itself lately, by the clock of the file system."""
+    """Whether the holder of ``path`` has shown itself lately, by the clock of the file system if it can be asked."""
     try:
         shown = path.stat().st_mtime
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".clock-") as clock:
-            return os.fstat(clock.fileno()).st_mtime - shown < _BEAT_LIMIT
     except OSError:
         return False
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".clock-") as clock:
+            now = os.fstat(clock.fileno()).st_mtime
+    except OSError:
+        now = time.time()
+    return now - shown < BEAT_LIMIT
 
 
 def release(path: Path, *, remove: bool = False) -> None:
@@ -96,7 +117,7 @@ def release(path: Path, *, remove: bool = False) -> None:
                     with contextlib.suppress(OSError):  # a directory turned read-only: the lock alone tells
                         path.unlink(missing_ok=True)
             finally:
-                os.close(descriptor)
+                descriptor.close()
 
 
 def _try_lock(path: Path, descriptor: int, *, shared: bool = False) -> bool:
@@ -113,7 +134,7 @@ def _try_lock(path: Path, descriptor: int, *, shared: bool = False) -> bool:
 def _let_go_in_child() -> None:
     """In a forked child: what the parent holds is the parent's alone."""
     for descriptor in _held.values():
-        os.close(descriptor)
+        descriptor.close()
     _held.clear()
     _lock.release()
 

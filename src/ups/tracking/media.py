@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ups.errors import InvalidValue, MissingDependency, UsageError
-from ups.tracking.run_directory import write_atomically
+from ups.tracking.durable import write_atomically
 from ups.tracking.values import number, shown
 
 __all__ = ["keep_artifact", "keep_file", "keep_image", "keep_table"]

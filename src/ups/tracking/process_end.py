@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import sys
+import threading
 import weakref
+from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ups.errors import UPSError
@@ -31,6 +34,7 @@ def register(context: WandBContext) -> None:
     if not _hooked:
         _hooked = True
         _note_uncaught()
+        _note_handlers()
         atexit.register(_finish_all)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_after_fork)
@@ -93,3 +97,46 @@ def _note_uncaught() -> None:
 
     sys.excepthook = hook
     sys.exit = exit_noted
+
+
+class _Noting:
+    """A signal's handler that notes with which exit it ends the process."""
+
+    def __init__(self, handler: Callable[[int, FrameType | None], Any]) -> None:
+        self.handler = handler
+
+    def __call__(self, number: int, frame: FrameType | None) -> Any:
+        global _uncaught
+        try:
+            return self.handler(number, frame)
+        except SystemExit as error:
+            _uncaught = error
+            raise
+
+
+def _note_handlers() -> None:
+    """``raise SystemExit`` in a signal's handler passes no hook: the handlers themselves note it.
+
+    Who asks for a handler is given the one that was set.
+    """
+    install, ask = signal.signal, signal.getsignal
+
+    def noting(handler: Any) -> Any:
+        left = isinstance(handler, _Noting) or not callable(handler) or handler is signal.default_int_handler
+        return handler if left else _Noting(handler)
+
+    def given(handler: Any) -> Any:
+        return handler.handler if isinstance(handler, _Noting) else handler
+
+    def signal_noted(signalnum: int, handler: Any) -> Any:
+        return given(install(signalnum, noting(handler)))
+
+    def getsignal_noted(signalnum: int) -> Any:
+        return given(ask(signalnum))
+
+    if threading.current_thread() is threading.main_thread():
+        for number in signal.valid_signals():
+            if (handler := ask(number)) is not noting(handler):
+                install(number, noting(handler))
+    signal.signal = signal_noted
+    signal.getsignal = getsignal_noted

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Self
 
 from ups.errors import RunDirectoryError
-from ups.tracking.run_directory import RunDirectory, write_atomically
+from ups.tracking.durable import write_atomically
+from ups.tracking.run_directory import RunDirectory
 
 __all__ = ["Rank", "this_rank"]
 

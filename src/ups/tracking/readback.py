@@ -55,11 +55,17 @@ def _where(directory: RunDirectory, status: Status | None, rows: int) -> str:
     """Where the run is, and what a person may do with it next."""
     if directory.describe().mode == "local":
         return f"journaled only. To bring it to W&B: ups deliver {directory.path}"
+    if status is not None and status.state == "incomplete":
+        held = f"W&B lacks some of {rows:,} rows, and takes them no more under this run id"
+        return f"{held}. To bring all of them there as a new run: ups deliver --as-new {directory.path}"
     if status is None or status.state != "finished":
-        held = (status.held or 0) if status is not None else 0
-        return f"{held:,} of {rows:,} rows are in W&B yet. To bring the rest there: ups deliver {directory.path}"
+        known = status.held if status is not None else None
+        held = (
+            f"it is not known yet how many of {rows:,} rows are" if known is None else f"{known:,} of {rows:,} rows are"
+        )
+        return f"{held} in W&B. To bring the rest there: ups deliver {directory.path}"
     if status.mode == "online":
-        return f"in W&B: {status.url}"
+        return f"in W&B{'' if status.confirmed else ', which has not confirmed it'}: {status.url}"
     segments = " ".join(_shown(segment.parent) for segment in directory.segments())
     return f"in {_shown(directory.path)}. To see it: ups show. To send it: wandb sync {segments}"
 

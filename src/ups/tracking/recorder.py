@@ -11,17 +11,18 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from ups.charts import check_metric_name, check_stage_name
 from ups.errors import InvalidName, InvalidValue, UPSError, UsageError
 from ups.tracking import media
 from ups.tracking.config import plain_config
+from ups.tracking.description import Description
 from ups.tracking.faults import Faults
 from ups.tracking.journal import Journal, encode_record
 from ups.tracking.names import artifact_label, check_artifact_name, check_tag
 from ups.tracking.rank import Rank
-from ups.tracking.run_directory import Description, RunDirectory
+from ups.tracking.run_directory import RunDirectory
 from ups.tracking.stage import DisabledStage, RankStage, Stage
 from ups.tracking.values import number, shown
 
@@ -49,6 +50,12 @@ class Recorder:
         self._summary: dict[str, Any] = {}
         self._faults = Faults()
         self._stages: dict[str, Stage] = {}
+
+    def __reduce__(self) -> NoReturn:
+        raise UsageError(
+            "a run's context belongs to this process and cannot be sent to another: there, call"
+            " ups.join_wandb_context()"
+        )
 
     @property
     def enabled(self) -> bool:

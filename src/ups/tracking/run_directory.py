@@ -3,7 +3,7 @@
 ::
 
     <dir>/<run id>/
-      run.json          the run: id, project, configuration, stages, program, git, … (:class:`Description`)
+      run.json          the run: id, project, configuration, stages, program, git, … (:mod:`ups.tracking.description`)
       journal/          one file a process: its rows; beside each, the mark that the process is alive
       console/          one file a process: what it printed
       media/            tables and images that were logged, and copies of saved files
@@ -13,8 +13,6 @@
 """
 
 import contextlib
-import dataclasses
-import json
 import os
 import re
 import secrets
@@ -22,47 +20,22 @@ import socket
 import string
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from ups.errors import InvalidName, RunDirectoryError
 from ups.tracking import liveness
+from ups.tracking.description import Description, description_from, description_text
+from ups.tracking.durable import sync_folder, write_new
+from ups.tracking.untrusted import LARGEST, is_finite, open_regular, parse, path_inside
 
-__all__ = ["Begin", "Description", "RunDirectory", "new_run_id", "runs_folder", "write_atomically"]
+__all__ = ["Begin", "RunDirectory", "new_run_id", "runs_folder"]
 
-_SCHEMA = 1
 _RUN_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
 _DESCRIPTION = "run.json"
 _TURN = 60.0  # seconds that a process waits for its turn to begin with a run
-
-
-@dataclass(frozen=True, kw_only=True)
-class Description:
-    """What ``run.json`` holds: all that delivery needs to make the W&B run what a plain one would be."""
-
-    run_id: str
-    mode: str
-    created: float  # seconds since 1970
-    stages: tuple[str, ...] = ()
-    config: dict[str, Any] = field(default_factory=dict)
-    project: str | None = None
-    entity: str | None = None
-    name: str | None = None
-    tags: tuple[str, ...] = ()
-    group: str | None = None
-    repeated: str = "first"  # what is drawn of a step that is logged again: "first" or "all"
-    host: str = ""
-    program: str | None = None
-    program_path: str | None = None  # relative to the git root or the working directory
-    arguments: tuple[str, ...] = ()
-    executable: str = ""
-    python: str = ""
-    working_directory: str = ""
-    git_root: str | None = None
-    git_commit: str | None = None
-    git_remote: str | None = None
-    environment: dict[str, str] = field(default_factory=dict)  # WANDB_* without secrets
+_LONGEST_BEGIN = 64 * 1024  # bytes of a journal's first line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +48,7 @@ class Begin:
         owner: Whether its end is the run's end.
         rank: Its rank in a distributed job; None outside one.
         nth: Its place among the processes of the run, by what it found there; clocks can be set back.
+        inode: The number of its journal's file, which a copy of the journal does not have; 0 if unknown.
     """
 
     time: float
@@ -83,6 +57,7 @@ class Begin:
     host: str = ""
     owner: bool = False
     rank: int | None = None
+    inode: int = 0
 
 
 class RunDirectory:
@@ -109,22 +84,22 @@ class RunDirectory:
             raise InvalidName(f"{run_id!r} is not a run id: use letters, digits, '_', '-' and '.', at most 128")
         directory = cls(parent / run_id)
         with directory._writing():
+            _make_folder(directory.path)
             for folder in (directory.journal, directory.console, directory.delivery):
-                folder.mkdir(parents=True, exist_ok=True)
+                _make_folder(folder)
         return directory
 
     def create(self, description: Description) -> None:
-        """Begin a new run here.
+        """Begin a new run here; its description is on the disk when this returns.
 
         Raises:
             RunDirectoryError: The directory holds a run already, or cannot be written.
         """
-        text = json.dumps({"schema": _SCHEMA, **dataclasses.asdict(description)}, indent=1, ensure_ascii=False)
-        text = text.encode("utf-8", "replace").decode()  # an argument may hold any bytes, and wandb takes text
+        text = description_text(description)
         with self._writing():
-            if self.exists(self.path) or not _write_new(self.path / _DESCRIPTION, text + "\n"):
+            if self.exists(self.path) or not write_new(self.path / _DESCRIPTION, text):
                 raise RunDirectoryError(
-                    f"{self.path} holds a run already: leave out run_id for a new run, go on with that one with"
+                    f"{self.path} holds a run already: leave out run_id for a new run, resume that one with"
                     f" resume=True, or join it from another process with join_wandb_context({str(self.path)!r})"
                 )
 
@@ -151,46 +126,55 @@ class RunDirectory:
 
     @staticmethod
     def exists(path: Path) -> bool:
-        """Whether there is a run's directory at ``path``."""
-        return (path / _DESCRIPTION).is_file()
+        """Whether there is a run's directory at ``path``: its description, or a journal whose description was lost."""
+        return (path / _DESCRIPTION).is_file() or any((path / "journal").glob("*.jsonl"))
 
     @classmethod
     def open(cls, path: Path) -> Self:
         """An existing run's directory.
 
         Raises:
-            RunDirectoryError: There is none at ``path``.
+            RunDirectoryError: There is none at ``path``, or one of its folders is a link that leads out of it.
         """
-        if not cls.exists(path):
-            raise RunDirectoryError(f"{path} is not a UPS run directory: it has no {_DESCRIPTION}")
-        return cls(path)
+        directory = cls(path)
+        try:
+            if not cls.exists(path):
+                raise RunDirectoryError(f"{path} is not a UPS run directory: it has no {_DESCRIPTION} and no journal")
+            for folder in (directory.journal, directory.console, directory.media, directory.delivery, directory.wandb):
+                with contextlib.suppress(FileNotFoundError):
+                    path_inside(folder, path)
+        except OSError as error:
+            raise RunDirectoryError(f"{path} cannot be read: {error.strerror}") from error
+        return directory
 
     def describe(self) -> Description:
-        """Read ``run.json``.
+        """Read ``run.json``. What is damaged or missing there is made good from the rest, and noted as a problem.
 
         Raises:
-            RunDirectoryError: It cannot be read, is not JSON, or is of a newer schema than this UPS knows.
+            RunDirectoryError: It may not be read, or is of a newer schema than this UPS knows.
         """
         path = self.path / _DESCRIPTION
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if content["schema"] > _SCHEMA:
-                raise RunDirectoryError(f"{path} was written by a newer UPS (schema {content['schema']}): upgrade")
-            known = {f.name for f in dataclasses.fields(Description)}
-            values: dict[str, Any] = {
-                key: tuple(v) if isinstance(v, list) else v for key, v in content.items() if key in known
-            }
-            return Description(**values)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunDirectoryError(f"cannot read {path}: {error}") from error
+            with open_regular(path, self.path) as file:
+                content = file.read(LARGEST)
+            created = os.stat(path).st_mtime  # noqa: PTH116 - as the file was opened
+        except FileNotFoundError:
+            content, created = b"", self.journal.stat().st_mtime
+        except OSError as error:
+            raise RunDirectoryError(f"cannot read {path}: {error.strerror}") from error
+        return description_from(content, run_id=self.path.resolve().name, created=created, source=str(path))
 
-    def new_process_name(self) -> str:
-        """A name for this process's journal and console log that no other process of the run has."""
+    def new_process_names(self) -> Iterator[str]:
+        """Names for this process's journal and console log that no other process of the run had a moment ago.
+
+        Raises:
+            RunDirectoryError: All of them are taken.
+        """
         host = re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname()) or "host"
         for attempt in range(10_000):
             name = f"{host}-{os.getpid()}" + (f"-{attempt}" if attempt else "")
-            if not (self.journal / f"{name}.jsonl").exists():
-                return name
+            if not self.journal_of(name).exists():
+                yield name
         raise RunDirectoryError(f"{self.journal} is full of journals of {host}-{os.getpid()}")
 
     def journal_of(self, process: str) -> Path:
@@ -211,7 +195,8 @@ class RunDirectory:
         A training that was started again must come after the one that it goes on from.
         """
         try:
-            names = [path.stem for path in self.journal.iterdir() if path.suffix == ".jsonl"]
+            journals = [path for path in self.journal.iterdir() if path.suffix == ".jsonl"]
+            names = [path.stem for path in journals if path.is_file() and not path.is_symlink()]
         except OSError as error:
             raise RunDirectoryError(f"cannot read {self.journal}: {error.strerror}") from error
         known = [name for name in names if self.begin_of(name) is not None]
@@ -226,17 +211,13 @@ class RunDirectory:
         if process not in self._began:
             path = self.journal_of(process)
             try:
-                with path.open("rb") as file:
-                    line = file.readline()
-                if not line.endswith(b"\n"):
-                    return None
-                record = json.loads(line)
-                begin = Begin(time=record["time"], **record["begin"])
+                with open_regular(path, self.path) as file:
+                    line = file.readline(_LONGEST_BEGIN)
             except OSError as error:
                 raise RunDirectoryError(f"cannot read {path}: {error.strerror}") from error
-            except (ValueError, KeyError, TypeError):
-                begin = Begin(time=0.0)  # damaged: what else the journal holds counts
-            self._began[process] = begin
+            if not line.endswith(b"\n") and len(line) < _LONGEST_BEGIN:
+                return None
+            self._began[process] = _begin_in(line)
         return self._began[process]
 
     def is_alive(self, process: str) -> bool:
@@ -246,6 +227,20 @@ class RunDirectory:
             return True
         begin = self.begin_of(process)
         return begin is not None and begin.host not in ("", socket.gethostname()) and liveness.beats(mark)
+
+    def was_copied_alive(self, process: str) -> bool:
+        """Whether this is a copy of the run's directory that was made while a process of the run lived.
+
+        A copy of a journal has another file's number. A living process shows its mark each second, and a copy of the
+        mark keeps that time, or has that of the copying; the time at which the copy itself was made cannot be set.
+        """
+        begin = self.begin_of(process)
+        try:
+            copied = begin is not None and begin.inode not in (0, self.journal_of(process).stat().st_ino)
+            mark = self.mark_of(process).stat()
+        except OSError:
+            return False
+        return copied and abs(mark.st_ctime - mark.st_mtime) < liveness.BEAT_LIMIT
 
     def living(self) -> list[str]:
         """The processes of the run that are alive, in the order in which they began."""
@@ -265,8 +260,12 @@ class RunDirectory:
 
     def segments(self) -> list[Path]:
         """W&B's own files of this run, oldest first: more than one where delivery was cut off."""
-        found = self.wandb.glob("*run-*/run-*.wandb")
+        found = [path for path in self.wandb.glob("*run-*/run-*.wandb") if self._is_own(path)]
         return sorted(found, key=lambda path: path.parent.name.partition("run-")[2])
+
+    def _is_own(self, segment: Path) -> bool:
+        """Whether a file that delivery may cut or rename is the run's own: no link, and not a FIFO or the like."""
+        return segment.is_file() and not segment.is_symlink() and not segment.parent.is_symlink()
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -289,23 +288,22 @@ def new_run_id() -> str:
     return "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))
 
 
-def _write_new(path: Path, text: str) -> bool:
-    """Write ``path`` as a whole; False if another process was first."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, so that a power cut leaves them."""
+    if not folder.is_dir():
+        if folder.parent != folder:
+            _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+
+
+def _begin_in(line: bytes) -> Begin:
+    """The first record of a journal; with nothing in it where that is damaged, since the other records count."""
     try:
-        os.link(temporary, path)
-    except FileExistsError:
-        return False
-    except OSError:  # a file system without links
-        temporary.replace(path)
-        return True
-    temporary.unlink()
-    return True
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replace ``path`` by ``text`` so that a reader finds the old content or the new, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+        record = parse(line)
+        begin = Begin(time=record["time"], **record["begin"])
+    except (ValueError, KeyError, TypeError):
+        return Begin(time=0.0)
+    numbers = (begin.time, begin.nth, begin.pid, begin.inode, 0 if begin.rank is None else begin.rank)
+    right = all(map(is_finite, numbers)) and isinstance(begin.host, str) and isinstance(begin.owner, bool)
+    return begin if right and all(isinstance(each, int) for each in numbers[1:]) else Begin(time=0.0)

@@ -1,11 +1,16 @@
 """When a run has ended, and with which exit code: by what its processes say, or by their silence."""
 
+import os
+import socket
 import time
+
+import psutil
 
 from ups.tracking.run_directory import RunDirectory
 
 __all__ = ["RunEnd"]
 
+_MARK_GRACE = 3.0  # seconds that a process may take to hold its mark again
 _RANKS_APART = 60.0  # seconds between the ends of the first and the last rank of a job
 
 
@@ -18,12 +23,15 @@ class RunEnd:
 
     Attributes:
         owner: As above; another one once :meth:`pass_on` has found it.
+        unknown: A process that lived when this directory was copied: how it ended is not in the copy. None if none did.
     """
 
     def __init__(self, directory: RunDirectory, owner: str | None) -> None:
         self.owner = owner
+        self.unknown: str | None = None
         self._directory = directory
         self._ends: dict[str, tuple[float, int]] = {}
+        self._missed: dict[str, float] = {}  # process → when its mark was first seen free
 
     def note(self, process: str, time: float, exit_code: int) -> None:
         """Take note that a process of the run has said that it is done."""
@@ -39,9 +47,15 @@ class RunEnd:
             if process in self._ends:
                 ends.append(self._ends[process])
             elif self._directory.is_alive(process):
+                self._missed.pop(process, None)
+                return None
+            elif self._may_come_back(process):
                 return None
             else:
-                ends.append((self._directory.journal_of(process).stat().st_mtime, 1))
+                copied_alive = self._directory.was_copied_alive(process)
+                if copied_alive:
+                    self.unknown = process
+                ends.append((self._directory.journal_of(process).stat().st_mtime, 0 if copied_alive else 1))
         ended, exit_code = max(ends)
         if time.time() - ended < _RANKS_APART and self._ranks_live():
             return None
@@ -56,6 +70,22 @@ class RunEnd:
             return False
         self.owner = owners[-1]
         return True
+
+    def _may_come_back(self, process: str) -> bool:
+        """Whether a process that does not hold its mark is there all the same, and may hold it again in a moment.
+
+        Code that daemonises closes the mark with all other files; the process notices, and takes it again.
+        """
+        begin = self._directory.begin_of(process)
+        if begin is None or begin.host != socket.gethostname() or not begin.pid or begin.pid == os.getpid():
+            return False
+        try:
+            there = psutil.Process(begin.pid)
+            same = there.status() != psutil.STATUS_ZOMBIE and there.create_time() <= begin.time
+        except psutil.Error:
+            return False
+        first = self._missed.setdefault(process, time.monotonic())
+        return same and time.monotonic() - first < _MARK_GRACE
 
     def _ranks_live(self) -> bool:
         """Whether another rank of the owner's job is still to end."""

@@ -1,10 +1,13 @@
 """W&B's own files of a run: what they hold, and left such that ``wandb sync`` takes all of them."""
 
+import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from ups.errors import RunFileError
 from ups.runfile import close_torn_segment, last_step, set_start_time, start_time
-from ups.runfile.framing import HEADER
+from ups.runfile.framing import HEADER, FrameReader
+from ups.tracking.durable import sync_file, sync_folder
 from ups.tracking.run_directory import RunDirectory
 
 __all__ = ["last_step_held"]
@@ -15,23 +18,49 @@ _STAMP = "%Y%m%d_%H%M%S"  # in the name of a folder that wandb makes
 def last_step_held(directory: RunDirectory) -> int:
     """The last ``_step`` in the files of a run to which nobody is writing; -1 for none.
 
-    ``wandb sync`` stops at a file that ends within a record, and at one without any: the first is cut after its last
-    whole record, the other is removed. Files whose order the clock has upset are put in order.
+    ``wandb sync`` stops at what it cannot read, and at a file without any record: the first is cut behind its last
+    record before that, the other is removed. What is cut comes again from the journal. Files whose order the clock has
+    upset are put in order. All are on the disk when this returns: a power cut can damage only the one that comes next.
 
     Raises:
         RunFileError, OSError: A file cannot be read or written.
     """
     filled: list[tuple[int, Path]] = []
-    for segment in directory.segments():
+    segments = directory.segments()
+    for segment in segments:
         if segment.stat().st_size <= len(HEADER):
             segment.unlink()
+            continue
+        if segment == segments[-1] and not _cut_at_damage(segment):
             continue
         close_torn_segment(segment)
         step = last_step(segment)
         if step is not None:
             filled.append((step, segment))
+        sync_file(segment)
     _put_in_order([segment for _, segment in sorted(filled)])
+    for folder in {segment.parent for segment in directory.segments()}:
+        sync_folder(folder)
+    if directory.wandb.is_dir():
+        sync_folder(directory.wandb)
     return max((step for step, _ in filled), default=-1)
+
+
+def _cut_at_damage(segment: Path) -> bool:
+    """Cut a file where its first damage begins; one that is none of W&B's any more is set aside. Whether it is left.
+
+    After a power cut a file that nobody had synced may have any part missing.
+    """
+    try:
+        reader = FrameReader(segment)
+    except RunFileError:
+        segment.rename(segment.with_name(f"{segment.name}.damaged"))
+        return False
+    for _ in reader:
+        pass
+    if reader.damage:
+        os.truncate(segment, reader.damage[0].offset)
+    return True
 
 
 def _put_in_order(segments: list[Path]) -> None:

@@ -1,10 +1,11 @@
-"""The sequence: which row of which journal has which number in W&B, written down before the row is handed over.
+"""The sequence: which row of which journal has which number in W&B, on the disk before the row is handed over.
 
-The file has a line for each stretch of a journal that was taken up: ``{"journal": ..., "start": ..., "end": ...}``
-in bytes. Going through the same stretches in the same order counts the same rows, and ``{"row": ..., "number": ...}``
-says from which row on which numbers are used: the first such line begins the sequence, and another is added only
-where a server will take no more the numbers that come next. So after a crash the last number that W&B holds says
-where to go on.
+The file has a line for each stretch of a journal that was taken up:
+``{"journal": ..., "start": ..., "end": ..., "rows": ...}``, in bytes, with the rows that it makes. Going through the
+same stretches in the same order counts the same rows, also where a journal has lost its end since: what is missing
+keeps its numbers. ``{"row": ..., "number": ...}`` says from which row on which numbers are used. The first such line
+begins the sequence; another is added only where a server takes the next numbers no more, or holds more rows than were
+written down. So after a crash the last number that W&B holds says where to continue.
 """
 
 import errno
@@ -16,17 +17,35 @@ from pathlib import Path
 from typing import Any
 
 from ups.errors import DeliveryError
+from ups.tracking.durable import sync_folder
+from ups.tracking.own_descriptor import OwnDescriptor
+from ups.tracking.untrusted import LARGEST, open_regular, parse
 
 __all__ = ["Sequence", "Stretch", "stretches", "taken_up"]
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Whole lines of one process's journal, from byte ``start`` to byte ``end``."""
+    """Whole lines of one process's journal.
+
+    Attributes:
+        process: The process.
+        start, end: Bytes of its journal.
+        rows: The rows that they make; None where an older UPS has not counted them.
+    """
 
     process: str
     start: int
     end: int
+    rows: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Numbering:
+    """From the ``row``-th row on, numbers from ``number``."""
+
+    row: int
+    number: int
 
 
 class Sequence:
@@ -39,31 +58,40 @@ class Sequence:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._numbering: list[tuple[int, int]] = []  # (row, number), both increasing
+        self._numbering: list[_Numbering] = []  # both increasing
         self._stretches: list[Stretch] = []
-        self._read()
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        self._unsynced = False
+        length = self._read()
+        self._file = OwnDescriptor(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.ftruncate(self._file.number, length)  # behind it is a line that was cut off: nothing of it was handed over
+        sync_folder(path.parent)
+        self._unsynced = True
 
     def __iter__(self) -> Iterator[Stretch]:
         return iter(tuple(self._stretches))
 
     def number(self, row: int) -> int:
         """The number of the ``row``-th row, from 0. The sequence must have begun."""
-        for since, number in reversed(self._numbering):
-            if row >= since:
-                return number + row - since
+        for since in reversed(self._numbering):
+            if row >= since.row:
+                return since.number + row - since.row
         raise DeliveryError(f"{self.path} has no numbers yet")
 
+    @property
+    def rows(self) -> int | None:
+        """How many rows all stretches make; None where an older UPS has not counted them."""
+        counts = [stretch.rows for stretch in self._stretches]
+        return None if None in counts else sum(count for count in counts if count is not None)
+
     def rows_up_to(self, number: int) -> int:
-        """How many rows have a number of at most ``number``."""
+        """How many rows that were written down have a number of at most ``number``."""
         rows = 0
-        for index, (since, first) in enumerate(self._numbering):
-            if number >= first:
-                rows = since + number - first + 1
+        for index, since in enumerate(self._numbering):
+            if number >= since.number:
+                rows = since.row + number - since.number + 1
                 if index + 1 < len(self._numbering):
-                    rows = min(rows, self._numbering[index + 1][0])
-        return rows
+                    rows = min(rows, self._numbering[index + 1].row)
+        written = self.rows
+        return rows if written is None else min(rows, written)
 
     def go_on(self, held: int, lowest: int) -> int:
         """Settle the numbers of the rows that W&B does not hold: at least ``lowest``. Returns how many rows it holds.
@@ -75,12 +103,13 @@ class Sequence:
         rows = self.rows_up_to(held)
         if not self._numbering or self.number(rows) < lowest:
             self._write({"row": rows, "number": lowest})
-            self._numbering.append((rows, lowest))
+            self._numbering.append(_Numbering(rows, lowest))
+            self.sync()
         return rows
 
     def add(self, stretch: Stretch) -> None:
         """Write a stretch down, behind the others."""
-        self._write({"journal": stretch.process, "start": stretch.start, "end": stretch.end})
+        self._write({"journal": stretch.process, "start": stretch.start, "end": stretch.end, "rows": stretch.rows or 0})
         self._join(stretch)
 
     def offsets(self) -> dict[str, int]:
@@ -90,48 +119,45 @@ class Sequence:
     def sync(self) -> None:
         """Have the operating system put what was written on the disk."""
         if self._unsynced:
-            os.fsync(self._descriptor)
+            os.fsync(self._file.number)
             self._unsynced = False
 
     def close(self) -> None:
         """Sync and close."""
         self.sync()
-        os.close(self._descriptor)
+        self._file.close()
 
     def _join(self, stretch: Stretch) -> None:
         newest = self._stretches[-1] if self._stretches else None
-        if newest is not None and newest.process == stretch.process and newest.end == stretch.start:
-            self._stretches[-1] = Stretch(stretch.process, newest.start, stretch.end)
+        if (
+            newest is not None
+            and (newest.process, newest.end) == (stretch.process, stretch.start)
+            and newest.rows is not None
+            and stretch.rows is not None
+        ):
+            rows = newest.rows + stretch.rows
+            self._stretches[-1] = Stretch(stretch.process, newest.start, stretch.end, rows)
         else:
             self._stretches.append(stretch)
 
     def _write(self, entry: dict[str, object]) -> None:
         line = json.dumps(entry).encode() + b"\n"
-        size = os.fstat(self._descriptor).st_size
-        if os.write(self._descriptor, line) != len(line):
-            os.ftruncate(self._descriptor, size)
+        self._file.ensure()
+        size = os.fstat(self._file.number).st_size
+        if os.write(self._file.number, line) != len(line):
+            os.ftruncate(self._file.number, size)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         self._unsynced = True
 
-    def _read(self) -> None:
-        if not self.path.exists():
-            return
-        content = self.path.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole != len(content):  # the write was cut off, so nothing of that stretch was handed over
-            os.truncate(self.path, whole)
-        try:
-            for line in content[:whole].splitlines():
-                entry = json.loads(line)
-                if "row" in entry:
-                    self._numbering.append((int(entry["row"]), int(entry["number"])))
-                else:
-                    self._join(_stretch(entry))
-        except (ValueError, KeyError, TypeError) as error:
-            raise DeliveryError(
-                f"{self.path} is damaged ({error}), so it is not known which rows W&B has. The rows are all in"
-                f" {self.path.parent.parent / 'journal'}"
-            ) from error
+    def _read(self) -> int:
+        """Read what is there. Returns the length in bytes of the whole lines."""
+        length, entries = _read_entries(self.path)
+        for entry in entries:
+            if isinstance(entry, Stretch):
+                self._join(entry)
+            else:
+                self._numbering.append(entry)
+        return length
 
 
 def stretches(path: Path) -> list[Stretch]:
@@ -141,15 +167,7 @@ def stretches(path: Path) -> list[Stretch]:
         DeliveryError: The file is damaged.
         OSError: The file cannot be read.
     """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return []
-    try:
-        entries = [json.loads(line) for line in content[: content.rfind(b"\n") + 1].splitlines()]
-        return [_stretch(entry) for entry in entries if "journal" in entry]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DeliveryError(f"{path} is damaged ({error})") from error
+    return [entry for entry in _read_entries(path)[1] if isinstance(entry, Stretch)]
 
 
 def taken_up(path: Path) -> dict[str, int]:
@@ -161,5 +179,60 @@ def taken_up(path: Path) -> dict[str, int]:
     return {stretch.process: stretch.end for stretch in stretches(path)}
 
 
-def _stretch(entry: dict[str, Any]) -> Stretch:
-    return Stretch(entry["journal"], int(entry["start"]), int(entry["end"]))
+def _read_entries(path: Path) -> tuple[int, list[Stretch | _Numbering]]:
+    """The lines of a sequence up to its end, or to where a crash has cut it, and their length in bytes.
+
+    Raises:
+        DeliveryError: A line between others is damaged.
+        OSError: The file cannot be read.
+    """
+    try:
+        with open_regular(path, path.parent.parent) as file:
+            lines = file.read(LARGEST).splitlines(keepends=True)
+    except FileNotFoundError:
+        return 0, []
+    length = 0
+    entries: list[Stretch | _Numbering] = []
+    damage: ValueError | None = None
+    for line in lines:
+        try:
+            entry = _entry(line)
+        except ValueError as error:
+            damage = damage or error
+            continue
+        if damage is not None:  # not the end that a power cut leaves
+            raise DeliveryError(
+                f"{path} is damaged ({damage}), so it is not known which rows W&B has. The rows are all in"
+                f" {path.parent.parent / 'journal'}: to bring them to W&B as a new run, use 'ups deliver --as-new'"
+            )
+        entries.append(entry)
+        length += len(line)
+    return length, entries
+
+
+def _entry(line: bytes) -> Stretch | _Numbering:
+    """What a line of the file says.
+
+    Raises:
+        ValueError: It is not one that UPS writes.
+    """
+    if not line.endswith(b"\n"):
+        raise ValueError("a line has no end")
+    entry = parse(line)
+    if not isinstance(entry, dict):
+        raise ValueError("a line is not a JSON object")
+    if "row" in entry:
+        return _Numbering(_whole(entry, "row"), _whole(entry, "number"))
+    process = entry.get("journal")
+    if not isinstance(process, str) or "/" in process:
+        raise ValueError("a line names no journal")
+    return Stretch(
+        process, _whole(entry, "start"), _whole(entry, "end"), _whole(entry, "rows") if "rows" in entry else None
+    )
+
+
+def _whole(entry: dict[str, Any], name: str) -> int:
+    number = entry.get(name)
+    if type(number) is not int or not 0 <= number < 2**62:
+        raise ValueError(f"a line has no {name}")
+    return number

@@ -5,13 +5,12 @@ server has refused for good); it becomes :class:`SessionLost`, and delivery open
 """
 
 import contextlib
-import json
 import os
 import re
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,11 +19,14 @@ from typing import Any
 import psutil
 
 from ups.errors import UPSError
+from ups.tracking.description import Description
 from ups.tracking.rows import Row
-from ups.tracking.run_directory import Begin, Description, RunDirectory
+from ups.tracking.run_directory import Begin, RunDirectory
+from ups.tracking.untrusted import LARGEST, parse
 
-__all__ = ["Refused", "ServerHolds", "Session", "SessionLost", "end_backend", "held_by_server"]
+__all__ = ["Refused", "ServerHolds", "Session", "SessionLost", "end_backend", "held_by_server", "missing_rows"]
 
+_MOST_ROWS = 1_000_000  # of a table; W&B itself shows 200,000
 _FINISH_TIMEOUT = 900.0  # seconds; wandb's own default is to wait for ever
 _DENIED = re.compile(r"\b(401|403)\b|API key|[Uu]nauthorized|permission denied")
 _INIT_TIMEOUT = 60.0  # seconds
@@ -43,7 +45,7 @@ class SessionLost(UPSError):
 
 
 class Refused(UPSError):
-    """wandb would not take one thing, and goes on taking others.
+    """One thing cannot be given to wandb, or wandb does not take it; it takes the rest.
 
     Attributes:
         what: What it was, in a word or two.
@@ -62,6 +64,7 @@ class Session:
         description: Who the run is.
         mode: ``online`` or ``offline``.
         begin: The process whose system metrics are the run's.
+        by_trainer: Whether the training itself started this delivery, so that the files that it names are its own.
         own_process: Whether this process is delivery's alone, so that it may speak for the training process.
 
     Attributes:
@@ -81,9 +84,11 @@ class Session:
         mode: str,
         *,
         begin: Begin | None,
+        by_trainer: bool,
         own_process: bool,
     ) -> None:
         if own_process:
+            _ensure_home(directory)
             # wandb 0.31 times every row for its makers, which takes a quarter of run.log; read once, when it starts.
             os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
             os.environ.pop("WANDB_MODE", None)  # the mode is given, and UPS's own ("local") would be refused
@@ -95,6 +100,7 @@ class Session:
         import wandb
 
         self._wandb = wandb
+        settings = _settings(description, begin, self._stop.set, by_trainer=by_trainer, own_process=own_process)
         try:
             with _losing("open the run"), _environment(description.environment):
                 self._run = wandb.init(
@@ -109,7 +115,7 @@ class Session:
                     mode=mode,  # type: ignore[arg-type]
                     resume="allow" if mode == "online" else None,
                     reinit="create_new",
-                    settings=wandb.Settings(**_settings(description, begin, self._stop.set, own_process=own_process)),
+                    settings=wandb.Settings(**settings),
                 )
                 # Follows the server's last row or its summary, whichever is ahead; rows below it are dropped.
                 self.next_step = int(self._run.starting_step)
@@ -143,6 +149,10 @@ class Session:
         """Whether W&B asked to stop: by its button, or because it can upload no more."""
         return self._stop.is_set()
 
+    def take_stop_for_seen(self) -> None:
+        """Forget that W&B asked to stop, where nobody can say why."""
+        self._stop.clear()
+
     def check(self) -> None:
         """Raise :class:`SessionLost` if wandb's backend has died."""
         if len(_alive(self.backend)) < len(self.backend):
@@ -158,7 +168,7 @@ class Session:
     def log_table(self, name: str, path: Path, number: int) -> None:
         """Hand over a table that was written to ``path``."""
         with self._refusing("a table"):
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = _table_in(path)
             table = self._wandb.Table(columns=content["columns"], data=content["rows"], allow_mixed_types=True)
             self._run.log({name: table}, step=number, commit=True)
 
@@ -249,13 +259,24 @@ class ServerHolds:
 
     Attributes:
         last_step: W&B's step of the last row; -1 for none.
-        counts: How many rows hold each metric.
+        counts: How many rows hold each metric; None where the server does not count them.
         closed: Whether the run has ended there.
     """
 
     last_step: int
-    counts: dict[str, int]
+    counts: dict[str, int] | None
     closed: bool
+
+
+def missing_rows(expected: Mapping[str, int], counts: Mapping[str, int] | None) -> dict[str, int]:
+    """How many rows of each metric a server lacks, of those ``expected``, by its ``counts``; none if it has none.
+
+    A metric with a dot in its name is left out: a server may count it as a nested one.
+    """
+    if counts is None:
+        return {}
+    lacking = {name: count - counts.get(name, 0) for name, count in expected.items() if "." not in name}
+    return {name: count for name, count in lacking.items() if count > 0}
 
 
 def held_by_server(entity: str | None, project: str | None, run_id: str) -> ServerHolds:
@@ -268,9 +289,9 @@ def held_by_server(entity: str | None, project: str | None, run_id: str) -> Serv
         import wandb
 
         run = wandb.Api(timeout=20).run(f"{entity}/{project}/{run_id}")
-        keys = (run.history_keys or {}).get("keys", {})
+        keys = (run.history_keys or {}).get("keys") or {}
         counts = {name: sum(int(kind["count"]) for kind in entry["typeCounts"]) for name, entry in keys.items()}
-        return ServerHolds(int(run.lastHistoryStep), counts, run.state not in ("running", "pending"))
+        return ServerHolds(int(run.lastHistoryStep), counts or None, run.state not in ("running", "pending"))
 
 
 def _backend() -> list[tuple[int, float]]:
@@ -307,7 +328,9 @@ def _alive(backend: list[tuple[int, float]]) -> list[psutil.Process]:
     return alive
 
 
-def _settings(description: Description, begin: Begin | None, stop: Any, *, own_process: bool) -> dict[str, Any]:
+def _settings(
+    description: Description, begin: Begin | None, stop: Any, *, by_trainer: bool, own_process: bool
+) -> dict[str, Any]:
     settings: dict[str, Any] = {"stop_fn": stop, "stop_on_fatal_error": True, "init_timeout": _INIT_TIMEOUT}
     settings["finish_timeout"] = _FINISH_TIMEOUT
     if not own_process:
@@ -321,15 +344,40 @@ def _settings(description: Description, begin: Begin | None, stop: Any, *, own_p
         "program": description.program,
         "program_relpath": description.program_path,
         "program_abspath": description.program,
-        "git_root": description.git_root,
         "git_commit": description.git_commit,
         "git_remote_url": description.git_remote,
     }
+    if by_trainer:
+        settings["git_root"] = description.git_root
+    else:  # W&B would save the program and the changes in the checkout that the run names, of whoever delivers it
+        settings["save_code"] = False
     if begin is not None and begin.host == socket.gethostname() and psutil.pid_exists(begin.pid):
         settings["x_stats_pid"] = begin.pid
     else:  # this machine is not where the training ran
         settings["x_disable_stats"] = True
     return {name: value for name, value in settings.items() if value is not None}
+
+
+def _table_in(path: Path) -> Any:
+    """The table in a file that :func:`ups.tracking.media.keep_table` wrote.
+
+    Raises:
+        ValueError: It is larger than a table is.
+    """
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"{path} has more than {LARGEST:,} bytes")
+    content = path.read_bytes()
+    if content.count(b"[") + content.count(b"{") > _MOST_ROWS:
+        raise ValueError(f"{path} has more than {_MOST_ROWS:,} rows")
+    return parse(content)
+
+
+def _ensure_home(directory: RunDirectory) -> None:
+    """See that wandb finds a home directory, where the user has none: a container that runs under a number alone."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = str(directory.delivery)
 
 
 @contextlib.contextmanager

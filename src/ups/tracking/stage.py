@@ -9,12 +9,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import orjson
 
 from ups.charts import check_metric_name
-from ups.errors import InvalidName, InvalidStep, InvalidValue, UPSError
+from ups.errors import InvalidName, InvalidStep, InvalidValue, UPSError, UsageError
 from ups.tracking.device import Arriving, arriving
 from ups.tracking.journal import encode_record
 from ups.tracking.values import LARGEST_STEP, number, shown, whole_number
@@ -42,6 +42,12 @@ class Stage:
 
     def __repr__(self) -> str:
         return f"Stage({self.name!r})"
+
+    def __reduce__(self) -> NoReturn:
+        raise UsageError(
+            f"stage {self.name!r} belongs to this process and cannot be sent to another: there, call"
+            f" ups.join_wandb_context().stage({self.name!r})"
+        )
 
     def log(self, step: int, values: Mapping[str, Any] | None = None, /, **metrics: Any) -> None:
         """Log one row: the stage's metrics at one of its steps.

@@ -2,11 +2,14 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from ups.errors import RunDirectoryError
-from ups.tracking.run_directory import RunDirectory, write_atomically
+from ups.tracking.durable import write_atomically
+from ups.tracking.run_directory import RunDirectory
+from ups.tracking.untrusted import LARGEST, is_finite, open_regular, parse
 
 __all__ = ["Status", "is_finished", "may_lack_rows", "read_status", "write_status"]
 
@@ -16,16 +19,19 @@ class Status:
     """What a delivery tells of itself in ``delivery/status.json``.
 
     Attributes:
-        state: ``starting``, ``delivering``, ``finishing``, ``finished`` (W&B holds every row), ``undelivered``
-            (given up) or ``stopped`` (ended by a fault of its own).
+        state: ``starting``, ``delivering``, ``finishing``, ``finished`` (W&B holds every row, or cannot be asked),
+            ``incomplete`` (the server lacks rows that it takes no more), ``undelivered`` (given up) or ``stopped``
+            (ended by a fault of its own).
         owner: The process whose end is the run's end; None for ``ups deliver``.
         rows: Rows that were handed to wandb, in this session or before.
         taken: Bytes of the journals that were taken up.
-        held: Rows that W&B was last seen to hold; None before it was asked.
+        held: Rows that W&B was last seen to hold; None where it was not asked, or cannot be.
+        confirmed: Whether W&B itself has said so; false where the server cannot be asked.
         stop: Whether somebody pressed Stop in W&B.
         denied: Whether the server has refused the credentials.
         withheld: Values of each stage that were not drawn, since their step went back.
         counts: Rows in which the server holds each metric; None offline.
+        expected: Rows of each metric that were journaled and are drawn; empty until the end.
     """
 
     state: str = "starting"
@@ -35,6 +41,7 @@ class Status:
     rows: int = 0
     taken: int = 0
     held: int | None = None
+    confirmed: bool = True
     url: str | None = None
     project: str | None = None
     entity: str | None = None
@@ -42,6 +49,7 @@ class Status:
     denied: bool = False
     withheld: dict[str, int] = field(default_factory=dict)
     counts: dict[str, int] | None = None
+    expected: dict[str, int] = field(default_factory=dict)
     faults: dict[str, dict[str, Any]] = field(default_factory=dict)
     backend: list[tuple[int, float]] = field(default_factory=list)
 
@@ -54,39 +62,95 @@ def read_status(directory: RunDirectory) -> Status | None:
     """
     path = directory.delivery / "status.json"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        known = {f.name for f in dataclasses.fields(Status)}
-        return Status(**{key: value for key, value in content.items() if key in known})
+        with open_regular(path, directory.path) as file:
+            content = file.read(LARGEST)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, AttributeError) as error:
+    except OSError as error:
+        raise RunDirectoryError(f"cannot read {path}: {error.strerror}") from error
+    try:
+        return _status_in(parse(content))
+    except ValueError as error:
         raise RunDirectoryError(f"cannot read {path}: {error}") from error
 
 
-def is_finished(directory: RunDirectory) -> bool:
-    """Whether the newest delivery of a run told that W&B holds every row.
+def _status_in(content: Any) -> Status:
+    """The status in a JSON value.
 
     Raises:
-        RunDirectoryError: What it told cannot be read.
+        ValueError: It is not one.
     """
-    status = read_status(directory)
+    if not isinstance(content, dict):
+        raise ValueError("it is not a JSON object")
+    values = {name: value for name, value in content.items() if name in _TAKES}
+    wrong = [name for name, value in values.items() if not _TAKES[name](value)]
+    if wrong:
+        raise ValueError(f"it has no usable {', '.join(wrong)}")
+    values["backend"] = [(number, started) for number, started in values.get("backend", [])]
+    return Status(**values)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_text_or_none(value: Any) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _are_counts(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_count, value.values()))
+
+
+def _is_fault(value: Any) -> bool:
+    return isinstance(value, dict) and _is_count(value.get("count")) and isinstance(value.get("message"), str)
+
+
+def _is_process(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and _is_count(value[0]) and value[0] > 0 and is_finite(value[1])
+
+
+_TAKES: dict[str, Callable[[Any], bool]] = {
+    "state": lambda value: isinstance(value, str),
+    "pid": _is_count,
+    "owner": _is_text_or_none,
+    "mode": lambda value: isinstance(value, str),
+    "rows": _is_count,
+    "taken": _is_count,
+    "held": lambda value: value is None or _is_count(value),
+    "confirmed": lambda value: isinstance(value, bool),
+    "url": _is_text_or_none,
+    "project": _is_text_or_none,
+    "entity": _is_text_or_none,
+    "stop": lambda value: isinstance(value, bool),
+    "denied": lambda value: isinstance(value, bool),
+    "withheld": _are_counts,
+    "counts": lambda value: value is None or _are_counts(value),
+    "expected": _are_counts,
+    "faults": lambda value: isinstance(value, dict) and all(map(_is_fault, value.values())),
+    "backend": lambda value: isinstance(value, list) and all(map(_is_process, value)),
+}
+
+
+def is_finished(directory: RunDirectory) -> bool:
+    """Whether the newest delivery of a run reported that W&B holds every row; false where its report is damaged."""
+    try:
+        status = read_status(directory)
+    except RunDirectoryError:
+        return False
     return status is not None and status.state == "finished"
 
 
 def may_lack_rows(directory: RunDirectory) -> bool:
-    """Whether W&B may not hold every row of a run's journals yet, so that they are what to look at.
-
-    Raises:
-        RunDirectoryError: What the newest delivery told cannot be read.
-    """
+    """Whether W&B may not hold every row of a run's journals yet, so that they are what to look at."""
     return not is_finished(directory) or directory.delivery_is_running() or bool(directory.living())
 
 
-def write_status(directory: RunDirectory, status: Status) -> None:
-    """Replace what was told before.
+def write_status(directory: RunDirectory, status: Status, *, sync: bool = True) -> None:
+    """Replace what was reported before; on the disk when this returns, unless it is one report of many (``sync``).
 
     Raises:
         OSError: The file cannot be written.
     """
     text = json.dumps(dataclasses.asdict(status), indent=1)
-    write_atomically(directory.delivery / "status.json", text + "\n")
+    write_atomically(directory.delivery / "status.json", text + "\n", sync=sync)

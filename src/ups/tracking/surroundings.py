@@ -14,19 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from ups.tracking.config import MASK, is_secret
+from ups.tracking.credentials import configured_server, without_user
+from ups.tracking.description import OF_THE_RUN
 
-__all__ = ["SECRET_VARIABLE", "surroundings", "wandb_environment"]
+__all__ = ["SECRET_VARIABLE", "surroundings"]
 
-SECRET_VARIABLE = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
-# About this process, not about the run: another process that takes them over would go wrong.
-_OF_THIS_PROCESS = frozenset(
-    {"WANDB_MODE", "WANDB_SERVICE", "WANDB_DIR", "WANDB_RUN_ID", "WANDB_X_STATS_PID", "WANDB_RESUME"}
-)
+SECRET_VARIABLE = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH|PROXY|HEADER", re.IGNORECASE)
 
 
 def surroundings() -> dict[str, Any]:
-    """The fields of :class:`~ups.tracking.run_directory.Description` that tell where a run was made."""
-    program = _program()
+    """The fields of :class:`~ups.tracking.description.Description` that tell where a run was made."""
+    program, server = _program(), configured_server()
     root, commit, remote = _git()
     return {
         "host": socket.gethostname(),
@@ -39,16 +37,8 @@ def surroundings() -> dict[str, Any]:
         "git_root": root,
         "git_commit": commit,
         "git_remote": remote,
-        "environment": wandb_environment(),
-    }
-
-
-def wandb_environment() -> dict[str, str]:
-    """The ``WANDB_*`` variables that say how the run shall be, without those whose name tells of a secret."""
-    return {
-        name: value
-        for name, value in sorted(os.environ.items())
-        if name.startswith("WANDB_") and name not in _OF_THIS_PROCESS and not SECRET_VARIABLE.search(name)
+        "environment": {name: os.environ[name] for name in sorted(OF_THE_RUN & os.environ.keys())},
+        "base_url": without_user(server) if server is not None else None,
     }
 
 

@@ -1,0 +1,51 @@
+"""Run directories written by hand, as a stranger could."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+__all__ = ["deliver", "row", "write_run"]
+
+PROCESS = "elsewhere-7"
+
+
+def row(step: int, **values: Any) -> dict[str, Any]:
+    """A row of the stage ``a``."""
+    return {"time": time.time(), "stage": "a", "step": step, "values": values or {"loss": float(step)}}
+
+
+def write_run(path: Path, records: Iterable[dict[str, Any] | bytes], **description: Any) -> Path:
+    """Write a run's directory whose one process has journaled ``records`` and ended well. Bytes are lines as they are.
+
+    ``description`` is laid over what ``run.json`` holds.
+    """
+    (path / "journal").mkdir(parents=True)
+    (path / "delivery").mkdir()
+    held = {"schema": 1, "run_id": path.name, "mode": "offline", "created": time.time(), **description}
+    (path / "run.json").write_text(json.dumps(held))
+    begin = {"time": time.time(), "begin": {"pid": 7, "host": "elsewhere", "owner": True, "rank": None, "nth": 1}}
+    with (path / "journal" / f"{PROCESS}.jsonl").open("wb") as file:
+        for record in (begin, *records, {"time": time.time(), "end": {"exit_code": 0}}):
+            file.write(record if isinstance(record, bytes) else json.dumps(record).encode() + b"\n")
+    return path
+
+
+def deliver(path: Path, *options: str, expect: int | None = 0) -> str:
+    """Run ``ups deliver`` on a run's directory. Returns what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "ups", "deliver", str(path), *options],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    printed = done.stdout + done.stderr
+    assert "Traceback" not in printed, printed
+    assert expect is None or done.returncode == expect, printed
+    return printed
