@@ -46,6 +46,10 @@ class WandBServer:
         self.store = Store()
         self.requests: list[Request] = []
         self.unknown_operations: list[str] = []
+        self.refused_operations: set[str] = set()
+        """GraphQL operations that this server does not have, as a W&B-compatible one may not."""
+        self.count_keys = True
+        """Whether a run's `historyKeys` say how many rows hold each metric."""
         self.faults = FaultSwitch()
         self._graphql = GraphQL(self.store, self.url)
         self._http: _HTTPServer | None = None
@@ -168,7 +172,12 @@ class WandBServer:
 
     def _handle_graphql(self, request: Json) -> tuple[int, Json]:
         try:
-            return 200, {"data": self._graphql.answer(request)}
+            if operation_name(request) in self.refused_operations:
+                return 200, {"errors": [{"message": f"{operation_name(request)} is not served here"}]}
+            answer = self._graphql.answer(request)
+            if not self.count_keys:
+                _forget_counts(answer)
+            return 200, {"data": answer}
         except UnknownOperationError as error:
             self.unknown_operations.append(str(error))
             return 200, {"errors": [{"message": f"unknown operation {error}"}]}
@@ -194,6 +203,14 @@ class WandBServer:
         else:
             return 404, {"error": f"nothing to upload to: {kind} {owner}"}
         return 200, {}
+
+
+def _forget_counts(answer: Json) -> None:
+    for value in answer.values():
+        if isinstance(value, dict):
+            if isinstance(value.get("historyKeys"), dict):
+                value["historyKeys"] = value["historyKeys"] | {"keys": {}}
+            _forget_counts(value)
 
 
 # In whole seconds: wandb-core drops fractions, and takes 0 for its own default.

@@ -41,6 +41,8 @@ def command(run_dir: Path, mode: str | None, base_url: str | None, as_new: bool,
     Example:
       ups deliver ups-runs/3kq0x8ab
     """
+    if owner is not None:
+        _outlive_the_job()
     from ups.tracking.delivery import Delivery
     from ups.tracking.drain import journaled, progress_line
     from ups.tracking.mode import require_wandb, resolve_mode
@@ -64,7 +66,6 @@ def command(run_dir: Path, mode: str | None, base_url: str | None, as_new: bool,
     if chosen not in ("online", "offline"):
         raise UsageError(f"{run_dir} was made with mode {made!r}: say --mode online or --mode offline")
     if owner is not None:
-        _outlive_the_job()
         status = Delivery(directory, chosen, owner=owner).run()
     else:
         with progress_line() as show:
@@ -106,6 +107,7 @@ def _outlive_the_job() -> None:
     """Let a signal that ends a whole job pass: the training's end is what ends this, and until then rows may wait.
 
     A scheduler signals every process of a job and kills what is left after a grace period, which is for delivering.
+    wandb's own process ends at the signal; what it had not taken comes again from the journal.
     """
-    # Blocked rather than ignored: wandb's own process inherits that, and would end at a SIGTERM that is ignored.
-    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGHUP, signal.SIGINT))
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)

@@ -284,6 +284,12 @@ class Delivery:
                 on_refusal=self._note_refusal,
             )
             exit_code = self._follow(session, handover)
+            if self._run_end.unknown is not None:
+                self._fault(
+                    "copied",
+                    f"{self._directory.path} was copied while {self._run_end.unknown} was training: how that ended is"
+                    " not in the copy. The run is closed as finished; copy it again after its end, and deliver the rest",
+                )
             self._note_progress(handover)
             self.status.expected = dict(handover.expected)
             self._tell("finishing")
