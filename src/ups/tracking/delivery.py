@@ -288,7 +288,7 @@ class Delivery:
                 self._fault(
                     "copied",
                     f"{self._directory.path} was copied while {self._run_end.unknown} was training: how that ended is"
-                    " not in the copy. The run is closed as finished; copy it again after its end, and deliver the rest",
+                    " not in the copy. The run is closed as finished: copy it again after its end, and deliver it",
                 )
             self._note_progress(handover)
             self.status.expected = dict(handover.expected)
