@@ -119,15 +119,17 @@ class Delivery:
         try:
             self.status = Status(pid=os.getpid(), owner=owner, mode=mode)
             self._before = self._read_status()
-            self._handed = 0  # rows that sessions before were given, as far as is known
+            if self._before is None and (directory.delivery / "status.json").exists():
+                self._faults.add("status", f"{directory.delivery / 'status.json'} was damaged: made again")
             if self._before is not None:
                 end_backend(self._before.backend)
                 self.status.url = self._before.url
-                self._handed = self._before.rows
             for problem in self._description.problems:
                 self._faults.add("description", problem)
             self._sequence = Sequence(directory.delivery / "sequence.jsonl")
             self._cursor = Cursor(directory.delivery / "cursor.json")
+            # Rows that sessions before were given, as far as is known.
+            self._handed = self._before.rows if self._before is not None else self._sequence.rows or 0
         except BaseException:
             liveness.release(directory.delivery / "running")
             raise

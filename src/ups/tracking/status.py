@@ -55,10 +55,10 @@ class Status:
 
 
 def read_status(directory: RunDirectory) -> Status | None:
-    """What the newest delivery of a run told last; None where there was none.
+    """The newest delivery's last report; None where there was none, or a power cut has left nothing of it.
 
     Raises:
-        RunDirectoryError: The file is there and cannot be read.
+        RunDirectoryError: The file cannot be opened.
     """
     path = directory.delivery / "status.json"
     try:
@@ -69,23 +69,14 @@ def read_status(directory: RunDirectory) -> Status | None:
     except OSError as error:
         raise RunDirectoryError(f"cannot read {path}: {error.strerror}") from error
     try:
-        return _status_in(parse(content))
-    except ValueError as error:
-        raise RunDirectoryError(f"cannot read {path}: {error}") from error
-
-
-def _status_in(content: Any) -> Status:
-    """The status in a JSON value.
-
-    Raises:
-        ValueError: It is not one.
-    """
-    if not isinstance(content, dict):
-        raise ValueError("it is not a JSON object")
-    values = {name: value for name, value in content.items() if name in _TAKES}
-    wrong = [name for name, value in values.items() if not _TAKES[name](value)]
-    if wrong:
-        raise ValueError(f"it has no usable {', '.join(wrong)}")
+        held = parse(content)
+    except ValueError:
+        return None
+    if not isinstance(held, dict):
+        return None
+    values = {name: value for name, value in held.items() if name in _TAKES}
+    if not all(_TAKES[name](value) for name, value in values.items()):
+        return None
     values["backend"] = [(number, started) for number, started in values.get("backend", [])]
     return Status(**values)
 
@@ -133,16 +124,21 @@ _TAKES: dict[str, Callable[[Any], bool]] = {
 
 
 def is_finished(directory: RunDirectory) -> bool:
-    """Whether the newest delivery of a run reported that W&B holds every row; false where its report is damaged."""
-    try:
-        status = read_status(directory)
-    except RunDirectoryError:
-        return False
+    """Whether the newest delivery of a run reported that W&B holds every row.
+
+    Raises:
+        RunDirectoryError: Its report cannot be opened.
+    """
+    status = read_status(directory)
     return status is not None and status.state == "finished"
 
 
 def may_lack_rows(directory: RunDirectory) -> bool:
-    """Whether W&B may not hold every row of a run's journals yet, so that they are what to look at."""
+    """Whether W&B may not hold every row of a run's journals yet, so that they are what to look at.
+
+    Raises:
+        RunDirectoryError: The newest delivery's report cannot be opened.
+    """
     return not is_finished(directory) or directory.delivery_is_running() or bool(directory.living())
 
 
