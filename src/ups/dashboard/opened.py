@@ -21,6 +21,7 @@ from ups.dashboard.reduce import line_of, reduce_line, seconds_of
 from ups.dashboard.source import Medium, open_source
 from ups.errors import UsageError
 from ups.runfile import Run
+from ups.text import spreadsheet_text
 
 __all__ = ["VIEWS", "OpenedRun", "Unknown", "health_of", "open_path"]
 
@@ -242,7 +243,7 @@ class OpenedRun:
             raise Unknown(f"the run has no metric {metric!r}")
         line = line_of(run, metric)
         seconds = seconds_of(run, line.rows)
-        yield _csv_lines([(run.axis(metric).metric, "seconds", metric)])
+        yield _csv_lines([(spreadsheet_text(run.axis(metric).metric), "seconds", spreadsheet_text(metric))])
         for low in range(0, len(line.y), _CSV_ROWS):
             part = slice(low, low + _CSV_ROWS)
             yield _csv_lines(zip(line.x[part].tolist(), seconds[part].tolist(), line.y[part].tolist(), strict=True))
