@@ -9,20 +9,8 @@ import pytest
 
 from ups.text import command_line, printable, spreadsheet_text
 
-ODD = [
-    "plain",
-    "a b",
-    "it's",
-    "$(touch x)",
-    "`touch x`",
-    "-f",
-    "",
-    "\x1b[31mred\x07",
-    "a\nb",
-    "\\x41\x01",
-    "größer\u202e",
-]
-ODD += [os.fsdecode(b"no\xfftext")]
+ODD = ["plain", "a b", "it's", "$(touch x)", "`touch x`", "-f", "", "\x1b[31mred\x07", "a\nb", "\\x41\x01"]
+ODD += ["größer\u202e", os.fsdecode(b"no\xfftext")]
 
 
 def test_nothing_commands_the_terminal() -> None:

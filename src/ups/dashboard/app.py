@@ -64,13 +64,14 @@ class _Missing(UPSError):
     """There is nothing at this address."""
 
 
-def create_app(library: Library, *, host: str = "127.0.0.1", token: str | None = None) -> Starlette:
+def create_app(library: Library, *, host: str, token: str, on_stranger: Callable[[], None]) -> Starlette:
     """The application; it watches the library while it runs.
 
     Args:
         library: The runs.
         host: What the server listens on.
-        token: What a browser must show, where others than this machine can reach the server.
+        token: What a browser must show that does not run as the user on this machine.
+        on_stranger: Called when one on this machine did not.
     """
 
     @contextlib.asynccontextmanager
@@ -96,7 +97,8 @@ def create_app(library: Library, *, host: str = "127.0.0.1", token: str | None =
         Route("/api/runs/{key}/images/{id}", _json(api.image)),
         Route("/{path:path}", _json(_nothing)),
     ]
-    return Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(RequestGuard, host=host, token=token)])
+    guard = Middleware(RequestGuard, host=host, token=token, on_stranger=on_stranger)
+    return Starlette(routes=routes, lifespan=lifespan, middleware=[guard])
 
 
 def _json(answer: Callable[[Request], Awaitable[object]]) -> Callable[[Request], Awaitable[Response]]:
