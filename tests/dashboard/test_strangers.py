@@ -181,7 +181,7 @@ def test_patience_ends() -> None:
 
 def test_patience_is_shorter_with_many() -> None:
     """With more connections than a server should have, those that wait longest for a request go at once."""
-    patience, listening = Patience(), [connection(Cycle(complete=False)) for _ in range(200)]
+    patience, listening = Patience(), [connection(Cycle(complete=True)) for _ in range(200)]
     early, late = ([connection(None) for _ in range(40)] for _ in range(2))
     patience.look([*listening, *early], 0)
     patience.look([*listening, *early, *late], 1)

@@ -53,5 +53,6 @@ class Patience:
             elif unsent and now - since > _TAKES_WITHIN:
                 connection.transport.abort()
         waiting = [each for each in self._seen if each.is_waiting and not each.transport.is_closing()]
-        for connection in sorted(waiting, key=lambda each: self._seen[each][1])[: max(0, len(self._seen) - _MOST)]:
+        waiting.sort(key=lambda each: (each.cycle is not None, self._seen[each][1]))  # a browser has asked before
+        for connection in waiting[: max(0, len(self._seen) - _MOST)]:
             connection.transport.close()
