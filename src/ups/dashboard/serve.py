@@ -25,6 +25,7 @@ __all__ = ["DEFAULT_PORT", "serve"]
 
 DEFAULT_PORT = 8877  # UPS on the keys of a telephone
 _PORTS_TRIED = 20
+_LOOK_EVERY = 0.05  # seconds
 _TURN = 0.001  # seconds that a thread which reads a run may keep a browser waiting
 
 
@@ -77,14 +78,19 @@ def serve(
         lifespan="on",
     )
     server = uvicorn.Server(config)
-    patience = Patience()
+
+    async def lose_patience() -> None:
+        patience = Patience()
+        while True:
+            await asyncio.sleep(_LOOK_EVERY)
+            patience.look(cast("set[Connection]", server.server_state.connections), time.monotonic())
 
     async def run() -> None:
         serving = asyncio.create_task(server.serve(sockets=[listening]))
+        looking = asyncio.create_task(lose_patience())
         opening, told = not open_browser, False
         while not serving.done():
-            await asyncio.sleep(0.05)
-            patience.look(cast("set[Connection]", server.server_state.connections), time.monotonic())
+            await asyncio.sleep(_LOOK_EVERY)
             if server.started and not opening:
                 opening = True
                 if not await asyncio.to_thread(_open, address if alone else f"{address}?{OWN}"):
@@ -96,6 +102,7 @@ def serve(
                     say(f"No run below {where} yet: one appears on the page as soon as its training starts")
             if server.should_exit:
                 library.end_streams()
+        looking.cancel()
         await serving
 
     sys.setswitchinterval(_TURN)
