@@ -33,17 +33,18 @@ HEAVY = {
 # A part may import those that stand in its line, and itself.
 ALLOWED = {
     "errors": set(),
-    "charts": {"errors"},
-    "runfile": {"errors", "charts"},
-    "check": {"errors", "charts", "runfile"},
-    "report": {"errors", "charts", "runfile", "check"},
-    "repair": {"errors", "charts", "runfile", "check", "tracking"},
-    "tracking": {"errors", "charts", "runfile", "check", "report"},
-    "dashboard": {"errors", "charts", "runfile", "check", "report", "repair", "tracking"},
-    "simulator": {"errors", "tracking"},
-    "guard": {"errors", "charts", "tracking"},
-    "integrations": {"errors", "charts", "tracking"},
-    "cli": {"errors", "charts", "runfile", "check", "report", "repair", "dashboard", "tracking", "simulator"},
+    "text": set(),
+    "charts": {"errors", "text"},
+    "runfile": {"errors", "text", "charts"},
+    "check": {"errors", "text", "charts", "runfile"},
+    "report": {"errors", "text", "charts", "runfile", "check"},
+    "repair": {"errors", "text", "charts", "runfile", "check", "tracking"},
+    "tracking": {"errors", "text", "charts", "runfile", "check", "report"},
+    "dashboard": {"errors", "text", "charts", "runfile", "check", "report", "repair", "tracking"},
+    "simulator": {"errors", "text", "tracking"},
+    "guard": {"errors", "text", "charts", "tracking"},
+    "integrations": {"errors", "text", "charts", "tracking"},
+    "cli": {"errors", "text", "charts", "runfile", "check", "report", "repair", "dashboard", "tracking", "simulator"},
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,3 +136,40 @@ def test_a_report_of_a_hostile_run_is_only_text(browser: Browser, runs: Path, tm
         look_at_all(window)
         assert window.hosts == set()
         assert window.schemes <= {"file", "data", "blob"}
+
+
+LONG = """
+    import json, pathlib, sys, wandb
+    settings = wandb.Settings(silent=True, console="off", x_disable_stats=True)
+    run = wandb.init(mode="offline", dir=sys.argv[1], settings=settings)
+    for step in range(5):
+        run.log({"=1+1": step})
+    tables = pathlib.Path(run.dir, "media", "table")
+    run.finish()
+    tables.mkdir(parents=True)
+    table = {"columns": ["first", "second"], "data": [[row, "x"] for row in range(400_000)]}
+    (tables / "long_5_0.table.json").write_text(json.dumps(table))
+"""
+
+
+def test_a_table_that_is_too_long_and_a_metric_that_is_a_formula(browser: Browser, tmp_path: Path) -> None:
+    """A table's first rows are shown, which is said; a chart's CSV, of the page or a report, begins with no formula."""
+    make(LONG, tmp_path)
+    (run,) = tmp_path.glob("wandb/offline-run-*")
+    write_report(run, tmp_path / "report.html")
+    with shown(run) as address, watched(browser) as window:
+        page = window.page
+        page.goto(address)
+        page.locator("a.run-link").click()
+        for where in ("", (tmp_path / "report.html").as_uri()):
+            if where:
+                page.goto(where)
+            page.wait_for_selector(DRAWN)
+            page.locator(".board .chart").first.hover()
+            with page.expect_download() as saved:
+                page.locator(".board .chart").first.get_by_role("button", name="Save all points as CSV").click()
+            assert saved.value.path().read_text().splitlines()[0] == "_step,seconds,'=1+1"
+            page.keyboard.press("4")
+            expect(page.locator(".table-panel summary")).to_contain_text(re.compile(r"first \d\d\d,\d\d\d rows"))
+            if not where:
+                expect(page.locator(".table-body")).to_contain_text("This table is too long to show: these are its")

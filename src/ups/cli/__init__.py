@@ -9,7 +9,9 @@ import click
 from click.shell_completion import CompletionItem
 
 import ups
+from ups.cli.output import echo
 from ups.errors import DeliveryError, UPSError
+from ups.text import printable
 
 __all__ = ["command", "main"]
 
@@ -62,6 +64,10 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
+        except click.ClickException as error:
+            # It repeats an argument, which may be a file's name.
+            error.message = printable(error.message)  # type: ignore[misc]
+            raise
         except KeyboardInterrupt:
             click.echo("\nAborted!", err=True)  # on a line of its own, below the terminal's ^C
             ctx.exit(_INTERRUPTED)
@@ -103,8 +109,8 @@ def main() -> None:
     try:
         command.main(prog_name="ups", standalone_mode=True)
     except DeliveryError as error:
-        click.echo(f"ups: {error}", err=True)
+        echo(f"ups: {error}", err=True)
         sys.exit(1)
     except UPSError as error:
-        click.echo(f"ups: {error}", err=True)
+        echo(f"ups: {error}", err=True)
         sys.exit(2)

@@ -10,9 +10,11 @@ from pathlib import Path
 import click
 
 from ups.check import CODES, RunCheck, Severity, check_run, explain, worst
+from ups.cli.output import echo
 from ups.errors import RunDirectoryError, RunFileError
 from ups.report import as_data, as_markdown, render_tree, summary_line
 from ups.runfile import Run, RunFiles, find_runs
+from ups.text import command_line
 
 _WORTH_A_BAR = 50_000_000  # bytes; less is read before a bar is seen
 
@@ -67,9 +69,10 @@ def command(paths: tuple[Path, ...], form: str, fail_on: str, code: str | None) 
     for run in runs:
         if isinstance(run, _Journaled):
             told = f"{run.path} is checked as its journal has it: not every row is in W&B yet"
-            click.echo(f"ups: {told}. Where nothing is delivering it: ups deliver {run.path}", err=True)
+            deliver = command_line("ups", "deliver", run.path)
+            echo(f"ups: {told}. Where nothing is delivering it: {deliver}", err=True)
     for message in unreadable:
-        click.echo(f"ups: {message}", err=True)
+        echo(f"ups: {message}", err=True)
     severity = worst(finding for check in checks for finding in check.findings)
     found = severity is not None and severity.rank >= Severity(fail_on).rank
     sys.exit(2 if unreadable else 1 if found else 0)

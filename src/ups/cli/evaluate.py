@@ -7,6 +7,7 @@ import click
 
 from ups.cli.train import require_simulator
 from ups.errors import RunDirectoryError
+from ups.text import command_line
 
 __all__ = ["command"]
 
@@ -49,7 +50,8 @@ def command(run: Path, form: str, trajectories: int | None) -> None:
         torch.set_num_threads(config.training.threads)
         simulators = TrainedModels(config, run, group.device).simulators()
         if not simulators:
-            raise RunDirectoryError(f"{run} has no stage that is trained to its end: ups train --resume {run}")
+            resume = command_line("ups", "train", "--resume", run)
+            raise RunDirectoryError(f"{run} has no stage that is trained to its end: {resume}")
         _, context = run_directory.go_on(run)
         with context:
             count = trajectories or max(_TRAJECTORIES, config.data.test_trajectories)

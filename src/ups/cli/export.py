@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from ups.cli.output import output_option
+from ups.cli.output import echo, output_option
 from ups.runfile import open_run
 from ups.runfile.table import write_csv, write_parquet
 
@@ -25,4 +25,4 @@ def command(run: Path, form: str, output: Path) -> None:
     """
     opened = open_run(run)
     (write_parquet if form == "parquet" else write_csv)(opened, output)
-    click.echo(f"{output}: {opened.rows:,} rows")
+    echo(f"{output}: {opened.rows:,} rows")

@@ -1,10 +1,12 @@
-"""The option of the commands that write one file."""
+"""What the commands print, and the option of those that write one file."""
 
 from pathlib import Path
 
 import click
 
-__all__ = ["output_option"]
+from ups.text import printable
+
+__all__ = ["echo", "output_option"]
 
 output_option = click.option(
     "-o",
@@ -14,3 +16,8 @@ output_option = click.option(
     required=True,
     help="The file to write, which must not exist.",
 )
+
+
+def echo(line: str = "", *, err: bool = False) -> None:
+    """Print a line that may hold names and paths of anyone: none of them commands the terminal."""
+    click.echo(printable(line), err=err)

@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ups.cli.output import echo
+from ups.text import command_line
+
 if TYPE_CHECKING:
     from ups.repair.axis import Keep
 
@@ -43,12 +46,14 @@ def command(run: Path, into: Path | None, dry_run: bool, axis: str | None, keep:
     if into is None and not dry_run:
         raise UsageError("say where the copy goes with -o DIR, or see the plan alone with --dry-run")
     plan = plan_repair(open_run(run), keep=keep, axis=axis, run_id=run_id)
-    click.echo("\n".join(plan_lines(plan)))
+    for line in plan_lines(plan):
+        echo(line)
     if into is None or plan.changes_nothing:
         return
     target_folders(plan, into)
     if dry_run:
         return
     written = write_repair(plan, into)
-    click.echo(f"\nWrote {written.rows:,} rows. Next:")
-    click.echo(f"  wandb sync {' '.join(str(folder) for folder in written.folders)}")
+    echo()
+    echo(f"Wrote {written.rows:,} rows. Next:")
+    echo(f"  {command_line('wandb', 'sync', *written.folders)}")

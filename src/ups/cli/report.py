@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from ups.cli.output import output_option
+from ups.cli.output import echo, output_option
 
 
 @click.command()
@@ -23,4 +23,4 @@ def command(run: Path, output: Path) -> None:
     from ups.dashboard.report import write_report
 
     size = write_report(run, output)
-    click.echo(f"{output}: {size / 1e6:.1f} MB")
+    echo(f"{output}: {size / 1e6:.1f} MB")

@@ -30,6 +30,7 @@ def command(paths: tuple[Path, ...], port: str | None, host: str, open_browser: 
       ups show ups-runs/3kq0x8ab wandb/latest-run
       ups show --port 9000 --no-open
     """
+    from ups.cli.output import echo
     from ups.dashboard.serve import serve
     from ups.errors import UsageError
 
@@ -40,5 +41,5 @@ def command(paths: tuple[Path, ...], port: str | None, host: str, open_browser: 
         host=host,
         port=None if port is None else int(port),
         open_browser=open_browser,
-        say=click.echo,
+        say=echo,
     )

@@ -1,7 +1,6 @@
 """``ups train``: train the three-stage neural simulator."""
 
 import contextlib
-import shlex
 import shutil
 import signal
 import sys
@@ -11,7 +10,9 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from ups.cli.output import echo
 from ups.errors import MissingDependency, UsageError
+from ups.text import command_line
 
 if TYPE_CHECKING:
     from ups.simulator.pipeline import Outcome
@@ -124,7 +125,7 @@ def command(
                     results.show(outcome.evaluations, reporter)
         except KeyboardInterrupt:
             if group.first:
-                click.echo(f"Interrupted. Go on with: {_ups()} train --resume {_shown(run_dir)}", err=True)
+                echo(f"Interrupted. Go on with: {_ups('train', '--resume', _shown(run_dir))}", err=True)
             sys.exit(_INTERRUPTED)
         if group.first:
             _say_what_next(run_dir, context, outcome)
@@ -153,27 +154,27 @@ def require_simulator(command: str) -> None:
 
 
 def _say_what_next(run_dir: Path, context: "WandBContext", outcome: "Outcome") -> None:
-    lines: Sequence[str]
+    shown = _shown(run_dir)
+    commands: list[tuple[str | Path, ...]]
     if outcome.stopped:
-        lines = [f"train --resume {_shown(run_dir)}"]
+        commands = [("train", "--resume", shown)]
     else:
-        lines = ["train --problem burgers", "train --preset full"]
+        commands = [("train", "--problem", "burgers"), ("train", "--preset", "full")]
         if context.enabled:
-            lines = [f"show {_shown(run_dir)}", f"check {_shown(run_dir)}", *lines]
-    click.echo("Stopped. Go on with:" if outcome.stopped else "Next:")
-    for line in lines:
-        click.echo(f"  {_ups()} {line}")
+            commands = [("show", shown), ("check", shown), *commands]
+    echo("Stopped. Go on with:" if outcome.stopped else "Next:")
+    for words in commands:
+        echo(f"  {_ups(*words)}")
 
 
-def _ups() -> str:
-    """What calls this program from here: ``ups`` where the shell finds it, as it does not below ``make train``."""
+def _ups(*words: str | Path) -> str:
+    """This program with some arguments: ``ups`` where the shell finds it, as it does not below ``make train``."""
     beside = Path(sys.executable).with_name("ups")
-    if shutil.which("ups") or not beside.exists():
-        return "ups"
-    return shlex.quote(_shown(beside))
+    called = "ups" if shutil.which("ups") or not beside.exists() else _shown(beside)
+    return command_line(called, *words)
 
 
-def _shown(path: Path) -> str:
+def _shown(path: Path) -> Path:
     """A path as short as it can be typed from here."""
     here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_absolute() and path.is_relative_to(here) else str(path)
+    return path.relative_to(here) if path.is_absolute() and path.is_relative_to(here) else path

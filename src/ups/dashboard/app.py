@@ -12,7 +12,7 @@ All answers are JSON unless said. A key names a run and is no path. Errors are `
 ``GET /api/runs/{key}/series``             ``?view=&metric=…&x=step|time&pixels=&from=&to=``: ``{"series": […]}``
 ``GET /api/runs/{key}/events``             ``?view=``: events ``run`` (as above, one at once), ``points``, ``gone``
 ``GET /api/runs/{key}/chart.csv``          ``?view=&metric=``: all points of a chart
-``GET /api/runs/{key}/tables/{id}``        ``{"name", "columns", "rows"}``
+``GET /api/runs/{key}/tables/{id}``        ``{"name", "columns", "rows", "partial"}``: whether there are more rows
 ``GET /api/runs/{key}/images/{id}``        the image
 ========================================  =====================================================================
 
@@ -24,6 +24,7 @@ are cursors, how many rows hold the metric; ``/series`` has the ``end`` from whi
 stage's ``rows``, ``last_step`` and ``steps_total`` are null while they are not known.
 """
 
+import asyncio
 import contextlib
 import hashlib
 import math
@@ -64,13 +65,14 @@ class _Missing(UPSError):
     """There is nothing at this address."""
 
 
-def create_app(library: Library, *, host: str = "127.0.0.1", token: str | None = None) -> Starlette:
+def create_app(library: Library, *, host: str, token: str, on_stranger: Callable[[], None]) -> Starlette:
     """The application; it watches the library while it runs.
 
     Args:
         library: The runs.
         host: What the server listens on.
-        token: What a browser must show, where others than this machine can reach the server.
+        token: What a browser must show that does not run as the user on this machine.
+        on_stranger: Called when one on this machine did not.
     """
 
     @contextlib.asynccontextmanager
@@ -96,7 +98,8 @@ def create_app(library: Library, *, host: str = "127.0.0.1", token: str | None =
         Route("/api/runs/{key}/images/{id}", _json(api.image)),
         Route("/{path:path}", _json(_nothing)),
     ]
-    return Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(RequestGuard, host=host, token=token)])
+    guard = Middleware(RequestGuard, host=host, token=token, on_stranger=on_stranger)
+    return Starlette(routes=routes, lifespan=lifespan, middleware=[guard])
 
 
 def _json(answer: Callable[[Request], Awaitable[object]]) -> Callable[[Request], Awaitable[Response]]:
@@ -165,6 +168,7 @@ class _Api:
 
     def __init__(self, library: Library) -> None:
         self._library = library
+        self._reading_table = asyncio.Lock()  # one may take a hundred megabytes
 
     async def runs(self, request: Request) -> object:
         """The runs that there are."""
@@ -228,7 +232,8 @@ class _Api:
     async def table(self, request: Request) -> object:
         """A table."""
         run = await self._run(request)
-        return await run_in_threadpool(run.opened.table, request.path_params["id"])
+        async with self._reading_table:
+            return await run_in_threadpool(run.opened.table, request.path_params["id"])
 
     async def image(self, request: Request) -> object:
         """An image."""

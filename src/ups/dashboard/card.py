@@ -23,7 +23,7 @@ from ups.runfile.run_record import run_info
 from ups.tracking.run_directory import RunDirectory
 from ups.tracking.status import read_status
 
-__all__ = ["Card", "Signature", "StageCard", "card_of", "judged_card", "signature_of"]
+__all__ = ["Card", "Signature", "StageCard", "card_of", "judged_card", "signature_of", "unreadable_card"]
 
 Signature = tuple[tuple[str, int, int], ...]
 
@@ -101,8 +101,17 @@ def card_of(found: Found, signature: Signature | None = None) -> Card:
             if found.directory is not None
             else _card_of_files(found)
         )
-    except (UPSError, OSError) as error:
-        return Card(found.key, found.path.name, "", str(found.path), "unreadable", message=str(error))
+    except Exception as error:  # noqa: BLE001 - a run is written by anyone; the others are still to be shown
+        return unreadable_card(Card(found.key, found.path.name, "", str(found.path), ""), error)
+
+
+def unreadable_card(card: Card, error: Exception) -> Card:
+    """The card of a run that cannot be read, with why."""
+    if isinstance(error, UPSError | OSError):
+        message = str(error)
+    else:
+        message = f"{card.path} cannot be read ({type(error).__name__}: {error}). Please report it, with the file"
+    return replace(card, state="unreadable", message=message, health=None)
 
 
 def judged_card(card: Card, run: Run, check: RunCheck) -> Card:
@@ -151,8 +160,8 @@ def _card_of_directory(found: Found, signature: Signature) -> Card:
         path=str(found.path),
         state=_state_of_directory(directory, found),
         project=(status.project if status is not None else None) or described.project or "",
-        created=described.created,
-        updated=max(changed) / 1e9 if changed else described.created,
+        created=float(described.created),
+        updated=max(changed) / 1e9 if changed else float(described.created),
         rows=status.rows if status is not None and status.state == "finished" else None,
         stages=tuple(StageCard(name, steps_total=_steps_total(described.config, name)) for name in described.stages),
         tags=described.tags,

@@ -8,6 +8,8 @@ import orjson
 
 __all__ = ["as_json", "plain"]
 
+_DEEPEST = 100  # dictionaries and lists within each other; orjson takes 254
+
 
 def as_json(value: Any) -> bytes:
     """The value as JSON. NaN and the infinities have no number in JSON: use :func:`plain` where they may be."""
@@ -17,16 +19,21 @@ def as_json(value: Any) -> bytes:
         return json.dumps(plain(value), allow_nan=False).encode("ascii")
 
 
-def plain(value: Any) -> Any:
-    """The value with NaN and the infinities as words, and with text in place of what JSON does not have."""
+def plain(value: Any, depth: int = 0) -> Any:
+    """A copy with NaN and the infinities as words, and with text in place of what JSON does not have.
+
+    What is nested deeper than anyone reads is left out.
+    """
+    if isinstance(value, dict | list | tuple) and depth == _DEEPEST:
+        return "…"
     if isinstance(value, dict):
-        return {str(key): plain(each) for key, each in value.items()}
+        return {str(key): plain(each, depth + 1) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
+        return [plain(each, depth + 1) for each in value]
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if hasattr(value, "tolist"):
-        return plain(value.tolist())
+        return plain(value.tolist(), depth)
     return str(value)

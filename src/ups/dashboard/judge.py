@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from ups.dashboard.meant import meant_run
 from ups.repair import plan_repair
 from ups.report import chart_data
 from ups.runfile import Run
+from ups.text import command_line
 
 __all__ = ["Judged", "judge"]
 
@@ -84,12 +84,12 @@ def _by_number(name: str) -> list[tuple[int, str]]:
 
 def _finding(finding: Finding, path: Path) -> dict[str, Any]:
     data = dataclasses.asdict(finding)
-    command = f"ups repair {shlex.quote(_shown(path))} -o repaired" if finding.repairable else None
+    command = command_line("ups", "repair", _shown(path), "-o", "repaired") if finding.repairable else None
     return {**data, "code": str(finding.code), "severity": str(finding.severity), "command": command}
 
 
-def _shown(path: Path) -> str:
+def _shown(path: Path) -> Path:
     """A path as short as it can be typed from here."""
     here = Path.cwd()
     absolute = path.absolute()
-    return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(absolute)
+    return absolute.relative_to(here) if absolute.is_relative_to(here) else absolute

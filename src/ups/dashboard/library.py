@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ups.dashboard.card import Card, Signature, card_of, signature_of
+from ups.dashboard.card import Card, Signature, card_of, signature_of, unreadable_card
 from ups.dashboard.events import Channel
 from ups.dashboard.found import Found, find_below
 from ups.dashboard.live import LiveRun
@@ -139,7 +139,7 @@ class Library:
         """The runs that there are, and the cards of those that may have changed."""
         found: dict[str, Found] = {}
         for path in self.paths:
-            with contextlib.suppress(UPSError):  # a folder that is gone has no runs
+            with contextlib.suppress(UPSError, OSError):  # a folder that is gone has no runs
                 found |= {each.key: each for each in find_below([path])}
         cards = {}
         for key, each in found.items():
@@ -182,9 +182,9 @@ class Library:
             signature, found = self._signatures.get(key, ()), self._found[key]
             try:
                 card = await asyncio.to_thread(health_of, found, self._is_wanted)
-            except (UPSError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - a run is written by anyone; the next is still to be judged
                 known = self._cards.get(key)
-                card = known and replace(known, state="unreadable", message=str(error), health=None)
+                card = known and unreadable_card(known, error)
             if card is None or key not in self._found:
                 continue
             self._judged[key] = (signature, card, time.monotonic())

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from starlette.responses import StreamingResponse
 
+from ups.dashboard.card import unreadable_card
 from ups.dashboard.encoding import as_json
 from ups.dashboard.events import Channel
 from ups.dashboard.found import Found
@@ -129,9 +130,8 @@ class LiveRun:
                 self._judge_if_due()
                 if not reading:
                     await self._pause()
-        except Exception as error:
-            self.problem = f"{self.found.path} cannot be followed: {type(error).__name__}: {error}"
-            raise
+        except Exception as error:  # noqa: BLE001 - a run is written by anyone; its page says what is wrong
+            self._give_up(error)
         finally:
             self._shown.set()
 
@@ -165,18 +165,28 @@ class LiveRun:
         self._judged_changes = self._changes
         try:
             took = await asyncio.to_thread(self.opened.judge)
-        except (UPSError, OSError) as error:  # its files go away meanwhile
-            self.problem = str(error)
+        except Exception as error:  # noqa: BLE001 - its files go away meanwhile, or were written by anyone
+            self._give_up(error)
             return
         self._judge_ended = time.monotonic()
         self._judge_after = self._judge_ended + max(_JUDGE_EVERY, _JUDGE_SHARE * took)
+        self._tell_run()
+        self._tell_meant()
+
+    def _give_up(self, error: Exception) -> None:
+        """Show the run as one that cannot be read, with why."""
+        self.opened.card = unreadable_card(self.opened.card, error)
+        self.problem = self.opened.card.message
+        self._tell_run()
+
+    def _tell_run(self) -> None:
+        """Send the run, if anything of it has changed since the last time."""
         data = self.opened.as_data()
         told = as_json(data)
         if told != self._told:
             self._told = told
             self.channel.tell("run", data)
             self._on_card(self)
-        self._tell_meant()
 
     def _tell_points(self) -> None:
         """Send the points that are new since the last time."""

@@ -1,41 +1,34 @@
 """One run, opened: what was read of it, its charts and their points, its tables and images. Knows nothing of HTTP."""
 
-import copy
 import csv
 import io
-import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 
 from ups.check import check_run
 from ups.dashboard.card import Card, card_of, judged_card
 from ups.dashboard.encoding import plain
 from ups.dashboard.found import Found, find_below
 from ups.dashboard.judge import Judged, judge
+from ups.dashboard.media import Medium, Table, Unknown, read_image, read_table
 from ups.dashboard.reduce import line_of, reduce_line, seconds_of
-from ups.dashboard.source import Medium, open_source
+from ups.dashboard.source import open_source
 from ups.errors import UsageError
 from ups.runfile import Run
+from ups.text import spreadsheet_text
 
 __all__ = ["VIEWS", "OpenedRun", "Unknown", "health_of", "open_path"]
 
 VIEWS = ("wandb", "meant")
-_LARGEST_MEDIUM = 64 * 1024 * 1024  # bytes
 _MOST_PIXELS = 10_000
 _CSV_ROWS = 10_000  # at a time
-_SIGNATURES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
-_TABLES_COUNTED = 200
+_TABLES_SHOWN = 200
 _MOST_DRAWN = 500  # lines that are kept for the next browser
 _A_WHILE = 0.2  # seconds
-
-
-class Unknown(UsageError):
-    """There is no chart, table or image of that name in the run."""
 
 
 def open_path(path: Path) -> "OpenedRun":
@@ -88,7 +81,7 @@ class OpenedRun:
         self._read = 0.0  # the share that is judged
         self._summary: dict[str, Any] = {}
         self._media: list[Medium] = []
-        self._tables: dict[Path, tuple[list[str], int]] = {}  # the columns of each, and how many rows
+        self._tables: dict[Path, tuple[list[str], int, bool]] = {}  # each one's columns and rows, and if it has more
         self._drawn: dict[tuple[object, ...], dict[str, Any]] = {}  # whole lines, until there is more to show
 
     @property
@@ -132,7 +125,7 @@ class OpenedRun:
     def publish(self) -> None:
         """Show what was read so far."""
         run, read = self._source.run.as_it_is(), self._source.read
-        self._published = run, read, copy.deepcopy(self._source.summary()) if read == 1.0 else self._summary
+        self._published = run, read, _flat(plain(self._source.summary())) if read == 1.0 else self._summary
         self._drawn = {}
 
     def judge(self) -> float:
@@ -143,9 +136,12 @@ class OpenedRun:
         judged = judge(run, journaled=self._source.journaled)
         card = judged_card(card_of(self.found), run, judged.check)
         if read == 1.0:
-            self._media = self._source.media()
+            media = self._source.media()
+            self._count_tables(media)
+        else:
+            media = self._media
         # Together: a browser may ask meanwhile.
-        self.judged, self.card, self._read, self._summary = judged, card, read, summary
+        self.judged, self.card, self._read, self._summary, self._media = judged, card, read, summary, media
         self._drawn = {}
         return time.monotonic() - began
 
@@ -166,16 +162,15 @@ class OpenedRun:
         judged = self.judged
         charts = judged.charts if judged is not None else {view: [] for view in VIEWS}
         run = self._source.run if self.run is None else self.run
-        tables = [(index, medium) for index, medium in enumerate(self._media) if medium.kind == "table"]
         return {
             "card": self.card.as_data(),
             "read": round(self._read, 3),
             "views": charts,
             "differs": judged is not None and judged.differs,
             "findings": [] if judged is None else judged.findings,
-            "summary": plain(_flat(self._summary)),
+            "summary": self._summary,
             "config": plain(run.config),
-            "tables": [self._table_data(index, medium) for index, medium in tables[-_TABLES_COUNTED:]],
+            "tables": [self._table_data(number, medium) for number, medium in _newest_tables(self._media)],
             "images": [
                 {"id": str(index), "name": medium.name, "caption": medium.caption, "time": medium.time}
                 for index, medium in enumerate(self._media)
@@ -242,20 +237,20 @@ class OpenedRun:
             raise Unknown(f"the run has no metric {metric!r}")
         line = line_of(run, metric)
         seconds = seconds_of(run, line.rows)
-        yield _csv_lines([(run.axis(metric).metric, "seconds", metric)])
+        yield _csv_lines([(spreadsheet_text(run.axis(metric).metric), "seconds", spreadsheet_text(metric))])
         for low in range(0, len(line.y), _CSV_ROWS):
             part = slice(low, low + _CSV_ROWS)
             yield _csv_lines(zip(line.x[part].tolist(), seconds[part].tolist(), line.y[part].tolist(), strict=True))
 
     def table(self, number: str) -> dict[str, Any]:
-        """A table, all of it.
+        """A table; of one that is very long, the first rows.
 
         Raises:
             Unknown: there is none, or it cannot be read.
         """
         medium = self._medium(number, "table")
-        content = self._table(medium)
-        return {"name": medium.name, "columns": content[0], "rows": plain(content[1])}
+        table = read_table(medium, self._homes())
+        return {"name": medium.name, **table._asdict(), "rows": plain(table.rows)}
 
     def image(self, number: str) -> tuple[bytes, str]:
         """An image's bytes, and its content type by what they begin with.
@@ -263,14 +258,7 @@ class OpenedRun:
         Raises:
             Unknown: there is none, or it is none that a browser shows.
         """
-        medium = self._medium(number, "image")
-        content = self._content(medium)
-        kind = next((kind for begin, kind in _SIGNATURES.items() if content.startswith(begin)), None)
-        if kind is None and content[:4] == b"RIFF" and content[8:12] == b"WEBP":
-            kind = "image/webp"
-        if kind is None:
-            raise Unknown(f"the image {medium.name!r} is neither PNG, JPEG, GIF nor WebP")
-        return content, kind
+        return read_image(self._medium(number, "image"), self._homes())
 
     def close(self) -> None:
         """Let go of open files."""
@@ -282,49 +270,32 @@ class OpenedRun:
             raise Unknown(f"the run has no {kind} {number!r}")
         return medium
 
-    def _content(self, medium: Medium) -> bytes:
-        """What a file of the run holds; it must lie in the run's own folder, also behind links."""
-        home = self.found.directory
-        if home is None:
-            assert self.found.files is not None
-            homes = [file.parent.resolve() for file in self.found.files.files]
-        else:
-            homes = [home.resolve()]
-        try:
-            path = medium.path.resolve(strict=True)
-            if not any(path.is_relative_to(each) for each in homes):
-                raise Unknown(f"the {medium.kind} {medium.name!r} lies outside the run's folder")
-            if path.stat().st_size > _LARGEST_MEDIUM:
-                raise Unknown(f"the {medium.kind} {medium.name!r} is too large to show: {path}")
-            return path.read_bytes()
-        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-            raise Unknown(f"the {medium.kind} {medium.name!r} cannot be read: {error}") from error
+    def _homes(self) -> list[Path]:
+        """The folders in which the run's tables and images must lie."""
+        if self.found.directory is not None:
+            return [self.found.directory.resolve()]
+        assert self.found.files is not None
+        return [file.parent.resolve() for file in self.found.files.files]
 
-    def _table(self, medium: Medium) -> tuple[list[str], list[Any]]:
-        try:
-            content = _loads(self._content(medium))
-            columns, rows = content["columns"], content["rows"] if "rows" in content else content["data"]
-            return [str(column) for column in columns], [row if isinstance(row, list) else [row] for row in rows]
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise Unknown(f"the table {medium.name!r} cannot be read: {error}") from error
+    def _count_tables(self, media: list[Medium]) -> None:
+        """Take note of the columns and rows of each table that is new."""
+        for _, medium in _newest_tables(media):
+            if medium.path not in self._tables:
+                try:
+                    table = read_table(medium, self._homes())
+                except Unknown:
+                    table = Table([], [], partial=False)
+                self._tables[medium.path] = table.columns, len(table.rows), table.partial
 
-    def _table_data(self, index: int, medium: Medium) -> dict[str, Any]:
-        if medium.path not in self._tables:
-            try:
-                columns, rows = self._table(medium)
-                self._tables[medium.path] = columns, len(rows)
-            except Unknown:
-                self._tables[medium.path] = [], 0
-        columns, count = self._tables[medium.path]
-        return {"id": str(index), "name": medium.name, "columns": columns, "rows": count, "time": medium.time}
+    def _table_data(self, number: int, medium: Medium) -> dict[str, Any]:
+        columns, rows, partial = self._tables[medium.path]
+        about = {"id": str(number), "name": medium.name, "time": medium.time}
+        return {**about, "columns": columns, "rows": rows, "partial": partial}
 
 
-def _loads(content: bytes) -> Any:
-    """JSON, also with the NaN and the infinities that Python writes into it."""
-    try:
-        return orjson.loads(content)
-    except orjson.JSONDecodeError:
-        return json.loads(content)
+def _newest_tables(media: list[Medium]) -> list[tuple[int, Medium]]:
+    """The tables that are shown, each with its number."""
+    return [(number, medium) for number, medium in enumerate(media) if medium.kind == "table"][-_TABLES_SHOWN:]
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,16 +1,19 @@
 """Who may ask, and what a page may do: the Host header, the token, the headers of every answer.
 
 The server listens on this machine alone unless it is told otherwise. A page of another site can still make the
-browser ask it, under a name that it points here (DNS rebinding): so the Host header must name this machine. A
-server that others can reach asks for a token as well.
+browser ask it, under a name that it points here (DNS rebinding): so the Host header must name this machine. Other users
+of this machine, who may not read the runs' files, need a token; so does everyone where other machines can reach the
+server. The browser that ``ups show`` opens is given none: any user can read the command line of a process.
 """
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import ipaddress
 import re
 import socket
+from collections.abc import Callable
 from functools import cache
 from http.cookies import CookieError, SimpleCookie
 from importlib import resources
@@ -21,8 +24,10 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ups.dashboard.encoding import as_json
+from ups.dashboard.peers import Peer
 
 __all__ = [
+    "OWN",
     "RequestGuard",
     "content_security_policy",
     "csp_hash",
@@ -30,6 +35,8 @@ __all__ = [
     "plotly_script",
     "plotly_style_hashes",
 ]
+
+OWN = "own"  # what a browser of the user's own on this machine asks for, to be let in without the token
 
 _LOOPBACK_NAMES = {"localhost", "127.0.0.1", "::1"}
 _PLOTLY_STYLE = re.compile(r"createElement\(\"style\"\);\w+\.id=\"\w+\",\w+\.textContent='((?:[^'\\]|\\.)*)'")
@@ -86,15 +93,18 @@ class RequestGuard:
 
     Args:
         host: what the server listens on.
-        token: what a browser must have shown; None if it listens on this machine alone.
+        token: what a browser must have shown, unless its process is the user's own: on a server for this machine alone
+            that is enough, on another it is for the address that :data:`OWN` is asked at.
+        on_stranger: called when a request on this machine was refused for want of a token.
     """
 
-    def __init__(self, app: ASGIApp, *, host: str, token: str | None) -> None:
+    def __init__(self, app: ASGIApp, *, host: str, token: str, on_stranger: Callable[[], None]) -> None:
         self._app = app
         self._token = token
+        self._on_stranger = on_stranger
         self._names = _LOOPBACK_NAMES | {host.lower()}
-        self._any_address = token is not None
-        if token is not None:
+        self._is_public = not is_loopback(host)
+        if self._is_public:
             self._names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -118,11 +128,15 @@ class RequestGuard:
             await _refuse(with_headers, 405, "only GET and HEAD are answered here")
         elif not self._is_ours(headers.get("host", "")):
             await _refuse(with_headers, 403, f"this server is not called {headers.get('host', '')!r}")
-        elif self._token is None or self._has_cookie(headers, _cookie(scope)):
+        elif self._has_cookie(headers, _cookie(scope)) or (not self._is_public and await _is_own(scope)):
             await self._app(scope, receive, with_headers)
         else:
-            query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-            if not hmac.compare_digest(query.pop("token", "").encode(), self._token.encode()):
+            query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+            known = hmac.compare_digest(query.pop("token", "").encode(), self._token.encode())
+            asks_as_own = query.pop(OWN, None) is not None
+            if not known and not (asks_as_own and await _is_own(scope)):
+                if not self._is_public:
+                    self._on_stranger()
                 await _refuse(
                     with_headers, 403, "the token is missing or wrong: open the address that 'ups show' printed"
                 )
@@ -138,7 +152,7 @@ class RequestGuard:
         name = name.removeprefix("[").removesuffix("]").lower().removesuffix(".")
         if name in self._names:
             return True
-        if not self._any_address:
+        if not self._is_public:
             return False
         try:
             ipaddress.ip_address(name)
@@ -147,7 +161,6 @@ class RequestGuard:
         return True
 
     def _has_cookie(self, headers: Headers, name: str) -> bool:
-        assert self._token is not None
         cookie = SimpleCookie()
         try:
             cookie.load(headers.get("cookie", ""))
@@ -155,6 +168,12 @@ class RequestGuard:
             return False
         shown = cookie[name].value if name in cookie else ""
         return hmac.compare_digest(shown.encode(), self._token.encode())
+
+
+async def _is_own(scope: Scope) -> bool:
+    """Whether the process that asks is the user's own, on this machine."""
+    peer: Peer = scope["state"]["peer"]
+    return await asyncio.to_thread(lambda: peer.is_own)
 
 
 def _cookie(scope: Scope) -> str:

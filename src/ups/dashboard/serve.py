@@ -6,22 +6,26 @@ import os
 import secrets
 import socket
 import sys
+import time
 import webbrowser
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 import uvicorn
 
 from ups.dashboard.app import create_app
+from ups.dashboard.connections import MOST_ACTIVE, Connection, Patience
 from ups.dashboard.found import check_path
 from ups.dashboard.library import Library
-from ups.dashboard.security import is_loopback
+from ups.dashboard.security import OWN, is_loopback
 from ups.errors import UsageError
 
 __all__ = ["DEFAULT_PORT", "serve"]
 
 DEFAULT_PORT = 8877  # UPS on the keys of a telephone
 _PORTS_TRIED = 20
+_LOOK_EVERY = 0.05  # seconds
 _TURN = 0.001  # seconds that a thread which reads a run may keep a browser waiting
 
 
@@ -37,7 +41,7 @@ def serve(
 
     Args:
         paths: Runs, and folders of runs.
-        host: What to listen on; others than this machine need a token, which stands in the address that is said.
+        host: What to listen on; where others can reach it they need a token, which stands in the address that is said.
         port: Where to listen: 0 for any free port; None for the first free one from :data:`DEFAULT_PORT` on.
         open_browser: Whether to open the address in a browser.
         say: Told the address, and what the person should know.
@@ -48,22 +52,48 @@ def serve(
     for path in paths:
         check_path(path)
     listening = _listen(host, port)
-    token = None if is_loopback(host) else secrets.token_urlsafe(16)
-    address = _address(host, listening.getsockname()[1], token)
-    say(f"The dashboard is at {address} (Ctrl-C ends it)")
+    token, address = secrets.token_urlsafe(16), _address(host, listening.getsockname()[1])
+    alone = is_loopback(host)
+    with_token = f"{address}?token={token}"
+    say(f"The dashboard is at {address if alone else with_token} (Ctrl-C ends it)")
+    refused = False
+
+    def on_stranger() -> None:
+        nonlocal refused
+        if not refused:  # said once: others may ask as often as they like
+            refused = True
+            say(f"A browser was refused: it does not run as you on this machine. If it is yours, open {with_token}")
+
     library = Library(paths)
-    app = create_app(library, host=host, token=token)
-    config = uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=10, lifespan="on")
+    app = create_app(library, host=host, token=token, on_stranger=on_stranger)
+    config = uvicorn.Config(
+        app,
+        http=Connection,
+        ws="none",
+        proxy_headers=False,  # they would say who asks
+        limit_concurrency=MOST_ACTIVE,
+        log_level="error",
+        access_log=False,
+        timeout_graceful_shutdown=10,
+        lifespan="on",
+    )
     server = uvicorn.Server(config)
+
+    async def lose_patience() -> None:
+        patience = Patience()
+        while True:
+            await asyncio.sleep(_LOOK_EVERY)
+            patience.look(cast("set[Connection]", server.server_state.connections), time.monotonic())
 
     async def run() -> None:
         serving = asyncio.create_task(server.serve(sockets=[listening]))
+        looking = asyncio.create_task(lose_patience())
         opening, told = not open_browser, False
         while not serving.done():
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(_LOOK_EVERY)
             if server.started and not opening:
                 opening = True
-                if not await asyncio.to_thread(_open, address):
+                if not await asyncio.to_thread(_open, address if alone else f"{address}?{OWN}"):
                     say("No browser could be opened here: open the address yourself")
             if server.started and not told:
                 told = True
@@ -72,6 +102,7 @@ def serve(
                     say(f"No run below {where} yet: one appears on the page as soon as its training starts")
             if server.should_exit:
                 library.end_streams()
+        looking.cancel()
         await serving
 
     sys.setswitchinterval(_TURN)
@@ -115,9 +146,9 @@ def _listen(host: str, port: int | None) -> socket.socket:
     raise AssertionError
 
 
-def _address(host: str, port: int, token: str | None) -> str:
+def _address(host: str, port: int) -> str:
     name = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
-    return f"http://{name}:{port}/" + (f"?token={token}" if token is not None else "")
+    return f"http://{name}:{port}/"
 
 
 def _open(address: str) -> bool:

@@ -1,12 +1,12 @@
 """Where an opened run comes from: its ``.wandb`` files, or its journals while it lives. Both grow one run in memory."""
 
+import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from ups.dashboard.found import Found
+from ups.dashboard.media import Medium
 from ups.errors import RunDirectoryError, RunFileError
 from ups.runfile import Run, RunFiles
 from ups.tracking.journal import JournalReader
@@ -14,29 +14,10 @@ from ups.tracking.rows import RowRule
 from ups.tracking.run_directory import RunDirectory
 from ups.tracking.status import may_lack_rows
 
-__all__ = ["FileSource", "JournalSource", "Medium", "Source", "open_source"]
+__all__ = ["FileSource", "JournalSource", "Source", "open_source"]
 
 _HIDDEN = frozenset(["_timestamp"])
 _ROWS_AT_ONCE = 4000  # less than are added at once, so that all are or none
-
-
-@dataclass(frozen=True)
-class Medium:
-    """A table or an image that a run logged.
-
-    Attributes:
-        kind: ``table`` or ``image``.
-        name: what it was logged as.
-        path: its file, which may be anywhere if the run is hostile.
-        time: seconds since 1970.
-        caption: what was said of it, if anything.
-    """
-
-    kind: str
-    name: str
-    path: Path
-    time: float
-    caption: str | None = None
 
 
 class Source(Protocol):
@@ -153,7 +134,8 @@ class FileSource(_Reading):
                 for path in (folder / below).rglob(pattern) if (folder / below).is_dir() else ():
                     name = path.relative_to(folder / below).as_posix().removesuffix(".table.json")
                     name = name if kind == "table" else name.rpartition(".")[0]
-                    found.append(Medium(kind, _without_step(name), path, path.stat().st_mtime))
+                    with contextlib.suppress(OSError):  # a link that leads nowhere
+                        found.append(Medium(kind, _without_step(name), path, path.stat().st_mtime))
         return sorted(found, key=lambda medium: (medium.time, medium.name))
 
     def close(self) -> None:

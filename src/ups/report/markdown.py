@@ -1,10 +1,11 @@
 """Checked runs as Markdown, for a comment on a pull request or a report."""
 
+import re
 from collections.abc import Iterable
 
 from ups.check import Finding, RunCheck, Verdict
 from ups.report.summary import summary_line
-from ups.report.text import printable
+from ups.text import printable
 
 __all__ = ["as_markdown"]
 
@@ -18,12 +19,13 @@ def as_markdown(checks: Iterable[RunCheck]) -> str:
 def _run(check: RunCheck) -> str:
     title = check.name or check.run_id or check.path.name
     full = sum(chart.verdict is Verdict.FULL for chart in check.charts)
-    parts = [f"## {_plain(title)}", f"`{check.path}`: {full} of {len(check.charts)} charts full, {check.rows:,} rows"]
+    counts = f"{full} of {len(check.charts)} charts full, {check.rows:,} rows"
+    parts = [f"## {_plain(title)}", f"{_code(str(check.path))}: {counts}"]
     parts += [_finding(finding) for finding in sorted(check.findings, key=lambda each: -each.severity.rank)]
     if check.charts:
         lines = ["| chart | axis | rows | points | verdict |", "|---|---|---:|---:|---|"]
         lines += [
-            f"| {_code(chart.metric)} | {_code(chart.axis)} | {chart.rows:,} | {chart.points:,} | {chart.verdict} |"
+            f"| {_cell(chart.metric)} | {_cell(chart.axis)} | {chart.rows:,} | {chart.points:,} | {chart.verdict} |"
             for chart in sorted(check.charts, key=lambda chart: chart.verdict.rank)
         ]
         parts.append("\n".join(lines))
@@ -38,13 +40,20 @@ def _finding(finding: Finding) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text in which no character is markup."""
+    """Text in which no character is markup, and no address a link."""
     text = printable(text.replace("\n", " "))
-    return "".join(f"\\{letter}" if letter in "\\`*_<>|[]#" else letter for letter in text)
+    text = "".join(f"\\{letter}" if letter in "\\`*_{}<>|[]#&~$" else letter for letter in text)
+    return text.replace("://", ":\\//").replace("www.", "www\\.")
 
 
 def _code(text: str) -> str:
+    """Text as code, behind a fence that is longer than any run of backquotes in it."""
+    text = printable(text.replace("\n", " "))
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    pad = " " if not text or text[0] in " `" or text[-1] in " `" else ""
+    return fence + pad + text + pad + fence
+
+
+def _cell(text: str) -> str:
     """Text as code that stays in its table cell."""
-    fence = "``" if "`" in text else "`"
-    pad = " " if "`" in text else ""
-    return fence + pad + printable(text.replace("|", "\\|").replace("\n", " ")) + pad + fence
+    return _code(text).replace("|", "\\|")

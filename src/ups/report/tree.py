@@ -10,7 +10,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from ups.check import ChartCheck, Finding, RunCheck, Severity, Verdict, worst
-from ups.report.text import printable
+from ups.text import printable
 
 __all__ = ["RunTree", "render_tree", "sparkline"]
 

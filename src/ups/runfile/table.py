@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ups.errors import MissingDependency
 from ups.runfile.items import Form
 from ups.runfile.new_file import new_file
+from ups.text import spreadsheet_text
 
 if TYPE_CHECKING:
     from ups.runfile.run import Run
@@ -85,7 +86,7 @@ def write_csv(run: "Run", path: str | os.PathLike[str]) -> None:
     columns = list(table_columns(run))
     with new_file(path) as binary, io.TextIOWrapper(binary, encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow([column.name for column in columns])
+        writer.writerow([spreadsheet_text(column.name) for column in columns])
         cells = [
             [_cell(value) if there else "" for value, there in zip(values.tolist(), held.tolist(), strict=True)]
             for _, values, held in columns

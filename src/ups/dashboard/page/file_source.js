@@ -1,5 +1,13 @@
 // A run that stands in the page's own file: what `ups report` writes.
 
+/** A name as a CSV file's heading: no control character, and no formula to a spreadsheet, as in the program's text.py. */
+function heading(name) {
+  const escaped = (letter) => `\\x${letter.codePointAt(0).toString(16).padStart(2, "0")}`;
+  let text = name.replaceAll(/\p{C}/gu, escaped);
+  if (/^\s*[=+\-@＝＋－＠]/u.test(text)) text = `'${text}`;
+  return /[",]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
 /** `data`: {run, series: {view: {metric: {step, time}}}, tables: {id: table}, images: {id: data address}} */
 export class FileSource {
   live = false;
@@ -37,9 +45,8 @@ export class FileSource {
   /** The points that are in the report, as CSV. */
   async csv(metric, view) {
     const { step, time } = this.#held(view, metric);
-    const quoted = (text) => (/[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
     const same = step.exact && step.x.length === time.x.length && step.marks.length === time.marks.length;
-    const lines = [[step.axis, ...(same ? ["seconds"] : []), metric].map(quoted)];
+    const lines = [[step.axis, ...(same ? ["seconds"] : []), metric].map(heading)];
     const add = (x, seconds, y) => lines.push([x, ...(same ? [seconds] : []), y]);
     let mark = 0;
     for (let at = 0; at <= step.x.length; at++) {

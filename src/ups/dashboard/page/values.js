@@ -90,7 +90,7 @@ function tablePanel(table, source, open) {
       {},
       icon("turn"),
       el("h2", {}, table.name),
-      el("span", { class: "section-count" }, counted(table.rows, "row")),
+      el("span", { class: "section-count" }, `${table.partial ? "first " : ""}${counted(table.rows, "row")}`),
       table.time ? el("time", {}, moment(table.time)) : null,
     ),
     body,
@@ -101,8 +101,9 @@ function tablePanel(table, source, open) {
     asked = true;
     body.textContent = "Reading…";
     try {
-      const { columns, rows } = await source.table(table.id);
-      body.replaceChildren(grid(columns, rows));
+      const { columns, rows, partial } = await source.table(table.id);
+      const said = `This table is too long to show: these are its first ${counted(rows.length, "row")}.`;
+      body.replaceChildren(...(partial ? [el("p", { class: "muted" }, said)] : []), grid(columns, rows));
     } catch (error) {
       asked = false;
       body.textContent = error.message;

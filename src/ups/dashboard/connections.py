@@ -1,0 +1,58 @@
+"""Connections that are open for nothing are closed: they take descriptors, and threads that read for them."""
+
+import asyncio
+from collections.abc import Collection
+from typing import Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from ups.dashboard.peers import Peer
+
+__all__ = ["MOST_ACTIVE", "Connection", "Patience"]
+
+MOST_ACTIVE = 500  # more get the answer that the server is busy
+_MOST = 250  # with more, those that wait for a request are closed at once
+_ASKS_WITHIN = 20.0  # seconds until a whole request is there
+_TAKES_WITHIN = 60.0  # seconds in which a browser takes some of what is sent
+
+
+class Connection(H11Protocol):
+    """A browser's connection; the application finds who is at its other end as ``scope["state"]["peer"]``."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, "peer": Peer(self.client, self.server)}  # type: ignore[arg-type]
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the next request is still to come."""
+        return self.cycle is None or self.cycle.response_complete
+
+
+class Patience:
+    """Closes connections that wait too long for a whole request, or for a browser to take what is sent."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Connection, tuple[Any, float]] = {}  # what each waits for, and since when
+
+    def look(self, connections: Collection[Connection], now: float) -> None:
+        """Look at all connections, and close those that have waited for too long.
+
+        Args:
+            now: Seconds, by a clock that only goes forward.
+        """
+        seen, self._seen = self._seen, {}
+        for connection in connections:
+            unsent = 0 if connection.is_waiting else connection.transport.get_write_buffer_size()
+            state = (connection.cycle, unsent)
+            before, since = seen.get(connection, (None, now))
+            since = since if before == state else now
+            self._seen[connection] = state, since
+            if connection.is_waiting and now - since > _ASKS_WITHIN:
+                connection.transport.close()
+            elif unsent and now - since > _TAKES_WITHIN:
+                connection.transport.abort()
+        waiting = [each for each in self._seen if each.is_waiting and not each.transport.is_closing()]
+        waiting.sort(key=lambda each: (each.cycle is not None, self._seen[each][1]))  # a browser has asked before
+        for connection in waiting[: max(0, len(self._seen) - _MOST)]:
+            connection.transport.close()

@@ -1,0 +1,42 @@
+"""Text that anyone may have written, made safe for where it goes: a terminal, a shell, a spreadsheet."""
+
+import os
+import shlex
+from pathlib import PurePath
+
+__all__ = ["command_line", "printable", "spreadsheet_text"]
+
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # a spreadsheet takes the wide ones too
+
+
+def printable(text: str) -> str:
+    """The text with control characters written out, as ``\\x1b``: none of them reaches a terminal."""
+    return text if text.isprintable() else "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
+def command_line(*words: str | PurePath) -> str:
+    """A command that does the same when it is pasted into a shell, and that can be printed as it is.
+
+    A word is quoted where the shell would read it as something else. One with a control character, or with bytes that
+    are no text, is written as ``$'…'``, which bash, zsh and ksh read.
+    """
+    return " ".join(map(_word, words))
+
+
+def spreadsheet_text(text: str) -> str:
+    """The text as a cell that no spreadsheet takes for a formula: one that begins like a formula gets an apostrophe."""
+    text = printable(text)
+    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
+
+
+def _word(word: str | PurePath) -> str:
+    text = str(word)
+    if isinstance(word, PurePath) and text.startswith("-"):
+        text = f"./{text}"  # a path, and no option
+    if text.isprintable():
+        return shlex.quote(text)
+    return "$'" + "".join(each if each.isprintable() and each not in "\\'" else _escaped(each) for each in text) + "'"
+
+
+def _escaped(letter: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(letter))
