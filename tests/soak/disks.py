@@ -36,10 +36,12 @@ class Disk(Protocol):
 
     Attributes:
         path: The folder.
+        options: How it is mounted.
         variables: What a process that writes there needs in its environment.
     """
 
     path: Path
+    options: str
     variables: dict[str, str]
 
     def cut(self) -> None:
@@ -56,8 +58,8 @@ class Disk(Protocol):
 
 
 def make_disk(kind: DiskKind, folder: Path, chance: random.Random) -> Disk:
-    """A disk in ``folder``; what the cuts leave of what was not synced follows from ``chance``."""
-    return Ext4Disk(folder, chance) if kind == "ext4" else SimulatedDisk(folder, chance)
+    """A disk in ``folder``; how it treats what is not synced follows from ``chance``."""
+    return Ext4Disk(folder, chance.choice(EXT4_OPTIONS)) if kind == "ext4" else SimulatedDisk(folder, chance)
 
 
 class Ext4Disk:
@@ -69,11 +71,11 @@ class Ext4Disk:
     often zeros then: the file's size was committed, and its page not written.
     """
 
-    def __init__(self, folder: Path, chance: random.Random) -> None:
+    def __init__(self, folder: Path, options: str) -> None:
         memory = Path("/dev/shm")  # its writes take no time, and no real disk is worn
         self._folder = tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else folder)
         self._image = Path(self._folder.name) / "image"
-        self._options = chance.choice(EXT4_OPTIONS)
+        self.options = options
         self._mounted = False
         self.path = folder / "disk"
         self.variables: dict[str, str] = {}
@@ -112,7 +114,7 @@ class Ext4Disk:
         self._mount()
 
     def _mount(self) -> None:
-        _run("mount", "-o", f"loop,{self._options}", str(self._image), str(self.path))
+        _run("mount", "-o", f"loop,{self.options}", str(self._image), str(self.path))
         self._mounted = True
 
     def _unmount(self) -> None:
@@ -142,6 +144,7 @@ class SimulatedDisk:
     """
 
     def __init__(self, folder: Path, chance: random.Random) -> None:
+        self.options = ""
         self._chance = chance
         self._record = folder / "record"
         self._sizes: dict[int, int] = {}
@@ -241,7 +244,7 @@ def why_no_ext4() -> str | None:
         return "mkfs.ext4 is not installed"
     with tempfile.TemporaryDirectory() as folder:
         try:
-            with Ext4Disk(Path(folder), random.Random(0)) as disk:
+            with Ext4Disk(Path(folder), EXT4_OPTIONS[0]) as disk:
                 disk.cut()
                 disk.restart()
         except (OSError, AssertionError) as error:

@@ -20,9 +20,9 @@ import psutil
 
 from soak.disks import Disk, DiskKind, make_disk
 from waiting import wait_for
-from wandb_server import Run, WandBServer, run_sync, start_client, start_process
+from wandb_server import WandBServer, run_sync, start_client, start_process
 
-__all__ = ["MODES", "RECOVERIES", "Case", "Outcome", "make_case", "run_case", "table"]
+__all__ = ["MODES", "RECOVERIES", "Case", "Outcome", "judge", "make_case", "run_case", "table"]
 
 Mode = Literal["offline", "online"]
 Recovery = Literal["ups deliver", "resume, next stage", "resume, same stage"]
@@ -85,6 +85,7 @@ class Outcome:
     """What became of a case.
 
     Attributes:
+        options: How the disk was mounted.
         cuts: Instants at which the power was cut.
         empty: Cuts after which there was no run and no row on the disk.
         unreadable: Cuts after which ``run.json`` could not be read, though the training had been given its run.
@@ -97,6 +98,7 @@ class Outcome:
     """
 
     case: Case
+    options: str = ""
     cuts: int = 0
     empty: int = 0
     unreadable: int = 0
@@ -119,7 +121,7 @@ def make_case(
     """A case whose instants follow from ``seed``, unless ``waits`` gives them."""
     chance = random.Random(f"{disk} {mode} {recovery} {seed}")
     if waits is None:
-        shortest, longest = chance.choices(((0.2, 2.0), (1.0, 12.0), (12.0, 45.0)), (20, 72, 8))[0]
+        shortest, longest = chance.choices(((0.2, 2.0), (1.5, 12.0), (12.0, 45.0)), (12, 80, 8))[0]
         waits = (chance.uniform(shortest, longest),)
         if chance.random() < 1 / 3:
             waits = (*waits, chance.uniform(0.2, 8.0))  # strikes the recovery
@@ -138,14 +140,21 @@ def run_case(case: Case, folder: Path) -> Outcome:
         WandBServer() as server,
         _Machine(case, disk, server, folder) as machine,
     ):
+        outcome.options = disk.options
         try:
             machine.suffer(outcome)
             machine.settle(outcome)
         except (AssertionError, subprocess.TimeoutExpired) as error:
             outcome.problems.append(str(error)[-1000:])
-        _judge(outcome, server.runs.get("r"), machine)
+        outcome.on_disk, outcome.after = len(machine.on_disk), len(machine.after)
+        run = server.runs.get("r")
+        judge(outcome, run.history if run is not None else [], machine.on_disk | machine.after, machine.held)
+        exit_code = 0 if case.resumes else 1
+        if run is not None and machine.on_disk and outcome.good and run.exit_code != exit_code:
+            outcome.problems.append(f"exit code {run.exit_code}, not {exit_code}")
+        machine.keep("end")
     if outcome.good:
-        shutil.rmtree(folder)  # else there is the run as each cut has left it
+        shutil.rmtree(folder)  # else it holds the run as each cut left it, and at the end, and what was printed
     return outcome
 
 
@@ -173,7 +182,7 @@ class _Machine:
     Attributes:
         on_disk: Rows that were on the disk after a cut.
         after: Rows whose ``log()`` has returned since the last cut.
-        held: What the server held of each row after a cut.
+        held: Rows that the server held at a cut.
     """
 
     def __init__(self, case: Case, disk: Disk, server: WandBServer, folder: Path) -> None:
@@ -181,6 +190,7 @@ class _Machine:
         self._disk = disk
         self._server = server
         self._mark = f"{case.seed}-{folder}"
+        self._folder = folder
         self._acknowledged = folder / "acknowledged"
         self._read = 0
         self._run = disk.path / "ups-runs" / "r"
@@ -217,6 +227,7 @@ class _Machine:
         if process is None:
             return
         printed, _ = process.communicate(timeout=_RECOVERY)
+        (self._folder / "printed").write_text(printed)
         self._note_acknowledged()
         if process.returncode:
             outcome.problems.append(f"{self._case.recovery}: exit status {process.returncode}: {printed[-600:]}")
@@ -225,6 +236,11 @@ class _Machine:
             printed = run_sync(self._server, self._disk.path, *[segment.parent for segment in segments])
             if "error" in printed.lower():
                 outcome.problems.append(f"wandb sync: {printed[-600:]}")
+
+    def keep(self, name: str) -> None:
+        """Keep a copy of the run as it is now."""
+        if self._run.exists():
+            shutil.copytree(self._run, self._folder / name, symlinks=True)
 
     def _train(self, stages: list[tuple[str, int, int]], *, resume: bool) -> subprocess.Popen[str]:
         plan = {
@@ -263,8 +279,7 @@ class _Machine:
         begun = self._note_acknowledged()
         rows = set(_rows_on_disk(self._run))
         outcome.cuts += 1
-        if self._run.exists():
-            shutil.copytree(self._run, self._acknowledged.with_name(f"cut {outcome.cuts}"), symlinks=True)
+        self.keep(f"cut {outcome.cuts}")
         outcome.taken += len(self.after - rows)
         missing = len(self.on_disk - rows)
         if missing:
@@ -272,7 +287,7 @@ class _Machine:
         self.on_disk |= rows
         self.after.clear()
         run = self._server.runs.get("r")
-        self.held |= _rows_held(run).keys()
+        self.held |= _rows_held(run.history if run is not None else []).keys()
         readable = _is_readable(self._run / "run.json")
         if begun and not readable:
             outcome.unreadable += 1
@@ -336,9 +351,8 @@ def _rows_on_disk(run: Path) -> Iterable[Step]:
                     yield record["stage"], record["step"]
 
 
-def _rows_held(run: Run | None) -> Counter[Step]:
+def _rows_held(history: list[dict[str, Any]]) -> Counter[Step]:
     """How often the server holds each row."""
-    history = run.history if run is not None else []
     return Counter(
         (stage, row.get(f"training/{stage}/step", -1))
         for row in history
@@ -347,16 +361,13 @@ def _rows_held(run: Run | None) -> Counter[Step]:
     )
 
 
-def _judge(outcome: Outcome, run: Run | None, machine: _Machine) -> None:
-    """Compare what the server holds with what was on the disk after the cuts, and what was logged after them."""
-    held = _rows_held(run)
-    wanted = machine.on_disk | machine.after
-    outcome.on_disk, outcome.after = len(machine.on_disk), len(machine.after)
+def judge(outcome: Outcome, history: list[dict[str, Any]], wanted: set[Step], held_before: set[Step]) -> None:
+    """Compare the rows that the server holds with those that it should hold, and those that it held at a cut."""
+    held = _rows_held(history)
     outcome.lost = len(wanted - held.keys())
     outcome.doubled = held.total() - len(held)
-    if gone := machine.held - held.keys():
+    if gone := held_before - held.keys():
         outcome.problems.append(f"{len(gone)} rows are gone that the server held at a cut")
-    history: list[dict[str, Any]] = run.history if run is not None else []
     for stage in STAGES:
         axis, metric = f"training/{stage}/step", f"training/{stage}/loss"
         rows = [row for row in history if metric in row]
@@ -371,6 +382,3 @@ def _judge(outcome: Outcome, run: Run | None, machine: _Machine) -> None:
     numbers = [row["_step"] for row in history]
     if numbers != sorted(set(numbers)):
         outcome.problems.append("_step does not strictly increase")
-    exit_code = 0 if outcome.case.resumes else 1
-    if run is not None and outcome.good and run.exit_code != exit_code:
-        outcome.problems.append(f"exit code {run.exit_code}, not {exit_code}")
