@@ -127,7 +127,7 @@ def make_case(
             waits = (*waits, chance.uniform(0.2, 8.0))  # strikes the recovery
     burst = chance.choice((1, 5, 25))
     steps = (1 + int(burst * 150 * chance.random()), 1 + int(burst * 150 * chance.random()))
-    return Case(disk, mode, recovery, seed, waits, burst, steps, chance.randint(20, 400))
+    return Case(disk, mode, recovery, seed, waits, burst, steps, burst * chance.randint(5, 60))
 
 
 def run_case(case: Case, folder: Path) -> Outcome:

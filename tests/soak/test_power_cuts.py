@@ -91,10 +91,10 @@ def test_a_row_that_is_missing_twice_there_or_elsewhere_is_seen() -> None:
 @pytest.mark.parametrize(
     ("kind", "mode", "recovery", "wait"),
     [
-        ("ext4", "online", "resume, next stage", 6.0),
-        ("ext4", "offline", "resume, same stage", 5.0),
-        ("simulated", "online", "ups deliver", 5.0),
-        ("simulated", "offline", "resume, next stage", 6.0),
+        ("ext4", "online", "resume, next stage", 4.0),
+        ("ext4", "offline", "resume, same stage", 4.0),
+        ("simulated", "online", "ups deliver", 4.0),
+        ("simulated", "offline", "resume, next stage", 4.0),
     ],
 )
 def test_a_power_cut_costs_no_row_on_the_disk(
