@@ -1,8 +1,9 @@
-"""Disks whose power can be cut: what was synced is there afterwards, and of the rest what chance has left."""
+"""Disks whose power can be cut: all that was synced is there afterwards, and a random part of the rest."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import functools
 import json
 import os
@@ -37,7 +38,7 @@ class Disk(Protocol):
     Attributes:
         path: The folder.
         options: How it is mounted.
-        variables: What a process that writes there needs in its environment.
+        variables: The environment that a process which writes there needs.
     """
 
     path: Path
@@ -48,7 +49,7 @@ class Disk(Protocol):
         """Cut the power: from now on nothing more reaches the disk."""
 
     def restart(self) -> None:
-        """Have what reached the disk in ``path`` again. All processes that used it have ended."""
+        """Show in ``path`` what reached the disk. All processes that used it have ended."""
 
     def __enter__(self) -> Self: ...
 
@@ -66,9 +67,9 @@ class Ext4Disk:
     """An ext4 file system in an image, on a loop device.
 
     The cut is that of the kernel's own crash tests: the file system is shut down, its log not flushed. No page and no
-    commit gets into the image any more, and the next mount replays what log there is. What it leaves is what a copy of
-    the image would hold that is taken in no time. A line that was appended within a block that was synced before is
-    often zeros then: the file's size was committed, and its page not written.
+    commit gets into the image any more, and the next mount replays the log. The result is that of a copy of the image
+    taken at one instant. A line that was appended to a block that was synced before is often zeros then: the file's
+    size was committed, and its page not written.
     """
 
     def __init__(self, folder: Path, options: str) -> None:
@@ -100,8 +101,6 @@ class Ext4Disk:
 
     def cut(self) -> None:
         """Shut the file system down."""
-        import fcntl
-
         root = os.open(self.path, os.O_RDONLY)
         try:
             fcntl.ioctl(root, _SHUT_DOWN, _WITHOUT_FLUSH)
@@ -118,7 +117,7 @@ class Ext4Disk:
         self._mounted = True
 
     def _unmount(self) -> None:
-        """Wait for those that look at it: a process that was killed has its files open until it is gone."""
+        """Unmount, as soon as nobody has a file open: a killed process has until it is gone."""
 
         def unmounted() -> bool:
             return subprocess.run(["umount", self.path], capture_output=True, check=False).returncode == 0
@@ -139,8 +138,8 @@ class SimulatedDisk:
 
     The processes keep a record (``synced/sitecustomize.py``) of each file's size, and each folder's names, when they
     were synced last. What came behind that size is there, or missing, or zeros, as a whole or from some byte on; the
-    names are those of the last sync or the newest. So each folder and each file goes its own way, which a journaling
-    file system would not do: it is the harder test. W&B's own files are not synced at all.
+    names are those of the last sync or the newest. Each folder and each file is treated by itself, where a journaling
+    file system keeps some order: it is the harder test. W&B's own files are not synced at all.
     """
 
     def __init__(self, folder: Path, chance: random.Random) -> None:
@@ -197,12 +196,22 @@ class SimulatedDisk:
             elif source.is_dir():
                 self._restore(source, new / name)
             elif source.is_file():
-                (new / name).write_bytes(self._left_of(source.read_bytes(), self._sizes.get(inode, 0)))
+                (new / name).hardlink_to(source)  # so that it has the number and the time that it had
+                self._take_from(new / name, self._sizes.get(inode, 0))
             else:  # replaced since, and never synced
                 (new / name).touch()
 
+    def _take_from(self, path: Path, synced: int) -> None:
+        found, content = path.stat(), path.read_bytes()
+        left = self._left_of(content, synced)
+        if left != content:
+            with path.open("r+b") as file:
+                file.write(left)
+                file.truncate()
+            os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+
     def _left_of(self, content: bytes, synced: int) -> bytes:
-        """``content`` up to ``synced``, and of the rest what chance leaves."""
+        """``content`` up to ``synced``, and a random part of the rest."""
         size = len(content)
         if size <= synced:
             return content
@@ -218,7 +227,7 @@ class SimulatedDisk:
         )
 
     def _begin_record(self) -> None:
-        """A record in which all that is there now is synced."""
+        """Begin a record in which all that is there now is synced."""
         self._record.mkdir()
         with (self._record / "record").open("w") as record:
             for root, _, files in os.walk(self.path):
@@ -235,7 +244,7 @@ class SimulatedDisk:
 
 @functools.cache
 def why_no_ext4() -> str | None:
-    """Why no image can be mounted here; None where one can."""
+    """The reason why no image can be mounted here; None where one can."""
     if sys.platform != "linux":
         return f"no loop devices on {sys.platform}"
     if os.geteuid() != 0:

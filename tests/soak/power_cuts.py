@@ -1,4 +1,4 @@
-"""One case of the power cuts: a training on a disk, cuts at random instants, recovery, and what W&B holds then."""
+"""One case of the power cuts: a training on a disk, cuts at random instants, recovery, and the rows that W&B holds."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ class Case:
     """A training, and when its power is cut.
 
     Attributes:
-        recovery: How it goes on after each cut. What follows the last cut goes on to its end.
+        recovery: How the run is recovered after each cut; the recovery after the last one runs to its end.
         waits: Seconds before each cut: after the start of the training, and then of the recovery.
-        burst: Rows logged in each 20 ms.
-        steps: Steps of the first two stages; the third goes on until the cut.
+        burst: Rows logged per 20 ms.
+        steps: Steps of the first two stages; the third runs until the cut.
         more: Rows that a resumed training logs after the last cut.
     """
 
@@ -76,25 +76,25 @@ class Case:
 
     @property
     def resumes(self) -> bool:
-        """Whether a training goes on with the run after a cut."""
+        """True where a training resumes the run after a cut."""
         return self.recovery != "ups deliver"
 
 
 @dataclass
 class Outcome:
-    """What became of a case.
+    """The result of a case.
 
     Attributes:
         options: How the disk was mounted.
         cuts: Instants at which the power was cut.
         empty: Cuts after which there was no run and no row on the disk.
         unreadable: Cuts after which ``run.json`` could not be read, though the training had been given its run.
-        taken: Rows whose ``log()`` had returned, that a cut has taken from the disk.
+        taken: Rows whose ``log()`` had returned, and that were not on the disk after a cut.
         on_disk: Rows that were whole lines of a journal on the disk after a cut.
         after: Rows logged after the last cut.
         lost: Rows on the disk, or logged after the last cut, that the server does not hold.
         doubled: Rows that the server holds more than once.
-        problems: What was wrong, in words.
+        problems: All that was wrong, in words.
     """
 
     case: Case
@@ -111,7 +111,7 @@ class Outcome:
 
     @property
     def good(self) -> bool:
-        """Whether nothing was lost, doubled or otherwise wrong."""
+        """True where nothing was lost, doubled or otherwise wrong."""
         return not (self.lost or self.doubled or self.problems)
 
 
@@ -134,7 +134,7 @@ def run_case(case: Case, folder: Path) -> Outcome:
     """Run a case in ``folder``, which must not exist."""
     folder.mkdir(parents=True)
     outcome = Outcome(case)
-    chance = random.Random(f"what is left {case}")
+    chance = random.Random(f"disk {case}")
     with (
         make_disk(case.disk, folder, chance) as disk,
         WandBServer() as server,
@@ -207,7 +207,7 @@ class _Machine:
         self._wait_for_silence()
 
     def suffer(self, outcome: Outcome) -> None:
-        """All cuts of the case; what they cut is first the training, then its recovery."""
+        """Start the training and cut its power; then cut that of its recovery, once per further cut."""
         first, second = self._case.steps
         stages = [(STAGES[0], 0, first), (STAGES[1], 0, second), (STAGES[2], 0, _FOREVER)]
         self._train(stages, resume=False)
@@ -222,7 +222,7 @@ class _Machine:
             self._look(outcome)
 
     def settle(self, outcome: Outcome) -> None:
-        """Recover to the end; then W&B's server is brought what an offline run left in files."""
+        """Recover to the end; where the run is offline, ``wandb sync`` its files to W&B's server."""
         process = self._recover(self._case.more)
         if process is None:
             return
@@ -254,7 +254,7 @@ class _Machine:
         return process
 
     def _recover(self, more: int) -> subprocess.Popen[str] | None:
-        """Start what the case does after a cut; None where there is nothing to deliver."""
+        """Start the recovery after a cut; None where there is nothing to deliver."""
         if not self._case.resumes:
             if not (self._run / "run.json").exists() and not self.on_disk:
                 return None
@@ -275,7 +275,7 @@ class _Machine:
         return {**self._disk.variables, "WANDB_MODE": self._case.mode, "POWER_CUT_MACHINE": self._mark}
 
     def _look(self, outcome: Outcome) -> None:
-        """What is there after a cut."""
+        """Note what the disk and the server hold after a cut."""
         begun = self._note_acknowledged()
         rows = set(_rows_on_disk(self._run))
         outcome.cuts += 1
@@ -296,7 +296,7 @@ class _Machine:
             outcome.empty += 1
 
     def _note_acknowledged(self) -> bool:
-        """Read on in what the trainings have told. Returns whether one has had its run since."""
+        """Read the rows that the trainings have acknowledged since the last call; true where one has begun since."""
         if not self._acknowledged.exists():
             return False
         lines = self._acknowledged.read_text().splitlines()
@@ -312,7 +312,7 @@ class _Machine:
                 process.kill()
 
     def _wait_for_silence(self) -> None:
-        """Until no process is left; one may have been starting when the others were killed."""
+        """Wait until no process is left; one may have been starting when the others were killed."""
 
         def silent() -> bool:
             self._kill()

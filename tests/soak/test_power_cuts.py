@@ -52,7 +52,7 @@ def need(kind: DiskKind) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_cut_leaves_what_was_synced(kind: DiskKind, tmp_path: Path) -> None:
-    """What was synced is there in any case; what was not is missing now and then."""
+    """All that was synced is there after each cut; some of what was not synced is missing."""
     need(kind)
     left = []
     for seed in range(8):
@@ -69,8 +69,8 @@ def test_a_cut_leaves_what_was_synced(kind: DiskKind, tmp_path: Path) -> None:
     assert any(b"not synced" not in content for content in left)
 
 
-def test_a_row_that_is_missing_twice_there_or_elsewhere_is_seen() -> None:
-    """The judge of all the rest: rows on the disk 0 … 5; W&B held 9 at the cut, and 9 is gone."""
+def test_the_judge_sees_rows_that_are_missing_doubled_or_wrong() -> None:
+    """Rows 0 … 5 were on the disk, W&B held 9 at the cut: 2 and 9 are missing, 1 is doubled, 5 has a wrong value."""
     steps = (0, 1, 1, 3, 4, 5)
     history = [
         {"_step": number, "training/operator/step": step, "training/operator/loss": step + 0.5}
@@ -100,7 +100,7 @@ def test_a_row_that_is_missing_twice_there_or_elsewhere_is_seen() -> None:
 def test_a_power_cut_costs_no_row_on_the_disk(
     kind: DiskKind, mode: Mode, recovery: Recovery, wait: float, tmp_path: Path
 ) -> None:
-    """A cut in the middle of a training: what the disk has, and what is logged afterwards, is in W&B once."""
+    """After a cut in the middle of a training W&B holds each row of the disk, and each logged afterwards, once."""
     need(kind)
     outcome = run_case(make_case(kind, mode, recovery, SEED, (wait,)), tmp_path / "case")
     assert outcome.good, "\n".join(outcome.problems)
