@@ -81,6 +81,10 @@ def make_originals(folder: Path) -> list[Path]:
     return originals
 
 
+class TooLong(BaseException):
+    """A command hangs. No handler of errors takes it for one."""
+
+
 class Changed:
     """A changed copy of a run's directory.
 
@@ -123,7 +127,7 @@ def read(changed: Changed, reader: str, folder: Path) -> str | None:
     """Read a changed run in one way; None where all was well, else what was not."""
 
     def too_long(number: int, frame: object) -> None:
-        raise TimeoutError(f"{reader} took more than {_LONGEST} s")
+        raise TooLong(f"{reader} took more than {_LONGEST} s")
 
     signal.signal(signal.SIGALRM, too_long)
     signal.alarm(_LONGEST)
@@ -131,7 +135,7 @@ def read(changed: Changed, reader: str, folder: Path) -> str | None:
         READERS[reader](changed, folder)
     except UPSError:
         return None
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
+    except (Exception, TooLong) as error:  # noqa: BLE001 - whatever it is, it is the finding
         return f"{reader} of a run with {', '.join(changed.told)}: {''.join(traceback.format_exception(error))[-3000:]}"
     finally:
         signal.alarm(0)
@@ -327,9 +331,10 @@ def _show(changed: Changed, folder: Path) -> None:
         opened.judge()
         data = opened.as_data()
         json.dumps(data, allow_nan=False)
-        for index, medium in enumerate(data["media"]):
-            with contextlib.suppress(UPSError):
-                (opened.table if medium["kind"] == "table" else opened.image)(str(index))
+        for kind, get in (("tables", opened.table), ("images", opened.image)):
+            for medium in data[kind]:
+                with contextlib.suppress(UPSError):
+                    get(str(medium["id"]))
     finally:
         opened.close()
 
