@@ -1,4 +1,4 @@
-"""Protobuf's wire format, read for many messages at once with NumPy.
+"""Protobuf's wire format, read for many messages at once with NumPy; for a few, field by field.
 
 A message is a sequence of fields: a varint tag (field number × 8 + wire type), then the payload
 (https://protobuf.dev/programming-guides/encoding/). The messages here lie in one buffer; each function takes
@@ -6,14 +6,16 @@ one position in it for every message and moves all of them by one step. A positi
 is the caller's to leave out. The buffer must go on for :data:`MARGIN` bytes after the last message.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MARGIN", "Bytes", "Fields", "Positions", "read_fields", "read_varints"]
+__all__ = ["FEW", "MARGIN", "Bytes", "Fields", "Positions", "fields_in", "read_fields", "read_varints"]
 
 MARGIN = 512
+FEW = 64  # messages: to walk through each of them by :func:`fields_in` is then quicker
 
 Bytes: TypeAlias = NDArray[np.uint8]
 Positions: TypeAlias = NDArray[np.int64]
@@ -21,6 +23,7 @@ Positions: TypeAlias = NDArray[np.int64]
 _VARINT, _FIXED64, _SIZED, _FIXED32 = 0, 1, 2, 5
 _VARINT_BYTES = 10
 _VALUE_BITS = 63
+_FIXED = {_FIXED64: 8, _FIXED32: 4}
 
 
 class Fields(NamedTuple):
@@ -70,3 +73,38 @@ def read_fields(buffer: Bytes, at: Positions, limit: Positions) -> Fields:
         number[(wire > _FIXED32) | (wire == 3) | (wire == 4)] = 0
     number[(end > limit) | (end < start)] = 0
     return Fields(number, start, end)
+
+
+def fields_in(message: bytes) -> Iterator[tuple[int, int, int]]:
+    """The number of each field of one message, and where its payload starts and ends; up to what is no field."""
+    at, size = 0, len(message)
+    while at < size:
+        try:
+            tag, start = _varint(message, at)
+            wire = tag & 7
+            if wire == _SIZED:
+                length, start = _varint(message, start)
+                at = start + length
+            elif wire == _VARINT:
+                _, at = _varint(message, start)
+            elif wire in _FIXED:
+                at = start + _FIXED[wire]
+            else:
+                return
+        except IndexError:  # cut off within a number
+            return
+        if not tag >> 3 or at > size:
+            return
+        yield tag >> 3, start, at
+
+
+def _varint(message: bytes, at: int) -> tuple[int, int]:
+    """As :func:`read_varints`, of one number."""
+    value = message[at] & 0x7F
+    for shift in range(7, 7 * _VARINT_BYTES, 7):
+        if message[at] < 0x80:
+            break
+        at += 1
+        if shift < _VALUE_BITS:
+            value |= (message[at] & 0x7F) << shift
+    return value, at + 1
