@@ -7,7 +7,6 @@ file passes every test of its bytes, and lies about all else. Others are damaged
 
 from __future__ import annotations
 
-import contextlib
 import faulthandler
 import functools
 import json
@@ -21,14 +20,12 @@ import time
 import traceback
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from runfile.real_runs import wandb_file
-from runfile.test_damage import DAMAGE, BLOCK, original
+from runfile.test_damage import BLOCK, DAMAGE
 from ups.check import check_run
 from ups.dashboard.opened import open_path
 from ups.dashboard.report import report_html
@@ -411,6 +408,25 @@ def mutant(seed: int) -> Mutant:
     return MUTATIONS[seed % len(MUTATIONS)](records, rng)
 
 
+def write_case(case: Mutant, seed: int, folder: Path) -> Path:
+    """Write the file; every fifth as one of two segments of a UPS run, whose rows are told apart by their step."""
+    if seed % 5:
+        file = folder / "run-mutant.wandb"
+        file.write_bytes(case.data)
+        return file
+    rng = random.Random(-seed)
+    home = folder / "run"
+    other = framed(records_of(rng.choice(SOURCES)))
+    files = [case.data, other]
+    rng.shuffle(files)
+    for second, data in enumerate(files):
+        segment = home / "wandb" / f"offline-run-20260101_00000{second}-mutant"
+        segment.mkdir(parents=True)
+        (segment / "run-mutant.wandb").write_bytes(data)
+    (home / "run.json").write_text('{"format": 1, "run_id": "mutant", "stages": ["operator", "refine"]}')
+    return home
+
+
 # What must hold.
 
 
@@ -444,7 +460,7 @@ def read_all_ways(file: Path, scratch: Path) -> Iterator[tuple[str, Run | None]]
 def unread(run: Run, intact: list[bytes]) -> Counter[tuple[int, str, str]]:
     """The values of intact rows that the run does not hold, by step and name."""
     wanted: Counter[tuple[int, str, str]] = Counter()
-    for record in {record: None for record in intact}:
+    for record in dict.fromkeys(intact):
         wanted.update(_values_of(record))
     held: Counter[tuple[int, str, str]] = Counter()
     steps = run._columns.steps()
@@ -483,15 +499,14 @@ def run_seed(seed: int, folder: Path) -> str | None:
     case = mutant(seed)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    file = folder / "run-mutant.wandb"
-    file.write_bytes(case.data)
+    file = write_case(case, seed, folder)
     began, done = time.monotonic(), "opening"
     faulthandler.dump_traceback_later(LONGEST, exit=True)
     sys.stdout.write(f"\r{seed}")
     sys.stdout.flush()
     try:
         for done, run in read_all_ways(file, folder):
-            if run is not None and (missing := unread(run, case.intact)):
+            if run is not None and seed % 5 and (missing := unread(run, case.intact)):
                 return f"{case.how}: {missing.total()} intact values were not read: {list(missing)[:3]}"
     except UPSError as error:
         return f"{case.how}: {type(error).__name__} after {done}: {str(error)[:200]}" if case.intact else None

@@ -50,5 +50,7 @@ def command(run: Path, into: Path | None, dry_run: bool, axis: str | None, keep:
     if dry_run:
         return
     written = write_repair(plan, into)
+    for line in written.left_out:
+        click.echo(f"ups: not copied: {line}", err=True)
     click.echo(f"\nWrote {written.rows:,} rows. Next:")
     click.echo(f"  wandb sync {' '.join(str(folder) for folder in written.folders)}")

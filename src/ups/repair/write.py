@@ -8,7 +8,6 @@ that looks like a run.
 
 import math
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ import numpy as np
 
 from ups.charts import DEFAULT_AXIS
 from ups.errors import RunFileError, UsageError
+from ups.repair.files import copy_files
 from ups.repair.plan import Plan
 from ups.repair.rows import Part, RowEdits, StepNumbers, edit_row, encode, holds_values, new_row, set_step
 from ups.repair.text import plan_lines
@@ -29,20 +29,28 @@ from ups.runfile.framing import FrameReader, Writer
 from ups.runfile.history import Columns
 from ups.runfile.locate import segment_folder_time
 from ups.runfile.numbering import Numbering
-from ups.runfile.records import Kind, Payloads, find_payloads, parse_message
+from ups.runfile.records import Kind, Payloads, find_payloads, parse_message, readable
 from ups.tracking.rows import Row
 
 __all__ = ["Written", "target_folders", "write_repair"]
 
 _NOTE = "repair.txt"
+_LATEST = 2**53  # seconds: a time beyond is none
 
 
 @dataclass(frozen=True)
 class Written:
-    """A repaired run: its folders, oldest first, and how many rows it holds."""
+    """A repaired run.
+
+    Attributes:
+        folders: its folders, oldest first.
+        rows: how many rows it holds.
+        left_out: the files of the run that are not in the copy, and why, a line each.
+    """
 
     folders: tuple[Path, ...]
     rows: int
+    left_out: tuple[str, ...] = ()
 
 
 def target_folders(plan: Plan, into: Path) -> list[Path]:
@@ -87,13 +95,15 @@ def write_repair(plan: Plan, into: str | os.PathLike[str]) -> Written:
         into.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".ups-repair-", dir=into) as scratch, tempfile.TemporaryFile() as later:
             copy = _Copy(plan, later)
+            left_out: list[str] = []
             for index, (segment, folder) in enumerate(zip(plan.run.segments, folders, strict=True)):
                 made = Path(scratch) / folder.name
-                _copy_files(segment.path.parent / "files", made / "files")
+                left_out += copy_files(segment.path.parent, made / "files")
                 last = index == len(folders) - 1
                 with Writer(made / f"run-{plan.run_id}.wandb") as writer:
                     copy.segment(segment.path, _Numbered(writer), last=last)
-                (made / _NOTE).write_text("\n".join(plan_lines(plan)) + "\n", encoding="utf-8")
+                note = "\n".join([*plan_lines(plan), *(f"not copied: {line}" for line in left_out)])
+                (made / _NOTE).write_text(note + "\n", encoding="utf-8", errors="backslashreplace")
             if copy.rows_read != plan.run.rows:
                 raise RunFileError(
                     f"{plan.run.path} changed while it was read: {copy.rows_read:,} of its rows were found"
@@ -104,7 +114,7 @@ def write_repair(plan: Plan, into: str | os.PathLike[str]) -> Written:
                 (Path(scratch) / folder.name).rename(folder)
     except OSError as error:
         raise RunFileError(f"the repaired run cannot be written to {into}: {error.strerror or error}") from error
-    return Written(tuple(folders), copy.rows)
+    return Written(tuple(folders), copy.rows, tuple(left_out))
 
 
 class _Numbered:
@@ -154,7 +164,7 @@ class _Copy:
             kinds, fresh = payloads.kind.tolist(), numbering.fresh(batch, payloads).tolist()
             steps = _steps_of(payloads)
             parts = self._edits.between(self._row, self._row + kinds.count(Kind.HISTORY))
-            for kind, record, first in zip(kinds, batch.records(), fresh, strict=True):
+            for kind, record, first in zip(kinds, map(readable, batch.records()), fresh, strict=True):
                 step = next(steps) if kind == Kind.HISTORY else 0
                 if not first:  # a copy of a record before
                     continue
@@ -201,8 +211,9 @@ class _Copy:
         message.run.project, message.run.entity, message.run.display_name = run.project, run.entity, run.name
         message.run.tags.extend(run.tags)
         times = run.column("_timestamp")
-        if times is not None and self._row < len(times.values):  # ``wandb sync`` takes files by their time
-            message.run.start_time.seconds = int(times.values[self._row])
+        began = math.nan if times is None or self._row >= len(times.values) else times.values[self._row]
+        if 0 <= began < _LATEST:  # ``wandb sync`` takes files by their time
+            message.run.start_time.seconds = int(began)
         writer.write(message.SerializeToString())
 
     def _describe(self, writer: _Numbered) -> None:
@@ -300,21 +311,3 @@ def _start_time(run: Run) -> float:
     if times is None or runtimes is None:
         return math.inf
     return float(times.values[0] - runtimes.values[0])
-
-
-def _copy_files(source: Path, target: Path) -> None:
-    if not source.is_dir():
-        target.mkdir(parents=True)
-        return
-    try:
-        shutil.copytree(source, target, ignore=_not_followed)
-    except shutil.Error as error:  # holds each file that failed: from where, to where, and why
-        first, _, why = error.args[0][0]
-        raise RunFileError(f"{first} cannot be copied: {why}") from error
-
-
-def _not_followed(folder: str, names: list[str]) -> list[str]:
-    """The links that lead nowhere, or back to a folder around them; ``copytree`` itself drops every relative one."""
-    here = Path(folder).resolve()
-    links = [here / name for name in names if (here / name).is_symlink()]
-    return [link.name for link in links if not link.exists() or here.is_relative_to(link.resolve())]

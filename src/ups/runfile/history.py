@@ -325,12 +325,12 @@ def _items(buffer: Bytes, start: Positions, end: Positions) -> _Items:
         left = left[at[left] < end[left]]
     for record in left.tolist():
         base = int(at[record])
-        fields = np.array(list(fields_in(buffer[base : end[record]].tobytes())), dtype=np.int64).reshape(-1, 3)
+        fields = np.array(list(fields_in(buffer[base : end[record]].tobytes())), dtype=np.int64).reshape(-1, 4)
         for number, row, low, high in ((_ITEM, rows, starts, ends), (_STEP, step_rows, step_starts, step_ends)):
             found_here = fields[fields[:, 0] == number]
             row.append(np.full(len(found_here), record, dtype=np.int64))
-            low.append(base + found_here[:, 1])
-            high.append(base + found_here[:, 2])
+            low.append(base + found_here[:, 2])
+            high.append(base + found_here[:, 3])
     steps, stepped = np.zeros(len(start), dtype=np.int64), np.zeros(len(start), dtype=np.bool_)
     stepped_rows = _joined(step_rows)
     stepped[stepped_rows] = True

@@ -66,7 +66,7 @@ def take_apart(buffer: Bytes, start: Positions, end: Positions) -> tuple[Positio
         left = left[at[left] < end[left]]
     for item in left.tolist():
         base = int(at[item])
-        for number, low, high in fields_in(buffer[base : end[item]].tobytes()):
+        for number, _, low, high in fields_in(buffer[base : end[item]].tobytes()):
             if number in (_KEY, _NESTED_KEY):
                 key_end[item] = base + high
             elif number == _VALUE_JSON:
@@ -112,9 +112,7 @@ def _read(text: bytes, count: int) -> NDArray[np.float64] | None:
     return read[:-1] if len(read) == count + 1 and text.count(b",") == count else None
 
 
-def _each(
-    buffer: Bytes, start: Positions, end: Positions, places: Positions
-) -> tuple[Positions, NDArray[np.float64]]:
+def _each(buffer: Bytes, start: Positions, end: Positions, places: Positions) -> tuple[Positions, NDArray[np.float64]]:
     """Those of the places at which a number stands, and the numbers."""
     texts = (buffer[low:high].tobytes() for low, high in zip(start[places], end[places], strict=True))
     read = [_read(text + b",", 1) for text in texts]
@@ -158,7 +156,7 @@ def number_in(item: bytes) -> tuple[float, int]:
         try:
             return float(value), Form.NUMBER
         except OverflowError:  # a whole number beyond all floats, as JSON may have it
-            return math.copysign(math.inf, value), Form.NUMBER
+            return math.inf if value > 0 else -math.inf, Form.NUMBER
     return np.nan, Form.OTHER
 
 

@@ -15,14 +15,12 @@ from ups.runfile.framing import Damage
 from ups.runfile.history import Column, Columns
 from ups.runfile.items import Form
 from ups.runfile.logs import LostRows, lost_rows
-from ups.runfile.records import ConfigChange, Exit, Kind, MetricDefinition, RunInfo, parse
+from ups.runfile.records import STRUCTURE, ConfigChange, Exit, Kind, MetricDefinition, RunInfo, parse
 from ups.runfile.segment import Piece, Segment, SegmentReader
 from ups.runfile.summary import SummaryReader, apply_change
 from ups.runfile.table import to_pandas, to_polars
 
 __all__ = ["Run", "Segment", "Series"]
-
-_STRUCTURE = (Kind.RUN, Kind.METRIC, Kind.CONFIG, Kind.EXIT)
 
 
 @dataclass(frozen=True)
@@ -313,7 +311,7 @@ class Run:
         self._columns.add(payloads.buffer, payloads.start[history], payloads.end[history])
         if self._with_summary:
             self._summary_reader.take(batch, payloads)
-        for index in np.flatnonzero(np.isin(payloads.kind, _STRUCTURE)).tolist():
+        for index in np.flatnonzero(np.isin(payloads.kind, STRUCTURE)).tolist():
             start, length = int(batch.starts[index]), int(batch.lengths[index])
             record = parse(payloads.buffer[start : start + length].tobytes())
             reader.finished = reader.finished or isinstance(record, Exit)

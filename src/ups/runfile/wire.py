@@ -12,7 +12,18 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FEW", "MARGIN", "Bytes", "Fields", "Positions", "fields_in", "read_fields", "read_varints"]
+__all__ = [
+    "FEW",
+    "MARGIN",
+    "Bytes",
+    "Fields",
+    "Positions",
+    "fields_in",
+    "read_fields",
+    "read_varints",
+    "sized",
+    "varint",
+]
 
 MARGIN = 512
 FEW = 64  # messages: to walk through each of them by :func:`fields_in` is then quicker
@@ -75,10 +86,14 @@ def read_fields(buffer: Bytes, at: Positions, limit: Positions) -> Fields:
     return Fields(number, start, end)
 
 
-def fields_in(message: bytes) -> Iterator[tuple[int, int, int]]:
-    """The number of each field of one message, and where its payload starts and ends; up to what is no field."""
+def fields_in(message: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Each field of one message, up to what is no field.
+
+    Its number, where it begins, where its payload starts (of a sized field behind its size), and where it ends.
+    """
     at, size = 0, len(message)
     while at < size:
+        begin = at
         try:
             tag, start = _varint(message, at)
             wire = tag & 7
@@ -95,7 +110,22 @@ def fields_in(message: bytes) -> Iterator[tuple[int, int, int]]:
             return
         if not tag >> 3 or at > size:
             return
-        yield tag >> 3, start, at
+        yield tag >> 3, begin, start, at
+
+
+def sized(number: int, content: bytes) -> bytes:
+    """A field of bytes, a text or a message."""
+    return varint(number << 3 | _SIZED) + varint(len(content)) + content
+
+
+def varint(value: int) -> bytes:
+    """A number as it is written."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:
