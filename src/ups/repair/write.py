@@ -35,6 +35,7 @@ from ups.tracking.rows import Row
 __all__ = ["Written", "target_folders", "write_repair"]
 
 _NOTE = "repair.txt"
+_ROWS_AT_ONCE = 4096  # whose changes are looked up together
 _LATEST = 2**53  # seconds: a time beyond is none
 
 
@@ -139,15 +140,19 @@ class _Copy:
         self.rows = 0
         self._plan = plan
         self._edits = RowEdits(plan)
+        self._parts: dict[int, Part] = {}
+        self._parts_end = 0
         self._row = 0  # the next row of the run
         self._numbers = StepNumbers()
-        self._later = later  # the parts of rows that are written later on: a file, and where each lies in it
-        self._places: dict[int, tuple[int, int]] = {}
+        self._later = later  # what is written later on: a file, and where in it
+        self._places: dict[int, tuple[int, int]] = {}  # the parts of rows that move
+        self._waiting: dict[int, tuple[int, int]] = {}  # the rows of which one before stands further on in the files
         self._missing: Iterator[tuple[int, Row]] = iter(()) if plan.missing is None else plan.missing.rows()
         self._next = next(self._missing, None)
         self._clock = _start_time(plan.run) if plan.rows_back else math.inf
         steps = plan.run.column(DEFAULT_AXIS)
         self._steps = np.empty(0) if steps is None else steps.values
+        self._found = np.zeros(len(self._steps), dtype=np.bool_)
         self._summary: dict[str, str] = {}
 
     @property
@@ -157,13 +162,13 @@ class _Copy:
 
     def segment(self, path: Path, writer: _Numbered, *, last: bool) -> None:
         """Write one file's records; into the ``last`` one also what ends the run."""
-        named = described = ended = False
+        named = described = False
+        end: bytes | None = None
         numbering = Numbering(path)
         for batch in FrameReader(path):
             payloads = find_payloads(batch)
             kinds, fresh = payloads.kind.tolist(), numbering.fresh(batch, payloads).tolist()
             steps = _steps_of(payloads)
-            parts = self._edits.between(self._row, self._row + kinds.count(Kind.HISTORY))
             for kind, record, first in zip(kinds, map(readable, batch.records()), fresh, strict=True):
                 step = next(steps) if kind == Kind.HISTORY else 0
                 if not first:  # a copy of a record before
@@ -178,12 +183,9 @@ class _Copy:
                     described = True
                 match kind:
                     case Kind.HISTORY:
-                        self._history(record, step, parts, writer)
+                        self._history(record, step, writer)
                     case Kind.EXIT:
-                        if last:
-                            self._end(writer)
-                        ended = True
-                        writer.write(record)
+                        end = record
                     case Kind.RUN:
                         message = parse_message(record)
                         message.run.run_id = self._plan.run_id
@@ -198,11 +200,14 @@ class _Copy:
                         writer.write(record)
         if not described:
             self._describe(writer)
-        if last and not ended:
+        if last:
             self._end(writer)
-            message = parse_message(b"")
-            message.exit.exit_code = 1  # what ``wandb sync`` makes of a file without an end
-            writer.write(message.SerializeToString())
+            if end is None:
+                message = parse_message(b"")
+                message.exit.exit_code = 1  # what ``wandb sync`` makes of a file without an end
+                end = message.SerializeToString()
+        if end is not None:
+            writer.write(end)
 
     def _name(self, writer: _Numbered) -> None:
         """Say who the run is."""
@@ -243,29 +248,58 @@ class _Copy:
             record = message.SerializeToString()
         writer.write(record)
 
-    def _history(self, record: bytes, step: int, parts: dict[int, Part], writer: _Numbered) -> None:
-        row = self._row
-        if row == len(self._steps) or step != self._steps[row]:
-            return  # written since the run was read, or a row that an earlier segment holds
+    def _history(self, record: bytes, step: int, writer: _Numbered) -> None:
+        row = self._row_of(step)
+        if row is None:
+            return
+        self._found[row] = True
+        if row != self._row:
+            self._waiting[row] = self._put(record)
+            return
+        self._next_row(record, writer)
+        while self._row in self._waiting:
+            self._next_row(self._take(self._waiting.pop(self._row)), writer)
+
+    def _row_of(self, step: int) -> int | None:
+        """Which row of the run the next history record is; None if it was written since, or is a copy of a row."""
+        if not self._plan.run.is_sorted:
+            return self._row if self._row < len(self._steps) and step == self._steps[self._row] else None
+        at = int(np.searchsorted(self._steps, step))
+        return at if at < len(self._steps) and step == self._steps[at] and not self._found[at] else None
+
+    def _part_of(self, row: int) -> Part | None:
+        if row >= self._parts_end:
+            self._parts, self._parts_end = self._edits.between(row, row + _ROWS_AT_ONCE), row + _ROWS_AT_ONCE
+        return self._parts.get(row)
+
+    def _put(self, record: bytes) -> tuple[int, int]:
+        place = self._later.seek(0, os.SEEK_END)
+        self._later.write(record)
+        return place, len(record)
+
+    def _take(self, place: tuple[int, int]) -> bytes:
+        self._later.seek(place[0])
+        record: bytes = self._later.read(place[1])
+        return record
+
+    def _next_row(self, record: bytes, writer: _Numbered) -> None:
+        """Write what the plan makes of the next row, and of the parts of other rows that belong behind it."""
+        row, step = self._row, int(self._steps[self._row])
         self._row += 1
         self._come_back(row - 1, writer)
-        part = parts.get(row)
+        part = self._part_of(row)
         if part is not None:
             message = parse_message(record)
             later, moved = edit_row(message, part)
             self._summary |= moved
             if later is not None:
-                data = later.SerializeToString()
-                self._places[row] = (self._later.seek(0, os.SEEK_END), len(data))
-                self._later.write(data)
+                self._places[row] = self._put(later.SerializeToString())
             if not part.takes_away or holds_values(message):
                 self._write_row(message, step, writer)
         else:
             self._write_row(record, step, writer)
         for moved_row in self._edits.behind.get(row, ()):
-            place, size = self._places.pop(moved_row)
-            self._later.seek(place)
-            self._write_row(self._later.read(size), None, writer)
+            self._write_row(self._take(self._places.pop(moved_row)), None, writer)
 
     def _write_row(self, row: Any, step: int | None, writer: _Numbered) -> None:
         """Write a row, a record or its bytes, under its own step, or the next one if it has none or that is taken."""

@@ -64,6 +64,7 @@ class Kind(IntEnum):
 STRUCTURE = (Kind.RUN, Kind.METRIC, Kind.CONFIG, Kind.EXIT)
 """The kinds that say what a run is, few in a file and each parsed by itself."""
 
+_HIGHEST_FIELD = 2**29 - 1  # that protobuf allows
 _HIGHEST_NUMBER = 2**40  # of a record: a file of as many has 10 TB
 _DEEPEST = 64  # dictionaries and lists in each other, in a name or in a value: what UPS does with them is recursive
 _AROUND = (1, 16, 19, 200)  # num, control, uuid, _info: fields of Record beside the one that says its kind
@@ -233,7 +234,8 @@ def find_payloads(batch: Batch) -> Payloads:
     for index in np.flatnonzero(np.isin(kind, STRUCTURE)).tolist():
         if not _is_readable(buffer[batch.starts[index] : limit[index]].tobytes()):
             kind[index] = Kind.UNREADABLE
-    number[number > _HIGHEST_NUMBER] = 0
+    kind[kind > _HIGHEST_FIELD] = Kind.UNREADABLE
+    number[(number > _HIGHEST_NUMBER) | (number < 0)] = 0
     return Payloads(buffer, number, kind, start, end)
 
 

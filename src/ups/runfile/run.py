@@ -141,7 +141,7 @@ class Run:
                 yield len(piece.batch.data)
             self.segments[index:] = [reader.segment]
             self._finished = reader.finished
-        if self._steps_identify_rows and len(self.segments) > 1:
+        if self.is_sorted:
             self._columns.drop_repeated_steps()
         self._forget()
 
@@ -202,6 +202,11 @@ class Run:
     def finished(self) -> bool:
         """Whether the last segment holds the record of an exit; if not, the run was killed, or still runs."""
         return self._finished
+
+    @property
+    def is_sorted(self) -> bool:
+        """Whether the rows are in the order of their ``_step``, one of each, and not in the order of the files."""
+        return self._steps_identify_rows and len(self.segments) > 1
 
     @property
     def damage(self) -> list[tuple[Path, Damage]]:
@@ -301,7 +306,7 @@ class Run:
             for _, payloads, fresh in SegmentReader(segment.path).pieces(end=segment.size):
                 history = (payloads.kind == Kind.HISTORY) & fresh
                 columns.add(payloads.buffer, payloads.start[history], payloads.end[history])
-        if self._steps_identify_rows and len(self.segments) > 1:
+        if self.is_sorted:
             columns.drop_repeated_steps()
         return columns
 

@@ -50,7 +50,10 @@ class Fields(NamedTuple):
 
 
 def read_varints(buffer: Bytes, at: Positions) -> tuple[Positions, Positions]:
-    """The varint at each position, and the position after it. Bits above the 63rd are dropped."""
+    """The varint at each position, and the position after it; -1, and the one before it, where it has over 64 bits.
+
+    The 64th bit is dropped.
+    """
     byte = buffer[at]
     value = (byte & 0x7F).astype(np.int64)
     after = at + 1
@@ -59,10 +62,13 @@ def read_varints(buffer: Bytes, at: Positions) -> tuple[Positions, Positions]:
         if not more.any():
             break
         byte = buffer[after] * more
+        after += more
         if shift < _VALUE_BITS:
             value |= (byte & 0x7F).astype(np.int64) << shift
-        after += more
-        more = byte > 0x7F
+            more = byte > 0x7F
+        else:
+            too_long = byte > 1
+            value[too_long], after[too_long] = -1, at[too_long] - 1
     return value, after
 
 
@@ -106,7 +112,7 @@ def fields_in(message: bytes) -> Iterator[tuple[int, int, int, int]]:
                 at = start + _FIXED[wire]
             else:
                 return
-        except IndexError:  # cut off within a number
+        except IndexError:
             return
         if not tag >> 3 or at > size:
             return
@@ -129,7 +135,11 @@ def varint(value: int) -> bytes:
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """As :func:`read_varints`, of one number."""
+    """As :func:`read_varints`, of one number.
+
+    Raises:
+        IndexError: it is cut off, or has over 64 bits.
+    """
     value = message[at] & 0x7F
     for shift in range(7, 7 * _VARINT_BYTES, 7):
         if message[at] < 0x80:
@@ -137,4 +147,6 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
         at += 1
         if shift < _VALUE_BITS:
             value |= (message[at] & 0x7F) << shift
+        elif message[at] > 1:
+            raise IndexError(at)
     return value, at + 1
