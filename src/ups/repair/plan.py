@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ups.charts import DEFAULT_AXIS, matches
-from ups.check import ChartCheck, RunCheck, Verdict, check_run
+from ups.charts import DEFAULT_AXIS, fitting
+from ups.check import RunCheck, Verdict, check_run
 from ups.check.mismatch import meant_for
 from ups.check.run import best_axis, own_step
 from ups.errors import UsageError
@@ -299,14 +299,13 @@ def _changes(
 
 def _undefined(run: Run, definitions: dict[str, str], to_summary: dict[str, NDArray[np.int64]]) -> frozenset[str]:
     """The definitions that fit nothing: globs that missed what is now defined by name, and names that moved."""
-    left = [name for name in run.logged if name not in to_summary]
+    left = fitting(run.definitions.names(), (name for name in run.logged if name not in to_summary))
+    moved = fitting(run.definitions.names(), to_summary)
     by_default = [metric for metric in definitions if not run.axis(metric).defined]
     missed = set(meant_for(by_default, run.definitions.names()).values())
     out = set()
     for name in run.definitions.names():
-        if name in definitions or any(name == metric or matches(name, metric) for metric in left):
-            continue
-        if name in missed or any(name == metric or matches(name, metric) for metric in to_summary):
+        if name not in definitions and name not in left and (name in missed or name in moved):
             out.add(name)
     return frozenset(out)
 
@@ -316,7 +315,7 @@ def _unrepaired(
 ) -> tuple[Unrepaired, ...]:
     settled = {change.metric for change in changes if change.axis is None} | set(undefined)
     back = {change.metric for change in changes if change.after}
-    named = {chart.metric: chart for chart in check.charts}
+    came_back = fitting((chart.metric for chart in check.charts), back)
     out = []
     for finding in check.findings:
         metric = finding.metric
@@ -324,14 +323,10 @@ def _unrepaired(
             out.append(Unrepaired(finding.code, None, f"{lost:,} rows were never written: they are gone for good"))
         if metric is None or finding.code not in _NOT_REPAIRED or metric in settled:
             continue
-        if finding.code == Verdict.NEVER_LOGGED and _came_back(named[metric], back):
+        if finding.code == Verdict.NEVER_LOGGED and metric in came_back:
             continue
         out.append(Unrepaired(finding.code, metric, f"{finding.message}: {_NOT_REPAIRED[Verdict(finding.code)]}"))
     return tuple(out)
-
-
-def _came_back(chart: ChartCheck, back: set[str]) -> bool:
-    return any(metric == chart.metric or matches(chart.metric, metric) for metric in back)
 
 
 def _fresh_id(run_id: str) -> str:
