@@ -111,10 +111,14 @@ def own_step(run: Run, metric: str) -> str | None:
         return None
     for step in islice(own_steps(metric, run.definitions.step_metrics_around(metric)), _MOST_TRIED):
         column = run.column(step)
-        if column is None or not np.isin(held.rows, column.rows).all():
+        if column is None:
             continue
-        x = column.values[np.searchsorted(column.rows, held.rows)]
-        if np.isfinite(x).all() and (np.diff(x) > 0).all():
+        x = column.values
+        if not np.array_equal(held.rows, column.rows):
+            if not np.isin(held.rows, column.rows, assume_unique=True).all():
+                continue
+            x = x[np.searchsorted(column.rows, held.rows)]
+        if (x[1:] > x[:-1]).all() and np.isfinite(x).all():
             return step
     return None
 

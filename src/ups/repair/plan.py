@@ -118,7 +118,14 @@ class Plan:
         return sum(change.gone for change in self.charts)
 
 
-def plan_repair(run: Run, *, keep: Keep = "last", axis: str | None = None, run_id: str | None = None) -> Plan:
+def plan_repair(
+    run: Run,
+    *,
+    keep: Keep = "last",
+    axis: str | None = None,
+    run_id: str | None = None,
+    check: RunCheck | None = None,
+) -> Plan:
     """Work out how to repair a run. Nothing is written.
 
     Args:
@@ -127,6 +134,7 @@ def plan_repair(run: Run, *, keep: Keep = "last", axis: str | None = None, run_i
             highest, ``first`` the first, and ``all`` keeps every point and counts the axis on.
         axis: A metric that was logged, to draw against in place of an axis that cannot be used.
         run_id: The id of the copy. Default: a fresh one, which begins with the run's.
+        check: What :func:`ups.check_run` gives for the run, where it was asked already.
 
     Raises:
         UsageError: ``axis`` was never logged, or ``run_id`` is no run id.
@@ -135,11 +143,11 @@ def plan_repair(run: Run, *, keep: Keep = "last", axis: str | None = None, run_i
         raise UsageError(f"{axis!r} was never logged in {run.path}: name a metric of the run, or '_step'")
     if run_id is not None and not _RUN_ID.match(run_id):
         raise UsageError(f"{run_id!r} is not a run id: use letters, digits, '_' and '-', at most 128")
-    before = check_run(run)
+    before = check or check_run(run)
     definitions = _definitions(run, before, _codes(before), axis)
-    view = _redefined(run, definitions)
+    view = _redefined(run, definitions) if definitions else run
     to_summary = _results(view, before)
-    mended = _mended(view, keep, to_summary)
+    mended = _mended(view, check_run(view) if definitions else before, keep, to_summary)
     missing = missing_rows(run)
     changes = _changes(run, view, before, mended, definitions, to_summary, missing, keep)
     definitions = {metric: axis for metric, axis in definitions.items() if metric not in to_summary} | {
@@ -231,9 +239,8 @@ def _hidden(run: Run, definitions: dict[str, str]) -> tuple[str, ...]:
     return tuple(sorted(axis for axis in axes if axis in old - new or axis not in run.definitions.names()))
 
 
-def _mended(view: Run, keep: Keep, to_summary: Iterable[str]) -> dict[str, Mended]:
+def _mended(view: Run, check: RunCheck, keep: Keep, to_summary: Iterable[str]) -> dict[str, Mended]:
     """Every axis with a chart that needs it mended."""
-    check = check_run(view)
     codes = _codes(check)
     by_axis: dict[str, list[str]] = {}
     lines: set[str] = set()

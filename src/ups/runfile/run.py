@@ -266,20 +266,23 @@ class Run:
             y = Column(y.rows[since:], y.values[since:], y.forms[since:], y.sample)
             first = np.searchsorted(x.rows, y.rows[0]) if len(y.rows) else len(x.rows)
             x = Column(x.rows[first:], x.values[first:], x.forms[first:])
-        rows, x_values, y_values, forms = y.rows, x.values, y.values, y.forms
+        rows, x_values, y_values = y.rows, x.values, y.values
+        is_number = y.forms == _NUMBER
+        numbers = np.count_nonzero(is_number)
+        finite = np.count_nonzero(np.isfinite(y_values))  # what is no number is NaN
         if not np.array_equal(rows, x.rows):
             both = np.isin(rows, x.rows, assume_unique=True)
-            rows, y_values, forms = rows[both], y_values[both], forms[both]
+            rows, y_values, is_number = rows[both], y_values[both], is_number[both]
             x_values = x_values[np.searchsorted(x.rows, rows)]
         return Series(
             rows=rows,
             steps=self._columns.steps()[rows],
             x=x_values,
             y=y_values,
-            is_number=forms == Form.NUMBER,
+            is_number=is_number,
             held=len(y.rows),
-            not_numeric=int(np.count_nonzero(y.forms != Form.NUMBER)),
-            not_finite=int(np.count_nonzero((y.forms == Form.NUMBER) & ~np.isfinite(y.values))),
+            not_numeric=int(len(y.rows) - numbers),
+            not_finite=int(numbers - finite),
             sample=y.sample,
         )
 
@@ -352,4 +355,5 @@ class Run:
                 self.exit_code = record.exit_code
 
 
+_NUMBER = int(Form.NUMBER)  # an enumeration's member takes longer to look up than a column to go through
 _EMPTY = Column(np.empty(0, dtype=np.int64), np.empty(0), np.empty(0, dtype=np.uint8))
