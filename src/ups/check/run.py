@@ -182,5 +182,7 @@ def _unmatched(run: Run, logged: Collection[str], step_metrics: Container[str]) 
 def _run_findings(run: Run) -> list[Finding]:
     """What is wrong with the run as a whole."""
     torn = sum(segment.torn for segment in run.segments[-1:])
-    found = (lost_rows(run.lost_rows), damaged_file(run.damage, run.rows), unfinished(run.finished, torn))
+    files = [segment.path for segment in run.segments]
+    damaged = damaged_file(files, run.damage, run.nameless, run.rows)
+    found = (lost_rows(run.lost_rows), damaged, unfinished(run.finished, torn))
     return [finding for finding in found if finding is not None]

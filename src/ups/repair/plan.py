@@ -100,7 +100,8 @@ class Plan:
     @property
     def changes_nothing(self) -> bool:
         """Whether the copy would be the run as it is."""
-        return not (self.charts or self.renumbered or self.rows_back or self.torn or self.run.damage)
+        damaged = self.run.damage or self.run.nameless
+        return not (self.charts or self.renumbered or self.rows_back or self.torn or damaged)
 
     @property
     def rows_back(self) -> int:

@@ -178,7 +178,7 @@ class Columns:
     def as_they_are(self) -> "Columns":
         """The columns that there are, which stay so when more rows are added to these. Nothing is copied."""
         columns = Columns(hidden=self._hidden)
-        columns.rows = self.rows
+        columns.rows, columns.nameless = self.rows, self.nameless
         columns._steps = _Growing(self.steps())
         for name in self._parts:
             column = self.get(name)
@@ -334,9 +334,9 @@ def _items(buffer: Bytes, start: Positions, end: Positions) -> _Items:
     steps, stepped = np.zeros(len(start), dtype=np.int64), np.zeros(len(start), dtype=np.bool_)
     stepped_rows = _joined(step_rows)
     stepped[stepped_rows] = True
-    number = read_fields(buffer, _joined(step_starts), _joined(step_ends))
-    counted, _ = read_varints(buffer, number.start)
-    counted[(number.number != 1) | (counted < 0) | (counted > _HIGHEST_STEP)] = 0
+    inside = read_fields(buffer, _joined(step_starts), _joined(step_ends))
+    counted, _ = read_varints(buffer, inside.start)
+    counted[(inside.number != 1) | (counted < 0) | (counted > _HIGHEST_STEP)] = 0
     steps[stepped_rows] = counted
     return _Items(_joined(rows), _joined(starts), _joined(ends), steps, stepped)
 

@@ -182,7 +182,8 @@ class Run:
     def with_definitions(self, definitions: Definitions) -> "Run":
         """The run with other definitions, over the same rows."""
         view = copy.copy(self)
-        view.__dict__.pop("charts", None)
+        for name in ("charts", "_axes"):
+            view.__dict__.pop(name, None)
         view.definitions = definitions
         return view
 
@@ -212,6 +213,11 @@ class Run:
     def damage(self) -> list[tuple[Path, Damage]]:
         """Every range of every file that holds no readable record."""
         return [(segment.path, damage) for segment in self.segments for damage in segment.damage]
+
+    @property
+    def nameless(self) -> int:
+        """How many values of its rows were left out because no name can be read beside them."""
+        return self._columns.nameless
 
     @property
     def last_step(self) -> int | None:
@@ -248,7 +254,10 @@ class Run:
 
     def axis(self, metric: str) -> Axis:
         """What the metric is drawn against."""
-        return self.definitions.axis(metric)
+        found = self._axes.get(metric)
+        if found is None:
+            found = self._axes[metric] = self.definitions.axis(metric)
+        return found
 
     def column(self, name: str) -> Column | None:
         """All values logged under a name, ``_step`` and ``_timestamp`` too; None if there are none."""
@@ -303,6 +312,11 @@ class Run:
         return to_pandas(self)
 
     @cached_property
+    def _axes(self) -> dict[str, Axis]:
+        """The axes that were asked for."""
+        return {}
+
+    @cached_property
     def _hidden_columns(self) -> Columns:
         columns = Columns(hidden=None)
         for segment in self.segments:
@@ -328,7 +342,7 @@ class Run:
 
     def _forget(self) -> None:
         """Work out anew, when it is asked for, what follows from the rows."""
-        for name in ("metrics", "charts", "lost_rows", *(["_hidden_columns"] if self._readers else [])):
+        for name in ("metrics", "charts", "lost_rows", "_axes", *(["_hidden_columns"] if self._readers else [])):
             self.__dict__.pop(name, None)
 
     def _take(self, record: object) -> None:
