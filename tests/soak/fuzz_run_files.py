@@ -502,15 +502,14 @@ def run_seed(seed: int, folder: Path) -> str | None:
     file = write_case(case, seed, folder)
     began, done = time.monotonic(), "opening"
     faulthandler.dump_traceback_later(LONGEST, exit=True)
-    sys.stdout.write(f"\r{seed}")
-    sys.stdout.flush()
+    print(f"seed {seed}", file=sys.stderr)  # the last line, where the process is ended
     try:
-        for done, run in read_all_ways(file, folder):
+        for done, run in read_all_ways(file, folder):  # noqa: B007 - said where it ends early
             if run is not None and seed % 5 and (missing := unread(run, case.intact)):
                 return f"{case.how}: {missing.total()} intact values were not read: {list(missing)[:3]}"
     except UPSError as error:
         return f"{case.how}: {type(error).__name__} after {done}: {str(error)[:200]}" if case.intact else None
-    except BaseException:
+    except Exception:  # noqa: BLE001 - any at all is what is looked for
         return f"{case.how}, after {done}:\n{traceback.format_exc()[-2500:]}"
     finally:
         faulthandler.cancel_dump_traceback_later()
@@ -522,16 +521,17 @@ def main(first: int, count: int, folder: Path) -> int:
     """Try the files of a range of seeds; how many did not hold."""
     for name in SOURCES:
         records_of(name)
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
     held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (held + MOST_MEMORY, most))
+    resource.setrlimit(resource.RLIMIT_AS, (held + MOST_MEMORY, hard))
     failed = 0
     for seed in range(first, first + count):
         problem = run_seed(seed, folder)
         if problem is not None:
             failed += 1
-            print(f"\rseed {seed}: {problem}", flush=True)
-    print(f"\r{count} files, {failed} did not hold; at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MB")
+            print(f"seed {seed}: {problem}", flush=True)
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    print(f"{count} files, {failed} did not hold; at most {most} MB")
     return failed
 
 
