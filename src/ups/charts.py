@@ -5,6 +5,7 @@ cannot disagree.
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ __all__ = [
     "advances",
     "check_metric_name",
     "check_stage_name",
+    "fitting",
     "matches",
     "metric_key",
     "own_steps",
@@ -114,6 +116,8 @@ class Definitions:
         self._globs: dict[str, str] = {}
         self._expanded: dict[str, str] = {}
         self._hidden: set[str] = set()
+        self._lengths: tuple[int, ...] | None = None  # of the globs' prefixes, the longest first; None: to work out
+        self._folders: dict[str, list[str]] | None = None  # the step metrics in each
 
     def define(
         self,
@@ -133,6 +137,7 @@ class Definitions:
             self.forget([name])
         table = self._globs if name.endswith("*") else self._expanded if expanded else self._exact
         table[name] = step_metric or table.get(name, "")
+        self._lengths = self._folders = None
         if hidden:
             self._hidden.add(name)
 
@@ -142,6 +147,7 @@ class Definitions:
             for table in (self._exact, self._globs, self._expanded):
                 table.pop(name, None)
             self._hidden.discard(name)
+        self._lengths = self._folders = None
 
     def names(self) -> list[str]:
         """The names and globs that the user defined, in order of kind and definition."""
@@ -155,7 +161,7 @@ class Definitions:
         """The x-axis of a metric, and whether it is the only one possible."""
         if metric in self._exact:
             return _axis(self._exact[metric])
-        globs = sorted((glob for glob in self._globs if matches(glob, metric)), key=len, reverse=True)
+        globs = self._matching(metric)
         axes = tuple(dict.fromkeys(self._globs[glob] or DEFAULT_AXIS for glob in globs))
         candidates = axes if len(axes) > 1 else ()
         if metric in self._expanded:
@@ -166,12 +172,27 @@ class Definitions:
         """Whether W&B shows no chart for the metric: hidden by name, or by every glob that could apply."""
         if metric in self._exact or metric in self._expanded:
             return metric in self._hidden
-        globs = [glob for glob in self._globs if matches(glob, metric)]
+        globs = self._matching(metric)
         return bool(globs) and all(glob in self._hidden for glob in globs)
 
     def step_metrics(self) -> set[str]:
         """Every metric that serves as an axis: axes are not charts."""
         return {axis for table in (self._exact, self._globs, self._expanded) for axis in table.values() if axis}
+
+    def step_metrics_around(self, metric: str) -> list[str]:
+        """Those of the step metrics that lie in the metric's folder, or in one above it."""
+        if self._folders is None:
+            self._folders = {}
+            for axis in sorted(self.step_metrics()):
+                self._folders.setdefault(axis.rpartition("/")[0], []).append(axis)
+        return [axis for folder in _folders_of(metric) for axis in self._folders.get(folder, ())]
+
+    def _matching(self, metric: str) -> list[str]:
+        """The globs that match a metric, the longest first."""
+        if self._lengths is None:
+            self._lengths = tuple(sorted({len(glob) - 1 for glob in self._globs}, reverse=True))
+        globs = (f"{metric[:length]}*" for length in self._lengths if length <= len(metric))
+        return [glob for glob in globs if glob in self._globs]
 
 
 def _axis(defined: str, candidates: tuple[str, ...] = ()) -> Axis:
@@ -189,11 +210,29 @@ def own_steps(metric: str, step_metrics: Collection[str]) -> Iterator[str]:
     Args:
         step_metrics: those that are defined; in each folder they come first, then ``<folder>/step``.
     """
-    folder = metric
-    while "/" in folder:
-        folder = folder.rpartition("/")[0]
-        named = [axis for axis in sorted(step_metrics) if axis.rpartition("/")[0] == folder]
+    for folder in _folders_of(metric):
+        named = sorted(axis for axis in step_metrics if axis.rpartition("/")[0] == folder)
         yield from (step for step in (*named, f"{folder}/step") if step != metric)
+
+
+def _folders_of(metric: str) -> Iterator[str]:
+    """The folder of a metric, and those above it."""
+    while "/" in metric:
+        metric = metric.rpartition("/")[0]
+        yield metric
+
+
+def fitting(definitions: Iterable[str], metrics: Iterable[str]) -> set[str]:
+    """The names and globs that fit at least one of the metrics."""
+    exact = set(metrics)
+    ordered = sorted(exact)
+    found = set()
+    for name in definitions:
+        prefix = name[:-1]
+        at = bisect_left(ordered, prefix) if name.endswith("*") else len(ordered)
+        if name in exact or (at < len(ordered) and ordered[at].startswith(prefix)):
+            found.add(name)
+    return found
 
 
 def points(x: "NDArray[np.float64]", y: "NDArray[np.float64]") -> "NDArray[np.bool_]":

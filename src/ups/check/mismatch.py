@@ -1,24 +1,31 @@
 """Names that do not match: which definition was probably meant for which metric."""
 
 from collections.abc import Iterable
-from itertools import islice
 
 __all__ = ["meant_for"]
 
 _ALIKE = 0.6  # difflib's ratio: 'training/diffusion/' and 'training/diffusion_residual/' have 0.8
 _COMMON_START = 3  # characters
-_MOST_PAIRS = 50_000  # that are compared: 2 s
+_LONGEST = 200  # characters of a name that is compared
+_MOST_WORK = 50_000_000  # pairs of characters: 2 s
 
 
 def meant_for(metrics: Iterable[str], definitions: Iterable[str]) -> dict[str, str]:
     """For each metric that no definition matches, the unmatched name or glob that is most like it, if one is.
 
     Two names are alike if their folders begin alike: the last segment of a name, and of a glob its ``*``, is left
-    out where the glob stands for every metric of a folder. Where there are very many, the first metrics are compared.
+    out where the glob stands for every metric of a folder. Where there are very many, the first metrics are compared;
+    a very long name is not.
     """
     found: dict[str, str] = {}
-    definitions = list(definitions)
-    for metric in islice(metrics, _MOST_PAIRS // max(len(definitions), 1)):
+    definitions = [name for name in definitions if len(name) <= _LONGEST]
+    characters, left = sum(map(len, definitions)), _MOST_WORK
+    for metric in metrics:
+        if len(metric) > _LONGEST:
+            continue
+        left -= len(metric) * characters
+        if left < 0:
+            break
         alike = [(ratio, name) for name in definitions if (ratio := _likeness(name, metric)) >= _ALIKE]
         if alike:
             found[metric] = max(alike)[1]

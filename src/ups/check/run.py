@@ -1,10 +1,11 @@
 """A run → its verdicts and findings."""
 
 from collections.abc import Collection, Container, Iterable, Mapping
+from itertools import islice
 
 import numpy as np
 
-from ups.charts import DEFAULT_AXIS, matches, metric_key, own_steps, points, stage_of_axis, step_metric
+from ups.charts import DEFAULT_AXIS, Axis, fitting, metric_key, own_steps, points, stage_of_axis, step_metric
 from ups.check.findings import ChartCheck, Finding, RunCheck, Verdict
 from ups.check.mismatch import meant_for
 from ups.check.rules import RULES, AxisRows, Chart, never_logged
@@ -13,24 +14,28 @@ from ups.runfile import Run
 
 __all__ = ["best_axis", "check_run", "own_step"]
 
+_MOST_TRIED = 64  # step metrics that may be the metric's own
+
 
 def check_run(run: Run) -> RunCheck:
     """Judge every chart of a run, and the run as a whole."""
-    own = {metric: step for metric in run.charts if (step := own_step(run, metric))}
+    axes = {metric: run.axis(metric) for metric in run.charts}
+    own = {metric: step for metric, axis in axes.items() if not axis.defined and (step := own_step(run, metric))}
     steps = set(own.values())
     metrics = [metric for metric in run.charts if metric not in steps]
     by_axis: dict[str, list[str]] = {}
     for metric in metrics:
-        by_axis.setdefault(run.axis(metric).metric, []).append(metric)
+        by_axis.setdefault(axes[metric].metric, []).append(metric)
     axis_rows = {axis: _axis_rows(run, axis, drawn) for axis, drawn in by_axis.items()}
     step_metrics = run.definitions.step_metrics()
     logged = [name for name in run.logged if name not in step_metrics]
     unmatched = _unmatched(run, logged, step_metrics)
-    meant = meant_for([metric for metric in metrics if not run.axis(metric).defined], unmatched)
+    meant = meant_for([metric for metric in metrics if not axes[metric].defined], unmatched)
     charts: list[ChartCheck] = []
     findings: list[Finding] = []
     for metric in metrics:
-        chart = _chart(run, metric, axis_rows[run.axis(metric).metric], own.get(metric), meant.get(metric))
+        axis = axes[metric]
+        chart = _chart(run, metric, axis, axis_rows[axis.metric], own.get(metric), meant.get(metric))
         found = [finding for rule in RULES if (finding := rule(chart)) is not None]
         findings += found
         charts.append(
@@ -60,8 +65,10 @@ def check_run(run: Run) -> RunCheck:
     )
 
 
-def _chart(run: Run, metric: str, axis_rows: AxisRows | None, own_step: str | None, meant: str | None) -> Chart:
-    axis, series = run.axis(metric), run.series(metric)
+def _chart(
+    run: Run, metric: str, axis: Axis, axis_rows: AxisRows | None, own_step: str | None, meant: str | None
+) -> Chart:
+    series = run.series(metric, axis=axis.metric)
     drawn = points(series.x, series.y)
     return Chart(
         metric=metric,
@@ -102,12 +109,16 @@ def own_step(run: Run, metric: str) -> str | None:
     held = run.column(metric)
     if held is None or run.axis(metric).defined:
         return None
-    for step in own_steps(metric, run.definitions.step_metrics()):
+    for step in islice(own_steps(metric, run.definitions.step_metrics_around(metric)), _MOST_TRIED):
         column = run.column(step)
-        if column is None or not np.isin(held.rows, column.rows).all():
+        if column is None:
             continue
-        x = column.values[np.searchsorted(column.rows, held.rows)]
-        if np.isfinite(x).all() and (np.diff(x) > 0).all():
+        x = column.values
+        if not np.array_equal(held.rows, column.rows):
+            if not np.isin(held.rows, column.rows, assume_unique=True).all():
+                continue
+            x = x[np.searchsorted(column.rows, held.rows)]
+        if (x[1:] > x[:-1]).all() and np.isfinite(x).all():
             return step
     return None
 
@@ -136,9 +147,10 @@ def _never_logged(
         axis = run.axis(name).metric
         missing.append(ChartCheck(name, stage_of_axis(axis), axis, rows=0, points=0, verdict=Verdict.NEVER_LOGGED))
     known = {chart.stage for chart in (*charts, *missing)}
+    logged_stages = fitting((metric_key(stage, "*") for stage in run.stages), logged)
     for stage in run.stages:
         every, axis = metric_key(stage, "*"), step_metric(stage)
-        if stage not in known and not any(matches(every, metric) for metric in logged):
+        if stage not in known and every not in logged_stages:
             missing.append(ChartCheck(every, stage, axis, rows=0, points=0, verdict=Verdict.NEVER_LOGGED))
     lost = run.lost_rows.count if missing else 0
     return [
@@ -159,17 +171,18 @@ def _never_logged(
 
 def _unmatched(run: Run, logged: Collection[str], step_metrics: Container[str]) -> list[str]:
     """The names and globs that were defined for charts, and fit none of the metrics that were logged."""
-    exact = set(logged)
+    fit = fitting(run.definitions.names(), logged)
     return [
         name
         for name in run.definitions.names()
-        if not (name in step_metrics or name.startswith("_") or run.definitions.is_hidden(name) or name in exact)
-        and not (name.endswith("*") and any(matches(name, metric) for metric in logged))
+        if not (name in step_metrics or name.startswith("_") or run.definitions.is_hidden(name) or name in fit)
     ]
 
 
 def _run_findings(run: Run) -> list[Finding]:
     """What is wrong with the run as a whole."""
     torn = sum(segment.torn for segment in run.segments[-1:])
-    found = (lost_rows(run.lost_rows), damaged_file(run.damage, run.rows), unfinished(run.finished, torn))
+    files = [segment.path for segment in run.segments]
+    damaged = damaged_file(files, run.damage, run.nameless, run.rows)
+    found = (lost_rows(run.lost_rows), damaged, unfinished(run.finished, torn))
     return [finding for finding in found if finding is not None]

@@ -26,18 +26,24 @@ def lost_rows(lost: LostRows) -> Finding | None:
     )
 
 
-def damaged_file(damage: Sequence[tuple[Path, Damage]], rows: int) -> Finding | None:
-    """Parts of a file cannot be read, are gone, or stand there twice."""
-    if not damage:
+def damaged_file(
+    files: Sequence[Path], damage: Sequence[tuple[Path, Damage]], nameless: int, rows: int
+) -> Finding | None:
+    """Parts of a file cannot be read, are gone, or stand there twice; or values lack a name that can be read."""
+    places = [f"{_place(each)} of {path.name}" for path, each in damage[:_PLACES]]
+    if len(damage) > _PLACES:
+        places.append(f"and {len(damage) - _PLACES:,} more places")
+    if nameless:
+        places.append(f"{nameless:,} value{'s have' if nameless > 1 else ' has'} no name that can be read")
+    if not places:
         return None
-    places = "; ".join(f"{_place(each)} of {path.name}" for path, each in damage[:_PLACES])
-    more = f"; and {len(damage) - _PLACES:,} more places" if len(damage) > _PLACES else ""
+    file = damage[0][0] if damage else files[0]
     return _finding(
         "damaged-file",
-        len(damage),
-        f"{places}{more}; {rows:,} rows were recovered",
+        len(damage) + nameless,
+        f"{'; '.join(places)}; {rows:,} rows were recovered",
         "the disk, a copy or a crash changed the file after it was written",
-        "sha256sum " + damage[0][0].name + "  # compare with the file where it was written, and fetch it again",
+        f"sha256sum {file.name}  # compare with the file where it was written, and fetch it again",
         repairable=True,
     )
 

@@ -11,7 +11,7 @@ import click
 
 from ups.check import CODES, RunCheck, Severity, check_run, explain, worst
 from ups.cli.output import echo
-from ups.errors import RunDirectoryError, RunFileError
+from ups.errors import RunFileError, UPSError
 from ups.report import as_data, as_markdown, render_tree, summary_line
 from ups.runfile import Run, RunFiles, find_runs
 from ups.text import command_line
@@ -104,7 +104,7 @@ def _waiting(run: RunFiles) -> Path | None:
         if not directory.journal.is_dir() or not directory.processes():
             return None
         return directory.path if not run.files or may_lack_rows(directory) else None
-    except (OSError, RunDirectoryError):
+    except (OSError, UPSError):
         return None
 
 
@@ -129,7 +129,7 @@ def _check(runs: list[RunFiles | _Journaled], unreadable: list[str]) -> Iterator
         for run in runs:
             try:
                 yield check_run(run.open(advance))
-            except (RunFileError, RunDirectoryError) as error:
+            except UPSError as error:
                 unreadable.append(str(error))
 
 

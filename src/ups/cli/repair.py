@@ -54,6 +54,8 @@ def command(run: Path, into: Path | None, dry_run: bool, axis: str | None, keep:
     if dry_run:
         return
     written = write_repair(plan, into)
+    for line in written.left_out:
+        echo(f"ups: not copied: {line}", err=True)
     echo()
     echo(f"Wrote {written.rows:,} rows. Next:")
     echo(f"  {command_line('wandb', 'sync', *written.folders)}")

@@ -1,6 +1,5 @@
 """A run → its charts in both views, with verdicts and findings, as the page has them."""
 
-import dataclasses
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,12 +48,13 @@ def judge(run: Run, *, journaled: bool) -> Judged:
     check = check_run(run)
     meant, meant_check = run, check
     if not journaled and any(finding.severity is Severity.ERROR for finding in check.findings):
-        plan = plan_repair(run)
+        plan = plan_repair(run, check=check)
         if plan.charts:
             meant = meant_run(plan)
             meant_check = check_run(meant)
     charts = {"wandb": _charts(check), "meant": _charts(meant_check)}
-    return Judged(run, check, meant, charts, [_finding(finding, run.path) for finding in check.findings])
+    command = command_line("ups", "repair", _shown(run.path), "-o", "repaired")
+    return Judged(run, check, meant, charts, [_finding(finding, command) for finding in check.findings])
 
 
 def _charts(check: RunCheck) -> list[dict[str, Any]]:
@@ -66,14 +66,14 @@ def _charts(check: RunCheck) -> list[dict[str, Any]]:
             codes.setdefault(finding.metric, []).append(finding.code)
             if finding.code == "not-finite":
                 not_finite[finding.metric] = finding.count
-    stages: list[str | None] = [*check.stages, None]
+    places: dict[str | None, int] = {stage: place for place, stage in enumerate([*check.stages, None])}
     return [
         {
             **chart_data(chart),
             "codes": codes.get(chart.metric, []),
             "not_finite": not_finite.get(chart.metric, 0),
         }
-        for chart in sorted(check.charts, key=lambda chart: (stages.index(chart.stage), _by_number(chart.metric)))
+        for chart in sorted(check.charts, key=lambda chart: (places[chart.stage], _by_number(chart.metric)))
     ]
 
 
@@ -82,10 +82,13 @@ def _by_number(name: str) -> list[tuple[int, str]]:
     return [(int(part) if part.isdecimal() else -1, part) for part in re.split(r"(\d+)", name)]
 
 
-def _finding(finding: Finding, path: Path) -> dict[str, Any]:
-    data = dataclasses.asdict(finding)
-    command = command_line("ups", "repair", _shown(path), "-o", "repaired") if finding.repairable else None
-    return {**data, "code": str(finding.code), "severity": str(finding.severity), "command": command}
+def _finding(finding: Finding, command: str) -> dict[str, Any]:
+    return {
+        **vars(finding),
+        "code": str(finding.code),
+        "severity": str(finding.severity),
+        "command": command if finding.repairable else None,
+    }
 
 
 def _shown(path: Path) -> Path:

@@ -15,6 +15,7 @@ __all__ = ["MARK_KINDS", "Course", "Line", "Points", "line_of", "mark_kinds", "r
 MARK_KINDS = ("nan", "inf", "-inf")
 _downsampler: Any = MinMaxDownsampler  # it has no types
 _FEW = 400  # points that are never reduced
+_NUMBER = int(Form.NUMBER)
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def line_of(run: Run, metric: str, *, by_time: bool = False, since: int = 0) -> 
         return Line(np.empty(0), np.empty(0), np.empty(0, dtype=np.int64), 0)
     end = len(held.rows)
     if by_time:
-        rows, y, numbers = held.rows[since:], held.values[since:], held.forms[since:] == Form.NUMBER
+        rows, y, numbers = held.rows[since:], held.values[since:], held.forms[since:] == _NUMBER
         x = seconds_of(run, rows)
     else:
         series = run.series(metric, since=since)
@@ -139,6 +140,9 @@ def reduce_line(
     """
     known, finite = np.isfinite(x), np.isfinite(y)
     drawn, bad = known & finite, known & ~finite
+    if begin == -np.inf and end == np.inf and len(x) <= max(_FEW, 2 * pixels) and drawn.all():
+        none = np.empty(0, dtype=np.int64)
+        return Points(x, y, np.empty(0), none, none, none, None, len(x), True)
     if begin > -np.inf or end < np.inf:
         bad &= (x >= begin) & (x <= end)
         drawn[np.flatnonzero(drawn)[~_near(x[drawn], begin, end)]] = False

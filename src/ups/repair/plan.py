@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ups.charts import DEFAULT_AXIS, matches
-from ups.check import ChartCheck, RunCheck, Verdict, check_run
+from ups.charts import DEFAULT_AXIS, fitting
+from ups.check import RunCheck, Verdict, check_run
 from ups.check.mismatch import meant_for
 from ups.check.run import best_axis, own_step
 from ups.errors import UsageError
@@ -100,7 +100,8 @@ class Plan:
     @property
     def changes_nothing(self) -> bool:
         """Whether the copy would be the run as it is."""
-        return not (self.charts or self.renumbered or self.rows_back or self.torn or self.run.damage)
+        damaged = self.run.damage or self.run.nameless
+        return not (self.charts or self.renumbered or self.rows_back or self.torn or damaged)
 
     @property
     def rows_back(self) -> int:
@@ -118,7 +119,14 @@ class Plan:
         return sum(change.gone for change in self.charts)
 
 
-def plan_repair(run: Run, *, keep: Keep = "last", axis: str | None = None, run_id: str | None = None) -> Plan:
+def plan_repair(
+    run: Run,
+    *,
+    keep: Keep = "last",
+    axis: str | None = None,
+    run_id: str | None = None,
+    check: RunCheck | None = None,
+) -> Plan:
     """Work out how to repair a run. Nothing is written.
 
     Args:
@@ -127,6 +135,7 @@ def plan_repair(run: Run, *, keep: Keep = "last", axis: str | None = None, run_i
             highest, ``first`` the first, and ``all`` keeps every point and counts the axis on.
         axis: A metric that was logged, to draw against in place of an axis that cannot be used.
         run_id: The id of the copy. Default: a fresh one, which begins with the run's.
+        check: What :func:`ups.check_run` gives for the run, where it was asked already.
 
     Raises:
         UsageError: ``axis`` was never logged, or ``run_id`` is no run id.
@@ -135,11 +144,11 @@ def plan_repair(run: Run, *, keep: Keep = "last", axis: str | None = None, run_i
         raise UsageError(f"{axis!r} was never logged in {run.path}: name a metric of the run, or '_step'")
     if run_id is not None and not _RUN_ID.match(run_id):
         raise UsageError(f"{run_id!r} is not a run id: use letters, digits, '_' and '-', at most 128")
-    before = check_run(run)
+    before = check or check_run(run)
     definitions = _definitions(run, before, _codes(before), axis)
-    view = _redefined(run, definitions)
+    view = _redefined(run, definitions) if definitions else run
     to_summary = _results(view, before)
-    mended = _mended(view, keep, to_summary)
+    mended = _mended(view, check_run(view) if definitions else before, keep, to_summary)
     missing = missing_rows(run)
     changes = _changes(run, view, before, mended, definitions, to_summary, missing, keep)
     definitions = {metric: axis for metric, axis in definitions.items() if metric not in to_summary} | {
@@ -231,9 +240,8 @@ def _hidden(run: Run, definitions: dict[str, str]) -> tuple[str, ...]:
     return tuple(sorted(axis for axis in axes if axis in old - new or axis not in run.definitions.names()))
 
 
-def _mended(view: Run, keep: Keep, to_summary: Iterable[str]) -> dict[str, Mended]:
+def _mended(view: Run, check: RunCheck, keep: Keep, to_summary: Iterable[str]) -> dict[str, Mended]:
     """Every axis with a chart that needs it mended."""
-    check = check_run(view)
     codes = _codes(check)
     by_axis: dict[str, list[str]] = {}
     lines: set[str] = set()
@@ -299,14 +307,13 @@ def _changes(
 
 def _undefined(run: Run, definitions: dict[str, str], to_summary: dict[str, NDArray[np.int64]]) -> frozenset[str]:
     """The definitions that fit nothing: globs that missed what is now defined by name, and names that moved."""
-    left = [name for name in run.logged if name not in to_summary]
+    left = fitting(run.definitions.names(), (name for name in run.logged if name not in to_summary))
+    moved = fitting(run.definitions.names(), to_summary)
     by_default = [metric for metric in definitions if not run.axis(metric).defined]
     missed = set(meant_for(by_default, run.definitions.names()).values())
     out = set()
     for name in run.definitions.names():
-        if name in definitions or any(name == metric or matches(name, metric) for metric in left):
-            continue
-        if name in missed or any(name == metric or matches(name, metric) for metric in to_summary):
+        if name not in definitions and name not in left and (name in missed or name in moved):
             out.add(name)
     return frozenset(out)
 
@@ -316,7 +323,7 @@ def _unrepaired(
 ) -> tuple[Unrepaired, ...]:
     settled = {change.metric for change in changes if change.axis is None} | set(undefined)
     back = {change.metric for change in changes if change.after}
-    named = {chart.metric: chart for chart in check.charts}
+    came_back = fitting((chart.metric for chart in check.charts), back)
     out = []
     for finding in check.findings:
         metric = finding.metric
@@ -324,14 +331,10 @@ def _unrepaired(
             out.append(Unrepaired(finding.code, None, f"{lost:,} rows were never written: they are gone for good"))
         if metric is None or finding.code not in _NOT_REPAIRED or metric in settled:
             continue
-        if finding.code == Verdict.NEVER_LOGGED and _came_back(named[metric], back):
+        if finding.code == Verdict.NEVER_LOGGED and metric in came_back:
             continue
         out.append(Unrepaired(finding.code, metric, f"{finding.message}: {_NOT_REPAIRED[Verdict(finding.code)]}"))
     return tuple(out)
-
-
-def _came_back(chart: ChartCheck, back: set[str]) -> bool:
-    return any(metric == chart.metric or matches(chart.metric, metric) for metric in back)
 
 
 def _fresh_id(run_id: str) -> str:

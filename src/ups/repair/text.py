@@ -38,6 +38,8 @@ def _about_run(plan: Plan) -> Iterator[str]:
         size = sum(damage.length for _, damage in plan.run.damage)
         places = _of(len(plan.run.damage), "place")
         yield f"damaged-file: {size:,} bytes in {places} are left out, every intact record is kept once"
+    if plan.run.nameless:
+        yield f"damaged-file: {_of(plan.run.nameless, 'value')} without a name that can be read: left out"
     if plan.torn:
         yield f"torn end: the last {plan.torn:,} bytes, of a record that was cut off, are left out"
     if plan.rows_back and plan.missing is not None:

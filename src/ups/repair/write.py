@@ -8,7 +8,6 @@ that looks like a run.
 
 import math
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ import numpy as np
 
 from ups.charts import DEFAULT_AXIS
 from ups.errors import RunFileError, UsageError
+from ups.repair.files import copy_files
 from ups.repair.plan import Plan
 from ups.repair.rows import Part, RowEdits, StepNumbers, edit_row, encode, holds_values, new_row, set_step
 from ups.repair.text import plan_lines
@@ -29,20 +29,29 @@ from ups.runfile.framing import FrameReader, Writer
 from ups.runfile.history import Columns
 from ups.runfile.locate import segment_folder_time
 from ups.runfile.numbering import Numbering
-from ups.runfile.records import Kind, Payloads, find_payloads, parse_message
+from ups.runfile.records import Kind, Payloads, find_payloads, parse_message, readable
 from ups.tracking.rows import Row
 
 __all__ = ["Written", "target_folders", "write_repair"]
 
 _NOTE = "repair.txt"
+_ROWS_AT_ONCE = 4096  # whose changes are looked up together
+_LATEST = 2**53  # seconds: a time beyond is none
 
 
 @dataclass(frozen=True)
 class Written:
-    """A repaired run: its folders, oldest first, and how many rows it holds."""
+    """A repaired run.
+
+    Attributes:
+        folders: its folders, oldest first.
+        rows: how many rows it holds.
+        left_out: the files of the run that are not in the copy, and why, a line each.
+    """
 
     folders: tuple[Path, ...]
     rows: int
+    left_out: tuple[str, ...] = ()
 
 
 def target_folders(plan: Plan, into: Path) -> list[Path]:
@@ -87,13 +96,15 @@ def write_repair(plan: Plan, into: str | os.PathLike[str]) -> Written:
         into.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".ups-repair-", dir=into) as scratch, tempfile.TemporaryFile() as later:
             copy = _Copy(plan, later)
+            left_out: list[str] = []
             for index, (segment, folder) in enumerate(zip(plan.run.segments, folders, strict=True)):
                 made = Path(scratch) / folder.name
-                _copy_files(segment.path.parent / "files", made / "files")
+                left_out += copy_files(segment.path.parent, made / "files")
                 last = index == len(folders) - 1
                 with Writer(made / f"run-{plan.run_id}.wandb") as writer:
                     copy.segment(segment.path, _Numbered(writer), last=last)
-                (made / _NOTE).write_text("\n".join(plan_lines(plan)) + "\n", encoding="utf-8")
+                note = "\n".join([*plan_lines(plan), *(f"not copied: {line}" for line in left_out)])
+                (made / _NOTE).write_text(note + "\n", encoding="utf-8", errors="backslashreplace")
             if copy.rows_read != plan.run.rows:
                 raise RunFileError(
                     f"{plan.run.path} changed while it was read: {copy.rows_read:,} of its rows were found"
@@ -104,7 +115,7 @@ def write_repair(plan: Plan, into: str | os.PathLike[str]) -> Written:
                 (Path(scratch) / folder.name).rename(folder)
     except OSError as error:
         raise RunFileError(f"the repaired run cannot be written to {into}: {error.strerror or error}") from error
-    return Written(tuple(folders), copy.rows)
+    return Written(tuple(folders), copy.rows, tuple(left_out))
 
 
 class _Numbered:
@@ -129,15 +140,19 @@ class _Copy:
         self.rows = 0
         self._plan = plan
         self._edits = RowEdits(plan)
+        self._parts: dict[int, Part] = {}
+        self._parts_end = 0
         self._row = 0  # the next row of the run
         self._numbers = StepNumbers()
-        self._later = later  # the parts of rows that are written later on: a file, and where each lies in it
-        self._places: dict[int, tuple[int, int]] = {}
+        self._later = later  # what is written later on: a file, and where in it
+        self._places: dict[int, tuple[int, int]] = {}  # the parts of rows that move
+        self._waiting: dict[int, tuple[int, int]] = {}  # the rows of which one before stands further on in the files
         self._missing: Iterator[tuple[int, Row]] = iter(()) if plan.missing is None else plan.missing.rows()
         self._next = next(self._missing, None)
         self._clock = _start_time(plan.run) if plan.rows_back else math.inf
         steps = plan.run.column(DEFAULT_AXIS)
         self._steps = np.empty(0) if steps is None else steps.values
+        self._found = np.zeros(len(self._steps), dtype=np.bool_)
         self._summary: dict[str, str] = {}
 
     @property
@@ -147,14 +162,14 @@ class _Copy:
 
     def segment(self, path: Path, writer: _Numbered, *, last: bool) -> None:
         """Write one file's records; into the ``last`` one also what ends the run."""
-        named = described = ended = False
+        named = described = False
+        end: bytes | None = None
         numbering = Numbering(path)
         for batch in FrameReader(path):
             payloads = find_payloads(batch)
             kinds, fresh = payloads.kind.tolist(), numbering.fresh(batch, payloads).tolist()
             steps = _steps_of(payloads)
-            parts = self._edits.between(self._row, self._row + kinds.count(Kind.HISTORY))
-            for kind, record, first in zip(kinds, batch.records(), fresh, strict=True):
+            for kind, record, first in zip(kinds, map(readable, batch.records()), fresh, strict=True):
                 step = next(steps) if kind == Kind.HISTORY else 0
                 if not first:  # a copy of a record before
                     continue
@@ -168,12 +183,9 @@ class _Copy:
                     described = True
                 match kind:
                     case Kind.HISTORY:
-                        self._history(record, step, parts, writer)
+                        self._history(record, step, writer)
                     case Kind.EXIT:
-                        if last:
-                            self._end(writer)
-                        ended = True
-                        writer.write(record)
+                        end = record
                     case Kind.RUN:
                         message = parse_message(record)
                         message.run.run_id = self._plan.run_id
@@ -188,11 +200,14 @@ class _Copy:
                         writer.write(record)
         if not described:
             self._describe(writer)
-        if last and not ended:
+        if last:
             self._end(writer)
-            message = parse_message(b"")
-            message.exit.exit_code = 1  # what ``wandb sync`` makes of a file without an end
-            writer.write(message.SerializeToString())
+            if end is None:
+                message = parse_message(b"")
+                message.exit.exit_code = 1  # what ``wandb sync`` makes of a file without an end
+                end = message.SerializeToString()
+        if end is not None:
+            writer.write(end)
 
     def _name(self, writer: _Numbered) -> None:
         """Say who the run is."""
@@ -201,8 +216,9 @@ class _Copy:
         message.run.project, message.run.entity, message.run.display_name = run.project, run.entity, run.name
         message.run.tags.extend(run.tags)
         times = run.column("_timestamp")
-        if times is not None and self._row < len(times.values):  # ``wandb sync`` takes files by their time
-            message.run.start_time.seconds = int(times.values[self._row])
+        began = math.nan if times is None or self._row >= len(times.values) else times.values[self._row]
+        if 0 <= began < _LATEST:  # ``wandb sync`` takes files by their time
+            message.run.start_time.seconds = int(began)
         writer.write(message.SerializeToString())
 
     def _describe(self, writer: _Numbered) -> None:
@@ -232,29 +248,58 @@ class _Copy:
             record = message.SerializeToString()
         writer.write(record)
 
-    def _history(self, record: bytes, step: int, parts: dict[int, Part], writer: _Numbered) -> None:
-        row = self._row
-        if row == len(self._steps) or step != self._steps[row]:
-            return  # written since the run was read, or a row that an earlier segment holds
+    def _history(self, record: bytes, step: int, writer: _Numbered) -> None:
+        row = self._row_of(step)
+        if row is None:
+            return
+        self._found[row] = True
+        if row != self._row:
+            self._waiting[row] = self._put(record)
+            return
+        self._next_row(record, writer)
+        while self._row in self._waiting:
+            self._next_row(self._take(self._waiting.pop(self._row)), writer)
+
+    def _row_of(self, step: int) -> int | None:
+        """Which row of the run the next history record is; None if it was written since, or is a copy of a row."""
+        if not self._plan.run.is_sorted:
+            return self._row if self._row < len(self._steps) and step == self._steps[self._row] else None
+        at = int(np.searchsorted(self._steps, step))
+        return at if at < len(self._steps) and step == self._steps[at] and not self._found[at] else None
+
+    def _part_of(self, row: int) -> Part | None:
+        if row >= self._parts_end:
+            self._parts, self._parts_end = self._edits.between(row, row + _ROWS_AT_ONCE), row + _ROWS_AT_ONCE
+        return self._parts.get(row)
+
+    def _put(self, record: bytes) -> tuple[int, int]:
+        place = self._later.seek(0, os.SEEK_END)
+        self._later.write(record)
+        return place, len(record)
+
+    def _take(self, place: tuple[int, int]) -> bytes:
+        self._later.seek(place[0])
+        record: bytes = self._later.read(place[1])
+        return record
+
+    def _next_row(self, record: bytes, writer: _Numbered) -> None:
+        """Write what the plan makes of the next row, and of the parts of other rows that belong behind it."""
+        row, step = self._row, int(self._steps[self._row])
         self._row += 1
         self._come_back(row - 1, writer)
-        part = parts.get(row)
+        part = self._part_of(row)
         if part is not None:
             message = parse_message(record)
             later, moved = edit_row(message, part)
             self._summary |= moved
             if later is not None:
-                data = later.SerializeToString()
-                self._places[row] = (self._later.seek(0, os.SEEK_END), len(data))
-                self._later.write(data)
+                self._places[row] = self._put(later.SerializeToString())
             if not part.takes_away or holds_values(message):
                 self._write_row(message, step, writer)
         else:
             self._write_row(record, step, writer)
         for moved_row in self._edits.behind.get(row, ()):
-            place, size = self._places.pop(moved_row)
-            self._later.seek(place)
-            self._write_row(self._later.read(size), None, writer)
+            self._write_row(self._take(self._places.pop(moved_row)), None, writer)
 
     def _write_row(self, row: Any, step: int | None, writer: _Numbered) -> None:
         """Write a row, a record or its bytes, under its own step, or the next one if it has none or that is taken."""
@@ -300,21 +345,3 @@ def _start_time(run: Run) -> float:
     if times is None or runtimes is None:
         return math.inf
     return float(times.values[0] - runtimes.values[0])
-
-
-def _copy_files(source: Path, target: Path) -> None:
-    if not source.is_dir():
-        target.mkdir(parents=True)
-        return
-    try:
-        shutil.copytree(source, target, ignore=_not_followed)
-    except shutil.Error as error:  # holds each file that failed: from where, to where, and why
-        first, _, why = error.args[0][0]
-        raise RunFileError(f"{first} cannot be copied: {why}") from error
-
-
-def _not_followed(folder: str, names: list[str]) -> list[str]:
-    """The links that lead nowhere, or back to a folder around them; ``copytree`` itself drops every relative one."""
-    here = Path(folder).resolve()
-    links = [here / name for name in names if (here / name).is_symlink()]
-    return [link.name for link in links if not link.exists() or here.is_relative_to(link.resolve())]

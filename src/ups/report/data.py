@@ -1,6 +1,5 @@
 """Checked runs as plain data: the contract of ``ups check --format json``."""
 
-import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
@@ -39,7 +38,7 @@ def _run(check: RunCheck) -> dict[str, Any]:
         "findings": [
             {
                 key: str(value) if key in ("code", "severity") else value
-                for key, value in dataclasses.asdict(finding).items()
+                for key, value in vars(finding).items()
                 if key != "stage"
             }
             for finding in check.findings

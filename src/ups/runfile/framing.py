@@ -36,6 +36,7 @@ from ups.runfile.chunks import (
     find_chunks,
     next_chunk,
 )
+from ups.runfile.regular_file import open_regular
 from ups.runfile.wire import MARGIN
 
 __all__ = ["Batch", "Damage", "FrameReader", "Writer", "close_torn_segment", "intact_length"]
@@ -114,7 +115,7 @@ class FrameReader:
         self._pieces_range = (0, 0)
         try:
             self.size = self.path.stat().st_size if end is None else min(end, self.path.stat().st_size)
-            with self.path.open("rb") as file:
+            with open_regular(self.path) as file:
                 head = file.read(len(HEADER))
                 if not HEADER.startswith(head) and next_chunk(head + file.read(WINDOW), 0) is None:
                     raise RunFileError(f"{self.path} is not a W&B run file: it begins with {head!r}, not {HEADER!r}")
@@ -138,7 +139,7 @@ class FrameReader:
 
     def __iter__(self) -> Iterator[Batch]:
         try:
-            with self.path.open("rb") as file:
+            with open_regular(self.path) as file:
                 file.seek(self._start)
                 at, rest = self._start, b""
                 while at + len(rest) < self.size:
@@ -224,7 +225,7 @@ class FrameReader:
         self.torn = max(0, self.size - max([self.intact_length, *(each.end for each in damage[-1:])]))
 
     def _is_zero(self, damage: Damage) -> bool:
-        with self.path.open("rb") as file:
+        with open_regular(self.path) as file:
             file.seek(damage.offset)
             left = damage.length
             while left > 0:

@@ -10,20 +10,23 @@ from array import array
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ups.charts import DEFAULT_AXIS
 from ups.runfile.items import hashes_of, name_in, number_in, numbers, take_apart, value_in
-from ups.runfile.wire import MARGIN, Bytes, Positions, read_fields, read_varints
+from ups.runfile.wire import FEW, MARGIN, Bytes, Positions, fields_in, read_fields, read_varints
 
 __all__ = ["Column", "Columns", "last_rows"]
 
 _LONGEST_KEY = MARGIN - 8
-_FIRST_ROOM = 16  # values
 _ROWS_AT_ONCE = 4096
+_HIGHEST_STEP = 2**53  # above it a float is no longer every whole number; no run counts as far
+_ITEM, _STEP = 1, 2  # the fields of a history record
+_HASH_BITS = 2**64 - 1
+_HIDDEN, _NAMELESS = -1, -2  # in place of a key number
 
 
 @dataclass
@@ -46,9 +49,11 @@ class Column:
 class _Growing:
     """An array that values are appended to. What was read from it stays as it is."""
 
-    def __init__(self, kind: type[np.generic], held: NDArray[Any] | None = None) -> None:
-        self._held: NDArray[Any] = np.empty(_FIRST_ROOM, dtype=kind) if held is None else held
-        self._size = 0 if held is None else len(held)
+    __slots__ = ("_held", "_size")
+
+    def __init__(self, held: NDArray[Any]) -> None:
+        self._held = held
+        self._size = len(held)
 
     def append(self, values: NDArray[Any]) -> None:
         size = self._size + len(values)
@@ -64,11 +69,33 @@ class _Growing:
         return self._held[: self._size]
 
 
+class _Items(NamedTuple):
+    """The items of some records, in the order of each record's.
+
+    Attributes:
+        row: int64, shape (items,): the record of each.
+        start, end: int64, shape (items,): where each lies.
+        steps: int64, shape (records,): the ``_step`` of each record; 0 without one that W&B can have counted.
+        stepped: bool, shape (records,): whether the record has the field of a step.
+    """
+
+    row: Positions
+    start: Positions
+    end: Positions
+    steps: NDArray[np.int64]
+    stepped: NDArray[np.bool_]
+
+
+_NO_ROWS, _NO_VALUES, _NO_FORMS = np.empty(0, dtype=np.int64), np.empty(0), np.empty(0, dtype=np.uint8)
+
+
 class _Parts:
     """A column that still grows."""
 
+    __slots__ = ("forms", "in_order", "last", "rows", "sample", "values")
+
     def __init__(self) -> None:
-        self.rows, self.values, self.forms = _Growing(np.int64), _Growing(np.float64), _Growing(np.uint8)
+        self.rows, self.values, self.forms = _Growing(_NO_ROWS), _Growing(_NO_VALUES), _Growing(_NO_FORMS)
         self.sample: Any = None
         self.last = -1  # the row of the last value
         self.in_order = True  # whether each value's row is above the one before
@@ -82,11 +109,7 @@ class _Parts:
 
     def replace(self, rows: NDArray[np.int64], values: NDArray[np.float64], forms: NDArray[np.uint8]) -> None:
         """Hold these instead; their rows increase."""
-        self.rows, self.values, self.forms = (
-            _Growing(np.int64, rows),
-            _Growing(np.float64, values),
-            _Growing(np.uint8, forms),
-        )
+        self.rows, self.values, self.forms = _Growing(rows), _Growing(values), _Growing(forms)
         self.last, self.in_order = int(rows[-1]) if len(rows) else -1, True
 
 
@@ -95,13 +118,17 @@ class Columns:
 
     Args:
         hidden: which columns to keep of those whose name begins with ``_`` (``_runtime``, ``_timestamp``); None: all.
+
+    Attributes:
+        rows: how many rows there are.
+        nameless: how many values were left out because no name can be read beside them.
     """
 
     def __init__(self, *, hidden: Container[str] | None = ()) -> None:
-        self.rows = 0
+        self.rows = self.nameless = 0
         self._hidden = hidden
         self._parts: dict[str, _Parts] = {}
-        self._steps = _Growing(np.int64)
+        self._steps = _Growing(_NO_ROWS)
         self._names: list[str] = []  # by key number
         self._hashes = np.empty(0, dtype=np.uint64)  # sorted
         self._numbers = np.empty(0, dtype=np.int64)  # the key number of each hash
@@ -151,8 +178,8 @@ class Columns:
     def as_they_are(self) -> "Columns":
         """The columns that there are, which stay so when more rows are added to these. Nothing is copied."""
         columns = Columns(hidden=self._hidden)
-        columns.rows = self.rows
-        columns._steps = _Growing(np.int64, self.steps())
+        columns.rows, columns.nameless = self.rows, self.nameless
+        columns._steps = _Growing(self.steps())
         for name in self._parts:
             column = self.get(name)
             assert column is not None
@@ -169,7 +196,7 @@ class Columns:
 
     def put_steps(self, steps: NDArray[np.int64]) -> None:
         """Hold as many rows as there are steps; ``_step`` of each, shape (rows,)."""
-        self._steps = _Growing(np.int64, steps)
+        self._steps = _Growing(steps)
         self.rows = len(steps)
 
     def drop_repeated_steps(self) -> None:
@@ -186,7 +213,7 @@ class Columns:
             self._parts[name].replace(rows[order], column.values[order], column.forms[order])
             if not len(order):
                 del self._parts[name]
-        self._steps = _Growing(np.int64, self.steps()[first])
+        self._steps = _Growing(self.steps()[first])
         self.rows = len(first)
 
     def names(self) -> list[str]:
@@ -215,9 +242,11 @@ class Columns:
         """Add the history records whose content lies between ``start`` and ``end``, one row each."""
         if not len(start):
             return
-        row, item_start, item_end = self._items(buffer, start, end)
+        row, item_start, item_end, steps, _ = _items(buffer, start, end)
+        self._steps.append(steps)
         key_end, value_start, value_end = take_apart(buffer, item_start, item_end)
         key = self._key_numbers(buffer, row, item_start, key_end)
+        self.nameless += int(np.count_nonzero(key == _NAMELESS))
         order = np.argsort(key * len(start) + row, kind="stable")
         order = order[np.searchsorted(key[order], 0) :]  # without the keys that are not kept
         values, forms = numbers(buffer, value_start[order], value_end[order])
@@ -233,57 +262,83 @@ class Columns:
                 parts.sample = value_in(buffer[item_start[item] : item_end[item]].tobytes())
         self.rows += len(start)
 
-    def _items(self, buffer: Bytes, start: Positions, end: Positions) -> tuple[Positions, Positions, Positions]:
-        """The row, start and end of every item of the records; takes the records' steps on the way."""
-        steps = np.zeros(len(start), dtype=np.int64)
-        rows: list[Positions] = []
-        starts: list[Positions] = []
-        ends: list[Positions] = []
-        at = start.copy()
-        left = np.flatnonzero(at < end)
-        while left.size:
-            found = read_fields(buffer, at[left], end[left])
-            item = found.number == 1
-            rows.append(left[item])
-            starts.append(found.start[item])
-            ends.append(found.end[item])
-            step = np.flatnonzero((found.number == 2) & (found.end > found.start))
-            if step.size:
-                number = read_fields(buffer, found.start[step], found.end[step])
-                steps[left[step]] = read_varints(buffer, number.start)[0]
-            at[left] = np.where(found.number > 0, found.end, end[left])
-            left = left[at[left] < end[left]]
-        self._steps.append(steps)
-        return _joined(rows), _joined(starts), _joined(ends)
-
     def _key_numbers(self, buffer: Bytes, row: Positions, start: Positions, end: Positions) -> Positions:
-        """The key number of each item, -1 for those that are not kept.
+        """The key number of each item, below 0 for those that are not kept.
 
         Two keys are the same if a 64-bit hash of their bytes is: for 10,000 names the odds of a mix-up are 1
         in 10¹¹.
         """
-        size = np.minimum(end - start, _LONGEST_KEY)
-        hashes = hashes_of(buffer, start, size)
+        size = end - start
+        hashes = hashes_of(buffer, start, np.minimum(size, _LONGEST_KEY))
+        for item in np.flatnonzero(size > _LONGEST_KEY).tolist():
+            hashes[item] = hash(buffer[start[item] : end[item]].tobytes()) & _HASH_BITS
         place = np.searchsorted(self._hashes, hashes)
         place[place == len(self._hashes)] = 0
         new = np.flatnonzero(self._hashes[place] != hashes) if len(self._hashes) else np.arange(len(hashes))
         if new.size:
             new = new[np.argsort(row[new], kind="stable")]  # names are learned in the order of the rows
             _, first = np.unique(hashes[new], return_index=True)
-            for item in new[np.sort(first)].tolist():
-                self._learn(hashes[item], buffer[start[item] : end[item]].tobytes())
+            learned = new[np.sort(first)]
+            raw = (buffer[start[item] : end[item]].tobytes() for item in learned.tolist())
+            self._learn(hashes[learned], [name_in(each) for each in raw])
             place = np.searchsorted(self._hashes, hashes)
         return self._numbers[place]
 
-    def _learn(self, hashed: np.uint64, raw: bytes) -> None:
-        name = name_in(raw)
-        number = -1
-        if name is not None and (not name.startswith("_") or self._hidden is None or name in self._hidden):
-            number = len(self._names)
-            self._names.append(name)
-        place = np.searchsorted(self._hashes, hashed)
-        self._hashes = np.insert(self._hashes, place, hashed)
-        self._numbers = np.insert(self._numbers, place, number)
+    def _learn(self, hashes: NDArray[np.uint64], names: list[str | None]) -> None:
+        """Give each of some new keys its number."""
+        numbers: list[int] = []
+        for name in names:
+            if name is None:
+                numbers.append(_NAMELESS)
+            elif name.startswith("_") and self._hidden is not None and name not in self._hidden:
+                numbers.append(_HIDDEN)
+            else:
+                numbers.append(len(self._names))
+                self._names.append(name)
+        every = np.concatenate([self._hashes, hashes])
+        order = np.argsort(every)
+        self._hashes = every[order]
+        self._numbers = np.concatenate([self._numbers, np.array(numbers, dtype=np.int64)])[order]
+
+
+def _items(buffer: Bytes, start: Positions, end: Positions) -> _Items:
+    """Every item of the records whose content lies between ``start`` and ``end``, and the records' steps."""
+    rows: list[Positions] = []
+    starts: list[Positions] = []
+    ends: list[Positions] = []
+    step_rows: list[Positions] = []
+    step_starts: list[Positions] = []
+    step_ends: list[Positions] = []
+    at = start.copy()
+    left = np.flatnonzero(at < end)
+    while left.size > FEW:
+        found = read_fields(buffer, at[left], end[left])
+        item, step = found.number == _ITEM, found.number == _STEP
+        rows.append(left[item])
+        starts.append(found.start[item])
+        ends.append(found.end[item])
+        if step.any():
+            step_rows.append(left[step])
+            step_starts.append(found.start[step])
+            step_ends.append(found.end[step])
+        at[left] = np.where(found.number > 0, found.end, end[left])
+        left = left[at[left] < end[left]]
+    for record in left.tolist():
+        base = int(at[record])
+        fields = np.array(list(fields_in(buffer[base : end[record]].tobytes())), dtype=np.int64).reshape(-1, 4)
+        for number, row, low, high in ((_ITEM, rows, starts, ends), (_STEP, step_rows, step_starts, step_ends)):
+            found_here = fields[fields[:, 0] == number]
+            row.append(np.full(len(found_here), record, dtype=np.int64))
+            low.append(base + found_here[:, 2])
+            high.append(base + found_here[:, 3])
+    steps, stepped = np.zeros(len(start), dtype=np.int64), np.zeros(len(start), dtype=np.bool_)
+    stepped_rows = _joined(step_rows)
+    stepped[stepped_rows] = True
+    inside = read_fields(buffer, _joined(step_starts), _joined(step_ends))
+    counted, _ = read_varints(buffer, inside.start)
+    counted[(inside.number != 1) | (counted < 0) | (counted > _HIGHEST_STEP)] = 0
+    steps[stepped_rows] = counted
+    return _Items(_joined(rows), _joined(starts), _joined(ends), steps, stepped)
 
 
 def last_rows(buffer: Bytes, start: Positions, end: Positions) -> tuple[Positions, Positions]:
@@ -293,12 +348,12 @@ def last_rows(buffer: Bytes, start: Positions, end: Positions) -> tuple[Position
         int64 arrays: those records, increasing; and the records that have a step.
     """
     columns = Columns(hidden=None)
-    row, item_start, item_end = columns._items(buffer, start, end)
+    row, item_start, item_end, _, stepped = _items(buffer, start, end)
     key_end, _, _ = take_apart(buffer, item_start, item_end)
     key = columns._key_numbers(buffer, row, item_start, key_end)
     last = np.zeros(len(columns._names), dtype=np.int64)
     np.maximum.at(last, key[key >= 0], row[key >= 0])
-    return np.unique(last), np.flatnonzero(columns.steps())
+    return np.unique(last), np.flatnonzero(stepped)
 
 
 def _joined(parts: list[Positions]) -> Positions:

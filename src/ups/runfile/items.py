@@ -4,6 +4,7 @@ An item is a key, plain or nested, and a value in one of W&B's encodings: JSON i
 converted a column's worth at a time. An item of any other kind is parsed by itself.
 """
 
+import math
 from enum import IntEnum
 from typing import Any
 
@@ -12,11 +13,12 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from ups.runfile.records import parse_item, value_of
-from ups.runfile.wire import Bytes, Positions, read_fields
+from ups.runfile.wire import FEW, Bytes, Positions, fields_in, read_fields
 
 __all__ = ["Form", "hashes_of", "name_in", "name_of", "number_in", "numbers", "take_apart", "value_in"]
 
 _LONGEST_NUMBER = 40  # characters; a longer one (a huge integer) is converted by itself
+_HASHED_AT_ONCE = 1 << 24  # bytes
 _PREFIX = np.array([(1 << 8 * size) - 1 for size in range(9)], dtype=np.uint64)  # the first bytes of a word
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _NUMBER_WORDS = {
@@ -54,7 +56,7 @@ def take_apart(buffer: Bytes, start: Positions, end: Positions) -> tuple[Positio
     key_end = np.where(plain, key_end, start)
     at = start.copy()
     left = np.flatnonzero(~plain & (at < end))
-    while left.size:
+    while left.size > FEW:
         found = read_fields(buffer, at[left], end[left])
         key = (found.number == _KEY) | (found.number == _NESTED_KEY)
         key_end[left[key]] = found.end[key]
@@ -62,6 +64,13 @@ def take_apart(buffer: Bytes, start: Positions, end: Positions) -> tuple[Positio
         value_start[left[value]], value_end[left[value]] = found.start[value], found.end[value]
         at[left] = np.where(found.number > 0, found.end, end[left])
         left = left[at[left] < end[left]]
+    for item in left.tolist():
+        base = int(at[item])
+        for number, _, low, high in fields_in(buffer[base : end[item]].tobytes()):
+            if number in (_KEY, _NESTED_KEY):
+                key_end[item] = base + high
+            elif number == _VALUE_JSON:
+                value_start[item], value_end[item] = base + low, base + high
     return key_end, value_start, value_end
 
 
@@ -78,22 +87,50 @@ def numbers(buffer: Bytes, start: Positions, end: Positions) -> tuple[NDArray[np
         text = _gather(buffer, start[plain], width)
         text[np.arange(width) >= size[plain][:, None]] = ord(" ")
         text[:, -1] = ord(",")
-        values[plain] = np.fromstring(text.tobytes()[:-1], dtype=np.float64, sep=",")
-        forms[plain] = Form.NUMBER
+        read = _read(text.tobytes(), len(plain))
+        if read is None:  # one of them is no number: each by itself
+            plain, read = _each(buffer, start, end, plain)
+        values[plain], forms[plain] = read, Form.NUMBER
     rest = np.flatnonzero(~digits & (start >= 0))
     for word, value in _NUMBER_WORDS.items() if rest.size else ():
         same = rest[size[rest] == len(word)]
         for place, letter in enumerate(word):
             same = same[buffer[start[same] + place] == letter]
         values[same], forms[same] = value, Form.NUMBER
-    for at in np.flatnonzero(digits & (size > _LONGEST_NUMBER) & (start >= 0)).tolist():
-        values[at] = float(buffer[start[at] : end[at]].tobytes())
-        forms[at] = Form.NUMBER
+    long, read = _each(buffer, start, end, np.flatnonzero(digits & (size > _LONGEST_NUMBER) & (start >= 0)))
+    values[long], forms[long] = read, Form.NUMBER
     return values, forms
 
 
+def _read(text: bytes, count: int) -> NDArray[np.float64] | None:
+    """The numbers in ``text``, each with a comma after it; None where that is not all there is."""
+    # Where NumPy before 2.3 meets something else, it gives what it has read so far: the number at the end shows that.
+    try:
+        read = np.fromstring(text + b"0", dtype=np.float64, sep=",")
+    except ValueError:
+        return None
+    return read[:-1] if len(read) == count + 1 and text.count(b",") == count else None
+
+
+def _each(buffer: Bytes, start: Positions, end: Positions, places: Positions) -> tuple[Positions, NDArray[np.float64]]:
+    """Those of the places at which a number stands, and the numbers."""
+    texts = (buffer[low:high].tobytes() for low, high in zip(start[places], end[places], strict=True))
+    read = [_read(text + b",", 1) for text in texts]
+    found = np.array([each is not None for each in read], dtype=np.bool_)
+    return places[found], np.concatenate([np.empty(0), *(each for each in read if each is not None)])
+
+
 def hashes_of(buffer: Bytes, start: Positions, size: Positions) -> NDArray[np.uint64]:
-    """A 64-bit hash of ``size`` bytes from each position."""
+    """A 64-bit hash of ``size`` bytes from each position; fewer than the buffer's margin."""
+    at_once = max(1, _HASHED_AT_ONCE // int(size.max(initial=1)))
+    parts = [
+        _some_hashes(buffer, start[low : low + at_once], size[low : low + at_once])
+        for low in range(0, len(start), at_once)
+    ]
+    return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, dtype=np.uint64), *parts])
+
+
+def _some_hashes(buffer: Bytes, start: Positions, size: Positions) -> NDArray[np.uint64]:
     words = -(-int(size.max(initial=1)) // 8)
     text = _gather(buffer, start, 8 * words).view("<u8")
     hashed = size.astype(np.uint64)
@@ -116,7 +153,10 @@ def number_in(item: bytes) -> tuple[float, int]:
     """The number in one item of any encoding, and its form."""
     value = value_in(item)
     if isinstance(value, int | float):
-        return float(value), Form.NUMBER
+        try:
+            return float(value), Form.NUMBER
+        except OverflowError:  # a whole number beyond all floats, as JSON may have it
+            return math.inf if value > 0 else -math.inf, Form.NUMBER
     return np.nan, Form.OTHER
 
 

@@ -15,6 +15,7 @@ from ups.runfile.chunks import BLOCK
 from ups.runfile.framing import WINDOW, FrameReader
 from ups.runfile.history import Columns
 from ups.runfile.records import Kind, find_payloads
+from ups.runfile.regular_file import open_regular
 from ups.runfile.run import Run
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
 
 _SEGMENT_FOLDER = re.compile(r"(?:offline-)?run-(\d{8}_\d{6})-(.+)\Z")
 _DESCRIPTION = "run.json"
+_LARGEST_DESCRIPTION = 1 << 26  # bytes
 _DEPTH = 6  # folders below the one that was named
 _PASSED_OVER = {"__pycache__", "node_modules", "site-packages", "venv"}
 
@@ -51,8 +53,8 @@ class RunFiles:
 
     @property
     def size(self) -> int:
-        """Bytes in all files."""
-        return sum(file.stat().st_size for file in self.files)
+        """Bytes in all files; 0 of one that cannot be looked at, which :meth:`open` reports."""
+        return sum(map(_size_of, self.files))
 
     def begin(self, *, hidden: Container[str] = ()) -> Run:
         """The run with nothing read yet: :meth:`Run.read_more` reads, summary too, again and again while it grows.
@@ -278,9 +280,20 @@ def segment_age(file: Path) -> tuple[str, str]:
     return (segment_folder_time(file.parent.resolve().name) or "", str(file))
 
 
+def _size_of(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
+
+
 def _declared_stages(path: Path) -> tuple[str, ...]:
     try:
-        stages = json.loads(path.read_text(encoding="utf-8")).get("stages", [])
-    except (OSError, ValueError, AttributeError) as error:
+        with open_regular(path) as file:
+            described = json.loads(file.read(_LARGEST_DESCRIPTION))
+    except (OSError, ValueError, RecursionError) as error:
         raise RunFileError(f"{path} cannot be read as a UPS run's description: {error}") from error
+    stages = described.get("stages", []) if isinstance(described, dict) else None
+    if not isinstance(stages, list):
+        raise RunFileError(f"{path} cannot be read as a UPS run's description: it holds no list of stages")
     return tuple(str(stage) for stage in stages)

@@ -5,9 +5,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ups.runfile.regular_file import open_regular
+
 __all__ = ["LostRows", "lost_rows"]
 
-_REFUSED = "handler: ignoring partial history record"
+_REFUSED = b"handler: ignoring partial history record"
+_LONGEST_LINE = 1 << 20  # bytes that are looked at together
 
 
 @dataclass(frozen=True)
@@ -29,13 +32,16 @@ def lost_rows(files: Iterable[Path]) -> LostRows:
     """The rows lost, by the ``logs/debug-internal.log`` beside each ``.wandb`` file; 0 without one.
 
     The log holds one JSON object a line; one line is one lost call.
+
+    Raises:
+        RunFileError: the log is not a regular file.
     """
     count = 0
     first: dict[str, object] = {}
     for file in files:
         try:
-            with (file.parent / "logs" / "debug-internal.log").open(encoding="utf-8", errors="replace") as log:
-                for line in log:
+            with open_regular(file.parent / "logs" / "debug-internal.log") as log:
+                for line in iter(lambda: log.readline(_LONGEST_LINE), b""):
                     if _REFUSED in line:
                         count += 1
                         first = first or _fields(line)
@@ -44,10 +50,10 @@ def lost_rows(files: Iterable[Path]) -> LostRows:
     return LostRows(count, _whole(first.get("step")), _whole(first.get("current")))
 
 
-def _fields(line: str) -> dict[str, object]:
+def _fields(line: bytes) -> dict[str, object]:
     try:
-        fields = json.loads(line)
-    except ValueError:
+        fields = json.loads(line.decode(errors="replace"))
+    except (ValueError, RecursionError):
         return {}
     return fields if isinstance(fields, dict) else {}
 

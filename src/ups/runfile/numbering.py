@@ -16,6 +16,8 @@ from ups.runfile.records import Kind, Payloads, find_payloads
 
 __all__ = ["Numbering"]
 
+_SUM_BITS = 32
+
 
 class Numbering:
     """Watches the records of one file go by, batch by batch.
@@ -31,7 +33,7 @@ class Numbering:
         self._gaps: list[tuple[int, int, int]] = []  # place of the record after it, first and last number missing
         self._repeated: list[tuple[int, int]] = []
         self._unreadable: list[Damage] = []
-        self._known: dict[int, set[int]] | None = None  # number → checksums; kept once a number came back
+        self._known: set[int] | None = None  # number and checksum of every record; kept once a number came back
 
     def fresh(self, batch: Batch, payloads: Payloads) -> NDArray[np.bool_]:
         """Which records of the next batch are no copies of earlier ones; bool, shape (records,)."""
@@ -49,10 +51,9 @@ class Numbering:
             self._known = _known_before(self._path, int(batch.offsets[0]))
         if self._known is not None:
             for index, (number, record) in enumerate(zip(numbers.tolist(), batch.records(), strict=True)):
-                sums = self._known.setdefault(number, set())
-                checksum = zlib.crc32(record)
-                fresh[index] = checksum not in sums
-                sums.add(checksum)
+                identity = _identity(number, record)
+                fresh[index] = identity not in self._known
+                self._known.add(identity)
                 if not fresh[index]:
                     at = int(batch.offsets[index])
                     self._repeated.append((at, at + int(batch.lengths[index])))
@@ -62,14 +63,16 @@ class Numbering:
 
     def damage(self, unreadable: list[Damage]) -> list[Damage]:
         """All damage of the file: the unreadable ranges, with the records missing there, and what the numbers show."""
-        known = self._known or {}
         unreadable = sorted([*unreadable, *self._unreadable], key=lambda each: each.offset)
+        known = np.unique(np.fromiter((identity >> _SUM_BITS for identity in self._known or ()), dtype=np.int64))
+        ends = np.maximum.accumulate(np.array([0, *(each.end for each in unreadable)], dtype=np.int64))
         missing: dict[int, int] = {}
         for at, low, high in self._gaps:
-            count = sum(number not in known for number in range(low, min(high, self._last) + 1))
-            if count:
-                ends = [each.end for each in unreadable if each.end <= at]
-                place = max(ends) if ends and at - max(ends) < CHUNK_HEAD else at
+            high = min(high, self._last)
+            count = high + 1 - low - int(np.diff(np.searchsorted(known, (low, max(low, high + 1))))[0])
+            if count > 0:
+                before = int(ends[np.searchsorted(ends, at, side="right") - 1])
+                place = before if before and at - before < CHUNK_HEAD else at
                 missing[place] = missing.get(place, 0) + count
         found = [Damage(each.offset, each.length, missing.pop(each.end, 0)) for each in unreadable]
         found += [Damage(at, 0, count) for at, count in missing.items()]
@@ -79,14 +82,19 @@ class Numbering:
         return sorted(found, key=lambda each: each.offset)
 
 
-def _known_before(path: Path, end: int) -> dict[int, set[int]]:
-    """The checksums of the records that begin before ``end``, by number."""
-    known: dict[int, set[int]] = {}
+def _known_before(path: Path, end: int) -> set[int]:
+    """The numbers and checksums of the records that begin before ``end``."""
+    known: set[int] = set()
     for batch in FrameReader(path):
         for number, record, at in zip(
             find_payloads(batch).number.tolist(), batch.records(), batch.offsets.tolist(), strict=True
         ):
             if at >= end:
                 return known
-            known.setdefault(number, set()).add(zlib.crc32(record))
+            known.add(_identity(number, record))
     return known
+
+
+def _identity(number: int, record: bytes) -> int:
+    """A record's number and checksum as one."""
+    return number << _SUM_BITS | zlib.crc32(record)

@@ -17,9 +17,10 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError, Message
 
 from ups.runfile.framing import Batch
-from ups.runfile.wire import Bytes, Positions, read_fields, read_varints
+from ups.runfile.wire import Bytes, Positions, fields_in, read_fields, read_varints, sized
 
 __all__ = [
+    "STRUCTURE",
     "ConfigChange",
     "Exit",
     "Kind",
@@ -31,6 +32,7 @@ __all__ = [
     "parse",
     "parse_item",
     "parse_message",
+    "readable",
     "value_of",
 ]
 
@@ -59,6 +61,12 @@ class Kind(IntEnum):
     ENVIRONMENT = 26
 
 
+STRUCTURE = (Kind.RUN, Kind.METRIC, Kind.CONFIG, Kind.EXIT)
+"""The kinds that say what a run is, few in a file and each parsed by itself."""
+
+_HIGHEST_FIELD = 2**29 - 1  # that protobuf allows
+_HIGHEST_NUMBER = 2**40  # of a record: a file of as many has 10 TB
+_DEEPEST = 64  # dictionaries and lists in each other, in a name or in a value: what UPS does with them is recursive
 _AROUND = (1, 16, 19, 200)  # num, control, uuid, _info: fields of Record beside the one that says its kind
 _FIELDS_AROUND = 6
 
@@ -191,7 +199,7 @@ def find_payloads(batch: Batch) -> Payloads:
     """Each record's kind and content.
 
     A record whose fields do not fill it is :attr:`Kind.UNREADABLE`: parts of several records that were put
-    together, each with a right checksum.
+    together, each with a right checksum. So is one of :data:`STRUCTURE` that no message can be made of.
     """
     buffer = np.frombuffer(batch.data, dtype=np.uint8)
     limit = batch.starts + batch.lengths
@@ -222,7 +230,21 @@ def find_payloads(batch: Batch) -> Payloads:
         field = read_fields(buffer, at[rest], limit[rest])
         kind[rest[~np.isin(field.number, _AROUND)]] = Kind.UNREADABLE
         at[rest] = np.where(field.number > 0, field.end, limit[rest])
+    kind[rest[at[rest] < limit[rest]]] = Kind.UNREADABLE
+    for index in np.flatnonzero(np.isin(kind, STRUCTURE)).tolist():
+        if not _is_readable(buffer[batch.starts[index] : limit[index]].tobytes()):
+            kind[index] = Kind.UNREADABLE
+    kind[kind > _HIGHEST_FIELD] = Kind.UNREADABLE
+    number[(number > _HIGHEST_NUMBER) | (number < 0)] = 0
     return Payloads(buffer, number, kind, start, end)
+
+
+def _is_readable(record: bytes) -> bool:
+    try:
+        parse_message(record)
+    except DecodeError:
+        return False
+    return True
 
 
 def parse_message(record: bytes) -> Any:
@@ -236,6 +258,21 @@ def parse_message(record: bytes) -> Any:
     return message
 
 
+def readable(record: bytes) -> bytes:
+    """The record without those items of a history or summary record that no message can be made of."""
+    if _is_readable(record):
+        return record
+    kept = []
+    for kind, begin, start, end in fields_in(record):
+        field = record[begin:end]
+        if kind in (Kind.HISTORY, Kind.SUMMARY):
+            content = record[start:end]
+            items = (content[low:high] for _, low, _, high in fields_in(content))
+            field = sized(kind, b"".join(item for item in items if _is_readable(sized(kind, item))))
+        kept.append(field)
+    return b"".join(kept)
+
+
 def parse_item(item: bytes) -> Any:
     """The protobuf message of one history, summary or configuration item."""
     message = _CLASSES["Item"]()
@@ -244,9 +281,9 @@ def parse_item(item: bytes) -> Any:
 
 
 def parse(record: bytes) -> RunInfo | MetricDefinition | ConfigChange | SummaryChange | Exit | None:
-    """What a record says; None for the kinds that UPS does not read, and for bytes that are no record."""
+    """What can be read of a record; None for the kinds that UPS does not read, and for bytes that are no record."""
     try:
-        message = parse_message(record)
+        message = parse_message(readable(record))
     except DecodeError:
         return None
     if message.HasField("run"):
@@ -287,11 +324,28 @@ def value_of(item: Any) -> Any:
 
 
 def _loaded(text: str) -> Any:
-    """What the JSON says; the text itself where it is damaged, or nested too deep to be read."""
+    """What the JSON says; the text itself where it is damaged, or nested too deep."""
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return text
+    return text if _is_too_deep(text, value) else value
+
+
+def _is_too_deep(text: str, value: Any) -> bool:
+    if text.count("[") + text.count("{") <= _DEEPEST:
+        return False
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _run_info(run: Any) -> RunInfo:
@@ -313,4 +367,6 @@ def _changes(record: Any) -> tuple[dict[tuple[str, ...], Any], tuple[tuple[str, 
 
 
 def _path(item: Any) -> tuple[str, ...]:
-    return tuple(item.nested_key) or (item.key,)
+    """The keys of an item, one in the other; those that are too deep as one, joined by dots as W&B shows them."""
+    keys = tuple(item.nested_key) or (item.key,)
+    return keys if len(keys) <= _DEEPEST else (*keys[: _DEEPEST - 1], ".".join(keys[_DEEPEST - 1 :]))

@@ -15,14 +15,12 @@ from ups.runfile.framing import Damage
 from ups.runfile.history import Column, Columns
 from ups.runfile.items import Form
 from ups.runfile.logs import LostRows, lost_rows
-from ups.runfile.records import ConfigChange, Exit, Kind, MetricDefinition, RunInfo, parse
+from ups.runfile.records import STRUCTURE, ConfigChange, Exit, Kind, MetricDefinition, RunInfo, parse
 from ups.runfile.segment import Piece, Segment, SegmentReader
 from ups.runfile.summary import SummaryReader, apply_change
 from ups.runfile.table import to_pandas, to_polars
 
 __all__ = ["Run", "Segment", "Series"]
-
-_STRUCTURE = (Kind.RUN, Kind.METRIC, Kind.CONFIG, Kind.EXIT)
 
 
 @dataclass(frozen=True)
@@ -143,7 +141,7 @@ class Run:
                 yield len(piece.batch.data)
             self.segments[index:] = [reader.segment]
             self._finished = reader.finished
-        if self._steps_identify_rows and len(self.segments) > 1:
+        if self.is_sorted:
             self._columns.drop_repeated_steps()
         self._forget()
 
@@ -184,7 +182,8 @@ class Run:
     def with_definitions(self, definitions: Definitions) -> "Run":
         """The run with other definitions, over the same rows."""
         view = copy.copy(self)
-        view.__dict__.pop("charts", None)
+        for name in ("charts", "_axes"):
+            view.__dict__.pop(name, None)
         view.definitions = definitions
         return view
 
@@ -206,9 +205,19 @@ class Run:
         return self._finished
 
     @property
+    def is_sorted(self) -> bool:
+        """Whether the rows are in the order of their ``_step``, one of each, and not in the order of the files."""
+        return self._steps_identify_rows and len(self.segments) > 1
+
+    @property
     def damage(self) -> list[tuple[Path, Damage]]:
         """Every range of every file that holds no readable record."""
         return [(segment.path, damage) for segment in self.segments for damage in segment.damage]
+
+    @property
+    def nameless(self) -> int:
+        """How many values of its rows were left out because no name can be read beside them."""
+        return self._columns.nameless
 
     @property
     def last_step(self) -> int | None:
@@ -245,7 +254,10 @@ class Run:
 
     def axis(self, metric: str) -> Axis:
         """What the metric is drawn against."""
-        return self.definitions.axis(metric)
+        found = self._axes.get(metric)
+        if found is None:
+            found = self._axes[metric] = self.definitions.axis(metric)
+        return found
 
     def column(self, name: str) -> Column | None:
         """All values logged under a name, ``_step`` and ``_timestamp`` too; None if there are none."""
@@ -263,20 +275,23 @@ class Run:
             y = Column(y.rows[since:], y.values[since:], y.forms[since:], y.sample)
             first = np.searchsorted(x.rows, y.rows[0]) if len(y.rows) else len(x.rows)
             x = Column(x.rows[first:], x.values[first:], x.forms[first:])
-        rows, x_values, y_values, forms = y.rows, x.values, y.values, y.forms
+        rows, x_values, y_values = y.rows, x.values, y.values
+        is_number = y.forms == _NUMBER
+        numbers = np.count_nonzero(is_number)
+        finite = np.count_nonzero(np.isfinite(y_values))  # what is no number is NaN
         if not np.array_equal(rows, x.rows):
             both = np.isin(rows, x.rows, assume_unique=True)
-            rows, y_values, forms = rows[both], y_values[both], forms[both]
+            rows, y_values, is_number = rows[both], y_values[both], is_number[both]
             x_values = x_values[np.searchsorted(x.rows, rows)]
         return Series(
             rows=rows,
             steps=self._columns.steps()[rows],
             x=x_values,
             y=y_values,
-            is_number=forms == Form.NUMBER,
+            is_number=is_number,
             held=len(y.rows),
-            not_numeric=int(np.count_nonzero(y.forms != Form.NUMBER)),
-            not_finite=int(np.count_nonzero((y.forms == Form.NUMBER) & ~np.isfinite(y.values))),
+            not_numeric=int(len(y.rows) - numbers),
+            not_finite=int(numbers - finite),
             sample=y.sample,
         )
 
@@ -297,13 +312,18 @@ class Run:
         return to_pandas(self)
 
     @cached_property
+    def _axes(self) -> dict[str, Axis]:
+        """The axes that were asked for."""
+        return {}
+
+    @cached_property
     def _hidden_columns(self) -> Columns:
         columns = Columns(hidden=None)
         for segment in self.segments:
             for _, payloads, fresh in SegmentReader(segment.path).pieces(end=segment.size):
                 history = (payloads.kind == Kind.HISTORY) & fresh
                 columns.add(payloads.buffer, payloads.start[history], payloads.end[history])
-        if self._steps_identify_rows and len(self.segments) > 1:
+        if self.is_sorted:
             columns.drop_repeated_steps()
         return columns
 
@@ -313,7 +333,7 @@ class Run:
         self._columns.add(payloads.buffer, payloads.start[history], payloads.end[history])
         if self._with_summary:
             self._summary_reader.take(batch, payloads)
-        for index in np.flatnonzero(np.isin(payloads.kind, _STRUCTURE)).tolist():
+        for index in np.flatnonzero(np.isin(payloads.kind, STRUCTURE)).tolist():
             start, length = int(batch.starts[index]), int(batch.lengths[index])
             record = parse(payloads.buffer[start : start + length].tobytes())
             reader.finished = reader.finished or isinstance(record, Exit)
@@ -322,7 +342,7 @@ class Run:
 
     def _forget(self) -> None:
         """Work out anew, when it is asked for, what follows from the rows."""
-        for name in ("metrics", "charts", "lost_rows", *(["_hidden_columns"] if self._readers else [])):
+        for name in ("metrics", "charts", "lost_rows", "_axes", *(["_hidden_columns"] if self._readers else [])):
             self.__dict__.pop(name, None)
 
     def _take(self, record: object) -> None:
@@ -349,4 +369,5 @@ class Run:
                 self.exit_code = record.exit_code
 
 
+_NUMBER = int(Form.NUMBER)  # an enumeration's member takes longer to look up than a column to go through
 _EMPTY = Column(np.empty(0, dtype=np.int64), np.empty(0), np.empty(0, dtype=np.uint8))

@@ -1,4 +1,4 @@
-"""Protobuf's wire format, read for many messages at once with NumPy.
+"""Protobuf's wire format, read for many messages at once with NumPy; for a few, field by field.
 
 A message is a sequence of fields: a varint tag (field number × 8 + wire type), then the payload
 (https://protobuf.dev/programming-guides/encoding/). The messages here lie in one buffer; each function takes
@@ -6,14 +6,27 @@ one position in it for every message and moves all of them by one step. A positi
 is the caller's to leave out. The buffer must go on for :data:`MARGIN` bytes after the last message.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MARGIN", "Bytes", "Fields", "Positions", "read_fields", "read_varints"]
+__all__ = [
+    "FEW",
+    "MARGIN",
+    "Bytes",
+    "Fields",
+    "Positions",
+    "fields_in",
+    "read_fields",
+    "read_varints",
+    "sized",
+    "varint",
+]
 
 MARGIN = 512
+FEW = 64  # messages: to walk through each of them by :func:`fields_in` is then quicker
 
 Bytes: TypeAlias = NDArray[np.uint8]
 Positions: TypeAlias = NDArray[np.int64]
@@ -21,6 +34,7 @@ Positions: TypeAlias = NDArray[np.int64]
 _VARINT, _FIXED64, _SIZED, _FIXED32 = 0, 1, 2, 5
 _VARINT_BYTES = 10
 _VALUE_BITS = 63
+_FIXED = {_FIXED64: 8, _FIXED32: 4}
 
 
 class Fields(NamedTuple):
@@ -36,7 +50,10 @@ class Fields(NamedTuple):
 
 
 def read_varints(buffer: Bytes, at: Positions) -> tuple[Positions, Positions]:
-    """The varint at each position, and the position after it. Bits above the 63rd are dropped."""
+    """The varint at each position, and the position after it; -1, and the one before it, where it has over 64 bits.
+
+    The 64th bit is dropped.
+    """
     byte = buffer[at]
     value = (byte & 0x7F).astype(np.int64)
     after = at + 1
@@ -45,10 +62,13 @@ def read_varints(buffer: Bytes, at: Positions) -> tuple[Positions, Positions]:
         if not more.any():
             break
         byte = buffer[after] * more
+        after += more
         if shift < _VALUE_BITS:
             value |= (byte & 0x7F).astype(np.int64) << shift
-        after += more
-        more = byte > 0x7F
+            more = byte > 0x7F
+        else:
+            too_long = byte > 1
+            value[too_long], after[too_long] = -1, at[too_long] - 1
     return value, after
 
 
@@ -70,3 +90,63 @@ def read_fields(buffer: Bytes, at: Positions, limit: Positions) -> Fields:
         number[(wire > _FIXED32) | (wire == 3) | (wire == 4)] = 0
     number[(end > limit) | (end < start)] = 0
     return Fields(number, start, end)
+
+
+def fields_in(message: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Each field of one message, up to what is no field.
+
+    Its number, where it begins, where its payload starts (of a sized field behind its size), and where it ends.
+    """
+    at, size = 0, len(message)
+    while at < size:
+        begin = at
+        try:
+            tag, start = _varint(message, at)
+            wire = tag & 7
+            if wire == _SIZED:
+                length, start = _varint(message, start)
+                at = start + length
+            elif wire == _VARINT:
+                _, at = _varint(message, start)
+            elif wire in _FIXED:
+                at = start + _FIXED[wire]
+            else:
+                return
+        except IndexError:
+            return
+        if not tag >> 3 or at > size:
+            return
+        yield tag >> 3, begin, start, at
+
+
+def sized(number: int, content: bytes) -> bytes:
+    """A field of bytes, a text or a message."""
+    return varint(number << 3 | _SIZED) + varint(len(content)) + content
+
+
+def varint(value: int) -> bytes:
+    """A number as it is written."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _varint(message: bytes, at: int) -> tuple[int, int]:
+    """As :func:`read_varints`, of one number.
+
+    Raises:
+        IndexError: it is cut off, or has over 64 bits.
+    """
+    value = message[at] & 0x7F
+    for shift in range(7, 7 * _VARINT_BYTES, 7):
+        if message[at] < 0x80:
+            break
+        at += 1
+        if shift < _VALUE_BITS:
+            value |= (message[at] & 0x7F) << shift
+        elif message[at] > 1:
+            raise IndexError(at)
+    return value, at + 1

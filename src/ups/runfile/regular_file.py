@@ -1,0 +1,42 @@
+"""Files of a run, opened to be read: regular ones only.
+
+A run's directory may be anybody's. A named pipe in it would keep its reader waiting for ever, and a device would have
+no end.
+"""
+
+import os
+import stat
+from typing import BinaryIO
+
+from ups.errors import RunFileError
+
+__all__ = ["kind_of", "open_regular"]
+
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a regular file, or what a link to one leads to.
+
+    Raises:
+        RunFileError: it is not a regular file.
+        OSError: it cannot be opened.
+    """
+    # Without O_NONBLOCK, a pipe that nobody writes to is not even opened.
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(number).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(number)
+        raise RunFileError(f"{path} cannot be read: it is {kind_of(mode)}, not a regular file")
+    return os.fdopen(number, "rb")
+
+
+def kind_of(mode: int) -> str:
+    """The kind of a file that is not a regular one, as in a sentence."""
+    return _KINDS.get(stat.S_IFMT(mode), "something else")
