@@ -7,7 +7,9 @@ from pathlib import Path
 
 import click
 
+from ups.cli.output import echo
 from ups.errors import DeliveryError, UsageError
+from ups.text import command_line
 
 
 @click.command()
@@ -60,7 +62,7 @@ def command(run_dir: Path, mode: str | None, base_url: str | None, as_new: bool,
     directory = RunDirectory.open(run_dir.absolute())
     if as_new:
         directory = copy_as_new(directory)
-        click.echo(f"The copy is the run {directory.path.name}, in {directory.path}", err=True)
+        echo(f"The copy is the run {directory.path.name}, in {directory.path}", err=True)
     made = directory.describe().mode
     chosen = mode or (made if made in ("online", "offline") else resolve_mode(None))
     if chosen not in ("online", "offline"):
@@ -78,11 +80,11 @@ def command(run_dir: Path, mode: str | None, base_url: str | None, as_new: bool,
             status = delivery.run()
     if owner is None:
         for fault in status.faults.values():
-            click.echo(f"{fault['count']:,} x {fault['message']}", err=True)
+            echo(f"{fault['count']:,} x {fault['message']}", err=True)
     if status.state == "incomplete":
         raise DeliveryError(
             f"W&B holds {status.held or 0:,} of {status.rows:,} rows, and takes no rows between those. To bring all of"
-            f" them to W&B as a new run: ups deliver --as-new {directory.path}"
+            f" them to W&B as a new run: {directory.deliver_command('--as-new')}"
         )
     if status.state != "finished":
         held = f"W&B holds {status.held:,} of" if status.held is not None else "it is not known how many W&B holds of"
@@ -90,17 +92,15 @@ def command(run_dir: Path, mode: str | None, base_url: str | None, as_new: bool,
             f"{held} {status.rows:,} rows. The rest waits in {directory.journal}: try again later with the same command"
         )
     if not status.confirmed:
-        click.echo(
+        echo(
             f"{status.rows:,} rows of {directory.path.name} were given to W&B, and its server has not confirmed them."
             f" {status.url}"
         )
     elif status.url is not None:
-        click.echo(f"W&B holds all {status.rows:,} rows of {directory.path.name}. {status.url}")
+        echo(f"W&B holds all {status.rows:,} rows of {directory.path.name}. {status.url}")
     else:
-        segments = " ".join(str(segment.parent) for segment in directory.segments())
-        click.echo(
-            f"W&B's files hold all {status.rows:,} rows of {directory.path.name}. To send them: wandb sync {segments}"
-        )
+        sync = command_line("wandb", "sync", *(segment.parent for segment in directory.segments()))
+        echo(f"W&B's files hold all {status.rows:,} rows of {directory.path.name}. To send them: {sync}")
 
 
 def _outlive_the_job() -> None:

@@ -20,6 +20,7 @@ import click
 
 import ups
 from ups.errors import RunDirectoryError, RunFileError, UPSError
+from ups.text import command_line, printable
 
 __all__ = ["command"]
 
@@ -102,9 +103,11 @@ def _print(one: _Told) -> None:
 
     console = Console(highlight=False)
     mark = _mark(one.state), _STYLES[one.state]
-    console.print(Text.assemble(mark, f" {one.about:<12} ", one.found), soft_wrap=True)
+    console.print(Text.assemble(mark, f" {one.about:<12} ", printable(one.found)), soft_wrap=True)
     if one.do:
-        console.print(Text(f"{'':15}{one.do}", style="bold" if one.state == "wrong" else "dim"), soft_wrap=True)
+        console.print(
+            Text(f"{'':15}{printable(one.do)}", style="bold" if one.state == "wrong" else "dim"), soft_wrap=True
+        )
 
 
 def _mark(state: str) -> str:
@@ -257,7 +260,7 @@ def _undelivered() -> Iterator[_Told]:
         except (RunDirectoryError, OSError) as error:
             yield _Told("run", "note", f"{path.parent}: {error}")
         else:
-            yield _Told("run", "note", f"{path.parent} is not in W&B", f"ups deliver {path.parent}")
+            yield _Told("run", "note", f"{path.parent} is not in W&B", command_line("ups", "deliver", path.parent))
 
 
 def _trial() -> Iterator[_Told]:

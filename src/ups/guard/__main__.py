@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ups.errors import UsageError
 from ups.guard import guard
+from ups.text import printable
 
 _USAGE = "usage: python -m ups.guard [-m module | script.py] [arguments of the script …]"
 
@@ -35,5 +36,5 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except UsageError as error:
-        print(f"ups: {error}", file=sys.stderr)
+        print(f"ups: {printable(str(error))}", file=sys.stderr)
         sys.exit(2)

@@ -17,6 +17,7 @@ from ups.runfile.history import Columns
 from ups.runfile.records import Kind, find_payloads
 from ups.runfile.regular_file import open_regular
 from ups.runfile.run import Run
+from ups.text import command_line
 
 __all__ = [
     "RunFiles",
@@ -75,7 +76,8 @@ class RunFiles:
         """
         if not self.files:
             raise RunFileError(
-                f"{self.path} holds a journal and no .wandb file: deliver it first, with 'ups deliver {self.path}'"
+                f"{self.path} holds a journal and no .wandb file: deliver it first, with:"
+                f" {command_line('ups', 'deliver', self.path)}"
             )
         run = self._run(on_read=on_read)
         if not any(segment.size for segment in run.segments):

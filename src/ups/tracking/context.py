@@ -197,7 +197,7 @@ class WandBContext(Recorder):
         report = self._report = read_back(directory, self._faults)
         if self._strict and not delivered:
             raise DeliveryError(
-                f"W&B does not hold every row of {directory.path}: deliver the rest with: ups deliver {directory.path}"
+                f"W&B does not hold every row of {directory.path}: deliver the rest with: {directory.deliver_command()}"
             )
         return report
 

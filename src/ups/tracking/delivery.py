@@ -230,7 +230,7 @@ class Delivery:
                 f"the server lacks {lacking[most]:,} of {self.status.expected[most]:,} rows of {most}"
                 + (f", and of {len(lacking) - 1:,} other metrics" if len(lacking) > 1 else "")
                 + ". It takes no rows between those that it has; to bring all of them to W&B as a new run:"
-                f" ups deliver --as-new {self._directory.path}",
+                f" {self._directory.deliver_command('--as-new')}",
             )
         self._tell("incomplete" if held is _Held.GAP else "finished")
 

@@ -210,7 +210,9 @@ class Watch:
         before, self._denied = self._denied, status.denied
         if self._denied and not before:
             message = "W&B's server refuses the credentials: put WANDB_API_KEY right, or call 'wandb login'"
-            self._faults.add("denied", f"{message}. Rows wait in the journal; then: ups deliver {self._directory.path}")
+            self._faults.add(
+                "denied", f"{message}. Rows wait in the journal; then: {self._directory.deliver_command()}"
+            )
 
     def revive(self) -> bool:
         """Start delivery again if it ended before the run did. False if that is of no use any more."""
@@ -225,7 +227,7 @@ class Watch:
                 return True
             if self._started and self._restarts >= _RESTARTS:
                 message = f"delivery ended {_RESTARTS} times without a row more ({self._deliverer.log_tail()}):"
-                self._faults.add("given-up", f"{message} to try again: ups deliver {self._directory.path}")
+                self._faults.add("given-up", f"{message} to try again: {self._directory.deliver_command()}")
                 return False
             if self._started:
                 self._restarts += 1

@@ -75,7 +75,7 @@ def leave_nothing_behind(directory: RunDirectory, process: str, deliverer: Calla
         try:
             deliverer().start()
         except OSError as error:
-            say(f"delivery could not be started: {error}. To deliver what waits: ups deliver {directory.path}")
+            say(f"delivery could not be started: {error}. To deliver what waits: {directory.deliver_command()}")
 
 
 def journaled(directory: RunDirectory) -> int:
@@ -98,9 +98,11 @@ def _say_what_is_left(directory: RunDirectory, status: Status | None, *, backgro
     gave_up = status is not None and status.state in ("incomplete", "undelivered")
     goes_on = "Delivery continues in the background. " if background and not gave_up else ""
     deliver = (
-        "To deliver all of it as a new run: ups deliver --as-new" if incomplete else "To deliver the rest: ups deliver"
+        f"To deliver all of it as a new run: {directory.deliver_command('--as-new')}"
+        if incomplete
+        else f"To deliver the rest: {directory.deliver_command()}"
     )
-    say(f"{held}; every row is in {directory.journal}. {goes_on}{deliver} {directory.path}")
+    say(f"{held}; every row is in {directory.journal}. {goes_on}{deliver}")
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from ups.text import printable
 from ups.tracking.fork_lock import ForkLock
 
 __all__ = ["Faults"]
@@ -50,4 +51,4 @@ def say(message: str) -> None:
     """Print ``message`` on stderr, as UPS's own. Where stderr takes nothing (closed, a full disk) training goes on."""
     if sys.stderr is not None:
         with contextlib.suppress(OSError, ValueError):  # there is nowhere to say it; the counts stand
-            print(f"ups: {message}", file=sys.stderr, flush=True)
+            print(f"ups: {printable(message)}", file=sys.stderr, flush=True)

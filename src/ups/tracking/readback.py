@@ -10,6 +10,7 @@ from ups.check import RunCheck, check_run
 from ups.errors import RunFileError
 from ups.report import render_tree
 from ups.runfile import Run, open_run
+from ups.text import command_line
 from ups.tracking.faults import Faults, say
 from ups.tracking.journal import JournalReader
 from ups.tracking.rows import RowRule
@@ -54,27 +55,27 @@ def read_back(directory: RunDirectory, faults: Faults) -> RunCheck | None:
 def _where(directory: RunDirectory, status: Status | None, rows: int) -> str:
     """Where the run is, and what a person may do with it next."""
     if directory.describe().mode == "local":
-        return f"journaled only. To bring it to W&B: ups deliver {directory.path}"
+        return f"journaled only. To bring it to W&B: {directory.deliver_command()}"
     if status is not None and status.state == "incomplete":
         held = f"W&B lacks some of {rows:,} rows, and takes them no more under this run id"
-        return f"{held}. To bring all of them there as a new run: ups deliver --as-new {directory.path}"
+        return f"{held}. To bring all of them there as a new run: {directory.deliver_command('--as-new')}"
     if status is None or status.state != "finished":
         known = status.held if status is not None else None
         held = (
             f"it is not known yet how many of {rows:,} rows are" if known is None else f"{known:,} of {rows:,} rows are"
         )
-        return f"{held} in W&B. To bring the rest there: ups deliver {directory.path}"
+        return f"{held} in W&B. To bring the rest there: {directory.deliver_command()}"
     if status.mode == "online":
         return f"in W&B{'' if status.confirmed else ', which has not confirmed it'}: {status.url}"
-    segments = " ".join(_shown(segment.parent) for segment in directory.segments())
-    return f"in {_shown(directory.path)}. To see it: ups show. To send it: wandb sync {segments}"
+    sync = command_line("wandb", "sync", *(_shown(segment.parent) for segment in directory.segments()))
+    return f"in {_shown(directory.path)}. To see it: ups show. To send it: {sync}"
 
 
-def _shown(path: Path) -> str:
+def _shown(path: Path) -> Path:
     """A path as short as it can be typed from here."""
     with contextlib.suppress(OSError, ValueError):  # elsewhere, or where one is has been removed
-        return str(path.relative_to(Path.cwd()))
-    return str(path)
+        return path.relative_to(Path.cwd())
+    return path
 
 
 def journaled_run(directory: RunDirectory) -> Run:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Self
 
 from ups.errors import InvalidName, RunDirectoryError
+from ups.text import command_line
 from ups.tracking import liveness
 from ups.tracking.description import Description, description_from, description_text
 from ups.tracking.durable import sync_folder, write_new
@@ -146,6 +147,10 @@ class RunDirectory:
         except OSError as error:
             raise RunDirectoryError(f"{path} cannot be read: {error.strerror}") from error
         return directory
+
+    def deliver_command(self, *options: str) -> str:
+        """The command that delivers this run, to be pasted."""
+        return command_line("ups", "deliver", *options, self.path)
 
     def describe(self) -> Description:
         """Read ``run.json``. What is damaged or missing there is made good from the rest, and noted as a problem.
