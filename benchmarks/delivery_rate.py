@@ -1,8 +1,12 @@
-"""How many rows a second delivery brings into an offline run, beside ``run.log`` called directly in a loop.
+"""How many rows per second delivery brings into an offline run, beside ``run.log`` called directly in a loop.
 
 The same rows of four numbers, each way in a process of its own, in turn; rows a second from the first row to the end
 of ``finish``, and the median of the rounds' ratios. Delivery reads them from a journal that is complete when it starts.
 It turns off the telemetry that wandb records at each row for its makers, so ``run.log`` is measured without it as well.
+
+Delivery has each row on the disk before wandb is given it. The last way leaves these syncs out, which shows what they
+cost. The second table has the time from ``stage.log`` to ``run.log`` of rows that come 20 per second, with and without
+them: the page of W&B lags by that and by wandb's own uploads, the dashboard by neither.
 
     python benchmarks/delivery_rate.py [ROWS]
 """
@@ -52,6 +56,9 @@ import sys, time
 from pathlib import Path
 from ups.tracking.delivery import Delivery
 from ups.tracking.run_directory import RunDirectory
+if sys.argv[3] == "unsynced":
+    import os
+    os.fsync = lambda descriptor: None
 started = []
 def told(status):
     if status.state == "delivering" and not started:
@@ -62,16 +69,38 @@ print(int(sys.argv[1]) / (time.perf_counter() - started[0]))
 """
 
 
-PLAIN, NUMBERED, QUIET, UPS = (
+LIVE = """
+import os, statistics, sys, time, ups
+from ups.tracking.session import Session
+if sys.argv[3] == "unsynced":
+    os.fsync = lambda descriptor: None
+took, log = [], Session.log
+def timed(session, row, number):
+    took.append(time.time() - row.time)
+    log(session, row, number)
+Session.log = timed
+with ups.create_wandb_context({}, "r", mode="offline", dir=sys.argv[2], delivery="thread") as ctx:
+    time.sleep(5)
+    for n in range(int(sys.argv[1])):
+        ctx.stage("a").log(n, loss=1.0)
+        time.sleep(0.05)
+took.sort()
+print(statistics.median(took), took[len(took) * 95 // 100])
+"""
+
+
+PLAIN, NUMBERED, QUIET, UPS, UNSYNCED = (
     "run.log(row)",
     "run.log(row, step=n, commit=True)",
     "run.log(row), WANDB_ERROR_REPORTING=false",
     "UPS delivery",
+    "UPS delivery, without syncs",
 )
+LIVE_ROWS = 300
 
 
-def rate(source: str, rows: int, folder: str, *arguments: str, **variables: str) -> float:
-    """Rows a second, as the script prints it; 0 where it prints nothing."""
+def run(source: str, rows: int, folder: str, *arguments: str, **variables: str) -> list[float]:
+    """The numbers in the last line that the script prints."""
     environment = {**os.environ, "WANDB_X_DISABLE_STATS": "true", **variables}
     done = subprocess.run(
         [sys.executable, "-c", source, str(rows), folder, *arguments],
@@ -81,12 +110,18 @@ def rate(source: str, rows: int, folder: str, *arguments: str, **variables: str)
         check=True,
         env=environment,
     )
-    return float(done.stdout.split()[-1]) if done.stdout.split() else 0.0
+    return [float(word) for word in done.stdout.splitlines()[-1].split()] if done.stdout.strip() else []
+
+
+def rate(source: str, rows: int, folder: str, *arguments: str, **variables: str) -> float:
+    """Rows per second, as the script prints it."""
+    (found,) = run(source, rows, folder, *arguments, **variables)
+    return found
 
 
 def main() -> None:
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
-    rates: dict[str, list[float]] = {PLAIN: [], NUMBERED: [], QUIET: [], UPS: []}
+    rates: dict[str, list[float]] = {PLAIN: [], NUMBERED: [], QUIET: [], UPS: [], UNSYNCED: []}
     for _ in range(ROUNDS):
         with tempfile.TemporaryDirectory(prefix="ups-rate-") as folder:
             for name in ("plain", "numbered", "quiet"):
@@ -94,12 +129,19 @@ def main() -> None:
             rates[PLAIN].append(rate(DIRECT, rows, f"{folder}/plain", "plain"))
             rates[NUMBERED].append(rate(DIRECT, rows, f"{folder}/numbered", "numbered"))
             rates[QUIET].append(rate(DIRECT, rows, f"{folder}/quiet", "plain", WANDB_ERROR_REPORTING="false"))
-            rate(JOURNALED, rows, folder)
-            rates[UPS].append(rate(DELIVERED, rows, folder))
-    table = Table("way", "rows a second (median)", "of run.log(row)", title=f"{rows:,} rows into an offline run")
+            for way, name in ((UPS, "synced"), (UNSYNCED, "unsynced")):
+                run(JOURNALED, rows, f"{folder}/{name}")
+                rates[way].append(rate(DELIVERED, rows, f"{folder}/{name}", name))
+    table = Table("way", "rows per second (median)", "of run.log(row)", title=f"{rows:,} rows into an offline run")
     for way, seen in rates.items():
         ratio = statistics.median(own / plain for own, plain in zip(seen, rates[PLAIN], strict=True))
         table.add_row(way, f"{statistics.median(seen):,.0f}", f"{ratio:.2f}")
+    Console().print(table)
+    table = Table("way", "median (s)", "p95 (s)", title="From stage.log to run.log, 20 rows per second")
+    for way, name in ((UPS, "synced"), (UNSYNCED, "unsynced")):
+        with tempfile.TemporaryDirectory(prefix="ups-rate-") as folder:
+            middle, late = run(LIVE, LIVE_ROWS, folder, name)
+        table.add_row(way, f"{middle:.2f}", f"{late:.2f}")
     Console().print(table)
 
 

@@ -26,7 +26,8 @@ HEADED = re.compile(rf"[,(]\s*{_UNIT}\)?$|^[a-z]+/s$")
 
 NO_MEASUREMENTS = {
     "docs/design.md": {"15 seconds", "7 bytes", "32 KiB"},  # W&B's poll and its file format
-    "docs/reference/files.md": {"7-byte", "32 KiB"},
+    "docs/reference/files.md": {"7-byte", "32 KiB", "16 MiB"},
+    "docs/explanation/trust.md": {"64 MiB", "15 seconds"},
 }
 """Numbers with a unit that are settings or formats."""
 

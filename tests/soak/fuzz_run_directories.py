@@ -173,7 +173,7 @@ def _insert(path: Path, chance: random.Random) -> None:
 
 def _grow(path: Path, chance: random.Random) -> None:
     with path.open("ab") as file:
-        file.truncate(path.stat().st_size + chance.choice((1000, 10**6, 10**8)))
+        file.truncate(path.stat().st_size + chance.choice((1000, 10**6, 2 * 10**7)))
 
 
 def _remove(path: Path, chance: random.Random) -> None:
