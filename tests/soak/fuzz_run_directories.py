@@ -197,7 +197,7 @@ def _make_link(path: Path, chance: random.Random) -> None:
 
 def _make_link_of_folder(folder: Path) -> None:
     shutil.rmtree(folder)
-    folder.symlink_to("/tmp")
+    folder.symlink_to("/etc")
 
 
 def _forbid(path: Path, chance: random.Random) -> None:

@@ -173,6 +173,8 @@ class _Walk:
                     if run_id is not None and file in path.iterdir():
                         if self._is_new(file):
                             by_run.setdefault(run_id, []).append(file)
+                    elif of_ups and entry.name == "wandb" and not path.resolve().is_relative_to(folder.resolve()):
+                        self.unreadable.append(RunFileError(f"{path} leads out of the run's directory: it is not read"))
                     elif entry.name == "wandb" if of_ups else _may_hold_runs(entry.name):
                         below.append(path)
                 elif entry.name.endswith(".wandb") and not entry.is_dir() and self._is_new(path):

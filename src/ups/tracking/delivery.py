@@ -130,8 +130,11 @@ class Delivery:
             self._cursor = Cursor(directory.delivery / "cursor.json")
             # Rows that sessions before were given, as far as is known.
             self._handed = self._before.rows if self._before is not None else self._sequence.rows or 0
-        except BaseException:
+        except BaseException as error:
             liveness.release(directory.delivery / "running")
+            if isinstance(error, OSError):
+                place = error.filename or directory.delivery
+                raise RunDirectoryError(f"cannot write {place}: {error.strerror}") from error
             raise
         self._readers: dict[str, JournalReader] = {}
         self._consoles: dict[str, ConsoleReader] = {}
