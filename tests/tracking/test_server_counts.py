@@ -131,6 +131,8 @@ def test_a_server_that_counts_nothing_is_taken_at_its_last_step(wandb_server: Wa
         ({"a": 3}, {"a": 5}, {}),
         ({"a": 3}, None, {}),
         ({"a.b": 3, "c": 1}, {"c": 1}, {}),
+        ({"_step": 3, "a": 3}, {"_step": 3, "a": 2}, {}),  # a server that counts no NaN
+        ({"_step": 3, "a": 3}, {"_step": 2, "a": 2}, {"a": 1}),
     ],
 )
 def test_missing_rows(expected: dict[str, int], counts: dict[str, int] | None, missing: dict[str, int]) -> None:

@@ -359,7 +359,7 @@ class Delivery:
         Args:
             at_once: Not to wait until it is time for the next sync.
         """
-        if not at_once and time.monotonic() < self._next_sync:
+        if not at_once and time.monotonic() < self._next_sync and not self._run_end.is_near():
             return False
         taken: list[tuple[str, list[Prepared]]] = []
         moved = False

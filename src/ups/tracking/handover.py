@@ -12,7 +12,7 @@ from ups.tracking.durable import write_atomically
 from ups.tracking.rows import Row, RowRule
 from ups.tracking.run_directory import RunDirectory
 from ups.tracking.sequence import Sequence, Stretch
-from ups.tracking.session import Refused, Session
+from ups.tracking.session import EVERY_ROW, Refused, Session
 from ups.tracking.untrusted import LARGEST, check_folder, open_regular, parse, path_inside
 
 __all__ = ["Cursor", "Handover"]
@@ -51,7 +51,7 @@ class Handover:
         rule: Makes rows of the records.
         rows: How many rows there were so far, up to the last that W&B holds or has taken.
         gone: How many of them the journals have lost since they were taken up.
-        expected: In how many of them each metric stands, tables and images apart.
+        expected: In how many of them each metric stands, and their number, tables and images apart.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Handover:
         return self._sequence.number(row)
 
     def _take_row(self, row: Row) -> None:
-        self.expected.update(row.values.keys())
+        self.expected.update((EVERY_ROW, *row.values))
         number = self._next()
         if number is not None:
             self._session.log(row, number)

@@ -7,9 +7,11 @@ import time
 import psutil
 
 from ups.tracking.run_directory import RunDirectory
+from ups.tracking.untrusted import open_regular
 
 __all__ = ["RunEnd"]
 
+_TAIL = 256  # bytes; the record of an end has less
 _MARK_GRACE = 3.0  # seconds that a process may take to hold its mark again
 _RANKS_APART = 60.0  # seconds between the ends of the first and the last rank of a job
 
@@ -60,6 +62,14 @@ class RunEnd:
         if time.time() - ended < _RANKS_APART and self._ranks_live():
             return None
         return exit_code
+
+    def is_near(self) -> bool:
+        """Whether the last record of the owner's journal is its end, read or not: somebody waits for it."""
+        if self.owner is None:
+            return False
+        with open_regular(self._directory.journal_of(self.owner), self._directory.path) as journal:
+            journal.seek(max(0, journal.seek(0, os.SEEK_END) - _TAIL))
+            return b'"end":' in journal.read().rstrip(b"\n").rpartition(b"\n")[2]
 
     def pass_on(self) -> bool:
         """If a training has gone on with the run meanwhile, its end is the run's end from now on: whether it has."""

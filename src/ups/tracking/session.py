@@ -24,11 +24,21 @@ from ups.tracking.rows import Row
 from ups.tracking.run_directory import Begin, RunDirectory
 from ups.tracking.untrusted import LARGEST, parse
 
-__all__ = ["Refused", "ServerHolds", "Session", "SessionLost", "end_backend", "held_by_server", "missing_rows"]
+__all__ = [
+    "EVERY_ROW",
+    "Refused",
+    "ServerHolds",
+    "Session",
+    "SessionLost",
+    "end_backend",
+    "held_by_server",
+    "missing_rows",
+]
 
 _MOST_ROWS = 1_000_000  # of a table; W&B itself shows 200,000
 _FINISH_TIMEOUT = 900.0  # seconds; wandb's own default is to wait for ever
 _DENIED = re.compile(r"\b(401|403)\b|API key|[Uu]nauthorized|permission denied")
+EVERY_ROW = "_step"  # W&B's own step, which it adds to each row
 _INIT_TIMEOUT = 60.0  # seconds
 
 
@@ -271,11 +281,16 @@ class ServerHolds:
 def missing_rows(expected: Mapping[str, int], counts: Mapping[str, int] | None) -> dict[str, int]:
     """How many rows of each metric a server lacks, of those ``expected``, by its ``counts``; none if it has none.
 
-    A metric with a dot in its name is left out: a server may count it as a nested one.
+    None where the server has every row, whatever it has counted of single metrics. A metric with a dot in its name is
+    left out: a server may count it as a nested one.
+
+    Args:
+        expected, counts: Rows of each metric; of all metrics together under ``_step``, W&B's own, which each row has.
     """
-    if counts is None:
+    if counts is None or counts.get(EVERY_ROW, -1) >= expected.get(EVERY_ROW, 0):
         return {}
-    lacking = {name: count - counts.get(name, 0) for name, count in expected.items() if "." not in name}
+    named = expected.keys() - {EVERY_ROW}
+    lacking = {name: expected[name] - counts.get(name, 0) for name in sorted(named) if "." not in name}
     return {name: count for name, count in lacking.items() if count > 0}
 
 
