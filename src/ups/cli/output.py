@@ -1,4 +1,4 @@
-"""What the commands print, and the option of those that write one file."""
+"""Printing of the commands, and the option of those that write one file."""
 
 from pathlib import Path
 

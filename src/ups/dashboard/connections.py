@@ -25,7 +25,7 @@ class Connection(H11Protocol):
 
     @property
     def is_waiting(self) -> bool:
-        """Whether the next request is still to come."""
+        """True where the next request is still to come."""
         return self.cycle is None or self.cycle.response_complete
 
 

@@ -1,4 +1,4 @@
-"""Who is at the other end of a connection: a process of the user's own on this machine, or somebody else."""
+"""The other end of a connection: a process of the user's own on this machine, or somebody else."""
 
 import contextlib
 import ipaddress
@@ -33,7 +33,7 @@ class Peer:
 
     @cached_property
     def is_own(self) -> bool:
-        """Whether it is a process of the user who runs this one, on this machine."""
+        """True where it is a process of the user who runs this one, on this machine."""
         if self._client is None or self._server is None:
             return False
         look = _in_kernel_table if _TABLES[0].exists() else _among_own_processes
@@ -41,7 +41,7 @@ class Peer:
 
 
 def _in_kernel_table(client: Address, server: Address) -> bool:
-    """Whether Linux says that the socket at the other end is this user's: only its owner can make one so."""
+    """True where Linux says that the socket at the other end is this user's: only its owner can make one so."""
     for table in _TABLES:
         with contextlib.suppress(OSError):  # no IPv6
             text = table.read_text("ascii")
@@ -67,7 +67,7 @@ def _as_in_table(address: Address, mapped: bool) -> str:
 
 
 def _among_own_processes(client: Address, server: Address) -> bool:
-    """Whether a process of this user holds the other end, where the system has no table (macOS)."""
+    """True where a process of this user holds the other end, where the system has no table (macOS)."""
     for process in psutil.process_iter(["uids"]):
         uids = process.info["uids"]
         if uids is None or uids.effective != os.geteuid():

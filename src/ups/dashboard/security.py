@@ -171,7 +171,7 @@ class RequestGuard:
 
 
 async def _is_own(scope: Scope) -> bool:
-    """Whether the process that asks is the user's own, on this machine."""
+    """True where the process that asks is the user's own, on this machine."""
     peer: Peer = scope["state"]["peer"]
     return await asyncio.to_thread(lambda: peer.is_own)
 

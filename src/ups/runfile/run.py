@@ -206,7 +206,7 @@ class Run:
 
     @property
     def is_sorted(self) -> bool:
-        """Whether the rows are in the order of their ``_step``, one of each, and not in the order of the files."""
+        """True where the rows are in the order of their ``_step``, one of each, and not in the order of the files."""
         return self._steps_identify_rows and len(self.segments) > 1
 
     @property

@@ -36,7 +36,7 @@ def without_user(address: str) -> str:
 
 
 def is_same_server(one: str, other: str) -> bool:
-    """Whether two addresses name one server."""
+    """True where two addresses name one server."""
     return _place(one) == _place(other)
 
 

@@ -72,7 +72,7 @@ _RETRY = (1.0, 2.0, 5.0, 10.0, 30.0)  # seconds between sessions
 
 
 class _Held(Enum):
-    """What W&B holds of the rows that it was given."""
+    """The part of the rows that W&B holds, of those that it was given."""
 
     ALL = auto()
     SHORT = auto()  # the last ones are missing, and can be given again
@@ -439,7 +439,7 @@ class Delivery:
         self._fault(f"refused:{refused.what}", str(refused))
 
     def _verify(self, *, closed: bool = True, lag: float = _SERVER_LAG) -> _Held:
-        """What W&B holds, by its own word; online, ``ALL`` only once the run is ``closed`` there, if it shall be.
+        """Ask W&B what it holds; online, the answer is ``ALL`` only once the run is ``closed`` there, if it shall be.
 
         A server is given some time to show the newest rows, and more to count them.
         """

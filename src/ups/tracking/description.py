@@ -1,4 +1,4 @@
-"""Who a run is: what ``run.json`` holds, written by the training and taken from anyone only as far as it is safe."""
+"""A run's description, ``run.json``: written by the training, taken from anyone only as far as it is safe."""
 
 import dataclasses
 import json
@@ -38,7 +38,7 @@ OF_THE_RUN = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """What ``run.json`` holds: all that delivery needs to make the W&B run what a plain one would be.
+    """The content of ``run.json``: all that delivery needs to make the W&B run what a plain one would be.
 
     Attributes:
         base_url: The W&B server that the training had configured; None where it had configured none.
@@ -127,7 +127,7 @@ def description_from(content: bytes, *, run_id: str, created: float, source: str
 
 
 def _may_be_set(name: str, value: str) -> bool:
-    """Whether a variable is about the run alone, with a value that W&B takes."""
+    """True where a variable is about the run alone, with a value that W&B takes."""
     if name == "WANDB_PROJECT":
         return _passes(check_project, value)
     if name == "WANDB_TAGS":

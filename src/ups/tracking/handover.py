@@ -80,7 +80,7 @@ class Handover:
         self._summary: dict[str, Any] = {}
 
     def prepare(self, records: Iterable[tuple[dict[str, Any], int]]) -> Iterator[Prepared]:
-        """What the next records come to, each with the offset at its end; to be taken in the same order."""
+        """Prepare the next records, each with the offset at its end, to be taken in the same order."""
         for record, offset in records:
             row = self.rule.row(record) if "values" in record else None
             numbered = row is not None or "table" in record or "image" in record

@@ -307,7 +307,7 @@ class JournalReader:
                     yield record, self.offset
 
     def _whole_lines(self, until: int | None) -> bytes | None:
-        """The next lines, without the last line's end; None where there is no whole one.
+        """Read the next lines, without the last line's end; None where there is no whole one.
 
         What is longer than any line was, as the zeros that a power cut leaves, is passed over.
         """

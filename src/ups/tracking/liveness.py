@@ -93,7 +93,7 @@ def keep(path: Path) -> None:
 
 
 def beats(path: Path) -> bool:
-    """Whether the holder of ``path`` has shown itself lately, by the clock of the file system if it can be asked."""
+    """True where the holder of ``path`` has shown itself lately, by the clock of the file system if it can be asked."""
     try:
         shown = path.stat().st_mtime
     except OSError:

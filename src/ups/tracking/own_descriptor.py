@@ -36,7 +36,7 @@ class OwnDescriptor:
         self._identity = self._seen()
 
     def is_own(self) -> bool:
-        """Whether the number still stands for the file."""
+        """True where the number still stands for the file."""
         return self.number >= 0 and self._seen() == self._identity
 
     def ensure(self) -> bool:

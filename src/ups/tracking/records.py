@@ -1,4 +1,4 @@
-"""What a record of a journal must be to be taken up: anything else is damage, and costs itself alone."""
+"""The records of a journal, of anyone: a line that is none of them is damage, and costs itself alone."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -29,7 +29,7 @@ def decode_record(line: bytes) -> dict[str, Any] | None:
 
 
 def _is_record(record: dict[str, Any]) -> bool:
-    """Whether an object has a time, and all that its kind must have, of the right type."""
+    """True where an object has a time, and all that its kind must have, of the right type."""
     if not is_finite(record.get("time")):
         return False
     if "values" in record:
@@ -42,7 +42,7 @@ def _are_values(values: Any) -> bool:
 
 
 def _has_place(record: dict[str, Any]) -> bool:
-    """Whether a row says where in a stage it belongs."""
+    """True where a row says where in a stage it belongs."""
     stage, step = record["stage"], record.get("step")
     return isinstance(stage, str) and _is_stage(stage) and type(step) is int and abs(step) <= LARGEST_STEP
 

@@ -234,7 +234,7 @@ class RunDirectory:
         return begin is not None and begin.host not in ("", socket.gethostname()) and liveness.beats(mark)
 
     def was_copied_alive(self, process: str) -> bool:
-        """Whether this is a copy of the run's directory that was made while a process of the run lived.
+        """True where this is a copy of the run's directory that was made while a process of the run lived.
 
         A copy of a journal has another file's number. A living process shows its mark each second, and a copy of the
         mark keeps that time, or has that of the copying; the time at which the copy itself was made cannot be set.
@@ -269,7 +269,7 @@ class RunDirectory:
         return sorted(found, key=lambda path: path.parent.name.partition("run-")[2])
 
     def _is_own(self, segment: Path) -> bool:
-        """Whether a file that delivery may cut or rename is the run's own: no link, and not a FIFO or the like."""
+        """True where a file that delivery may cut or rename is the run's own: no link, and not a FIFO or the like."""
         return segment.is_file() and not segment.is_symlink() and not segment.parent.is_symlink()
 
     @contextlib.contextmanager

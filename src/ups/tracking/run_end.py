@@ -64,7 +64,7 @@ class RunEnd:
         return exit_code
 
     def is_near(self) -> bool:
-        """Whether the last record of the owner's journal is its end, read or not: somebody waits for it."""
+        """True where the last record of the owner's journal is its end, read or not: somebody waits for it."""
         if self.owner is None:
             return False
         with open_regular(self._directory.journal_of(self.owner), self._directory.path) as journal:
@@ -82,7 +82,7 @@ class RunEnd:
         return True
 
     def _may_come_back(self, process: str) -> bool:
-        """Whether a process that does not hold its mark is there all the same, and may hold it again in a moment.
+        """True where a process that does not hold its mark is there all the same, and may hold it again in a moment.
 
         Code that daemonises closes the mark with all other files; the process notices, and takes it again.
         """

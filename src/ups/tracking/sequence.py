@@ -211,7 +211,7 @@ def _read_entries(path: Path) -> tuple[int, list[Stretch | _Numbering]]:
 
 
 def _entry(line: bytes) -> Stretch | _Numbering:
-    """What a line of the file says.
+    """Read a line of the file.
 
     Raises:
         ValueError: It is not one that UPS writes.

@@ -124,7 +124,7 @@ _TAKES: dict[str, Callable[[Any], bool]] = {
 
 
 def is_finished(directory: RunDirectory) -> bool:
-    """Whether the newest delivery of a run reported that W&B holds every row.
+    """True where the newest delivery of a run reported that W&B holds every row.
 
     Raises:
         RunDirectoryError: Its report cannot be opened.

@@ -1,4 +1,4 @@
-"""Whether anything of a run's journals waits for a delivery to take it up."""
+"""True where anything of a run's journals waits for a delivery to take it up."""
 
 from collections.abc import Iterable, Mapping
 
@@ -11,7 +11,7 @@ __all__ = ["waits", "waits_beyond"]
 
 
 def waits(directory: RunDirectory, processes: Iterable[str] | None = None) -> bool:
-    """Whether a record of these processes, by default of all, is beyond what the run's sequence has.
+    """True where a record of these processes, by default of all, is beyond what the run's sequence has.
 
     False where the sequence is damaged: no delivery can take anything up, and the last one has reported it.
 
@@ -26,7 +26,7 @@ def waits(directory: RunDirectory, processes: Iterable[str] | None = None) -> bo
 
 
 def waits_beyond(directory: RunDirectory, taken: Mapping[str, int], processes: Iterable[str]) -> bool:
-    """Whether a record of these processes is beyond the bytes of each journal that were ``taken``.
+    """True where a record of these processes is beyond the bytes of each journal that were ``taken``.
 
     The end of a journal that a crash has cut is not a record: it waits for nobody.
 

@@ -80,7 +80,7 @@ def parse(content: bytes) -> Any:
 
 
 def is_plain(value: Any) -> bool:
-    """Whether a value that was parsed from JSON is nested no deeper than :data:`DEEPEST`."""
+    """True where a value that was parsed from JSON is nested no deeper than :data:`DEEPEST`."""
     level = [value]
     for _ in range(DEEPEST):
         inside: list[Any] = []
@@ -96,7 +96,7 @@ def is_plain(value: Any) -> bool:
 
 
 def is_finite(value: Any) -> bool:
-    """Whether ``value`` is a number, no truth value, and finite as a float."""
+    """True where ``value`` is a number, no truth value, and finite as a float."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     try:
