@@ -53,6 +53,32 @@ def test_the_exit_status_tells_what_was_found(ups: Command, name: str, fail_on: 
     assert ups("check", made_runs() / name, "--fail-on", fail_on)[0] == status
 
 
+@pytest.mark.timeout(60)
+def test_one_bad_run_hides_no_other(ups: Command, tmp_path: Path) -> None:
+    """A pipe, a folder, a text and an empty file among the runs: each is one line, and every good run is checked."""
+    for name in ("staged", "frozen"):
+        shutil.copytree(made_runs() / name, tmp_path / name, symlinks=True)
+    os.mkfifo(tmp_path / "run-pipe.wandb")
+    (tmp_path / "run-device.wandb").symlink_to("/dev/zero")
+    (tmp_path / "run-text.wandb").write_text("no run at all")
+    (tmp_path / "run-empty.wandb").touch()
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "run.json").write_text('{"stages": 5}')
+    shutil.copytree(made_runs() / "stale" / "wandb", tmp_path / "made" / "wandb", symlinks=True)
+    status, out, err = ups("check", tmp_path, "--format", "json")
+    assert status == 2
+    assert sorted(run["run_id"] for run in json.loads(out)["runs"]) == ["frozen", "staged"]
+    assert len(err.splitlines()) == 5
+    for said in (
+        "run-pipe.wandb cannot be read: it is a named pipe",
+        "run-device.wandb cannot be read: it is a device",
+        "run-text.wandb is not a W&B run file",
+        "run-empty.wandb is empty",
+        "run.json cannot be read as a UPS run's description",
+    ):
+        assert said in err
+
+
 def test_json_is_one_object_with_the_keys_of_the_contract(ups: Command) -> None:
     """The JSON of a run with every kind of value has exactly the keys and types that others build on."""
     status, out, err = ups("check", made_runs() / "every_value", made_runs() / "naive", "--format", "json")

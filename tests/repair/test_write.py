@@ -93,24 +93,6 @@ def test_a_repair_that_fails_leaves_nothing(bare: bool, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("out/*"))
 
 
-def test_a_file_that_cannot_be_copied_is_named(tmp_path: Path) -> None:
-    """A link is copied as the file that it leads to, or left out if to nowhere or around; a pipe is an error."""
-    shutil.copytree(original("frozen"), tmp_path / "run", symlinks=True)
-    (files,) = (tmp_path / "run" / "wandb").glob("offline-run-*/files")
-    (files / "note.txt").write_text("note")
-    (files / "link").symlink_to("note.txt")
-    (files / "itself").symlink_to("itself")
-    (files / "around").symlink_to(".")
-    plan = plan_repair(open_run(tmp_path / "run"))
-    (folder,) = write_repair(plan, tmp_path / "out").folders
-    assert (folder / "files" / "link").read_text() == "note"
-    assert not {"itself", "around"} & {path.name for path in (folder / "files").iterdir()}
-    os.mkfifo(files / "pipe")
-    with pytest.raises(RunFileError, match=r"^[^\[(].*pipe.* cannot be copied: .*named pipe"):
-        write_repair(plan, tmp_path / "again")
-    assert not list(tmp_path.glob("again/*"))
-
-
 def test_a_run_without_faults_is_not_copied(tmp_path: Path) -> None:
     """There is nothing to repair in a good run, and nothing is written."""
     done = repair(made_runs() / "staged", "-o", tmp_path / "out")
