@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import os
 import random
 import signal
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from ups.simulator.checkpoint import Checkpoint, checkpoint_path, load_checkpoin
 from ups.simulator.config import Config, StageConfig
 from ups.simulator.pipeline import Pipeline
 from ups.simulator.progress import Reporter
+from ups.simulator.run_directory import load_config
 from ups.simulator.trained import CONTROL, STAGES
 from ups.simulator.training import learning_rate
 
@@ -166,6 +168,22 @@ def test_a_damaged_checkpoint_is_named(
         path.write_bytes(path.read_bytes()[:1000])
         with pytest.raises(RunDirectoryError, match=r"cannot read the checkpoint .*operator\.pt"):
             pipeline.run("operator")
+
+
+@pytest.mark.parametrize("content", ["[" * 5000 + "]" * 5000, "7", '{"seed": []}', "\x00", None])
+def test_a_configuration_of_anyone_is_named(tmp_path: Path, content: str | None) -> None:
+    """A run's configuration of any content, and a FIFO in its place, is an error that names the file."""
+    path = tmp_path / "checkpoints" / "config.json"
+    path.parent.mkdir()
+    if content is None:
+        os.mkfifo(path)
+        os.mkfifo(path.parent / "operator.pt")
+        with pytest.raises(RunDirectoryError, match="not a regular file"):
+            load_checkpoint(path.parent / "operator.pt")
+    else:
+        path.write_text(content)
+    with pytest.raises(RunDirectoryError, match=r"config\.json"):
+        load_config(tmp_path)
 
 
 def test_a_checkpoint_that_cannot_be_written_is_named(

@@ -63,6 +63,20 @@ def test_a_sequence_that_lost_its_end_is_continued(wandb_server: WandBServer, tm
     assert [x for x, _ in held.stage("first")] == [x for x, _ in held.stage("second")] == list(range(400))
 
 
+def test_a_sequence_of_an_older_ups_is_continued(wandb_server: WandBServer, tmp_path: Path) -> None:
+    """One whose stretches say nothing of rows: they are counted as they are read."""
+    run_client(wandb_server, tmp_path, STAGED, "first")
+    sequence = tmp_path / "ups-runs" / "r" / "delivery" / "sequence.jsonl"
+    entries = [json.loads(line) for line in sequence.read_text().splitlines()]
+    older = [{name: value for name, value in entry.items() if name != "rows"} for entry in entries]
+    assert older != entries
+    sequence.write_text("".join(json.dumps(entry) + "\n" for entry in older))
+    run_client(wandb_server, tmp_path, STAGED, "second")
+    run = wandb_server.run("r")
+    for stage in ("first", "second"):
+        assert [x for (x,) in run.points(f"training/{stage}/step")] == list(range(400))
+
+
 ODD_RECORDS = [
     f'{{"time": 1.0, "config": {DEEP}}}'.encode(),
     b'{"time": 1.0, "config": {"a": ' + DEEP.encode() + b"}}",

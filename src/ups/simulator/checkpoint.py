@@ -80,6 +80,8 @@ def load_checkpoint(path: Path) -> Checkpoint | None:
     """
     if not path.exists():
         return None
+    if not path.is_file():
+        raise RunDirectoryError(f"{path} is not a regular file: it is not read")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         if content.pop("version") != _VERSION:

@@ -10,6 +10,7 @@ from ups.errors import ConfigError, RunDirectoryError
 from ups.simulator.config import Config, from_dict
 from ups.tracking import WandBContext, create_wandb_context, join_wandb_context
 from ups.tracking.run_directory import new_run_id, runs_folder
+from ups.tracking.untrusted import parse
 
 __all__ = ["go_on", "latest", "load_config", "start"]
 
@@ -77,7 +78,9 @@ def load_config(run_dir: Path) -> Config:
     """
     path = _config_path(run_dir)
     try:
-        return from_dict(json.loads(path.read_text(encoding="utf-8")))
+        if path.exists() and not path.is_file():
+            raise RunDirectoryError(f"{path} is not a regular file: it is not read")
+        return from_dict(parse(path.read_bytes()))
     except FileNotFoundError as error:
         raise RunDirectoryError(f"{run_dir} is no run of 'ups train': there is no {path}") from error
     except (OSError, ValueError, ConfigError) as error:

@@ -487,6 +487,7 @@ class Delivery:
         if now >= self._next_save:
             self._next_save = now + _SYNC_EVERY
             self._save_cursor()
+            liveness.keep(self._directory.delivery / "running")
         if now >= self._next_status:
             self._note_progress(handover)
             self._tell(self.status.state)

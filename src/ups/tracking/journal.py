@@ -20,6 +20,7 @@ A write that fails (a full disk) loses nothing at first: the bytes wait in memor
 logged, and a last line without a newline is one still to be completed.
 """
 
+import contextlib
 import errno
 import json
 import os
@@ -172,9 +173,10 @@ class Journal:
             try:
                 self._ensure()
                 os.fsync(self._number)
-                sync_folder(self.path.parent)
             except OSError as error:
                 self._on_failure(error)
+            with contextlib.suppress(OSError):  # a folder that was moved or removed is reported by those who need it
+                sync_folder(self.path.parent)
             self._closed = True
             self._file.close()
             self._number = -1
