@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from memory import peak_memory
 from soak.mutants import HISTORY, KEY, NESTED_KEY, SOURCES, STEP, VALUE_JSON, fields_of, mutant, records_of, write_case
 from ups.check import check_run
 from ups.dashboard.opened import open_path
@@ -136,7 +137,7 @@ def main(first: int, count: int, folder: Path) -> int:
         if problem is not None:
             failed += 1
             print(f"seed {seed}: {problem}", flush=True)
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    most = peak_memory() >> 10
     print(f"{count} files, {failed} did not hold; at most {most} MB")
     return failed
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import resource
 import shutil
 import time
 from collections import Counter
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from memory import peak_memory
 from soak.fuzz_run_directories import READERS, change, make_originals, read
 
 SEED = int(os.environ.get("SOAK_SEED", "20260101"))
@@ -42,7 +42,7 @@ def fuzz(originals: list[Path], folder: Path, seeds: range, readers: int) -> tup
                 shutil.rmtree(left)
             else:
                 left.unlink(missing_ok=True)
-    return counts, problems, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return counts, problems, peak_memory()
 
 
 def fuzz_apart(originals: list[Path], folder: Path, seeds: range, readers: int) -> tuple[Counter[str], list[str], int]:

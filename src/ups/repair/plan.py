@@ -135,7 +135,7 @@ def plan_repair(
             highest, ``first`` the first, and ``all`` keeps every point and counts the axis on.
         axis: A metric that was logged, to draw against in place of an axis that cannot be used.
         run_id: The id of the copy. Default: a fresh one, which begins with the run's.
-        check: What :func:`ups.check_run` gives for the run, where it was asked already.
+        check: The result of :func:`ups.check.check_run` for the run, where it was asked already.
 
     Raises:
         UsageError: ``axis`` was never logged, or ``run_id`` is no run id.

@@ -277,7 +277,7 @@ class JournalReader:
     Attributes:
         path: The file.
         offset: Bytes read so far: the end of a whole line, or of a part that was passed over of one too long to be any.
-        damaged: Lines so far that were no record of a journal. They are passed over.
+        damaged: Lines so far that were no record of a journal, which are passed over, or had values that none has.
     """
 
     def __init__(self, path: Path, offset: int = 0) -> None:
@@ -303,9 +303,9 @@ class JournalReader:
             for line in chunk.split(b"\n"):
                 self.offset += len(line) + 1
                 record = decode_record(line)
-                if record is None:
+                if record is None or "damaged" in record:
                     self.damaged += 1
-                else:
+                if record is not None:
                     yield record, self.offset
 
     def _whole_lines(self, until: int | None) -> bytes | None:

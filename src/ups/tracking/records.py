@@ -15,7 +15,10 @@ __all__ = ["decode_record"]
 
 
 def decode_record(line: bytes) -> dict[str, Any] | None:
-    """The record in a line of a journal; None if the line is none."""
+    """The record in a line of a journal; None if the line is none.
+
+    Of a row, the values that are numbers under names that can be drawn; what was left out is counted as ``damaged``.
+    """
     try:
         record = orjson.loads(line)
         if line.count(b"{") + line.count(b"[") > DEEPEST and not is_plain(record):
@@ -33,12 +36,20 @@ def _is_record(record: dict[str, Any]) -> bool:
     if not is_finite(record.get("time")):
         return False
     if "values" in record:
-        return _are_values(record["values"]) and ("stage" not in record or _has_place(record))
+        return _has_values(record) and ("stage" not in record or _has_place(record))
     return all(holds(record) for kind, holds in _KINDS.items() if kind in record)
 
 
-def _are_values(values: Any) -> bool:
-    return isinstance(values, dict) and all(map(_is_number, values.values())) and all(map(_is_metric, values))
+def _has_values(record: dict[str, Any]) -> bool:
+    """True where a row has a value that can be drawn, or none at all; it then holds no others."""
+    values = record["values"]
+    if not isinstance(values, dict):
+        return False
+    if all(map(_is_number, values.values())) and all(map(_is_metric, values)):
+        return True
+    right = {name: value for name, value in values.items() if _is_number(value) and _is_metric(name)}
+    record["values"], record["damaged"] = right, len(values) - len(right)
+    return bool(right)
 
 
 def _has_place(record: dict[str, Any]) -> bool:
