@@ -135,7 +135,7 @@ def test_a_record_of_many_items_is_read_at_once(tmp_path: Path) -> None:
     names = [b"m%d" % at for at in range(200_000)]
     began = time.process_time()
     run = run_of(tmp_path, row(*(item(name, b"1") for name in names), item([b""] * 200_000, b"2")))
-    assert time.process_time() - began < 10
+    assert time.process_time() - began < 25
     assert len(run.logged) == 200_001
 
 
