@@ -32,6 +32,7 @@ FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
 
 _HEAD = np.dtype([("checksum", "<u4"), ("length", "<u2"), ("kind", "u1")])
 _WORTH_WALKING = 16 * BLOCK
+_MOST_SUMMED = 1 << 31  # bytes in one window: about a second
 _NEAR = 2 * BLOCK  # how far every possible place is tried for the next chunk; beyond, only the likely ones
 
 
@@ -75,6 +76,8 @@ def _walk(data: bytes, base: int) -> Chunks | None:
         if not inside.any():
             break
         here = np.where(inside, at, -1)
+        if not places and (heads["kind"][at[inside]] == 0).any():
+            return None  # zeros, which would be chunks of no length
         places.append(here)
         at = np.where(inside, at + CHUNK_HEAD + heads["length"][here], at)
         if (at > ends).any():
@@ -84,6 +87,9 @@ def _walk(data: bytes, base: int) -> Chunks | None:
     begins = np.stack(places).T.ravel()
     begins = begins[begins >= 0]
     found = heads[begins]
+    kind = found["kind"].copy()
+    if kind.min() < FULL or kind.max() > LAST:
+        return None
     stops = begins + CHUNK_HEAD + found["length"]
     kind = found["kind"].copy()
     if kind.min() < FULL or kind.max() > LAST:  # asked first: zeros look like many empty chunks
@@ -101,6 +107,7 @@ def _salvage(data: bytes, base: int, *, last: bool) -> Chunks:
     found: list[tuple[int, int, int]] = []
     lost: list[tuple[int, int]] = []
     at, size = 0, len(data)
+    search = _Search(data, base)
     while size - at >= CHUNK_HEAD:
         checksum, length, kind = unpack(data, at)
         stop = at + CHUNK_HEAD + length
@@ -112,7 +119,7 @@ def _salvage(data: bytes, base: int, *, last: bool) -> Chunks:
         if padding < CHUNK_HEAD and not any(data[at : at + padding]) and padding:
             at += padding
             continue
-        after = next_chunk(data, at + 1, base)
+        after = search.next(at + 1)
         if after is not None:
             if after - at >= CHUNK_HEAD or any(data[at:after]):
                 lost.append((at, after))
@@ -134,20 +141,40 @@ def _salvage(data: bytes, base: int, *, last: bool) -> Chunks:
 
 def next_chunk(data: bytes, at: int, base: int = 0) -> int | None:
     """Where the first valid chunk begins, at or after ``at``; None if there is none that ends in ``data``."""
-    view = np.frombuffer(data, dtype=np.uint8)
-    size = len(view)
-    for low, high in ((at, at + _NEAR), (at + _NEAR, size)):
-        kind = view[low + 6 : high + 6]
-        places = np.flatnonzero((kind >= FULL) & (kind <= LAST)) + low
-        stops = places + CHUNK_HEAD + view[places + 4] + view[places + 5].astype(np.int64) * 256
-        fits = (stops <= size) & (stops - places <= BLOCK)
-        if low > at:
-            follows = view[np.minimum(stops + 6, size - 1)]
-            fits &= (follows <= LAST) | ((base + places) % BLOCK == 0)
-        for place, stop in zip(places[fits].tolist(), stops[fits].tolist(), strict=True):
-            if _is_valid(data, place, stop):
-                return int(place)
-    return None
+    return _Search(data, base).next(at)
+
+
+class _Search:
+    """Looks for the chunks of one window.
+
+    Bytes can be such that a chunk may begin at each of them. So where many were summed up in vain, only the
+    beginnings of blocks are still tried.
+    """
+
+    def __init__(self, data: bytes, base: int) -> None:
+        self._data, self._base = data, base
+        self._left = _MOST_SUMMED
+
+    def next(self, at: int) -> int | None:
+        """Where the first valid chunk begins, at or after ``at``; None if there is none."""
+        data, base = self._data, self._base
+        view = np.frombuffer(data, dtype=np.uint8)
+        size = len(view)
+        for low, high in ((at, at + _NEAR), (at + _NEAR, size)):
+            kind = view[low + 6 : high + 6]
+            places = np.flatnonzero((kind >= FULL) & (kind <= LAST)) + low
+            stops = places + CHUNK_HEAD + view[places + 4] + view[places + 5].astype(np.int64) * 256
+            fits = (stops <= size) & (stops - places <= BLOCK)
+            if low > at:
+                follows = view[np.minimum(stops + 6, size - 1)]
+                fits &= (follows <= LAST) | ((base + places) % BLOCK == 0)
+            for place, stop in zip(places[fits].tolist(), stops[fits].tolist(), strict=True):
+                if self._left < 0 and (base + place) % BLOCK:
+                    continue
+                if _is_valid(data, place, stop):
+                    return int(place)
+                self._left -= stop - place
+        return None
 
 
 def _is_valid(data: bytes, at: int, stop: int) -> bool:
