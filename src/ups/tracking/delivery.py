@@ -23,7 +23,6 @@ import dataclasses
 import os
 import time
 from collections.abc import Callable, Iterable
-from enum import Enum, auto
 from typing import Any
 
 from ups.errors import DeliveryError, RunDirectoryError, RunFileError
@@ -34,6 +33,7 @@ from ups.tracking.credentials import is_same_server, server_address, without_use
 from ups.tracking.durable import sync_file, sync_folder
 from ups.tracking.faults import Faults
 from ups.tracking.handover import Cursor, Handover, Prepared
+from ups.tracking.held import ASKING, SERVER_LAG, Held, ask_server, gap_in_words
 from ups.tracking.journal import JournalReader
 from ups.tracking.rows import RowRule
 from ups.tracking.run_directory import RunDirectory
@@ -47,7 +47,6 @@ from ups.tracking.session import (
     SessionLost,
     end_backend,
     held_by_server,
-    missing_rows,
 )
 from ups.tracking.status import Status, read_status, write_status
 from ups.tracking.undelivered import waits_beyond
@@ -65,19 +64,7 @@ _AT_ONCE = 4  # stretches between two syncs
 _NEVER = 2**62  # bytes: more than any file has
 _LAST_BLOCK = 10.0  # seconds that wandb-core may take to write the end of a file
 _STOP_LAG = 45.0  # seconds; wandb uploads every 15, and only then can the server show more
-_SERVER_LAG = 8.0  # seconds that a server may take to show more of what it was given
-_COUNT_LAG = 30.0  # seconds that it may take to count the rows of each metric
-_ASKING = 20.0  # seconds to go on asking a server that does not answer
 _RETRY = (1.0, 2.0, 5.0, 10.0, 30.0)  # seconds between sessions
-
-
-class _Held(Enum):
-    """The part of the rows that W&B holds, of those that it was given."""
-
-    ALL = auto()
-    SHORT = auto()  # the last ones are missing, and can be given again
-    GAP = auto()  # some between others are missing, which it takes no more
-    UNKNOWN = auto()  # it cannot be asked
 
 
 class Delivery:
@@ -184,7 +171,7 @@ class Delivery:
             try:
                 self._session()
                 held = self._verify()
-                if held is _Held.SHORT:
+                if held is Held.SHORT:
                     self._fault(
                         "short",
                         f"W&B held {self.status.held} of {self.status.rows} rows when the run was closed: delivering"
@@ -215,27 +202,19 @@ class Delivery:
             self._wait(_RETRY[min(failed, len(_RETRY) - 1)])
             failed += 1
 
-    def _close(self, held: _Held) -> None:
+    def _close(self, held: Held) -> None:
         """Report how it ended."""
-        self.status.confirmed = held is not _Held.UNKNOWN
-        if held is _Held.UNKNOWN:
+        self.status.confirmed = held is not Held.UNKNOWN
+        if held is Held.UNKNOWN:
             self.status.held = None
             self._faults.add(
                 "unconfirmed",
                 f"the server cannot be asked what it holds: {self.status.rows:,} rows were given to it, and it has not"
                 " confirmed them. They are not sent again",
             )
-        if held is _Held.GAP:
-            lacking = missing_rows(self.status.expected, self.status.counts)
-            most = max(lacking, key=lambda name: lacking[name])
-            self._faults.add(
-                "gap",
-                f"the server lacks {lacking[most]:,} of {self.status.expected[most]:,} rows of {most}"
-                + (f", and of {len(lacking) - 1:,} other metrics" if len(lacking) > 1 else "")
-                + ". It takes no rows between those that it has; to bring all of them to W&B as a new run:"
-                f" {self._directory.deliver_command('--as-new')}",
-            )
-        self._tell("incomplete" if held is _Held.GAP else "finished")
+        if held is Held.GAP:
+            self._faults.add("gap", gap_in_words(self.status, self._directory))
+        self._tell("incomplete" if held is Held.GAP else "finished")
 
     def _nothing_waits(self) -> bool:
         """Whether the delivery before this one came to its end, nothing was journaled since, and W&B still holds it."""
@@ -249,7 +228,7 @@ class Delivery:
         self.status = dataclasses.replace(before, pid=os.getpid(), faults={})
         if self.status.mode == "online":
             held = self._verify()
-            if held is _Held.SHORT:
+            if held is Held.SHORT:
                 self._fault("short", f"W&B holds {self.status.held} of {self.status.rows} rows: delivering the rest")
                 return False
             self._close(held)
@@ -310,7 +289,7 @@ class Delivery:
         """
         if not session.resumed and not self._handed:
             return -1
-        until = time.monotonic() + _ASKING
+        until = time.monotonic() + ASKING
         while True:
             try:
                 return self._held_online().last_step
@@ -438,7 +417,7 @@ class Delivery:
         """Count something that wandb would not take, though it goes on taking the rest."""
         self._fault(f"refused:{refused.what}", str(refused))
 
-    def _verify(self, *, closed: bool = True, lag: float = _SERVER_LAG) -> _Held:
+    def _verify(self, *, closed: bool = True, lag: float = SERVER_LAG) -> Held:
         """Ask W&B what it holds; online, the answer is ``ALL`` only once the run is ``closed`` there, if it shall be.
 
         A server is given some time to show the newest rows, and more to count them.
@@ -446,30 +425,8 @@ class Delivery:
         if self.status.mode == "offline":
             self._wait_for_last_block()
             self.status.held = self._sequence.rows_up_to(last_step_held(self._directory))
-            return _Held.ALL if self.status.held >= self.status.rows else _Held.SHORT
-        began = progressed = time.monotonic()
-        best = (-1, 0)
-        while True:
-            try:
-                server = self._held_online()
-            except SessionLost as lost:
-                self.status.denied = lost.denied
-                if lost.denied or time.monotonic() - began > _ASKING:
-                    return _Held.UNKNOWN
-                time.sleep(1.0)
-                continue
-            held = self._sequence.rows_up_to(server.last_step)
-            lacking = missing_rows(self.status.expected, server.counts)
-            most = max(lacking.values(), default=0)
-            self.status.held, self.status.counts = max(held - most, 0), server.counts
-            if held >= self.status.rows and not lacking and (server.closed or not closed):
-                return _Held.ALL
-            if (reached := (held, -sum(lacking.values()))) > best:
-                best, progressed = reached, time.monotonic()
-            complete = held >= self.status.rows and (server.closed or not closed)
-            if time.monotonic() - progressed > (max(lag, _COUNT_LAG) if complete else lag):
-                return _Held.GAP if complete else _Held.SHORT
-            time.sleep(0.5)
+            return Held.ALL if self.status.held >= self.status.rows else Held.SHORT
+        return ask_server(self._held_online, self.status, self._sequence, closed=closed, lag=lag)
 
     def _wait_for_last_block(self) -> None:
         """Beside other runs of this process wandb-core lives on, and may write the run's end a little later."""
@@ -517,10 +474,10 @@ class Delivery:
         """
         self._note_progress(handover)
         held = self._verify(closed=False, lag=_STOP_LAG)
-        if held is _Held.SHORT:
+        if held is Held.SHORT:
             raise SessionLost(f"the server has refused rows for good: it holds {self.status.held} of {handover.rows}")
-        self.status.stop = held is not _Held.UNKNOWN
-        if held is _Held.UNKNOWN:
+        self.status.stop = held is not Held.UNKNOWN
+        if held is Held.UNKNOWN:
             self._fault("stop", "W&B asks to stop, and the server cannot be asked why: the training is not told")
             session.take_stop_for_seen()
         self._tell(self.status.state)
