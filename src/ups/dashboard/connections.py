@@ -22,6 +22,9 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.app_state = {**self.app_state, "peer": Peer(self.client, self.server)}  # type: ignore[arg-type]
+        self.opened = self.loop.time()
+        if len(self.connections) > _MOST:
+            _make_room(self.connections)  # type: ignore[arg-type]
 
     @property
     def is_waiting(self) -> bool:
@@ -52,7 +55,11 @@ class Patience:
                 connection.transport.close()
             elif unsent and now - since > _TAKES_WITHIN:
                 connection.transport.abort()
-        waiting = [each for each in self._seen if each.is_waiting and not each.transport.is_closing()]
-        waiting.sort(key=lambda each: (each.cycle is not None, self._seen[each][1]))  # a browser has asked before
-        for connection in waiting[: max(0, len(self._seen) - _MOST)]:
-            connection.transport.close()
+
+
+def _make_room(connections: Collection[Connection]) -> None:
+    """Close the oldest connections that wait for a request, down to the most; one that has asked before comes last."""
+    left = [each for each in connections if not each.transport.is_closing()]
+    waiting = sorted((each for each in left if each.is_waiting), key=lambda each: (each.cycle is not None, each.opened))
+    for connection in waiting[: max(0, len(left) - _MOST)]:
+        connection.transport.close()
