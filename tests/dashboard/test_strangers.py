@@ -20,7 +20,7 @@ import pytest
 
 import ups.dashboard.peers
 from dashboard.server import PATIENCE, eventually, show
-from ups.dashboard.connections import Connection, Patience
+from ups.dashboard.connections import Connection, Patience, make_room
 from ups.dashboard.peers import Peer
 from waiting import wait_for
 
@@ -179,12 +179,13 @@ def test_patience_ends() -> None:
         assert ends == [late, late, "", later, "", ""], now
 
 
-def test_patience_is_shorter_with_many() -> None:
+def test_room_is_made_for_the_newest() -> None:
     """With more connections than a server should have, those that wait longest for a request go at once."""
-    patience, listening = Patience(), [connection(Cycle(complete=True)) for _ in range(200)]
+    listening = [connection(Cycle(complete=True)) for _ in range(200)]
     early, late = ([connection(None) for _ in range(40)] for _ in range(2))
-    patience.look([*listening, *early], 0)
-    patience.look([*listening, *early, *late], 1)
+    for opened, each in enumerate([*listening, *early, *late]):
+        each.opened = opened
+    make_room([*late, *early, *listening])
     ended = [bool(each.transport.ended) for each in (*listening, *early, *late)]  # type: ignore[attr-defined]
     assert ended == [False] * 200 + [True] * 30 + [False] * 50
 

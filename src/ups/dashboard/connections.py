@@ -8,7 +8,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ups.dashboard.peers import Peer
 
-__all__ = ["MOST_ACTIVE", "Connection", "Patience"]
+__all__ = ["MOST_ACTIVE", "Connection", "Patience", "make_room"]
 
 MOST_ACTIVE = 500  # more get the answer that the server is busy
 _MOST = 250  # with more, those that wait for a request are closed at once
@@ -24,7 +24,7 @@ class Connection(H11Protocol):
         self.app_state = {**self.app_state, "peer": Peer(self.client, self.server)}  # type: ignore[arg-type]
         self.opened = self.loop.time()
         if len(self.connections) > _MOST:
-            _make_room(self.connections)  # type: ignore[arg-type]
+            make_room(self.connections)  # type: ignore[arg-type]
 
     @property
     def is_waiting(self) -> bool:
@@ -57,7 +57,7 @@ class Patience:
                 connection.transport.abort()
 
 
-def _make_room(connections: Collection[Connection]) -> None:
+def make_room(connections: Collection[Connection]) -> None:
     """Close the oldest connections that wait for a request, down to the most; one that has asked before comes last."""
     left = [each for each in connections if not each.transport.is_closing()]
     waiting = sorted((each for each in left if each.is_waiting), key=lambda each: (each.cycle is not None, each.opened))
