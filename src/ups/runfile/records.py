@@ -281,7 +281,7 @@ def parse_item(item: bytes) -> Any:
 
 
 def parse(record: bytes) -> RunInfo | MetricDefinition | ConfigChange | SummaryChange | Exit | None:
-    """What can be read of a record; None for the kinds that UPS does not read, and for bytes that are no record."""
+    """Read a record as far as it can be; None for the kinds that UPS does not read, and for bytes that hold none."""
     try:
         message = parse_message(readable(record))
     except DecodeError:
@@ -324,7 +324,7 @@ def value_of(item: Any) -> Any:
 
 
 def _loaded(text: str) -> Any:
-    """What the JSON says; the text itself where it is damaged, or nested too deep."""
+    """Read a JSON value; the text itself where it is damaged, or nested too deep."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ups.charts import check_stage_name
-from ups.errors import InvalidName, RunDirectoryError
+from ups.errors import RunDirectoryError
 from ups.tracking.credentials import without_user
-from ups.tracking.names import check_project, check_tag
+from ups.tracking.names import check_project, check_tag, passes
 from ups.tracking.untrusted import is_finite, parse
 
 __all__ = ["OF_THE_RUN", "Description", "description_from", "description_text"]
@@ -129,18 +129,10 @@ def description_from(content: bytes, *, run_id: str, created: float, source: str
 def _may_be_set(name: str, value: str) -> bool:
     """True where a variable is about the run alone, with a value that W&B takes."""
     if name == "WANDB_PROJECT":
-        return _passes(check_project, value)
+        return passes(check_project, value)
     if name == "WANDB_TAGS":
-        return all(_passes(check_tag, tag) for tag in value.split(","))
+        return all(passes(check_tag, tag) for tag in value.split(","))
     return name in OF_THE_RUN
-
-
-def _passes(check: Callable[[Any], None], value: Any) -> bool:
-    try:
-        check(value)
-    except InvalidName:
-        return False
-    return True
 
 
 def _is_text(value: Any) -> bool:
@@ -159,12 +151,12 @@ _TAKES: dict[str, Callable[[Any], bool]] = {
     "run_id": lambda value: _is_text(value) and 1 <= len(value) <= 128 and "/" not in value,
     "mode": lambda value: value in ("online", "offline", "local"),
     "created": is_finite,
-    "stages": lambda value: _are_texts(value) and all(_passes(check_stage_name, each) for each in value),
+    "stages": lambda value: _are_texts(value) and all(passes(check_stage_name, each) for each in value),
     "config": lambda value: isinstance(value, dict),
-    "project": lambda value: _is_text_or_none(value) and _passes(check_project, value),
+    "project": lambda value: _is_text_or_none(value) and passes(check_project, value),
     "entity": _is_text_or_none,
     "name": _is_text_or_none,
-    "tags": lambda value: _are_texts(value) and all(_passes(check_tag, each) for each in value),
+    "tags": lambda value: _are_texts(value) and all(passes(check_tag, each) for each in value),
     "group": _is_text_or_none,
     "repeated": lambda value: value in ("first", "all"),
     "base_url": _is_text_or_none,

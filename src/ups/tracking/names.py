@@ -4,15 +4,25 @@ wandb refuses others when delivery opens the run, or as they come: too late for 
 """
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from ups.errors import InvalidName
 from ups.tracking.values import shown
 
-__all__ = ["artifact_label", "check_artifact_name", "check_project", "check_tag", "check_text"]
+__all__ = ["artifact_label", "check_artifact_name", "check_project", "check_tag", "check_text", "passes"]
 
 _NOT_IN_PROJECT = re.compile(r"[/\\#?%:]")
 _ARTIFACT_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}\Z")
+
+
+def passes(check: Callable[[Any], None], value: Any) -> bool:
+    """True where ``check`` raises no :class:`~ups.errors.InvalidName` for ``value``."""
+    try:
+        check(value)
+    except InvalidName:
+        return False
+    return True
 
 
 def check_text(what: str, value: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from ups.charts import check_metric_name, check_stage_name
-from ups.errors import InvalidName
+from ups.tracking.names import passes
 from ups.tracking.untrusted import DEEPEST, is_finite, is_plain, parse
 from ups.tracking.values import LARGEST_STEP
 
@@ -64,20 +64,12 @@ def _is_number(value: Any) -> bool:
 
 @lru_cache(maxsize=100_000)
 def _is_metric(name: str) -> bool:
-    return _passes(check_metric_name, name)
+    return passes(check_metric_name, name)
 
 
 @lru_cache(maxsize=100_000)
 def _is_stage(name: str) -> bool:
-    return _passes(check_stage_name, name)
-
-
-def _passes(check: Callable[[str], None], name: str) -> bool:
-    try:
-        check(name)
-    except InvalidName:
-        return False
-    return True
+    return passes(check_stage_name, name)
 
 
 def _texts(*names: str) -> Callable[[Any], bool]:
