@@ -34,17 +34,18 @@ HEAVY = {
 ALLOWED = {
     "errors": set(),
     "text": set(),
+    "course": set(),
     "charts": {"errors", "text"},
-    "runfile": {"errors", "text", "charts"},
-    "check": {"errors", "text", "charts", "runfile"},
-    "report": {"errors", "text", "charts", "runfile", "check"},
-    "repair": {"errors", "text", "charts", "runfile", "check", "tracking"},
-    "tracking": {"errors", "text", "charts", "runfile", "check", "report"},
-    "dashboard": {"errors", "text", "charts", "runfile", "check", "report", "repair", "tracking"},
+    "runfile": {"errors", "text", "course", "charts"},
+    "check": {"errors", "text", "course", "charts", "runfile"},
+    "report": {"errors", "text", "course", "charts", "runfile", "check"},
+    "repair": {"errors", "text", "course", "charts", "runfile", "check", "tracking"},
+    "tracking": {"errors", "text", "course", "charts", "runfile", "check", "report"},
+    "dashboard": {"errors", "text", "course", "charts", "runfile", "check", "report", "repair", "tracking"},
     "simulator": {"errors", "text", "tracking"},
-    "guard": {"errors", "text", "charts", "tracking"},
+    "guard": {"errors", "text", "course", "charts", "tracking"},
     "integrations": {"errors", "text", "charts", "tracking"},
-    "cli": {"errors", "text", "charts", "runfile", "check", "report", "repair", "dashboard", "tracking", "simulator"},
+    "cli": {"errors", "text", "course", "charts", "runfile", "check", "report", "repair", "dashboard", "tracking", "simulator"},
 }
 
 

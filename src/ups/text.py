@@ -4,7 +4,7 @@ import os
 import shlex
 from pathlib import PurePath
 
-__all__ = ["command_line", "printable", "spreadsheet_text"]
+__all__ = ["command_line", "number_text", "printable", "spreadsheet_text"]
 
 _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # a spreadsheet takes the wide ones too
 
@@ -12,6 +12,13 @@ _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # a spreadsheet tak
 def printable(text: str) -> str:
     """The text with control characters written out, as ``\\x1b``: none of them reaches a terminal."""
     return text if text.isprintable() else "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
+def number_text(number: float) -> str:
+    """A number with all its digits: whole numbers without a point, others as Python reads them back."""
+    if isinstance(number, float) and number.is_integer() and abs(number) < 2**63:
+        number = int(number)
+    return repr(number)
 
 
 def command_line(*words: str | PurePath) -> str:

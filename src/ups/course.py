@@ -1,0 +1,151 @@
+"""How the x of a chart moves from one point to the next, decided from the points themselves.
+
+An axis that goes back is not always a counter that began again: evaluations may finish out of order, and an axis may
+be measured, or fall. Check, repair and guard ask this module, so that they agree on which it is.
+
+A chart's x *begins again* where it goes back to an x that the chart has had, and then runs through such x in order:
+a stage that ran twice, or one that was resumed from an older checkpoint. Each run from there on is an *attempt*. A
+going back to an x that is new shows that x does not count the rows of one attempt after another; nothing more is
+concluded from it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from math import inf
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Course", "Line", "attempts", "course"]
+
+_MOST_RUNS = 10_000  # of evenly spaced x that a line remembers: about 2 MB
+_TOLERANCE = 1e-9  # of an x, for spacings that no binary fraction holds, such as 0.1
+
+
+class Course(StrEnum):
+    """How x moves along a chart."""
+
+    FORWARD = "forward"
+    """It never goes back. It may stand still."""
+    AGAIN = "again"
+    """Each time that it goes back, it runs through x that it has had: a counter that begins again."""
+    FALLING = "falling"
+    """It goes back at every point."""
+    OUT_OF_ORDER = "out of order"
+    """It goes back to x that are new, or to single ones that it has had."""
+
+
+def course(x: NDArray[np.float64]) -> Course:
+    """How x moves along a chart.
+
+    Args:
+        x: float64 or int64, shape (points,): finite, in the order in which the points were logged.
+    """
+    import numpy as np
+
+    begins = _begins(x)
+    if not len(begins):
+        return Course.FORWARD
+    if len(begins) == len(x) - 1 and len(x) > 2:
+        return Course.FALLING
+    values, first, inverse = np.unique(x, return_index=True, return_inverse=True)
+    if (first[inverse[begins]] == begins).any():
+        return Course.OUT_OF_ORDER
+    ends = np.append(begins[1:], len(x))
+    highest = np.maximum.accumulate(x)
+    longest = 0
+    for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
+        low, high = inverse[begin], np.searchsorted(values, min(x[end - 1], highest[begin - 1]), side="right")
+        had = int(np.count_nonzero(first[low:high] < begin))
+        within = np.unique(inverse[begin:end])
+        again = int(np.count_nonzero((within < high) & (first[within] < begin)))
+        longest = max(longest, again)
+        if 2 * again < had:
+            return Course.OUT_OF_ORDER
+    return Course.AGAIN if longest > 1 else Course.OUT_OF_ORDER
+
+
+def attempts(x: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The number of each point's attempt, from 0; int64, shape (points,). All 0 unless x begins again.
+
+    Args:
+        x: as for :func:`course`.
+    """
+    import numpy as np
+
+    number = np.zeros(len(x), dtype=np.int64)
+    if course(x) is Course.AGAIN:
+        number[_begins(x)] = 1
+    return np.cumsum(number)
+
+
+def _begins(x: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The points at which x goes back."""
+    import numpy as np
+
+    return np.flatnonzero(x[1:] < x[:-1]) + 1
+
+
+class Line:
+    """The x of one chart as its points come, one after the other.
+
+    It is remembered as runs of evenly spaced x, of which a counter has few.
+
+    Attributes:
+        last: the x of the last point; -inf before the first, and after :meth:`restart`.
+    """
+
+    __slots__ = ("_counts", "_high", "_runs", "last")
+
+    def __init__(self) -> None:
+        self.last = self._high = -inf
+        self._counts = True  # whether x may be a counter, by all that came
+        self._runs: list[tuple[float, float, int]] = []  # first x, spacing, number of x
+
+    def begins_again(self, x: float) -> bool:
+        """True where a point at ``x`` would begin another attempt."""
+        return x < self.last and self._counts and self._had(x)
+
+    def follow(self, x: float) -> None:
+        """Take note of a point at ``x``."""
+        if x < self.last and not self.begins_again(x):
+            self._counts = False
+            self._runs = []
+        self.last = x
+        if x > self._high:
+            self._high = x
+            if self._counts:
+                self._remember(x)
+
+    def restart(self) -> None:
+        """Begin another attempt: what comes next is drawn by a line of its own."""
+        self.last = -inf
+
+    def _remember(self, x: float) -> None:
+        if not self._runs:
+            self._runs.append((x, 0.0, 1))
+            return
+        first, spacing, count = self._runs[-1]
+        if count == 1:
+            self._runs[-1] = (first, x - first, 2)
+        elif _close(x, first + spacing * count):
+            self._runs[-1] = (first, spacing, count + 1)
+        elif len(self._runs) < _MOST_RUNS:
+            self._runs.append((x, 0.0, 1))
+        else:
+            self._counts = False
+            self._runs = []
+
+    def _had(self, x: float) -> bool:
+        for first, spacing, count in self._runs:
+            place = round((x - first) / spacing) if spacing else 0
+            if 0 <= place < count and _close(x, first + spacing * place):
+                return True
+        return False
+
+
+def _close(x: float, expected: float) -> bool:
+    return abs(x - expected) <= _TOLERANCE * abs(x)
