@@ -1,5 +1,6 @@
 """How the x of a chart moves: the kinds of course, and a line that is followed point by point."""
 
+import itertools
 from math import inf
 
 import numpy as np
@@ -90,11 +91,13 @@ def test_a_line_remembers_a_counter_in_little() -> None:
         if x % 100_000:
             line.follow(x)
     assert len(line._runs) < 25
-    assert line.begins_again(123_456) and not line.begins_again(300_000)
+    assert line.begins_again(123_456)
+    assert not line.begins_again(300_000)
     irregular = Line()
     for x in range(30_000):
         irregular.follow(x * x)
-    assert not irregular._runs and not irregular.begins_again(16)
+    assert not irregular._runs
+    assert not irregular.begins_again(16)
 
 
 @given(st.lists(st.integers(0, 8), max_size=40))
@@ -102,7 +105,8 @@ def test_a_line_begins_again_only_at_an_x_that_it_had(x: list[int]) -> None:
     """Where a line begins again, the x was there, the line would fold back, and no x before it was a new one behind."""
     begins = restarts(x)
     for place in begins:
-        assert x[place] in x[:place] and x[place] < x[place - 1]
+        assert x[place] in x[:place]
+        assert x[place] < x[place - 1]
     for place in range(1, len(x)):
         if x[place] < x[place - 1] and x[place] not in x[:place]:
             assert all(begin < place for begin in begins)
@@ -121,6 +125,6 @@ def test_attempts_are_what_a_line_finds(x: list[int]) -> None:
 @given(st.lists(st.floats(-1e6, 1e6), max_size=40))
 def test_forward_never_goes_back(x: list[float]) -> None:
     """A course is forward where and only where x never goes back."""
-    goes_back = any(later < earlier for earlier, later in zip(x, x[1:], strict=False))
+    goes_back = any(later < earlier for earlier, later in itertools.pairwise(x))
     assert (course(array(x)) is Course.FORWARD) != goes_back
     assert Line().last == -inf
