@@ -84,14 +84,15 @@ def test_thousands_of_changed_run_directories(
     most = done = 0
     with (
         capsys.disabled(),
-        ProcessPoolExecutor(JOBS, mp_context=get_context("spawn"), max_tasks_per_child=8) as pool,
+        get_context("spawn").Pool(JOBS, maxtasksperchild=8) as pool,  # an executor with that limit can hang
     ):
         print(f"\nseed {SEED}: {DIRECTORIES:,} directories")
-        futures = [
-            pool.submit(fuzz_apart, originals, tmp_path / f"{index}", seeds, 2) for index, seeds in enumerate(parts)
+        results = [
+            pool.apply_async(fuzz_apart, (originals, tmp_path / f"{index}", seeds, 2))
+            for index, seeds in enumerate(parts)
         ]
-        for future in futures:
-            part, found, memory = future.result()
+        for result in results:
+            part, found, memory = result.get()
             counts += part
             problems += found
             most, done = max(most, memory), done + at_once
