@@ -18,7 +18,8 @@ import pytest
 import ups
 from held import read_held
 from run_directories import PROCESS, deliver, row, write_run
-from ups.errors import UsageError
+from ups.errors import RunDirectoryError, UsageError
+from ups.tracking import liveness
 from ups.tracking.description import description_from
 from waiting import wait_for
 from wandb_server import WandBServer, run_client, start_process
@@ -298,3 +299,18 @@ def test_a_wandb_folder_that_leads_out_of_the_run_is_not_searched(tmp_path: Path
     assert done.returncode == 2
     assert "leads out of the run's directory" in done.stderr
     assert "mine" not in done.stdout
+
+
+@pytest.mark.parametrize("leads_to", ["itself", "another file"])
+def test_a_mark_that_is_a_link_is_an_error_with_a_word(tmp_path: Path, secret: Path, leads_to: str) -> None:
+    """A mark of life that a stranger made a link, also one in a circle, is not followed, and ends in no traceback."""
+    run = write_run(tmp_path / "r", [row(0)])
+    mark = run / "delivery" / "running"
+    mark.parent.mkdir(exist_ok=True)
+    mark.symlink_to(mark if leads_to == "itself" else secret)
+    before = secret.read_bytes()
+    ended = subprocess.run([sys.executable, "-m", "ups", "deliver", run], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, "Traceback" in ended.stderr, str(mark) in ended.stderr) == (2, False, True)
+    with pytest.raises(RunDirectoryError, match="running"):
+        liveness.is_held(mark)
+    assert secret.read_bytes() == before

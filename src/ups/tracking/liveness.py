@@ -38,7 +38,7 @@ def hold(path: Path) -> bool:
     Raises:
         RunDirectoryError: The file cannot be created or locked for another reason.
     """
-    path = path.resolve()
+    path = _place(path)
     with _lock:
         if path in _held:
             return False
@@ -61,7 +61,7 @@ def hold(path: Path) -> bool:
 
 def is_held(path: Path) -> bool:
     """Whether a living process, this one or another, holds ``path``."""
-    path = path.resolve()
+    path = _place(path)
     with _lock:
         if path in _held:
             return True
@@ -84,7 +84,7 @@ def keep(path: Path) -> None:
 
     Holds it again where the process's own code has closed its descriptor, and the lock with it.
     """
-    path = path.resolve()
+    path = _place(path)
     with _lock, contextlib.suppress(OSError):  # a full or vanished disk is told by those who write to it
         held = _held.get(path)
         if held is not None and held.ensure():
@@ -108,7 +108,7 @@ def beats(path: Path) -> bool:
 
 def release(path: Path, *, remove: bool = False) -> None:
     """Give ``path`` back, if this process holds it, and ``remove`` it where nobody else will want to hold it."""
-    path = path.resolve()
+    path = _place(path)
     with _lock:
         descriptor = _held.pop(path, None)
         if descriptor is not None:
@@ -118,6 +118,11 @@ def release(path: Path, *, remove: bool = False) -> None:
                         path.unlink(missing_ok=True)
             finally:
                 descriptor.close()
+
+
+def _place(path: Path) -> Path:
+    """The one name of a mark in this process. A mark is never a link: another's file would be locked."""
+    return Path(os.path.realpath(path.parent)) / path.name  # Path.resolve raises where links lead in a circle
 
 
 def _try_lock(path: Path, descriptor: int, *, shared: bool = False) -> bool:
