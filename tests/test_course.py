@@ -28,11 +28,12 @@ def array(x: list[float]) -> np.ndarray:
         ([0, 1, 2, 0, 1, 2, 0, 1, 2], Course.AGAIN),
         ([0, 10, 20, 30, 10, 20, 30, 40], Course.AGAIN),
         ([*range(10), *range(4, 14, 2)], Course.AGAIN),  # half of the x that it had there
+        ([6, 7, 8, 9, 10, 1, 2, 3, 4, 5, 6, 7, 8, 0, 1, 2], Course.AGAIN),  # from before the first attempt
         ([0.1, 0.2, 0.30000000000000004, 0.2, 0.30000000000000004], Course.AGAIN),
         ([20, 50, 30, 70, 60], Course.OUT_OF_ORDER),  # evaluations as they finish
         ([0, 1, 2, 3, 4, 1, 5], Course.OUT_OF_ORDER),  # one is evaluated again
         ([0, 10, 20, 30, 15, 25, 35], Course.OUT_OF_ORDER),  # a counter or not: nothing shows it
-        ([*COUNTER, 7.5], Course.OUT_OF_ORDER),
+        ([*COUNTER, 7.5, 8.5], Course.OUT_OF_ORDER),
         ([9, 8, 7, 5], Course.FALLING),
         ([9, 8], Course.OUT_OF_ORDER),
     ],
@@ -115,11 +116,13 @@ def test_a_line_begins_again_only_at_an_x_that_it_had(x: list[int]) -> None:
 
 @given(st.lists(st.integers(0, 8), max_size=40))
 def test_attempts_are_what_a_line_finds(x: list[int]) -> None:
-    """Of a whole chart, attempts begin where the line that is followed begins again."""
+    """Where a chart has attempts, they begin wherever it goes back, and its line begins again there or not at all."""
     number = attempts(array(x))
     assert (np.diff(number, prepend=0) >= 0).all()
+    back = [place for place in range(1, len(x)) if x[place] < x[place - 1]]
     if number.any():
-        assert np.flatnonzero(np.diff(number)).tolist() == [place - 1 for place in restarts(x)]
+        assert (np.flatnonzero(np.diff(number)) + 1).tolist() == back
+        assert set(restarts(x)) <= set(back)
 
 
 @given(st.lists(st.floats(-1e6, 1e6), max_size=40))

@@ -31,6 +31,7 @@ __all__ = [
     "stage_of_axis",
     "stage_prefix",
     "step_metric",
+    "unescaped",
 ]
 
 DEFAULT_AXIS = "_step"
@@ -130,9 +131,11 @@ class Definitions:
     ) -> None:
         """Add one definition; ``name`` is exact or ends in ``*``. A repeated one changes what it mentions.
 
+        A backslash before a dot is left out: wandb 0.18.2 and later take ``my\\.loss`` for the metric ``my.loss``.
         ``expanded`` marks an exact name that wandb itself derived from a glob; with ``overwrite``, nothing of an
         earlier definition of the name stays.
         """
+        name, step_metric = unescaped(name), unescaped(step_metric or "")
         if overwrite:
             self.forget([name])
         table = self._globs if name.endswith("*") else self._expanded if expanded else self._exact
@@ -187,6 +190,10 @@ class Definitions:
                 self._folders.setdefault(axis.rpartition("/")[0], []).append(axis)
         return [axis for folder in _folders_of(metric) for axis in self._folders.get(folder, ())]
 
+    def axes_of_globs(self, metric: str) -> list[str]:
+        """The step metrics of the globs that match a metric, the longest glob first."""
+        return [axis for glob in self._matching(metric) if (axis := self._globs[glob])]
+
     def _matching(self, metric: str) -> list[str]:
         """The globs that match a metric, the longest first."""
         if self._lengths is None:
@@ -197,6 +204,11 @@ class Definitions:
 
 def _axis(defined: str, candidates: tuple[str, ...] = ()) -> Axis:
     return Axis(defined or DEFAULT_AXIS, candidates, bool(defined))
+
+
+def unescaped(name: str) -> str:
+    """A name that ``define_metric`` was given, as the rows have it."""
+    return name.replace("\\.", ".")
 
 
 def matches(glob: str, metric: str) -> bool:

@@ -3,10 +3,10 @@
 An axis that goes back is not always a counter that began again: evaluations may finish out of order, and an axis may
 be measured, or fall. Check, repair and guard ask this module, so that they agree on which it is.
 
-A chart's x *begins again* where it goes back to an x that the chart has had, and then runs through such x in order:
-a stage that ran twice, or one that was resumed from an older checkpoint. Each run from there on is an *attempt*. A
-going back to an x that is new shows that x does not count the rows of one attempt after another; nothing more is
-concluded from it.
+A chart's x *begins again* where it goes back, and then runs in order through x that the chart has had: a stage that
+ran twice, or one that was resumed from an older checkpoint. Each run from there on is an *attempt*. Where it goes back
+among x that it had, to others that are new, it does not count the rows of one attempt after another; nothing more is
+concluded from that.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Course(StrEnum):
     FORWARD = "forward"
     """It never goes back. It may stand still."""
     AGAIN = "again"
-    """Each time that it goes back, it runs through x that it has had: a counter that begins again."""
+    """Each time that it goes back, it runs through the x that it had there: a counter that begins again."""
     FALLING = "falling"
     """It goes back at every point."""
     OUT_OF_ORDER = "out of order"
@@ -52,8 +52,6 @@ def course(x: NDArray[np.float64]) -> Course:
     if len(begins) == len(x) - 1 and len(x) > 2:
         return Course.FALLING
     values, first, inverse = np.unique(x, return_index=True, return_inverse=True)
-    if (first[inverse[begins]] == begins).any():
-        return Course.OUT_OF_ORDER
     ends = np.append(begins[1:], len(x))
     highest = np.maximum.accumulate(x)
     longest = 0

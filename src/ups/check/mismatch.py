@@ -14,8 +14,9 @@ def meant_for(metrics: Iterable[str], definitions: Iterable[str]) -> dict[str, s
     """For each metric that no definition matches, the unmatched name or glob that is most like it, if one is.
 
     Two names are alike if their folders begin alike: the last segment of a name, and of a glob its ``*``, is left
-    out where the glob stands for every metric of a folder. Where there are very many, the first metrics are compared;
-    a very long name is not.
+    out where the glob stands for every metric of a folder. So an exact name is never taken for one in a folder beside
+    its own, as ``val/loss`` for ``train/loss``. Where there are very many, the first metrics are compared; a very long
+    name is not.
     """
     found: dict[str, str] = {}
     definitions = [name for name in definitions if len(name) <= _LONGEST]
@@ -36,14 +37,21 @@ def _likeness(definition: str, metric: str) -> float:
     if definition.endswith("*"):
         folder = metric.rpartition("/")[0]
         definition, metric = definition.rstrip("*").rstrip("/"), folder or metric
-    own, other = definition.rpartition("/")[2], metric.rpartition("/")[2]
-    common = 0
-    while common < min(len(own), len(other)) and own[common].lower() == other[common].lower():
-        common += 1
-    if common < min(_COMMON_START, len(own), len(other)):
+        pairs = [(definition.rpartition("/")[2], metric.rpartition("/")[2])]
+    else:
+        pairs = list(zip(definition.split("/"), metric.split("/"), strict=False))
+    if not all(_begin_alike(own, other) for own, other in pairs):
         return 0.0
+    own, other = definition.rpartition("/")[2], metric.rpartition("/")[2]
     if definition.rpartition("/")[0] == metric.rpartition("/")[0] and (own in other or other in own):
         return 1.0
     import difflib
 
     return difflib.SequenceMatcher(None, definition.lower(), metric.lower(), autojunk=False).ratio()
+
+
+def _begin_alike(own: str, other: str) -> bool:
+    common = 0
+    while common < min(len(own), len(other)) and own[common].lower() == other[common].lower():
+        common += 1
+    return common >= min(_COMMON_START, len(own), len(other))

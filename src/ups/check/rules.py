@@ -1,45 +1,31 @@
 """The rules: one pure function each, from the facts about a chart to a finding or None."""
 
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ups.charts import DEFAULT_AXIS, Axis
+from ups.check.axis_charts import RESULT, AxisRows
 from ups.check.findings import Finding, Verdict, severity_of
+from ups.check.sessions import Follows, SessionStart
+from ups.course import Course, attempts, course
 from ups.runfile import Series
+from ups.text import number_text
 
-__all__ = ["RULES", "AxisRows", "Chart", "never_logged"]
+__all__ = ["RULES", "Chart", "never_logged"]
 
 _REPAIRABLE = {
     Verdict.EMPTY,
-    Verdict.FROZEN,
     Verdict.AMBIGUOUS_AXIS,
     Verdict.ORPHAN,
     Verdict.LAGGING,
     Verdict.BACKWARDS,
-    Verdict.STALE,
 }
-_COUNTED_ANEW = "a later session of the run began without step=, so wandb counted its rows from 0 again"
-_RESULT = re.compile(r"(?:^|[/_.])(?:eval|evaluation|test|testing|final|best|results?)(?:[/_.]|$)", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class AxisRows:
-    """The rows that hold an axis.
-
-    Attributes:
-        rows: int64, shape (rows,): their numbers.
-        x: float64, shape (rows,): the axis's value.
-        bare: bool, shape (rows,): whether the row holds no metric that is drawn against the axis.
-    """
-
-    rows: NDArray[np.int64]
-    x: NDArray[np.float64]
-    bare: NDArray[np.bool_]
+_MOST_ATTEMPTS = 9  # a counter that begins again more often is one within another, as a batch within each epoch
 
 
 @dataclass(frozen=True)
@@ -53,7 +39,11 @@ class Chart:
         axis_rows: the rows that hold the axis; None where it was never logged.
         best_axis: of the axes that W&B may choose from, the one that draws most of the metric; else None.
         own_step: the step metric of the metric's own stage, where it grows in the same rows; else None.
+        counter: where the axis draws no line, a step of the metric's folder that grows in the same rows; else None.
         meant: the glob that was probably meant to match an orphan; None without a likely one.
+        may_spread: whether points that share an x can be put between the x around them.
+        sessions: how the sessions of the run follow each other, for a chart against ``_step``.
+        run_id: the run.
         lost: how many calls of ``log()`` wandb dropped in this run.
         named: whether it was defined by its exact name.
         finished: whether the run ended by itself.
@@ -68,10 +58,19 @@ class Chart:
     axis_rows: AxisRows | None
     best_axis: str | None
     own_step: str | None
+    counter: str | None
     meant: str | None
+    may_spread: Callable[[], bool]
+    sessions: tuple[SessionStart, ...]
+    run_id: str
     lost: int
     named: bool
     finished: bool
+
+    @cached_property
+    def course(self) -> Course:
+        """How x moves from point to point."""
+        return course(self.x)
 
 
 def empty(chart: Chart) -> Finding | None:
@@ -94,7 +93,7 @@ def empty(chart: Chart) -> Finding | None:
     elif 2 * np.count_nonzero(~with_axis) < count:
         cause = f"{axis} was logged in other rows than {chart.metric}, with step_sync=False"
     else:
-        cause = f"{axis} was logged as something that is no finite number"
+        cause = f"{axis} was logged with no finite number"
     return _finding(
         chart,
         Verdict.EMPTY,
@@ -103,7 +102,7 @@ def empty(chart: Chart) -> Finding | None:
         if count == series.held
         else f"{count:,} of the {series.held:,} rows that hold {chart.metric} hold no number for its axis {axis}",
         cause=cause,
-        fix=_log(chart),
+        fix=_redefined(chart) or _log(chart),
         repairable=series.held > series.not_numeric + series.not_finite,
     )
 
@@ -115,13 +114,17 @@ def not_numeric(chart: Chart) -> Finding | None:
         return None
     shown = repr(sample) if len(repr(sample)) <= 40 else repr(sample)[:37] + "..."
     values = f"all {count:,}" if count == held else f"{count:,} of the {held:,}"
+    name = _text(chart.metric)
+    fix = f"run.log({{{name}: float(value)}})"
+    if not _is_number(sample):
+        fix = f"run.log({{{name}: value}})  # value: a number that stands for it"
     return _finding(
         chart,
         Verdict.NOT_NUMERIC,
         count,
         message=f"{values} values of {chart.metric} are no numbers, for example {shown}",
-        cause="strings, None, lists and dictionaries are stored, but no line can show them",
-        fix=f"run.log({{{_text(chart.metric)}: float(value)}})",
+        cause="text, None, lists and dictionaries are stored, but no line can show them",
+        fix=fix,
     )
 
 
@@ -130,15 +133,27 @@ def frozen(chart: Chart) -> Finding | None:
     x = chart.x
     if not _at_one_x(x):
         return None
+    axis, at = chart.axis.metric, number_text(x[0].item())
+    fix = _redefined(chart) or _log(chart)
+    axis_rows = chart.axis_rows
+    if axis == DEFAULT_AXIS:
+        cause, fix = _session_cause(chart)
+    elif axis_rows is not None and (axis_rows.x != x[0]).any():
+        cause = f"{axis} moves in other rows, and is {at} in each row of {chart.metric}: as it was logged, or filled in"
+    elif x[0] == 0:
+        cause = f"{axis} was never logged, so that wandb filled in 0, or it was logged as 0 in each row"
+    else:
+        cause = (
+            f"{axis} was never logged with a new value, so wandb filled in {at}, or it was logged as {at} in each row"
+        )
     return _finding(
         chart,
         Verdict.FROZEN,
         len(x),
-        message=f"all {len(x):,} points of {chart.metric} are at {chart.axis.metric} = {x[0]:g}",
-        cause=_COUNTED_ANEW
-        if chart.axis.metric == DEFAULT_AXIS
-        else f"{chart.axis.metric} was never logged with a new value, so wandb filled in {x[0]:g} in every row",
-        fix=_log(chart),
+        message=f"all {len(x):,} points of {chart.metric} are at {axis} = {at}",
+        cause=cause,
+        fix=fix,
+        repairable=axis == DEFAULT_AXIS or chart.may_spread(),
     )
 
 
@@ -158,7 +173,7 @@ def ambiguous_axis(chart: Chart) -> Finding | None:
 
 
 def orphan(chart: Chart) -> Finding | None:
-    """The step metric of its own stage is in the same rows, but W&B draws against ``_step``."""
+    """The step metric of its own stage is in the same rows, but W&B draws against ``_step``, at other x."""
     if chart.own_step is None or len(chart.x) < 2:
         return None
     missed = f": {chart.meant!r} was probably meant, but" if chart.meant else ":"
@@ -205,17 +220,70 @@ def backwards(chart: Chart) -> Finding | None:
     back = np.flatnonzero(chart.x[1:] < chart.x[:-1])
     if not back.size:
         return None
-    first, counted = int(back[0]), chart.axis.metric == DEFAULT_AXIS
+    first, axis = int(back[0]), chart.axis.metric
+    cause, fix = _session_cause(chart) if axis == DEFAULT_AXIS else _why_back(chart, int(back.size))
     return _finding(
         chart,
         Verdict.BACKWARDS,
         int(back.size),
-        message=f"{chart.axis.metric} goes back {_times(back.size)},"
-        f" first from {chart.x[first]:g} to {chart.x[first + 1]:g}",
-        cause=_COUNTED_ANEW
-        if counted
-        else "the stage was run twice, or resumed from an older checkpoint, so the line folds over itself",
-        fix=_log(chart) if counted else _log(chart, "offset + step") + "  # or a stage of its own",
+        message=f"{axis} goes back {_times(back.size)},"
+        f" first from {number_text(chart.x[first].item())} to {number_text(chart.x[first + 1].item())}",
+        cause=cause,
+        fix=fix,
+    )
+
+
+def _why_back(chart: Chart, times: int) -> tuple[str, str]:
+    """The cause that the x of a chart show, and the fix for it."""
+    axis, whole = chart.axis.metric, bool((chart.x == np.floor(chart.x)).all())
+    if chart.course is Course.AGAIN:
+        later = chart.x[attempts(chart.x) > 0]
+        again = int(np.count_nonzero(np.isin(later, chart.x[: len(chart.x) - len(later)]))) if len(later) else 0
+        if times > _MOST_ATTEMPTS:
+            return (
+                f"{axis} begins again {times:,} times, as a counter within each epoch does: the line folds over itself",
+                _own_axis(chart),
+            )
+        return (
+            f"the stage was run twice, or resumed from an older checkpoint, so the line folds over itself: {again:,} of"
+            f" the values of {axis} come again, in order",
+            _log(chart, "offset + step") + "  # or a stage of its own",
+        )
+    if chart.course is Course.FALLING:
+        seen = f"{axis} falls from each point to the next: it counts down, or is measured rather than counted"
+    else:
+        late = int(np.count_nonzero(chart.x < np.maximum.accumulate(chart.x)))
+        seen = (
+            f"{late:,} of its points come after larger {axis}, and run through no earlier points again: the results"
+            f" came out of order, as evaluations that finish late do, or {axis} is measured rather than counted"
+        )
+    if whole:
+        return (
+            seen,
+            f"for step in sorted(results): run.log({{{_text(chart.metric)}: results[step], {_text(axis)}: step}})",
+        )
+    return seen, f"wandb.plot.scatter(table, {_text(axis)}, {_text(chart.metric)})  # points that no line joins"
+
+
+def _session_cause(chart: Chart) -> tuple[str, str]:
+    """Why W&B's own step stands still or goes back, by how the run's sessions follow each other."""
+    start = next((start for start in chart.sessions if start.follows is not Follows.BEHIND), None)
+    if start is None and chart.x.min() > 0:
+        return "the rows of the file do not stand in the order of W&B's own step", _log(chart)
+    if start is None or start.follows is Follows.FROM_ZERO:
+        return (
+            "a later session of the run began without step=, so wandb counted its rows from 0 again, or it gave step=0",
+            _log(chart),
+        )
+    if start.follows is Follows.BESIDE:
+        return (
+            "two processes wrote the run at the same time: the rows of one file begin before those of another end",
+            f"wandb.init(group={_text(chart.run_id)})  # a run per process, in one group",
+        )
+    return (
+        f"a later session of the run began at _step {start.first}, where the run had reached {start.reached}: it was"
+        " resumed from an older checkpoint",
+        f'wandb.init(resume_from="{chart.run_id}?_step={start.first - 1}")  # W&B then leaves out the rows behind it',
     )
 
 
@@ -225,13 +293,26 @@ def stale(chart: Chart) -> Finding | None:
     same = np.flatnonzero(at_same_x & (chart.y[1:] != chart.y[:-1]))
     if not same.size or at_same_x.all():
         return None
+    axis = chart.axis.metric
+    begins = np.flatnonzero(np.append(True, ~at_same_x))
+    sizes = np.diff(begins, append=len(chart.x))
+    most = int(np.argmax(sizes))
+    shared = f"{axis} = {number_text(chart.x[begins[most]].item())}"
+    cause = (
+        f"{sizes[most]:,} points stand at {shared}: several rows were logged at one {axis}, or rows without it got its"
+        " last value from wandb"
+    )
+    fix = _own_axis(chart)
+    if axis == DEFAULT_AXIS:
+        cause, fix = _session_cause(chart)
     return _finding(
         chart,
         Verdict.STALE,
         int(same.size),
         message=f"{same.size:,} of the {len(chart.x):,} points of {chart.metric} share the x of the point before",
-        cause=f"{chart.axis.metric} was logged less often than the metric, and wandb repeated its last value",
-        fix=_log(chart),
+        cause=cause,
+        fix=_redefined(chart) or fix,
+        repairable=chart.may_spread(),
     )
 
 
@@ -241,7 +322,7 @@ def not_finite(chart: Chart) -> Finding | None:
     if not count:
         return None
     bad = np.flatnonzero(np.isfinite(chart.series.x) & ~np.isfinite(chart.series.y))
-    first = f", the first at {chart.axis.metric} = {chart.series.x[bad[0]]:g}" if bad.size else ""
+    first = f", the first at {chart.axis.metric} = {number_text(chart.series.x[bad[0]].item())}" if bad.size else ""
     return _finding(
         chart,
         Verdict.NOT_FINITE,
@@ -256,14 +337,14 @@ def single_point(chart: Chart) -> Finding | None:
     """One point: a dot, not a line."""
     if len(chart.x) != 1:
         return None
-    is_result = bool(_RESULT.search(chart.metric))
+    is_result = bool(RESULT.search(chart.metric))
     dropped = chart.lost if not is_result else 0
     return _finding(
         chart,
         Verdict.SINGLE_POINT,
         1,
         message=f"{chart.metric} has one point",
-        cause=_dropped(dropped) if dropped else "one value was logged: a result rather than a history",
+        cause=_dropped(dropped) if dropped else "one value was logged: a result, or a history that ended there",
         fix=f"run.log({{{_text(chart.metric)}: value}})  # without step="
         if dropped
         else f"run.summary[{_text(chart.metric)}] = value",
@@ -298,13 +379,13 @@ def never_logged(metric: str, stage: str | None, *, axis: str, finished: bool, l
     name = metric[:-1] + "loss" if metric.endswith("*") else metric
     cause = "the code that logs it never ran, or logs it under another name"
     fix = f"run.log({{{_text(name)}: value" + (f", {_text(axis)}: step}})" if axis != DEFAULT_AXIS else "})")
-    if meant is not None:
+    if lost:
+        cause = _dropped(lost)
+        fix += "  # without step="
+    elif meant is not None:
         wanted = meant.rpartition("/")[0] + "/*" if metric.endswith("*") and "/" in meant else meant
         cause = f"it does not match {meant}, which was probably meant: only a trailing '*' is a wildcard"
         fix = _define(wanted, axis)
-    elif lost:
-        cause = _dropped(lost)
-        fix += "  # without step="
     return Finding(
         code=code,
         severity=severity_of(code, finished=finished),
@@ -349,13 +430,34 @@ def _define(name: str, axis: str) -> str:
     return f"run.define_metric({_text(name)}, step_metric={_text(axis)})"
 
 
+def _redefined(chart: Chart) -> str | None:
+    """The definition against a step of the metric's folder that grows in its rows, where there is one."""
+    return _define(chart.metric, chart.counter) if chart.counter is not None else None
+
+
+def _own_axis(chart: Chart) -> str:
+    """An axis that moves with each row of the metric."""
+    step = f"{chart.metric}/step"
+    return f"{_define(chart.metric, step)}  # and log it in each of these rows, growing"
+
+
+def _is_number(sample: object) -> bool:
+    """True for text that Python reads as a number."""
+    try:
+        float(sample)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return True
+
+
 def _text(name: str) -> str:
     """A name as a string in code."""
     return json.dumps(name, ensure_ascii=False)
 
 
 def _dropped(lost: int) -> str:
-    return f"wandb dropped {lost:,} calls of log() whose step= went back: its rows were probably among them"
+    calls = "1 call" if lost == 1 else f"{lost:,} calls"
+    return f"wandb dropped {calls} of log() whose step= was below its own: rows of it may be among them"
 
 
 def _times(count: int) -> str:

@@ -1,18 +1,23 @@
 """A run → its verdicts and findings."""
 
 from collections.abc import Collection, Container, Iterable, Mapping
+from functools import partial
 from itertools import islice
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ups.charts import DEFAULT_AXIS, Axis, fitting, metric_key, own_steps, points, stage_of_axis, step_metric
+from ups.charts import DEFAULT_AXIS, fitting, metric_key, own_steps, points, stage_of_axis, step_metric
+from ups.check.axis_charts import AxisCharts
 from ups.check.findings import ChartCheck, Finding, RunCheck, Verdict
 from ups.check.mismatch import meant_for
-from ups.check.rules import RULES, AxisRows, Chart, never_logged
+from ups.check.rules import RULES, Chart, never_logged
 from ups.check.run_rules import damaged_file, lost_rows, unfinished
+from ups.check.sessions import session_starts
 from ups.runfile import Run
+from ups.runfile.history import Column
 
-__all__ = ["best_axis", "check_run", "own_step"]
+__all__ = ["best_axis", "check_run", "counter_beside", "own_step"]
 
 _MOST_TRIED = 64  # step metrics that may be the metric's own
 
@@ -21,21 +26,48 @@ def check_run(run: Run) -> RunCheck:
     """Judge every chart of a run, and the run as a whole."""
     axes = {metric: run.axis(metric) for metric in run.charts}
     own = {metric: step for metric, axis in axes.items() if not axis.defined and (step := own_step(run, metric))}
-    steps = set(own.values())
-    metrics = [metric for metric in run.charts if metric not in steps]
     by_axis: dict[str, list[str]] = {}
-    for metric in metrics:
-        by_axis.setdefault(axes[metric].metric, []).append(metric)
-    axis_rows = {axis: _axis_rows(run, axis, drawn) for axis, drawn in by_axis.items()}
+    for metric in axes:
+        if metric not in own.values():
+            by_axis.setdefault(axes[metric].metric, []).append(metric)
+    charts_of = {axis: AxisCharts(run, axis, drawn) for axis, drawn in by_axis.items()}
+    counters = {
+        metric: counter
+        for charts in charts_of.values()
+        for metric in charts.points
+        if axes[metric].defined and charts.draws_no_line(metric) and (counter := counter_beside(run, metric))
+    }
+    steps = {*own.values(), *counters.values()}
+    metrics = [metric for metric in axes if metric not in steps]
     step_metrics = run.definitions.step_metrics()
     logged = [name for name in run.logged if name not in step_metrics]
     unmatched = _unmatched(run, logged, step_metrics)
     meant = meant_for([metric for metric in metrics if not axes[metric].defined], unmatched)
+    sessions = tuple(session_starts(run))
     charts: list[ChartCheck] = []
     findings: list[Finding] = []
     for metric in metrics:
-        axis = axes[metric]
-        chart = _chart(run, metric, axis, axis_rows[axis.metric], own.get(metric), meant.get(metric))
+        of_axis = charts_of[axes[metric].metric]
+        drawn = of_axis.points[metric]
+        chart = Chart(
+            metric=metric,
+            stage=stage_of_axis(axes[metric].metric),
+            axis=axes[metric],
+            series=drawn.series,
+            x=drawn.x,
+            y=drawn.y,
+            axis_rows=of_axis.axis_rows,
+            best_axis=best_axis(run, metric),
+            own_step=None if is_own_count(run, metric, own.get(metric)) else own.get(metric),
+            counter=counters.get(metric),
+            meant=meant.get(metric),
+            may_spread=partial(of_axis.may_spread, metric),
+            sessions=sessions,
+            run_id=run.run_id,
+            lost=run.lost_rows.count,
+            named=run.definitions.is_named(metric),
+            finished=run.finished,
+        )
         found = [finding for rule in RULES if (finding := rule(chart)) is not None]
         findings += found
         charts.append(
@@ -65,62 +97,70 @@ def check_run(run: Run) -> RunCheck:
     )
 
 
-def _chart(
-    run: Run, metric: str, axis: Axis, axis_rows: AxisRows | None, own_step: str | None, meant: str | None
-) -> Chart:
-    series = run.series(metric, axis=axis.metric)
-    drawn = points(series.x, series.y)
-    return Chart(
-        metric=metric,
-        stage=stage_of_axis(axis.metric),
-        axis=axis,
-        series=series,
-        x=series.x if drawn.all() else series.x[drawn],
-        y=series.y if drawn.all() else series.y[drawn],
-        axis_rows=axis_rows,
-        best_axis=best_axis(run, metric),
-        own_step=own_step,
-        meant=meant,
-        lost=run.lost_rows.count,
-        named=run.definitions.is_named(metric),
-        finished=run.finished,
-    )
-
-
-def _axis_rows(run: Run, axis: str, metrics: Iterable[str]) -> AxisRows | None:
-    """The rows that hold an axis, and which of them none of the metrics that are drawn against it."""
-    column = run.column(axis)
-    if column is None:
-        return None
-    bare = np.full(len(column.rows), axis != DEFAULT_AXIS)
-    for metric in metrics:
-        held = run.column(metric) if bare.any() else None
-        if held is not None:
-            bare &= ~np.isin(column.rows, held.rows, assume_unique=True)
-    return AxisRows(column.rows, column.values, bare)
-
-
 def own_step(run: Run, metric: str) -> str | None:
     """The step metric of a metric's stage, against which its line would be full, yet no definition names an axis.
 
     Every row of the metric holds it, each with a larger value: an epoch in the rows of its batches, or the length
-    of an episode, is no axis for them.
+    of an episode, is no axis for them. One that no definition names counts in whole numbers, unlike a duration.
     """
     held = run.column(metric)
     if held is None or run.axis(metric).defined:
         return None
-    for step in islice(own_steps(metric, run.definitions.step_metrics_around(metric)), _MOST_TRIED):
-        column = run.column(step)
-        if column is None:
-            continue
-        x = column.values
-        if not np.array_equal(held.rows, column.rows):
-            if not np.isin(held.rows, column.rows, assume_unique=True).all():
-                continue
-            x = x[np.searchsorted(column.rows, held.rows)]
-        if (x[1:] > x[:-1]).all() and np.isfinite(x).all():
+    defined = run.definitions.step_metrics_around(metric)
+    hidden = run.definitions.axes_of_globs(metric)  # by a definition of its exact name, which names none
+    for step in islice(dict.fromkeys([*hidden, *own_steps(metric, defined)]), _MOST_TRIED):
+        x = _beside(run, held, step)
+        if x is not None and _grows(x) and (step in hidden or step in defined or _is_whole(x)):
             return step
     return None
+
+
+def is_own_count(run: Run, metric: str, step: str | None) -> bool:
+    """True where a step is W&B's own in every row of a metric, so that its line is at the right x."""
+    held = run.column(metric)
+    if held is None or step is None:
+        return False
+    x, counted = _beside(run, held, step), _beside(run, held, DEFAULT_AXIS)
+    return x is not None and counted is not None and bool((x == counted).all())
+
+
+def counter_beside(run: Run, metric: str) -> str | None:
+    """A metric of the same folder, a step by its name, that counts up in whole numbers in every row of the metric."""
+    held, folder = run.column(metric), metric.rpartition("/")[0]
+    if held is None:
+        return None
+    for name in islice((name for name in run.step_like if name.rpartition("/")[0] == folder), _MOST_TRIED):
+        x = _beside(run, held, name) if name != metric else None
+        if x is not None and len(x) > 1 and _grows(x) and _is_whole(x):
+            return name
+    return None
+
+
+def _counts(run: Run, metric: str, step: str) -> bool:
+    """True where a step grows in every row of a metric."""
+    held = run.column(metric)
+    x = None if held is None or step == DEFAULT_AXIS else _beside(run, held, step)
+    return x is not None and _grows(x)
+
+
+def _beside(run: Run, held: Column, name: str) -> NDArray[np.float64] | None:
+    """The values of a name in the rows of another's column; None unless it is in each."""
+    column = run.column(name)
+    if column is None:
+        return None
+    if np.array_equal(held.rows, column.rows):
+        return column.values
+    if not np.isin(held.rows, column.rows, assume_unique=True).all():
+        return None
+    return column.values[np.searchsorted(column.rows, held.rows)]
+
+
+def _grows(x: NDArray[np.float64]) -> bool:
+    return bool((x[1:] > x[:-1]).all() and np.isfinite(x).all())
+
+
+def _is_whole(x: NDArray[np.float64]) -> bool:
+    return bool((x == np.floor(x)).all())
 
 
 def best_axis(run: Run, metric: str) -> str | None:
@@ -141,7 +181,12 @@ def _never_logged(
     run: Run, unmatched: Iterable[str], logged: Iterable[str], charts: Iterable[ChartCheck], meant: Mapping[str, str]
 ) -> list[tuple[ChartCheck, Finding]]:
     """A chart and a finding for each defined name or glob, and each declared stage, without a row."""
-    meant_by = {name: metric for metric, name in reversed(list(meant.items()))}
+    full = {chart.metric for chart in charts if chart.verdict is Verdict.FULL}
+    meant_by = {  # a chart that is full stays so, unless its rows hold the axis that it was to have
+        name: metric
+        for metric, name in reversed(list(meant.items()))
+        if metric not in full or _counts(run, metric, run.axis(name).metric)
+    }
     missing: list[ChartCheck] = []
     for name in unmatched:
         axis = run.axis(name).metric

@@ -1,10 +1,11 @@
 """The rules about a run as a whole: one pure function each, from the facts to a finding or None."""
 
 from collections.abc import Sequence
+from itertools import groupby, pairwise
 from pathlib import Path
 
 from ups.check.findings import Finding, severity_of
-from ups.runfile import Damage, LostRows
+from ups.runfile import Damage, LostCall, LostRows
 
 __all__ = ["damaged_file", "lost_rows", "unfinished"]
 
@@ -15,15 +16,48 @@ def lost_rows(lost: LostRows) -> Finding | None:
     """wandb dropped calls of ``log()``, by the run's own log."""
     if not lost.count:
         return None
-    where = f", the first at step={lost.step} when the run stood at {lost.current}" if lost.step is not None else ""
-    calls = "1 call" if lost.count == 1 else f"{lost.count:,} calls"
-    return _finding(
-        "lost-rows",
-        lost.count,
-        f"wandb dropped {calls} of log(){where}",
-        "step= must never decrease: each stage counted from 0 again",
-        'run.log({"training/<stage>/loss": value, "training/<stage>/step": step})  # without step=',
+    where = (
+        f", the first at step={lost.calls[0].step} when the run stood at {lost.calls[0].current}" if lost.calls else ""
     )
+    calls = "1 call" if lost.count == 1 else f"{lost.count:,} calls"
+    cause, fix = _why_lost(lost.calls)
+    return _finding("lost-rows", lost.count, f"wandb dropped {calls} of log(){where}", cause, fix)
+
+
+def _why_lost(calls: Sequence[LostCall]) -> tuple[str, str]:
+    """The cause that the steps of the lost calls show, and the fix for it."""
+    steps, currents = [call.step for call in calls], [call.current for call in calls]
+    own_axis = 'run.log({"<stage>/loss": value, "<stage>/step": step})  # without step='
+    if not calls:
+        return "step= was below W&B's own step, and must never be", own_axis
+    given = f"step={steps[0]}" if len(set(steps)) == 1 else f"step= from {min(steps)} to {max(steps)}"
+    stood = f"{currents[0]}" if len(set(currents)) == 1 else f"{min(currents)} to {max(currents)}"
+    if max(steps) < 0:
+        return f"they gave {given}, and W&B counts from 0", "run.log(row, step=0)  # or without step="
+    if all(current == step + 1 for step, current in calls):
+        return (
+            f"they gave {given}, the step of the row that W&B had just closed: commit=True, or a call without"
+            " step=, closes a row",
+            "run.log(row, step=step, commit=False)  # in each call of a step but the last",
+        )
+    blocks = [list(block) for _, block in groupby(calls, key=lambda call: call.current)]
+    firsts = {block[0].step for block in blocks}
+    if len(calls) > 1 and len(firsts) == 1 and all(_count_up(block) for block in blocks):
+        times = "" if len(blocks) == 1 else f", {len(blocks)} times"
+        return f"step= counted from {firsts.pop()} again{times}, while W&B stood at {stood}", own_axis
+    pairs = [f"{step} while W&B stood at {current}" for step, current in (calls[0], calls[-1])]
+    examples = " and ".join(dict.fromkeys(pairs))
+    if len(blocks) == 1:
+        return f"step= went back, to {examples}", own_axis
+    if all(before <= after for before, after in pairwise(steps)):
+        return f"step= came from two counters, and W&B counts with the faster: one gave {examples}", own_axis
+    return f"step= came from a counter that goes back: {examples}", own_axis
+
+
+def _count_up(block: Sequence[LostCall]) -> bool:
+    """True where steps grow from call to call, or begin again at the first: stages of which none came through."""
+    first = block[0].step
+    return all(after.step >= before.step or after.step == first for before, after in pairwise(block))
 
 
 def damaged_file(

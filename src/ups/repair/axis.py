@@ -23,10 +23,8 @@ __all__ = [
     "StageRows",
     "attempts_of",
     "count_on",
-    "increasing",
     "later_places",
     "meant",
-    "moves_too_seldom",
     "superseded",
 ]
 
@@ -56,39 +54,21 @@ class StageRows:
     metrics: dict[str, _Places]
 
 
-def meant(stage: StageRows, *, lagging: bool = False) -> _Values:
+def meant(stage: StageRows, *, fixed: _Mask, lagging: bool = False) -> _Values:
     """The axis that was meant; float64, shape (rows,). Anchors keep their x.
 
     Args:
         stage: The rows.
-        lagging: Each row's axis comes in a row of its own after it.
+        fixed: bool, shape (rows,): the rows that keep their x, since a chart beside is right there. Among rows at one
+            x they are the anchors.
+        lagging: Each row's axis comes in a row of its own after it; then no row is fixed.
     """
     size = len(stage.rows)
     if lagging:
         x = np.where(stage.bare, -stage.x, np.nan)[::-1]
         previous = _previous(size, [size - 1 - places[::-1] for places in stage.metrics.values()])
-        return -_spread(x, previous)[::-1]
-    return _spread(stage.x, _previous(size, stage.metrics.values()))
-
-
-def moves_too_seldom(stage: StageRows) -> bool:
-    """Whether metrics come again at one x because the axis does not keep up.
-
-    If it does not, then most rows that bring a metric again, at the same x, are of the same kind as the one before:
-    they hold the same metrics, or some of them. A step that is logged in several calls, with an epoch in each of
-    them, has rows of different kinds.
-    """
-    previous = _previous(len(stage.rows), stage.metrics.values())
-    group = np.cumsum(_anchors(stage.x))
-    again = np.flatnonzero((previous >= 0) & (group == group[previous]))
-    before = previous[again]
-    more, less = np.ones(len(again), dtype=np.bool_), np.ones(len(again), dtype=np.bool_)
-    for places in stage.metrics.values():
-        held = np.zeros(len(stage.rows), dtype=np.bool_)
-        held[places] = True
-        more &= held[again] | ~held[before]
-        less &= held[before] | ~held[again]
-    return 2 * int(np.count_nonzero(more | less)) > len(again)
+        return -_spread(x, previous, np.zeros(size, dtype=np.bool_))[::-1]
+    return _spread(stage.x, _previous(size, stage.metrics.values()), fixed & np.isfinite(stage.x))
 
 
 def _previous(size: int, metrics: Iterable[_Places]) -> _Places:
@@ -99,8 +79,13 @@ def _previous(size: int, metrics: Iterable[_Places]) -> _Places:
     return previous
 
 
-def _spread(x: _Values, previous: _Places) -> _Values:
+def _spread(x: _Values, previous: _Places, fixed: _Mask) -> _Values:
     anchor = _anchors(x)
+    if fixed.any():
+        group = np.cumsum(anchor)
+        held = np.zeros(int(group[-1]) + 1, dtype=np.bool_)
+        held[group[fixed]] = True
+        anchor = np.where(held[group], fixed, anchor)
     step = _steps(previous, anchor)
     if np.count_nonzero(anchor) < 2:
         return step + (x[anchor][0] if anchor.any() else 0.0)
@@ -111,6 +96,8 @@ def _spread(x: _Values, previous: _Places) -> _Values:
         first = int(at[low]) if low else 0
         steps = np.arange(first, int(at[high]) if high < len(at) else len(spread))
         spread[first : first + len(steps)] = _line(steps, at[low:high], value[low:high])
+    if not (value < 0).any():
+        spread[(spread < 0) & (np.arange(len(spread)) < at[0])] = np.nan  # nothing counts from below 0
     rounded = np.rint(spread)
     spread = np.where(np.isclose(spread, rounded, rtol=1e-12, atol=1e-9), rounded, spread)
     spread[at] = value
@@ -198,22 +185,16 @@ def _take(lows: list[float], highs: list[float], low: float, high: float) -> Non
     highs[first:last] = [high]
 
 
-def later_places(x: _Values, attempts: _Places) -> _Places:
-    """Behind which place each row has to be written for x to increase; its own place for nearly all.
-
-    A row of an early attempt comes after the rows of later ones that are before it in x.
+def later_places(x: _Values) -> _Places:
+    """Behind which place each row has to be written for x never to go back; its own place for nearly all.
 
     Args:
-        x: float64, shape (rows,): the axis of the rows that are kept, finite.
-        attempts: int64, shape (rows,).
+        x: float64, shape (rows,): the axis of the rows, finite.
     """
-    places = np.arange(len(x))
     if not len(x):
-        return places
+        return np.empty(0, dtype=np.int64)
     lowest_from = np.minimum.accumulate(x[::-1])[::-1]
-    behind = np.searchsorted(lowest_from, x, side="left") - 1
-    later = (behind > places) & (attempts[behind] > attempts)
-    return np.where(later, behind, places)
+    return np.maximum(np.searchsorted(lowest_from, x, side="left") - 1, np.arange(len(x)))
 
 
 def count_on(x: _Values, attempts: _Places) -> _Values:
@@ -231,15 +212,3 @@ def count_on(x: _Values, attempts: _Places) -> _Values:
         rises = np.diff(np.unique(finite)[-2:])
         spacing = float(rises[0]) if len(rises) else spacing
     return out
-
-
-def increasing(x: _Values, keep: Keep) -> _Mask:
-    """The points to keep so that x strictly increases: of those in the way of others, the last or else the first."""
-    if not len(x):
-        return np.ones(0, dtype=np.bool_)
-    kept = np.ones(len(x), dtype=np.bool_)
-    if keep == "last":
-        kept[:-1] = x[:-1] < np.minimum.accumulate(x[::-1])[::-1][1:]
-    else:
-        kept[1:] = x[1:] > np.maximum.accumulate(x)[:-1]
-    return kept

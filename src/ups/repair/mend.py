@@ -1,30 +1,50 @@
-"""One axis and its charts → what has to change in which rows."""
+"""One axis and its charts → what has to change in which rows.
 
-from collections.abc import Iterable
+A chart is *right* if its x grows from point to point: its points and their x stay as they are, whatever stands beside
+it. The other charts of the axis are mended. Where a row holds both, and the x that was meant differs, the row is
+written as two.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ups.charts import DEFAULT_AXIS
 from ups.check import Verdict
-from ups.repair.axis import (
-    Keep,
-    StageRows,
-    attempts_of,
-    count_on,
-    increasing,
-    later_places,
-    meant,
-    moves_too_seldom,
-    superseded,
-)
+from ups.check.axis_charts import AxisCharts
+from ups.course import Course, course
+from ups.repair.axis import Keep, StageRows, attempts_of, count_on, later_places, meant, superseded
 from ups.runfile import Run
 
-__all__ = ["MEND", "Mended", "mend"]
+__all__ = ["MEND", "Mended", "Parts", "mend"]
 
-_REBUILD = {Verdict.EMPTY, Verdict.FROZEN, Verdict.LAGGING}
-MEND = {*_REBUILD, Verdict.STALE, Verdict.BACKWARDS}
-"""The verdicts that another x in the rows mends."""
+_REBUILD = {Verdict.EMPTY, Verdict.LAGGING}
+_SPREAD = {Verdict.STALE, Verdict.FROZEN}
+MEND = {*_REBUILD, *_SPREAD, Verdict.BACKWARDS}
+"""The verdicts that another x, or another order, in the rows mends."""
+
+_Rows = NDArray[np.int64]
+_Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of rows that are written as rows of their own; of one row, at most one part.
+
+    Attributes:
+        rows: int64, shape (parts,): the rows, in the order in which their parts are written.
+        after: int64, shape (parts,): the row behind which each is written; it may be the row itself.
+        x: float64, shape (parts,): the axis in each.
+        names: for each metric, and for the axis where nothing that is drawn against it stays in the row, int64: the
+            rows that it leaves for the part, increasing.
+    """
+
+    rows: _Rows
+    after: _Rows
+    x: NDArray[np.float64]
+    names: dict[str, _Rows]
 
 
 @dataclass(frozen=True)
@@ -34,23 +54,20 @@ class Mended:
     Attributes:
         metrics: the metrics that are drawn against it.
         rows, x: int64 and float64, shape (changed,): the rows whose axis changes, increasing, and their new x.
-        out: int64, shape (left out,): the rows that lose the axis and its metrics.
-        single: for a metric, the rows that lose it alone, increasing.
-        moved, after: int64, shape (moved,): the rows whose part of this axis is written behind another row, and
-            that row; in the order in which they are written.
-        points, gone: how many points each chart then has, and how many it has lost.
+        out: for each metric, and for the axis where nothing that is drawn against it is left, int64: the rows that lose
+            it, increasing.
+        parts: the parts of rows that are written elsewhere, or with another x than the rest of their row.
+        points, gone: how many points at different x each chart then has, and how many it has lost.
         touched: the charts of which a point is elsewhere, or gone.
         last: the axis in the last row that is written; None without rows.
         what: what is done, in sentences.
     """
 
     metrics: tuple[str, ...]
-    rows: NDArray[np.int64]
+    rows: _Rows
     x: NDArray[np.float64]
-    out: NDArray[np.int64]
-    single: dict[str, NDArray[np.int64]]
-    moved: NDArray[np.int64]
-    after: NDArray[np.int64]
+    out: dict[str, _Rows]
+    parts: Parts
     points: dict[str, int]
     gone: dict[str, int]
     touched: frozenset[str]
@@ -58,73 +75,227 @@ class Mended:
     what: tuple[str, ...]
 
 
-def mend(run: Run, axis: str, metrics: list[str], lines: Iterable[str], troubles: set[str], keep: Keep) -> Mended:
-    """Work out the axis that was meant, and the rows that are left out.
-
-    A chart that is drawn right stays so: its rows keep their x, and where they are those of a chart that is not, the
-    axis is not worked out anew. Only an axis that lags does so for every chart.
+def mend(
+    run: Run,
+    axis: str,
+    metrics: list[str],
+    codes: Mapping[str, set[str]],
+    keep: Keep,
+    *,
+    attempts: _Rows | None = None,
+) -> Mended:
+    """Work out the axis that was meant, and the points that are left out.
 
     Args:
         run: The run, in which every one of ``metrics`` is drawn against ``axis``.
         axis: The axis.
         metrics: The charts against it that have rows.
-        lines: Those of them that are drawn right: points at increasing x.
-        troubles: The codes of their findings, among which is one of :data:`MEND`.
-        keep: What to keep where a chart goes back.
+        codes: The codes of each chart's findings, among which is one of :data:`MEND`.
+        keep: What to keep where attempts overlap.
+        attempts: int64, shape (rows of the run,): the number of each row's attempt, where it is known; by default the
+            x of the charts show it.
     """
+    charts = AxisCharts(run, axis, metrics)
+    right = {metric for metric in charts.right if not codes.get(metric, set()) & MEND}
+    others = [metric for metric in metrics if metric not in right]
     stage, drawn = _stage_rows(run, axis, metrics)
-    x, what = stage.x, []
-    if troubles & _REBUILD or (Verdict.STALE in troubles and (keep == "all" or moves_too_seldom(stage))):
-        lagging = Verdict.LAGGING in troubles or _comes_after(stage)
-        if not lagging and not _has_values(stage):
-            stage = replace(stage, x=np.full(len(stage.rows), np.nan))
-        right = _rows_of(stage, () if lagging else lines)
-        others = _rows_of(stage, set(metrics).difference(lines))
-        rebuilt = np.where(stage.bare | (right & ~others), stage.x, meant(stage, lagging=lagging))
-        if keep == "all" or not (rebuilt != stage.x)[right & np.isfinite(stage.x)].any():
-            x = rebuilt
-            what.append(_rebuilt(axis, stage, lagging))
-    points = {metric: _where(np.isfinite(x[places]), places) for metric, places in drawn.items()}
-    attempts = attempts_of(x, points.values())
-    out = np.zeros(len(x), dtype=np.bool_)
-    count = int(attempts[-1]) + 1 if len(attempts) else 0
-    if count > 1 and keep == "all":
-        x = count_on(x, attempts)
-        what.append(f"{axis} goes back {_times(count - 1)}: it counts on from its last value")
-    elif count > 1:
-        out = superseded(x, attempts, "last" if keep == "last" else "first")
-        what.append(f"{axis} goes back {_times(count - 1)}: where attempts overlap, the {keep} is kept")
-    kept = np.flatnonzero(~out & ~stage.bare & np.isfinite(x))
-    behind = kept[later_places(x[kept], attempts[kept])] if len(kept) else kept
-    order = kept[np.lexsort((x[kept], behind != kept, behind))]
-    single: dict[str, NDArray[np.int64]] = {}
-    counts: dict[str, int] = {}
-    for metric, places in points.items():
-        mine = np.zeros(len(x), dtype=np.bool_)
-        mine[places] = True
-        written = order[mine[order]]
-        good = increasing(x[written], keep)
-        counts[metric] = int(np.count_nonzero(good))
-        if not good.all():
-            single[metric] = stage.rows[np.sort(written[~good])]
-    after = np.arange(len(x))
-    after[kept] = behind
-    later = order[after[order] != order]
-    changed = ~stage.bare & ~out & np.isfinite(x) & (x != stage.x)
+    work = _Work(stage, drawn, right, others)
+    x, what = _meant_x(axis, work, charts, codes)
+    number = np.zeros(len(x), dtype=np.int64) if attempts is None else attempts[stage.rows]
+    if attempts is None:
+        points = {metric: _where(np.isfinite(x[drawn[metric]]), drawn[metric]) for metric in others}
+        again = [places for places in points.values() if course(x[places]) is Course.AGAIN]
+        number = attempts_of(x, again)
+    out: dict[str, _Mask] = {}
+    count = int(number[-1]) if len(number) else 0
+    if count and keep == "all" and attempts is None:
+        x = count_on(x, number)
+        what.append(f"{axis} goes back {_times(count)}: it counts on from its last value")
+    elif count and keep != "all":
+        out = {metric: _superseded(x, work.held(metric), number, keep) for metric in others}
+        if any(gone.any() for gone in out.values()):
+            what.append(f"{axis} goes back {_times(count)}: where attempts overlap, the {keep} is kept")
+    counts, lost = {}, {}
+    for metric in others:
+        gone = out.setdefault(metric, np.zeros(len(x), dtype=np.bool_))
+        places = drawn[metric][np.isfinite(x[drawn[metric]])]
+        kept = places[~gone[places]]
+        lost[metric] = len(places) - len(kept)
+        counts[metric] = len(np.unique(x[kept]))
+        if codes.get(metric, set()) & MEND:  # the same point again is drawn once
+            values = run.column(metric)
+            assert values is not None
+            y = values.values[np.searchsorted(values.rows, stage.rows[kept])]
+            gone[kept[_repeated(x[kept], y)]] = True
+    for metric in right:
+        counts[metric], lost[metric] = len(charts.points[metric].x), 0
+    mended = work.arranged(axis, x, out)
+    if len(mended.later) and not count:
+        what.append(f"points that came out of order are sorted by {axis}")
     return Mended(
         metrics=tuple(metrics),
-        rows=stage.rows[changed],
-        x=x[changed],
-        out=stage.rows[out],
-        single=single,
-        moved=stage.rows[later],
-        after=stage.rows[after[later]],
+        rows=stage.rows[mended.changed],
+        x=x[mended.changed],
+        out={name: stage.rows[gone] for name, gone in mended.out.items() if gone.any()},
+        parts=mended.parts,
         points=counts,
-        gone={metric: len(places) - counts[metric] for metric, places in points.items()},
-        touched=frozenset(name for name, at in points.items() if name in single or (changed | out)[at].any()),
-        last=float(x[order[-1]]) if len(order) else None,
+        gone=lost,
+        touched=frozenset(metric for metric in others if work.is_touched(metric, mended)),
+        last=mended.last,
         what=tuple(what),
     )
+
+
+def _meant_x(
+    axis: str, work: "_Work", charts: AxisCharts, codes: Mapping[str, set[str]]
+) -> tuple[NDArray[np.float64], list[str]]:
+    """The x of each row that was meant for the charts that are not right, and what is done to have it."""
+    stage = work.stage
+    rebuilt = {metric for metric in work.others if codes.get(metric, set()) & _REBUILD}
+    spread = {metric for metric in work.others if charts.may_spread(metric)}
+    crowded = {metric for metric in spread if codes.get(metric, set()) & _SPREAD}
+    if not rebuilt and not crowded:
+        return stage.x, []
+    lagging = any(Verdict.LAGGING in codes.get(metric, set()) for metric in rebuilt) or _comes_after(stage)
+    if not lagging and not _has_values(stage):
+        stage = replace(stage, x=np.full(len(stage.rows), np.nan))
+    moving = work.rows_of(rebuilt | spread)
+    if rebuilt:  # a chart beside it that has no x of its own takes part
+        moving |= work.rows_of(work.others) & ~np.isfinite(stage.x)
+    if lagging:
+        moving |= work.rows_of(work.others)
+    fixed = work.rows_of(work.right) & moving
+    x = np.where(moving & ~stage.bare, meant(stage, fixed=fixed, lagging=lagging), stage.x)
+    return x, [_rebuilt(axis, stage, lagging)]
+
+
+@dataclass(frozen=True)
+class _Arranged:
+    """Where everything is written: masks and places are of the stage's rows."""
+
+    changed: _Mask
+    out: dict[str, _Mask]
+    parts: Parts
+    later: _Rows
+    last: float | None
+
+
+class _Work:
+    """The rows of an axis, its right charts and the others."""
+
+    def __init__(
+        self, stage: StageRows, drawn: dict[str, NDArray[np.int64]], right: set[str], others: list[str]
+    ) -> None:
+        self.stage = stage
+        self.drawn = drawn
+        self.right = right
+        self.others = others
+
+    def held(self, metric: str) -> _Rows:
+        """The places of a metric's rows, whatever value they hold."""
+        return self.stage.metrics[metric]
+
+    def rows_of(self, metrics: Iterable[str]) -> _Mask:
+        """Which rows hold one of some metrics."""
+        held = np.zeros(len(self.stage.rows), dtype=np.bool_)
+        for metric in metrics:
+            held[self.stage.metrics[metric]] = True
+        return held
+
+    def is_touched(self, metric: str, arranged: _Arranged) -> bool:
+        """True where a point of a metric has another x, another place, or is gone."""
+        drawn = self.drawn[metric]
+        moved = np.isin(self.stage.rows[drawn], arranged.parts.names.get(metric, ())).any()
+        return bool(moved or (arranged.changed[drawn] | arranged.out[metric][drawn]).any())
+
+    def arranged(self, axis: str, x: NDArray[np.float64], out: dict[str, _Mask]) -> _Arranged:
+        """Arrange the rows such that no chart goes back.
+
+        Args:
+            axis: The axis.
+            x: Its value in each row, for the charts that are not right.
+            out: For each of these, the rows that lose it.
+        """
+        stage, size = self.stage, len(self.stage.rows)
+        kept = {metric: self._mask(self.held(metric)) & ~out[metric] for metric in self.others}
+        held_right = self.rows_of(self.right)
+        held_other = np.zeros(size, dtype=np.bool_)
+        for mask in kept.values():
+            held_other |= mask
+        finite = np.isfinite(x)
+        split = held_right & held_other & finite & (x != stage.x)
+        back = [metric for metric, mask in kept.items() if (np.diff(x[mask & finite]) < 0).any()]
+        if axis == DEFAULT_AXIS:  # whose values follow from the order
+            back, split = [], np.zeros(size, dtype=np.bool_)
+        leaving = {metric: np.zeros(size, dtype=np.bool_) for metric in self.others}
+        after = np.arange(size)
+        mixed = np.zeros(size, dtype=np.bool_)
+        for metric in back:
+            mixed |= kept[metric] & finite
+        places = np.flatnonzero(mixed)
+        after[places] = places[later_places(x[places])]
+        later = np.flatnonzero(after != np.arange(size))
+        for metric in back:
+            leaving[metric][later] = kept[metric][later]
+        for metric in self.others:
+            leaving[metric] |= kept[metric] & split
+        gone_from = np.zeros(size, dtype=np.bool_)  # rows that some part leaves
+        for mask in leaving.values():
+            gone_from |= mask
+        parts = np.flatnonzero(gone_from)
+        stays = held_right.copy()
+        for metric, mask in kept.items():
+            stays |= mask & ~leaving[metric]
+        parts = parts[np.lexsort((x[parts], after[parts]))]
+        names = {metric: stage.rows[mask] for metric, mask in leaving.items() if mask.any()}
+        alone = gone_from & ~stays
+        if alone.any():
+            names[axis] = stage.rows[alone]
+        held_any = self.rows_of(self.others)
+        axis_out = held_any & ~held_other & ~held_right
+        if axis != DEFAULT_AXIS:
+            out = {**out, axis: axis_out}
+        changed = held_other & ~held_right & stays & finite & (x != stage.x)
+        return _Arranged(
+            changed=changed,
+            out=out,
+            parts=Parts(stage.rows[parts], stage.rows[after[parts]], x[parts], names),
+            later=later,
+            last=self._last(x, changed, axis_out | alone, parts, after),
+        )
+
+    def _last(self, x: NDArray[np.float64], changed: _Mask, without: _Mask, parts: _Rows, after: _Rows) -> float | None:
+        """The axis in the row that is written last."""
+        written = np.where(changed, x, self.stage.x)
+        rows = np.flatnonzero(~without & ~self.stage.bare & np.isfinite(written))
+        last = float(written[rows[-1]]) if len(rows) else None
+        if len(parts) and (not len(rows) or after[parts[-1]] >= rows[-1]):
+            return float(x[parts[-1]])
+        return last
+
+    def _mask(self, places: _Rows) -> _Mask:
+        mask = np.zeros(len(self.stage.rows), dtype=np.bool_)
+        mask[places] = True
+        return mask
+
+
+def _superseded(x: NDArray[np.float64], held: _Rows, attempts: _Rows, keep: Keep) -> _Mask:
+    """The rows of a metric at an x of an attempt that counts instead; none where no x comes in two attempts."""
+    out = np.zeros(len(x), dtype=np.bool_)
+    places = held[np.isfinite(x[held])]
+    values, number = np.unique(x[places], return_inverse=True)
+    pairs = np.unique(number * (int(attempts[-1]) + 1) + attempts[places])
+    if len(values) < len(pairs):
+        out[places] = superseded(x[places], attempts[places], "last" if keep == "last" else "first")
+    return out
+
+
+def _repeated(x: NDArray[np.float64], y: NDArray[np.float64]) -> _Mask:
+    """Which points are the same, x and y, as one before them."""
+    order = np.lexsort((y, x))
+    out = np.zeros(len(x), dtype=np.bool_)
+    out[order[1:]] = (np.diff(x[order]) == 0) & (np.diff(y[order]) == 0)
+    return out
 
 
 def _stage_rows(run: Run, axis: str, metrics: list[str]) -> tuple[StageRows, dict[str, NDArray[np.int64]]]:
@@ -153,14 +324,6 @@ def _stage_rows(run: Run, axis: str, metrics: list[str]) -> tuple[StageRows, dic
 def _where(mask: NDArray[np.bool_], places: NDArray[np.int64]) -> NDArray[np.int64]:
     """``places[mask]``, without a copy where that is all of them."""
     return places if mask.all() else places[mask]
-
-
-def _rows_of(stage: StageRows, metrics: Iterable[str]) -> NDArray[np.bool_]:
-    """Which rows hold one of some metrics."""
-    held = np.zeros(len(stage.rows), dtype=np.bool_)
-    for metric in metrics:
-        held[stage.metrics[metric]] = True
-    return held
 
 
 def _comes_after(stage: StageRows) -> bool:

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from ups.charts import DEFAULT_AXIS, fitting
 from ups.check import RunCheck, Verdict, check_run
 from ups.check.mismatch import meant_for
-from ups.check.run import best_axis, own_step
+from ups.check.run import best_axis, counter_beside, own_step
 from ups.errors import UsageError
 from ups.repair.axis import Keep
 from ups.repair.journal import Missing, missing_rows
 from ups.repair.mend import MEND, Mended, mend
+from ups.repair.steps import keep_steps
 from ups.runfile import Run
 
 __all__ = ["ChartChange", "Plan", "Unrepaired", "plan_repair"]
@@ -72,7 +73,7 @@ class Plan:
         run_id: the id of the copy.
         charts: what becomes of each chart that changes.
         unrepaired: what stays wrong, and why.
-        mended: the axes that change, by name.
+        mended: the axes that change, by name; among them one for charts that W&B's own step would move.
         definitions: the step metric of each metric that is defined by its exact name.
         hidden: axes to define without a chart of their own: those that are new, and those that nothing uses any more.
         undefined: names and globs whose definition is left out, for it fits nothing any more.
@@ -148,9 +149,13 @@ def plan_repair(
     definitions = _definitions(run, before, _codes(before), axis)
     view = _redefined(run, definitions) if definitions else run
     to_summary = _results(view, before)
-    mended = _mended(view, check_run(view) if definitions else before, keep, to_summary)
+    checked = check_run(view) if definitions else before
+    mended = _mended(view, checked, keep, to_summary)
     missing = missing_rows(run)
-    changes = _changes(run, view, before, mended, definitions, to_summary, missing, keep)
+    kept_steps = keep_steps(view, checked, mended, to_summary, missing, keep)
+    mended |= kept_steps.mended
+    definitions |= kept_steps.definitions
+    changes = _changes(run, view, before, mended, definitions, to_summary, missing, kept_steps.what)
     definitions = {metric: axis for metric, axis in definitions.items() if metric not in to_summary} | {
         change.metric: change.axis for change in changes if change.axis not in (None, DEFAULT_AXIS)
     }
@@ -158,7 +163,6 @@ def plan_repair(
         definitions |= {metric: axis for metric, axis in missing.axes.items() if axis != DEFAULT_AXIS}
     lost = run.lost_rows.count if missing is None else 0
     undefined = _undefined(run, definitions, to_summary)
-    steps = run.column(DEFAULT_AXIS)
     return Plan(
         run=run,
         run_id=run_id or _fresh_id(run.run_id or run.path.stem.removeprefix("run-")),
@@ -171,7 +175,7 @@ def plan_repair(
         to_summary=to_summary,
         missing=missing,
         lost=lost,
-        renumbered=0 if steps is None else int(np.count_nonzero(np.diff(steps.values) <= 0)),
+        renumbered=kept_steps.renumbered,
         torn=sum(segment.torn for segment in run.segments),
     )
 
@@ -194,6 +198,10 @@ def _definitions(run: Run, check: RunCheck, codes: dict[str, set[str]], wanted: 
             continue
         if wanted is not None and found & (_BY_NAME | MEND):
             definitions[chart.metric] = wanted
+        elif Verdict.NOT_NUMERIC in found:
+            continue
+        elif found & {Verdict.EMPTY, Verdict.FROZEN} and (counter := counter_beside(run, chart.metric)):
+            definitions[chart.metric] = counter
         elif Verdict.AMBIGUOUS_AXIS in found and (best := best_axis(run, chart.metric)):
             definitions[chart.metric] = best
         elif Verdict.ORPHAN in found and (own := own_step(run, chart.metric)):
@@ -241,20 +249,16 @@ def _hidden(run: Run, definitions: dict[str, str]) -> tuple[str, ...]:
 
 
 def _mended(view: Run, check: RunCheck, keep: Keep, to_summary: Iterable[str]) -> dict[str, Mended]:
-    """Every axis with a chart that needs it mended."""
+    """Every axis with a chart that needs it mended, but W&B's own."""
     codes = _codes(check)
     by_axis: dict[str, list[str]] = {}
-    lines: set[str] = set()
     for chart in check.charts:
         if chart.rows and chart.axis != DEFAULT_AXIS and chart.metric not in to_summary:
             by_axis.setdefault(chart.axis, []).append(chart.metric)
-            if chart.points > 1 and not codes.get(chart.metric, set()) & MEND:
-                lines.add(chart.metric)
-    troubles = {axis: set().union(*(codes.get(metric, set()) for metric in by_axis[axis])) for axis in by_axis}
     return {
-        axis: mend(view, axis, metrics, lines.intersection(metrics), troubles[axis], keep)
+        axis: mend(view, axis, metrics, codes, keep)
         for axis, metrics in by_axis.items()
-        if troubles[axis] & MEND
+        if any(codes.get(metric, set()) & MEND for metric in metrics)
     }
 
 
@@ -266,12 +270,13 @@ def _changes(
     definitions: dict[str, str],
     to_summary: dict[str, NDArray[np.int64]],
     missing: Missing | None,
-    keep: Keep,
+    steps: dict[str, str],
 ) -> tuple[ChartChange, ...]:
     changes = []
     back = {} if missing is None else missing.points
     for chart in check.charts:
-        metric, axis = chart.metric, view.axis(chart.metric).metric
+        metric = chart.metric
+        axis = definitions.get(metric) or view.axis(metric).metric
         seen = _different(run, metric) if chart.rows else 0
         if metric in to_summary:
             what = "its value is moved to the summary"
@@ -279,18 +284,17 @@ def _changes(
             continue
         sentences = []
         after, gone = _different(view, metric) if chart.rows else 0, 0
-        if metric in definitions:
+        if metric in steps:
+            sentences.append(steps[metric])
+        elif metric in definitions:
             sentences.append(f"it is defined by its exact name, with {axis} as its axis")
         if axis in mended and metric in mended[axis].points:
             after = mended[axis].points[metric]
             gone = mended[axis].gone[metric]
             if metric in mended[axis].touched:
                 sentences += mended[axis].what
-            if metric in mended[axis].single:
-                sentences.append(f"of its points at one x, the {'last' if keep == 'last' else 'first'} is kept")
-        if axis == DEFAULT_AXIS and chart.rows and seen < chart.points:
+        elif axis == DEFAULT_AXIS and metric in steps:
             after = chart.points
-            sentences.append("W&B's own step counts on over the parts of the run")
         if back.get(metric):
             after += back[metric]
             sentences.append(f"{back[metric]:,} of its points come back from the journal")

@@ -1,9 +1,10 @@
 """History records, changed: the rows that a repaired run holds."""
 
 import json
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,118 +14,109 @@ from ups.runfile.items import name_of
 from ups.runfile.records import parse_message
 from ups.tracking.rows import Row
 
-__all__ = ["Part", "RowEdits", "StepNumbers", "edit_row", "encode", "holds_values", "new_row", "set_step"]
+__all__ = ["RowEdit", "RowEdits", "edit_row", "encode", "holds_values", "new_row", "set_step"]
 
 _KEPT_IN_PARTS = ("_timestamp", "_runtime", "_step")
 
 
 @dataclass
-class Part:
+class RowEdit:
     """What changes in one row.
 
     Attributes:
         values: the axes to set.
         removed: the names to take out.
-        later: the names to write in a row of their own later on.
-        moved: the names whose values go to the summary.
+        to_summary: the names whose values go to the summary.
+        parts: for each axis of which a part is written as a row of its own, that part.
     """
 
     values: dict[str, float] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
-    later: set[str] = field(default_factory=set)
-    moved: set[str] = field(default_factory=set)
+    to_summary: set[str] = field(default_factory=set)
+    parts: dict[str, "RowPart"] = field(default_factory=dict)
 
     @property
-    def takes_away(self) -> bool:
-        """Whether the row may be left without a value."""
-        return bool(self.removed or self.later or self.moved)
+    def leaving(self) -> set[str]:
+        """The names that are not in the row any more."""
+        return self.removed | self.to_summary | {name for part in self.parts.values() for name in part.names}
 
 
-@dataclass(frozen=True)
-class _Change:
-    """What changes in the rows ``rows``, increasing: ``names`` go, in a way; or one name gets the values ``x``."""
+@dataclass
+class RowPart:
+    """A part of a row, which is written as a row of its own: the names that it takes along, and its axis's value."""
 
-    rows: NDArray[np.int64]
-    way: Literal["set", "removed", "later", "moved"]
-    names: frozenset[str]
-    x: NDArray[np.float64] | None = None
+    x: float
+    names: set[str] = field(default_factory=set)
 
 
 class RowEdits:
     """What a plan changes in which row, looked up some rows at a time.
 
     Attributes:
-        behind: for a row, the rows of which a part is written behind it, in order.
+        behind: for a row, the rows and axes of which a part is written behind it, in order.
     """
 
     def __init__(self, plan: Plan) -> None:
-        self.behind: dict[int, list[int]] = {}
-        self._changes = [_Change(rows, "moved", frozenset([name])) for name, rows in plan.to_summary.items()]
+        self.behind: dict[int, list[tuple[int, str]]] = {}
+        self._plan = plan
+        self._parts: dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]] = {}  # rows increasing, and the x of each
         for axis, mended in plan.mended.items():
-            names = frozenset([axis, *mended.metrics])
-            self._changes += [
-                _Change(mended.rows, "set", frozenset([axis]), mended.x),
-                _Change(mended.out, "removed", names),
-                _Change(np.sort(mended.moved), "later", names),
-                *(_Change(rows, "removed", frozenset([name])) for name, rows in mended.single.items()),
-            ]
-            for row, after in zip(mended.moved.tolist(), mended.after.tolist(), strict=True):
-                self.behind.setdefault(after, []).append(row)
+            order = np.argsort(mended.parts.rows)
+            self._parts[axis] = mended.parts.rows[order], mended.parts.x[order]
+            for row, after in zip(mended.parts.rows.tolist(), mended.parts.after.tolist(), strict=True):
+                self.behind.setdefault(after, []).append((row, axis))
 
-    def between(self, begin: int, end: int) -> dict[int, Part]:
+    def between(self, begin: int, end: int) -> dict[int, RowEdit]:
         """The changes of the rows from ``begin`` up to ``end``, by row."""
-        parts: dict[int, Part] = {}
-        for change in self._changes:
-            low, high = np.searchsorted(change.rows, (begin, end)).tolist()
-            for at, row in enumerate(change.rows[low:high].tolist(), start=low):
-                part = parts.setdefault(row, Part())
-                if change.x is not None:
-                    part.values |= dict.fromkeys(change.names, float(change.x[at]))
-                elif change.way == "removed":
-                    part.removed |= change.names
-                elif change.way == "later":
-                    part.later |= change.names
-                else:
-                    part.moved |= change.names
-        return parts
+        edits: dict[int, RowEdit] = defaultdict(RowEdit)
+
+        def within(rows: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+            low, high = np.searchsorted(rows, (begin, end)).tolist()
+            return enumerate(rows[low:high].tolist(), start=low)
+
+        for name, rows in self._plan.to_summary.items():
+            for _, row in within(rows):
+                edits[row].to_summary.add(name)
+        for axis, mended in self._plan.mended.items():
+            for at, row in within(mended.rows):
+                edits[row].values[axis] = mended.x[at].item()
+            for name, rows in mended.out.items():
+                for _, row in within(rows):
+                    edits[row].removed.add(name)
+            rows, x = self._parts[axis]
+            for at, row in within(rows):
+                edits[row].parts[axis] = RowPart(x[at].item())
+            for name, rows in mended.parts.names.items():
+                for _, row in within(rows):
+                    edits[row].parts[axis].names.add(name)
+        return edits
 
 
-class StepNumbers:
-    """W&B's own step of one row after another, which grows: where it would not, it counts on from the row before."""
-
-    def __init__(self) -> None:
-        self._last, self._shift = -1, 0
-
-    def next(self, step: int | None) -> int:
-        """The number of the next row, which had ``step``; None for one that is written elsewhere, or had none."""
-        if step is None:
-            taken = self._last + 1
-        else:
-            taken = max(step + self._shift, self._last + 1)
-            self._shift = taken - step
-        self._last = taken
-        return taken
-
-
-def edit_row(message: Any, part: Part) -> tuple[Any | None, dict[str, str]]:
-    """Carry out the changes of a row, but its later part.
+def edit_row(message: Any, edit: RowEdit) -> tuple[dict[str, Any], dict[str, str]]:
+    """Carry out the changes of a row.
 
     Returns:
-        The row's part for later, as a message of its own, or None; and the JSON values for the summary.
+        For each axis with a part, the part as a message of its own; and the JSON values for the summary.
     """
     history = message.history
-    items = {name_of(item): item for item in history.item}
-    for axis, x in part.values.items():
-        _set(items[axis] if axis in items else _new_item(history, axis), encode(x))
-    moved = {name: _json(items[name]) for name in part.moved if name in items}
-    later = None
-    if part.later:
-        later = parse_message(message.SerializeToString())
-        _keep_items(later, lambda name: name in part.later - part.removed or name in _KEPT_IN_PARTS)
-    gone = part.removed | part.moved | part.later
-    if gone:
-        _keep_items(message, lambda name: name not in gone)
-    return later, moved
+    parts = {}
+    for axis, part in edit.parts.items():
+        parts[axis] = parse_message(message.SerializeToString())
+        kept = {*part.names, axis, *_KEPT_IN_PARTS}
+        _keep_items(parts[axis], kept.__contains__)
+        _set_axis(parts[axis].history, axis, part.x)
+    for axis, x in edit.values.items():
+        _set_axis(history, axis, x)
+    moved = {name_of(item): _json(item) for item in history.item if name_of(item) in edit.to_summary}
+    leaving = edit.leaving
+    if leaving:
+        _keep_items(message, lambda name: name not in leaving)
+    return parts, moved
+
+
+def _set_axis(history: Any, axis: str, x: float) -> None:
+    item = next((item for item in history.item if name_of(item) == axis), None)
+    _set(_new_item(history, axis) if item is None else item, encode(x))
 
 
 def new_row(row: Row, runtime: float) -> Any:

@@ -17,11 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from ups.charts import DEFAULT_AXIS
+from ups.charts import DEFAULT_AXIS, unescaped
 from ups.errors import RunFileError, UsageError
 from ups.repair.files import copy_files
+from ups.repair.order import StepNumbers
 from ups.repair.plan import Plan
-from ups.repair.rows import Part, RowEdits, StepNumbers, edit_row, encode, holds_values, new_row, set_step
+from ups.repair.rows import RowEdit, RowEdits, edit_row, encode, holds_values, new_row, set_step
 from ups.repair.text import plan_lines
 from ups.repair.wire import with_number, with_run_id
 from ups.runfile import Run
@@ -73,10 +74,9 @@ def target_folders(plan: Plan, into: Path) -> list[Path]:
         if found and into.resolve().is_relative_to(own):
             raise UsageError(f"{into} lies in the run itself, which is not written: name another folder")
     folders: list[Path] = []
-    for stamp in stamps:
-        folder = into / f"offline-run-{stamp}-{plan.run_id}"
-        if folder in folders:
-            raise RunFileError(f"two files of {plan.run.path} are of the same second: repair them one by one")
+    for at, stamp in enumerate(stamps):
+        number = stamps[:at].count(stamp)  # as wandb numbers the folders of one second
+        folder = into / (f"offline-run-{stamp}-{plan.run_id}" + (f"-{number}" if number else ""))
         if folder.exists() or folder.is_symlink():
             raise RunFileError(f"{folder} exists already: name another folder, or another id with --run-id")
         folders.append(folder)
@@ -140,12 +140,14 @@ class _Copy:
         self.rows = 0
         self._plan = plan
         self._edits = RowEdits(plan)
-        self._parts: dict[int, Part] = {}
-        self._parts_end = 0
+        self._edited: dict[int, RowEdit] = {}
+        self._edited_end = 0
         self._row = 0  # the next row of the run
+        self._ends = iter(plan.run.ends)
+        self._end_of_file = 0  # the first row of the next file: what the run holds of this one is before it
         self._numbers = StepNumbers()
         self._later = later  # what is written later on: a file, and where in it
-        self._places: dict[int, tuple[int, int]] = {}  # the parts of rows that move
+        self._places: dict[tuple[int, str], tuple[int, int]] = {}  # the parts of rows, by row and axis
         self._waiting: dict[int, tuple[int, int]] = {}  # the rows of which one before stands further on in the files
         self._missing: Iterator[tuple[int, Row]] = iter(()) if plan.missing is None else plan.missing.rows()
         self._next = next(self._missing, None)
@@ -165,6 +167,7 @@ class _Copy:
         named = described = False
         end: bytes | None = None
         numbering = Numbering(path)
+        self._end_of_file = next(self._ends)
         for batch in FrameReader(path):
             payloads = find_payloads(batch)
             kinds, fresh = payloads.kind.tolist(), numbering.fresh(batch, payloads).tolist()
@@ -189,6 +192,7 @@ class _Copy:
                     case Kind.RUN:
                         message = parse_message(record)
                         message.run.run_id = self._plan.run_id
+                        message.run.ClearField("branch_point")  # the rows that it takes back are not in the copy
                         writer.write(message.SerializeToString())
                     case Kind.METRIC:
                         self._metric(record, writer)
@@ -239,7 +243,7 @@ class _Copy:
 
     def _metric(self, record: bytes, writer: _Numbered) -> None:
         message = parse_message(record)
-        name = message.metric.name
+        name = unescaped(message.metric.name)
         if (name or message.metric.glob_name) in self._plan.undefined:
             return
         if name in self._plan.definitions:
@@ -263,14 +267,14 @@ class _Copy:
     def _row_of(self, step: int) -> int | None:
         """Which row of the run the next history record is; None if it was written since, or is a copy of a row."""
         if not self._plan.run.is_sorted:
-            return self._row if self._row < len(self._steps) and step == self._steps[self._row] else None
+            return self._row if self._row < self._end_of_file and step == self._steps[self._row] else None
         at = int(np.searchsorted(self._steps, step))
         return at if at < len(self._steps) and step == self._steps[at] and not self._found[at] else None
 
-    def _part_of(self, row: int) -> Part | None:
-        if row >= self._parts_end:
-            self._parts, self._parts_end = self._edits.between(row, row + _ROWS_AT_ONCE), row + _ROWS_AT_ONCE
-        return self._parts.get(row)
+    def _edit_of(self, row: int) -> RowEdit | None:
+        if row >= self._edited_end:
+            self._edited, self._edited_end = self._edits.between(row, row + _ROWS_AT_ONCE), row + _ROWS_AT_ONCE
+        return self._edited.get(row)
 
     def _put(self, record: bytes) -> tuple[int, int]:
         place = self._later.seek(0, os.SEEK_END)
@@ -287,19 +291,19 @@ class _Copy:
         row, step = self._row, int(self._steps[self._row])
         self._row += 1
         self._come_back(row - 1, writer)
-        part = self._part_of(row)
-        if part is not None:
+        edit = self._edit_of(row)
+        if edit is not None:
             message = parse_message(record)
-            later, moved = edit_row(message, part)
+            parts, moved = edit_row(message, edit)
             self._summary |= moved
-            if later is not None:
-                self._places[row] = self._put(later.SerializeToString())
-            if not part.takes_away or holds_values(message):
+            for axis, part in parts.items():
+                self._places[row, axis] = self._put(part.SerializeToString())
+            if not edit.leaving or holds_values(message):
                 self._write_row(message, step, writer)
         else:
             self._write_row(record, step, writer)
-        for moved_row in self._edits.behind.get(row, ()):
-            self._write_row(self._take(self._places.pop(moved_row)), None, writer)
+        for place in self._edits.behind.get(row, ()):
+            self._write_row(self._take(self._places.pop(place)), None, writer)
 
     def _write_row(self, row: Any, step: int | None, writer: _Numbered) -> None:
         """Write a row, a record or its bytes, under its own step, or the next one if it has none or that is taken."""

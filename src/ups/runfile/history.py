@@ -201,9 +201,16 @@ class Columns:
 
     def drop_repeated_steps(self) -> None:
         """Keep the first row of each ``_step``, in the order of the steps."""
-        _, first = np.unique(self.steps(), return_index=True)
+        self._keep(np.unique(self.steps(), return_index=True)[1])
+
+    def rewind(self, step: float) -> None:
+        """Keep the rows up to a ``_step``."""
+        self._keep(np.flatnonzero(self.steps() <= step))
+
+    def _keep(self, kept: NDArray[np.int64]) -> None:
+        """Keep some rows, in the order in which they are given."""
         place = np.full(self.rows, -1, dtype=np.int64)
-        place[first] = np.arange(len(first))
+        place[kept] = np.arange(len(kept))
         for name in list(self._parts):
             column = self.get(name)
             assert column is not None
@@ -213,8 +220,8 @@ class Columns:
             self._parts[name].replace(rows[order], column.values[order], column.forms[order])
             if not len(order):
                 del self._parts[name]
-        self._steps = _Growing(self.steps()[first])
-        self.rows = len(first)
+        self._steps = _Growing(self.steps()[kept])
+        self.rows = len(kept)
 
     def names(self) -> list[str]:
         """The names in the order in which they first appeared."""

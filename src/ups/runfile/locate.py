@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 _SEGMENT_FOLDER = re.compile(r"(?:offline-)?run-(\d{8}_\d{6})-(.+)\Z")
+_FOLDER_NUMBER = re.compile(r"-\d+\Z")
 _DESCRIPTION = "run.json"
 _LARGEST_DESCRIPTION = 1 << 26  # bytes
 _DEPTH = 6  # folders below the one that was named
@@ -168,11 +169,10 @@ class _Walk:
             path = Path(entry.path)
             try:
                 if entry.is_dir():
-                    run_id = segment_folder_run(entry.name)
-                    file = path / f"run-{run_id}.wandb"
-                    if run_id is not None and file in path.iterdir():
+                    file = _segment_in(path)
+                    if file is not None:
                         if self._is_new(file):
-                            by_run.setdefault(run_id, []).append(file)
+                            by_run.setdefault(file.stem.removeprefix("run-"), []).append(file)
                     elif of_ups and entry.name == "wandb" and not path.resolve().is_relative_to(folder.resolve()):
                         self.unreadable.append(RunFileError(f"{path} leads out of the run's directory: it is not read"))
                     elif entry.name == "wandb" if of_ups else _may_hold_runs(entry.name):
@@ -205,6 +205,19 @@ class _Walk:
 
     def _note(self, path: Path, error: OSError) -> None:
         self.unreadable.append(_cannot_be_read(path, error))
+
+
+def _segment_in(folder: Path) -> Path | None:
+    """The ``.wandb`` file in a folder that wandb made for a run; None in others.
+
+    A second folder of one run in the same second has a number behind the run id.
+    """
+    run_id = segment_folder_run(folder.name)
+    if run_id is None:
+        return None
+    names = [f"run-{run_id}.wandb", f"run-{_FOLDER_NUMBER.sub('', run_id)}.wandb"]
+    inside = set(folder.iterdir())
+    return next((folder / name for name in names if folder / name in inside), None)
 
 
 def _may_hold_runs(folder: str) -> bool:
@@ -279,9 +292,10 @@ def segment_folder_time(name: str) -> str | None:
     return named[1] if named else None
 
 
-def segment_age(file: Path) -> tuple[str, str]:
-    """What sorts a run's ``.wandb`` files, the oldest first: by the time in the name of the folder."""
-    return (segment_folder_time(file.parent.resolve().name) or "", str(file))
+def segment_age(file: Path) -> tuple[str, int, str]:
+    """The key that sorts a run's ``.wandb`` files, the oldest first: the time in the folder's name, then its number."""
+    folder = file.parent.resolve().name
+    return (segment_folder_time(folder) or "", len(folder), str(file))
 
 
 def _size_of(file: Path) -> int:

@@ -4,13 +4,22 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ups.runfile.regular_file import open_regular
 
-__all__ = ["LostRows", "lost_rows"]
+__all__ = ["LostCall", "LostRows", "lost_rows"]
 
 _REFUSED = b"handler: ignoring partial history record"
 _LONGEST_LINE = 1 << 20  # bytes that are looked at together
+_MOST_CALLS = 10_000  # whose steps are kept
+
+
+class LostCall(NamedTuple):
+    """A call of ``log()`` that wandb dropped: its ``step=``, and W&B's own step at that time."""
+
+    step: int
+    current: int
 
 
 @dataclass(frozen=True)
@@ -19,44 +28,43 @@ class LostRows:
 
     Attributes:
         count: how many.
-        step: the ``step=`` of the first; None if the log does not say.
-        current: the run's own step at that time.
+        calls: the first 10,000 of them whose steps the log gives, in order.
     """
 
     count: int
-    step: int | None = None
-    current: int | None = None
+    calls: tuple[LostCall, ...] = ()
 
 
 def lost_rows(files: Iterable[Path]) -> LostRows:
     """The rows lost, by the ``logs/debug-internal.log`` beside each ``.wandb`` file; 0 without one.
 
-    The log holds one JSON object a line; one line is one lost call.
+    The log holds one JSON object per line; one line is one lost call.
 
     Raises:
         RunFileError: the log is not a regular file.
     """
     count = 0
-    first: dict[str, object] = {}
+    calls: list[LostCall] = []
     for file in files:
         try:
             with open_regular(file.parent / "logs" / "debug-internal.log") as log:
                 for line in iter(lambda: log.readline(_LONGEST_LINE), b""):
                     if _REFUSED in line:
                         count += 1
-                        first = first or _fields(line)
+                        call = _call(line) if len(calls) < _MOST_CALLS else None
+                        if call is not None:
+                            calls.append(call)
         except OSError:
             continue  # a run that was copied without its logs
-    return LostRows(count, _whole(first.get("step")), _whole(first.get("current")))
+    return LostRows(count, tuple(calls))
 
 
-def _fields(line: bytes) -> dict[str, object]:
+def _call(line: bytes) -> LostCall | None:
     try:
         fields = json.loads(line.decode(errors="replace"))
     except (ValueError, RecursionError):
-        return {}
-    return fields if isinstance(fields, dict) else {}
-
-
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) else None
+        return None
+    if not isinstance(fields, dict):
+        return None
+    step, current = fields.get("step"), fields.get("current")
+    return LostCall(step, current) if isinstance(step, int) and isinstance(current, int) else None

@@ -16,6 +16,7 @@ import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError, Message
 
+from ups.charts import DEFAULT_AXIS
 from ups.runfile.framing import Batch
 from ups.runfile.wire import Bytes, Positions, fields_in, read_fields, read_varints, sized
 
@@ -85,7 +86,9 @@ _MESSAGES: dict[str, str] = {
     "options 6 MetricOptions, _control 9 MetricControl, expanded_from_glob 10 bool",
     "RunRecord": "run_id 1 string, entity 2 string, project 3 string, config 4 ConfigRecord, "
     "summary 5 SummaryRecord, run_group 6 string, job_type 7 string, display_name 8 string, notes 9 string, "
-    "tags 10 string*, host 13 string, starting_step 14 int64, start_time 17 Timestamp, resumed 18 bool",
+    "tags 10 string*, host 13 string, starting_step 14 int64, start_time 17 Timestamp, resumed 18 bool, "
+    "branch_point 23 BranchPoint",
+    "BranchPoint": "run 1 string, value 2 double, metric 3 string",
     "RunExitRecord": "exit_code 1 int32, runtime 2 int32, not_complete 3 bool",
     "VersionInfo": "producer 1 string, min_consumer 2 string",
     "HeaderRecord": "version_info 1 VersionInfo",
@@ -130,7 +133,8 @@ _CLASSES = _message_classes()
 class RunInfo:
     """A ``run`` record: who the run is. Texts are empty where the record leaves them out.
 
-    ``started`` is in seconds since 1970.
+    ``started`` is in seconds since 1970. ``rewound_to`` is the ``_step`` behind which a run that was rewound
+    (``resume_from=``) left its earlier rows; None where it was not.
     """
 
     run_id: str
@@ -140,6 +144,7 @@ class RunInfo:
     tags: tuple[str, ...]
     started: float
     config: dict[str, Any]
+    rewound_to: float | None = None
 
 
 @dataclass(frozen=True)
@@ -350,6 +355,8 @@ def _is_too_deep(text: str, value: Any) -> bool:
 
 def _run_info(run: Any) -> RunInfo:
     update, _ = _changes(run.config)
+    branch = run.branch_point
+    rewinds = branch.run == run.run_id != "" and branch.metric in ("", DEFAULT_AXIS)  # a fork has another run's id
     return RunInfo(
         run_id=run.run_id,
         name=run.display_name,
@@ -358,6 +365,7 @@ def _run_info(run: Any) -> RunInfo:
         tags=tuple(run.tags),
         started=run.start_time.seconds + run.start_time.nanos / 1e9,
         config={".".join(path): value for path, value in update.items()},
+        rewound_to=branch.value if rewinds else None,
     )
 
 

@@ -1,11 +1,12 @@
 """A run as it stands in its files: who it is, its definitions, and its rows as columns."""
 
 import copy
+import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,17 @@ from ups.runfile.segment import Piece, Segment, SegmentReader
 from ups.runfile.summary import SummaryReader, apply_change
 from ups.runfile.table import to_pandas, to_polars
 
-__all__ = ["Run", "Segment", "Series"]
+__all__ = ["Run", "Segment", "Series", "Session"]
+
+
+class Session(NamedTuple):
+    """The rows of a run that one of its files holds: those from ``begin`` up to ``end``.
+
+    Rows that a later session has rewound are left out.
+    """
+
+    begin: int
+    end: int
 
 
 @dataclass(frozen=True)
@@ -95,6 +106,7 @@ class Run:
         self._steps_identify_rows = steps_identify_rows
         self._finished = False
         self._stages = tuple(stages)
+        self._begins: list[int] = []  # the first row of each file
         self._readers = [SegmentReader(file) for file in files]
         self._summary_reader = SummaryReader(reader.path for reader in self._readers)
         for size in self.read_more() if read else ():
@@ -135,6 +147,8 @@ class Run:
             RunFileError: a file cannot be read, or is not a W&B run file.
         """
         for index, reader in enumerate(self._readers):
+            if index == len(self._begins):
+                self._begins.append(self.rows)
             for piece in reader.pieces():
                 self._take_piece(reader, piece)
                 self.segments[index:] = [reader.segment]
@@ -163,6 +177,7 @@ class Run:
             still._hidden_columns = still._columns
         still.definitions = copy.deepcopy(self.definitions)
         still.config, still.segments = copy.deepcopy(self.config), list(self.segments)
+        still._begins = list(self._begins)
         return still
 
     def with_columns(self, columns: Columns, steps: NDArray[np.int64], definitions: Definitions) -> "Run":
@@ -210,6 +225,20 @@ class Run:
         return self._steps_identify_rows and len(self.segments) > 1
 
     @property
+    def sessions(self) -> list[Session]:
+        """The rows of each file that holds rows, oldest first; one of all rows where they are sorted by their step."""
+        begins = [0] if self.is_sorted or not self._begins else self._begins
+        ends = [self.rows] if self.is_sorted or not self._begins else self.ends
+        return [Session(begin, end) for begin, end in zip(begins, ends, strict=True) if begin < end]
+
+    @property
+    def ends(self) -> list[int]:
+        """For each file, the first row that is not in it or in one before; where rows are sorted by step, all rows."""
+        if self.is_sorted:
+            return [self.rows] * len(self.segments)
+        return [*self._begins[1:], self.rows]
+
+    @property
     def damage(self) -> list[tuple[Path, Damage]]:
         """Every range of every file that holds no readable record."""
         return [(segment.path, damage) for segment in self.segments for damage in segment.damage]
@@ -241,6 +270,11 @@ class Run:
         """The metrics that W&B draws: neither axes nor hidden."""
         axes = self.definitions.step_metrics()
         return [name for name in self.metrics if name not in axes and not self.definitions.is_hidden(name)]
+
+    @cached_property
+    def step_like(self) -> list[str]:
+        """The metrics whose name says that they count steps, in order of appearance."""
+        return [name for name in self.metrics if _STEP_LIKE.search(name)]
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -320,17 +354,20 @@ class Run:
     def _hidden_columns(self) -> Columns:
         columns = Columns(hidden=None)
         for segment in self.segments:
-            for _, payloads, fresh in SegmentReader(segment.path).pieces(end=segment.size):
-                history = (payloads.kind == Kind.HISTORY) & fresh
-                columns.add(payloads.buffer, payloads.start[history], payloads.end[history])
+            for piece in SegmentReader(segment.path).pieces(end=segment.size):
+                if piece.rewound_to is not None:
+                    columns.rewind(piece.rewound_to)
+                _add_rows(columns, piece)
         if self.is_sorted:
             columns.drop_repeated_steps()
         return columns
 
     def _take_piece(self, reader: SegmentReader, piece: Piece) -> None:
-        batch, payloads, fresh = piece
-        history = (payloads.kind == Kind.HISTORY) & fresh
-        self._columns.add(payloads.buffer, payloads.start[history], payloads.end[history])
+        batch, payloads = piece.batch, piece.payloads
+        if piece.rewound_to is not None:
+            self._columns.rewind(piece.rewound_to)
+            self._begins = [min(begin, self._columns.rows) for begin in self._begins]
+        _add_rows(self._columns, piece)
         if self._with_summary:
             self._summary_reader.take(batch, payloads)
         for index in np.flatnonzero(np.isin(payloads.kind, STRUCTURE)).tolist():
@@ -342,7 +379,14 @@ class Run:
 
     def _forget(self) -> None:
         """Work out anew, when it is asked for, what follows from the rows."""
-        for name in ("metrics", "charts", "lost_rows", "_axes", *(["_hidden_columns"] if self._readers else [])):
+        for name in (
+            "metrics",
+            "charts",
+            "step_like",
+            "lost_rows",
+            "_axes",
+            *(["_hidden_columns"] if self._readers else []),
+        ):
             self.__dict__.pop(name, None)
 
     def _take(self, record: object) -> None:
@@ -369,5 +413,15 @@ class Run:
                 self.exit_code = record.exit_code
 
 
+def _add_rows(columns: Columns, piece: Piece) -> None:
+    payloads = piece.payloads
+    history = (payloads.kind == Kind.HISTORY) & piece.fresh
+    columns.add(payloads.buffer, payloads.start[history], payloads.end[history])
+
+
+_STEP_LIKE = re.compile(
+    r"(?:^|[/_.])(?:steps?|iters?|iterations?|epochs?|batch(?:es)?|samples|tokens|frames|episodes?|updates?)\Z",
+    re.IGNORECASE,
+)
 _NUMBER = int(Form.NUMBER)  # an enumeration's member takes longer to look up than a column to go through
 _EMPTY = Column(np.empty(0, dtype=np.int64), np.empty(0), np.empty(0, dtype=np.uint8))

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ups.runfile.framing import Batch, Damage, FrameReader
 from ups.runfile.numbering import Numbering
-from ups.runfile.records import Payloads, find_payloads
+from ups.runfile.records import Kind, Payloads, RunInfo, find_payloads, parse
+from ups.runfile.wire import sized
 
 __all__ = ["Piece", "Segment", "SegmentReader"]
 
@@ -35,11 +36,18 @@ class Segment:
 
 
 class Piece(NamedTuple):
-    """The records of one window of the file, and which of them are no copies of earlier ones."""
+    """The records of one window of the file.
+
+    Attributes:
+        batch, payloads: the records.
+        fresh: bool, shape (records,): which of them are not copies of earlier ones.
+        rewound_to: the ``_step`` to which this file rewinds the run, in the piece with the file's first run record.
+    """
 
     batch: Batch
     payloads: Payloads
     fresh: NDArray[np.bool_]
+    rewound_to: float | None
 
 
 class SegmentReader:
@@ -56,6 +64,7 @@ class SegmentReader:
         self._size = self._at = self._torn = 0
         self._damage: list[Damage] = []  # with whole records behind it, so that no more bytes can mend it
         self._unsettled: list[Damage] = []
+        self._named = False  # whether a run record was read
 
     @property
     def segment(self) -> Segment:
@@ -72,8 +81,18 @@ class SegmentReader:
         reader = FrameReader(self.path, start=self._at, end=end)
         for batch in reader:
             payloads = find_payloads(batch)
-            yield Piece(batch, payloads, self._numbering.fresh(batch, payloads))
+            yield Piece(batch, payloads, self._numbering.fresh(batch, payloads), self._rewound_to(payloads))
         self._size, self._at, self._torn = reader.size, reader.intact_length, reader.torn
         found = reader.damage
         self._damage += [damage for damage in found if damage.end <= reader.intact_length]
         self._unsettled = [damage for damage in found if damage.end > reader.intact_length]
+
+    def _rewound_to(self, payloads: Payloads) -> float | None:
+        if self._named:
+            return None
+        for index in np.flatnonzero(payloads.kind == Kind.RUN).tolist():
+            self._named = True
+            content = payloads.buffer[payloads.start[index] : payloads.end[index]].tobytes()
+            record = parse(sized(Kind.RUN, content))
+            return record.rewound_to if isinstance(record, RunInfo) else None
+        return None

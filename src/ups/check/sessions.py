@@ -1,0 +1,65 @@
+"""How the sessions of a run follow each other in W&B's own step: one session per file."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+import numpy as np
+
+from ups.charts import DEFAULT_AXIS
+from ups.runfile import Run, Session
+
+__all__ = ["Follows", "SessionStart", "session_starts"]
+
+
+class Follows(StrEnum):
+    """Where a session begins in W&B's own step."""
+
+    BEHIND = "behind"
+    """Behind all rows before it, as it should be."""
+    FROM_ZERO = "from zero"
+    """At 0 again, as wandb counts offline where the first row of a session has no ``step=``."""
+    EARLIER = "earlier"
+    """At a step above 0 that the run had passed: it was resumed from an older checkpoint, with ``step=``."""
+    BESIDE = "beside"
+    """Not behind the rows before it, and before the last of them in time: two processes wrote the run at once."""
+
+
+class SessionStart(NamedTuple):
+    """Where a session begins.
+
+    Attributes:
+        session: its rows.
+        first: the ``_step`` of its first row.
+        reached: the highest ``_step`` before it.
+        follows: how it follows.
+    """
+
+    session: Session
+    first: int
+    reached: int
+    follows: Follows
+
+
+def session_starts(run: Run) -> list[SessionStart]:
+    """Where each session of a run begins, but the first."""
+    sessions = run.sessions
+    steps = run.column(DEFAULT_AXIS)
+    if len(sessions) < 2 or steps is None:
+        return []
+    x = steps.values
+    times = np.full(run.rows, np.nan)
+    stamps = run.column("_timestamp")
+    if stamps is not None:
+        times[stamps.rows] = stamps.values
+    found = []
+    for session in sessions[1:]:
+        first, reached = int(x[session.begin]), int(x[: session.begin].max())
+        before = times[: session.begin]
+        last = before[np.isfinite(before)].max(initial=-np.inf)
+        follows = Follows.BEHIND
+        if first <= reached:
+            follows = Follows.EARLIER if first else Follows.FROM_ZERO
+            if times[session.begin] < last:
+                follows = Follows.BESIDE
+        found.append(SessionStart(session, first, reached, follows))
+    return found
