@@ -99,6 +99,11 @@ class AxisCharts:
         numbers = series.held - series.not_numeric - series.not_finite
         return numbers > 1 and (2 * len(x) <= numbers or bool(x.min() == x.max()))
 
+    @cached_property
+    def _is_forward(self) -> bool:
+        """True where no chart goes back."""
+        return all(bool((points.x[1:] >= points.x[:-1]).all()) for points in self.points.values())
+
     def _is_run_again(self, metric: str, x: NDArray[np.float64]) -> bool:
         """True where single steps were run twice, with all that they log: no right chart has their x.
 
@@ -107,14 +112,14 @@ class AxisCharts:
         shared = x[1:][x[1:] == x[:-1]]
         if not len(shared) or RESULT.search(metric):
             return False
-        return not np.isin(shared, self.right_x).any() and bool(shared.max() < x.max())
+        return self._is_forward and not np.isin(shared, self.right_x).any() and bool(shared.max() < x.max())
 
     def may_spread(self, metric: str) -> bool:
         """True where points of a chart that share an x can be put between the x around them.
 
         The axis does not keep up with the metric: it is not in every row, or most x of the chart have several points,
         and most of these as many. It is drawn against no finer axis: no right chart has an x between those of the
-        chart, or beside the only one of a frozen chart. And not all these points are in rows of right charts. So the
+        chart, and none at all where the chart is frozen. And not all these points are in rows of right charts. So the
         results of two evaluations at one step stay where they are, and those of many at a few.
         """
         series, rows, x, _ = self.points[metric]
@@ -124,9 +129,9 @@ class AxisCharts:
         if in_every_row and not _is_crowded(x) and not self._is_run_again(metric, x):
             return False
         values = np.unique(x)
-        used = self.right_x
         if len(values) == 1:
-            return not (used != values[0]).any()
+            return all(not (other.x != values[0]).any() for other in self.points.values())
+        used = self.right_x
         inside = used[(used > values[0]) & (used < values[-1])]
         if not np.isin(inside, values).all():
             return False

@@ -96,12 +96,13 @@ def _spread(x: _Values, previous: _Places, fixed: _Mask) -> _Values:
         first = int(at[low]) if low else 0
         steps = np.arange(first, int(at[high]) if high < len(at) else len(spread))
         spread[first : first + len(steps)] = _line(steps, at[low:high], value[low:high])
-    if not (value < 0).any():
-        spread[(spread < 0) & (np.arange(len(spread)) < at[0])] = np.nan  # nothing counts from below 0
     rounded = np.rint(spread)
     spread = np.where(np.isclose(spread, rounded, rtol=1e-12, atol=1e-9), rounded, spread)
     spread[at] = value
-    return spread[step]
+    spread = spread[step]
+    if not (value < 0).any():
+        spread[(spread < 0) & np.isnan(x)] = np.nan  # before the first value that was logged, no counter is below 0
+    return spread
 
 
 def _line(steps: _Places, at: _Places, value: _Values) -> _Values:

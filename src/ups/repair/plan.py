@@ -29,6 +29,8 @@ _NOT_REPAIRED = {
     Verdict.NOT_NUMERIC: "a line needs numbers",
     Verdict.NOT_FINITE: "no number can be put in their place",
     Verdict.SINGLE_POINT: "one point makes no line, and only a result, by its name, that was logged once is moved",
+    Verdict.STALE: "results at one x stay where they are",
+    Verdict.FROZEN: "results at one x stay where they are",
 }
 _RUN_ID = re.compile(r"[^\s/\\#?%:]{1,128}\Z")  # what W&B takes
 
@@ -334,6 +336,8 @@ def _unrepaired(
         if finding.code == "lost-rows" and lost:
             out.append(Unrepaired(finding.code, None, f"{lost:,} rows were never written: they are gone for good"))
         if metric is None or finding.code not in _NOT_REPAIRED or metric in settled:
+            continue
+        if finding.code in MEND and (finding.repairable or metric in back):
             continue
         if finding.code == Verdict.NEVER_LOGGED and metric in came_back:
             continue

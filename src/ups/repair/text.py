@@ -45,7 +45,7 @@ def _about_run(plan: Plan) -> Iterator[str]:
     if plan.rows_back and plan.missing is not None:
         yield f"lost-rows: {_of(plan.rows_back, 'row')} come back from the journal in {plan.missing.folder}"
     if plan.renumbered:
-        yield f"W&B's own step went back at {_of(plan.renumbered, 'row')}: rows are numbered on from there"
+        yield f"W&B's own step is another in {_of(plan.renumbered, 'row')} of the copy, since steps must grow"
     if not plan.changes_nothing:
         yield f"points in all: {plan.points_back:,} come back, {plan.points_gone:,} are left out"
         yield f"the copy is run {plan.run_id}" + (

@@ -1,0 +1,108 @@
+"""What a repair may never do, whatever was logged: property tests over random runs."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import Counter
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from repair.loops import LoggedRun, logged_runs
+from ups.check import RunCheck, Verdict, check_run
+from ups.course import Course, course
+from ups.dashboard.meant import meant_run
+from ups.repair import plan_repair
+from ups.repair.axis import Keep
+from ups.repair.mend import MEND
+from ups.runfile import Run
+
+EXAMPLES = int(os.environ.get("UPS_EXAMPLES", "2000"))
+many = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+KEEPS: tuple[Keep, ...] = ("last", "first", "all")
+
+
+def points(run: Run, metric: str) -> list[tuple[float, float]]:
+    """The points of a chart, in the order of its rows."""
+    series = run.series(metric)
+    drawn = np.isfinite(series.x) & np.isfinite(series.y)
+    return list(zip(series.x[drawn].tolist(), series.y[drawn].tolist(), strict=True))
+
+
+def values(run: Run, metric: str) -> Counter[float]:
+    """Every number that was logged under a name."""
+    column = run.column(metric)
+    return Counter() if column is None else Counter(column.values.tolist())
+
+
+def right(run: Run, check: RunCheck) -> list[str]:
+    """The charts whose x grows from each point to the next and that the check finds full."""
+    found = []
+    for chart in check.charts:
+        x = [x for x, _ in points(run, chart.metric)] if chart.rows else []
+        if chart.verdict is Verdict.FULL and all(later > earlier for earlier, later in itertools.pairwise(x)):
+            found.append(chart.metric)
+    return found
+
+
+@many
+@given(logged=logged_runs(), keep=st.sampled_from(KEEPS))
+def test_a_full_chart_keeps_its_points_and_their_x(logged: LoggedRun, keep: Keep) -> None:
+    """A chart that is right stays as it is, whatever stands beside it."""
+    run = logged.run()
+    check = check_run(run)
+    plan = plan_repair(run, keep=keep, check=check)
+    meant = meant_run(plan)
+    for metric in right(run, check):
+        assert points(meant, metric) == points(run, metric)
+    assert not {change.metric for change in plan.charts if change.gone} & set(right(run, check))
+
+
+@many
+@given(logged=logged_runs(), keep=st.sampled_from(KEEPS))
+def test_a_point_is_left_out_only_where_attempts_overlap(logged: LoggedRun, keep: Keep) -> None:
+    """Every value is in the copy but those that the plan counts, of charts whose x comes again."""
+    run = logged.run()
+    check = check_run(run)
+    plan = plan_repair(run, keep=keep, check=check)
+    meant = meant_run(plan)
+    gone = {change.metric: change.gone for change in plan.charts}
+    moved = set(plan.to_summary)
+    for chart in check.charts:
+        if not chart.rows or chart.metric in moved:
+            continue
+        lost = values(run, chart.metric) - values(meant, chart.metric)
+        assert not values(meant, chart.metric) - values(run, chart.metric)
+        assert lost.total() == gone.get(chart.metric, 0)
+        if lost:
+            assert keep != "all"
+            metrics = [each.metric for each in check.charts if each.axis == chart.axis and each.rows]
+            x = [np.array([x for x, _ in points(run, metric)]) for metric in metrics]
+            assert any(course(each) is Course.AGAIN for each in x) or _is_rebuilt(check, metrics)
+
+
+def _is_rebuilt(check: RunCheck, metrics: list[str]) -> bool:
+    """True where the x of one of some charts was not logged as it was meant."""
+    codes = {finding.code for finding in check.findings if finding.metric in metrics}
+    return bool(codes & (MEND - {Verdict.BACKWARDS} | {Verdict.AMBIGUOUS_AXIS, Verdict.ORPHAN}))
+
+
+@many
+@given(logged=logged_runs(), keep=st.sampled_from(KEEPS))
+def test_a_repair_makes_no_chart_worse(logged: LoggedRun, keep: Keep) -> None:
+    """No verdict is worse in the copy than in the run; what is called repairable is gone; no x goes back."""
+    run = logged.run()
+    before = check_run(run)
+    plan = plan_repair(run, keep=keep, check=before)
+    meant = meant_run(plan)
+    after = check_run(meant)
+    verdicts = {chart.metric: chart.verdict for chart in before.charts}
+    for chart in after.charts:
+        assert chart.metric not in verdicts or chart.verdict.rank >= verdicts[chart.metric].rank
+    mended = {(found.code, found.metric) for found in before.findings if found.repairable}
+    assert not mended & {(found.code, found.metric) for found in after.findings}
+    for chart in after.charts:
+        x = [x for x, _ in points(meant, chart.metric)] if chart.rows else []
+        assert x == sorted(x)
