@@ -76,6 +76,13 @@ class AxisCharts:
                 bare &= ~np.isin(column.rows, held.rows, assume_unique=True)
         return AxisRows(column.rows, column.values, bare)
 
+    def before_axis(self, metric: str) -> int:
+        """How many rows hold a metric before the first row that holds the axis."""
+        held, axis = self._run.column(metric), self.axis_rows
+        if held is None or axis is None:
+            return 0
+        return int(np.searchsorted(held.rows, axis.rows[0]))
+
     @cached_property
     def right(self) -> frozenset[str]:
         """The charts whose x grows from each point to the next: a repair leaves their points and their x alone."""
@@ -110,7 +117,7 @@ class AxisCharts:
         A result by its name may come twice at one step, from two evaluations. Behind the last x there is no room.
         """
         shared = x[1:][x[1:] == x[:-1]]
-        if not len(shared) or RESULT.search(metric):
+        if not len(shared) or len(np.unique(shared)) < len(shared) or RESULT.search(metric):
             return False
         return self._is_forward and not np.isin(shared, self.right_x).any() and bool(shared.max() < x.max())
 

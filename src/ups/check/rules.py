@@ -37,6 +37,7 @@ class Chart:
         series: the metric against its axis.
         x, y: float64, shape (points,): the points, in the order in which they were logged.
         axis_rows: the rows that hold the axis; None where it was never logged.
+        before_axis: how many rows hold the metric before the first that holds the axis.
         best_axis: of the axes that W&B may choose from, the one that draws most of the metric; else None.
         own_step: the step metric of the metric's own stage, where it grows in the same rows; else None.
         counter: where the axis draws no line, a step of the metric's folder that grows in the same rows; else None.
@@ -56,6 +57,7 @@ class Chart:
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     axis_rows: AxisRows | None
+    before_axis: int
     best_axis: str | None
     own_step: str | None
     counter: str | None
@@ -88,8 +90,13 @@ def empty(chart: Chart) -> Finding | None:
             return None
     if not count:
         return None
+    fix, late = _redefined(chart) or _log(chart), False
     if chart.axis_rows is None:
         cause = f"{axis} is only named by define_metric; it was never logged as data"
+    elif with_axis.any() and count == chart.before_axis:
+        cause = f"{axis} was first logged behind {count:,} rows of {chart.metric}"
+        fix += "  # from its first row on"
+        late = bool(chart.x[0] < count)
     elif 2 * np.count_nonzero(~with_axis) < count:
         cause = f"{axis} was logged in other rows than {chart.metric}, with step_sync=False"
     else:
@@ -102,8 +109,8 @@ def empty(chart: Chart) -> Finding | None:
         if count == series.held
         else f"{count:,} of the {series.held:,} rows that hold {chart.metric} hold no number for its axis {axis}",
         cause=cause,
-        fix=_redefined(chart) or _log(chart),
-        repairable=series.held > series.not_numeric + series.not_finite,
+        fix=fix,
+        repairable=series.held > series.not_numeric + series.not_finite and not late,
     )
 
 
@@ -250,13 +257,15 @@ def _why_back(chart: Chart, times: int) -> tuple[str, str]:
             _log(chart, "offset + step") + "  # or a stage of its own",
         )
     if chart.course is Course.FALLING:
-        seen = f"{axis} falls from each point to the next: it counts down, or is measured rather than counted"
-    else:
-        late = int(np.count_nonzero(chart.x < np.maximum.accumulate(chart.x)))
-        seen = (
-            f"{late:,} of its points come after larger {axis}, and run through no earlier points again: the results"
-            f" came out of order, as evaluations that finish late do, or {axis} is measured rather than counted"
+        return (
+            f"{axis} falls from each point to the next: it counts down, or is measured rather than counted",
+            f"{_define(chart.metric, DEFAULT_AXIS)}  # and {axis} in a chart of its own",
         )
+    late = int(np.count_nonzero(chart.x < np.maximum.accumulate(chart.x)))
+    seen = (
+        f"{late:,} of its points come after larger {axis}, and run through no earlier points again: results came out of"
+        f" order, as evaluations that finish late do, or {axis} is measured rather than counted"
+    )
     if whole:
         return (
             seen,

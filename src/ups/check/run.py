@@ -57,6 +57,7 @@ def check_run(run: Run) -> RunCheck:
             x=drawn.x,
             y=drawn.y,
             axis_rows=of_axis.axis_rows,
+            before_axis=of_axis.before_axis(metric),
             best_axis=best_axis(run, metric),
             own_step=None if is_own_count(run, metric, own.get(metric)) else own.get(metric),
             counter=counters.get(metric),

@@ -33,11 +33,11 @@ def _why_lost(calls: Sequence[LostCall]) -> tuple[str, str]:
     given = f"step={steps[0]}" if len(set(steps)) == 1 else f"step= from {min(steps)} to {max(steps)}"
     stood = f"{currents[0]}" if len(set(currents)) == 1 else f"{min(currents)} to {max(currents)}"
     if max(steps) < 0:
-        return f"they gave {given}, and W&B counts from 0", "run.log(row, step=0)  # or without step="
+        return f"{given} was given, and W&B counts from 0", "run.log(row, step=0)  # or without step="
     if all(current == step + 1 for step, current in calls):
         return (
-            f"they gave {given}, the step of the row that W&B had just closed: commit=True, or a call without"
-            " step=, closes a row",
+            f"{given} was given, the step of the row that W&B had just closed: commit=True, or a call without step=,"
+            " closes a row",
             "run.log(row, step=step, commit=False)  # in each call of a step but the last",
         )
     blocks = [list(block) for _, block in groupby(calls, key=lambda call: call.current)]

@@ -334,7 +334,8 @@ def _unrepaired(
     for finding in check.findings:
         metric = finding.metric
         if finding.code == "lost-rows" and lost:
-            out.append(Unrepaired(finding.code, None, f"{lost:,} rows were never written: they are gone for good"))
+            calls = "1 row was" if lost == 1 else f"{lost:,} rows were"
+            out.append(Unrepaired(finding.code, None, f"{calls} never written: they are gone for good"))
         if metric is None or finding.code not in _NOT_REPAIRED or metric in settled:
             continue
         if finding.code in MEND and (finding.repairable or metric in back):
