@@ -5,6 +5,8 @@ import { count, exact, number } from "./format.js";
 import { numberAt } from "./origin.js";
 import { MARGIN, UNITS, nearest, scale } from "./plot.js";
 
+const APART = 12; // pixels from the cursor to its list
+
 export class Cursor {
   line = el("div", { class: "cursor-line", hidden: true });
   dots = el("div", { class: "cursor-dots", "aria-hidden": "true" });
@@ -53,8 +55,7 @@ export class Cursor {
     this.tip.hidden = !withTip;
     if (withTip) {
       place(this.tip, points.map(tipRow));
-      this.tip.classList.toggle("left", across(at) > width / 2);
-      this.tip.style.setProperty("--at", `${across(at)}px`);
+      this.tip.style.setProperty("--left", `${beside(across(at), this.tip.offsetWidth, width)}px`);
     }
     let where = whole ? exact(at) : number(at);
     if (byTime) where = `${number(Number((at / unit).toPrecision(3)))}${UNITS[figure.unitName]}`;
@@ -62,6 +63,12 @@ export class Cursor {
     else if (origin !== undefined) where = count(numberAt(at, origin));
     return { points, where };
   }
+}
+
+/** Where something so wide begins: behind the cursor, or else before it, or else within the chart. */
+function beside(at, own, width) {
+  if (at + APART + own <= width) return at + APART;
+  return Math.max(0, at - APART >= own ? at - APART - own : width - own);
 }
 
 /** The value of a point, with all its digits. */
