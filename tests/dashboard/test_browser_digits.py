@@ -67,7 +67,20 @@ def test_the_cursor_shows_every_digit(browser: Browser, runs: Path) -> None:
             "points => new Set(points.map(point => point.getAttribute('transform'))).size"
         )
         assert xs == 30
+        box = page.locator(f"{BYTES} .nsewdrag").bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 40)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + 42, steps=4)
+        page.mouse.up()
+        page.wait_for_selector(f"{BYTES}[data-zoom]")
+        zoom = page.locator(BYTES).get_attribute("data-zoom")
         page.locator(f"{BYTES} .plot-area").focus()
+        page.keyboard.press("Enter")
+        large = page.locator(".chart.large[data-end]")
+        expect(large.locator(".axis-name:visible")).to_have_text(f"against ns/step, x counts from {FIRST:,}")
+        expect(large).to_have_attribute("data-zoom", zoom or "")
+        page.keyboard.press("Escape")
         page.keyboard.press("End")
         expect(page.locator(f"{BYTES} .plot-area")).to_have_attribute(
             "aria-valuetext", f"{2**61 + 29:,} at {FIRST + 29:,}"

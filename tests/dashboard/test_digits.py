@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -95,6 +96,16 @@ def test_points_that_are_new_are_those_of_the_whole_line() -> None:
             assert [each for part in parts for each in part.get(name, [])] == whole.get(name, [])
         assert {part["origin"] for part in parts} == {whole["origin"]} == {str(BEGIN)}
         assert [x for part in parts for x in part["x"]] == line.drawn_x[np.isfinite(line.drawn_y)].tolist()
+
+
+@pytest.mark.parametrize("first", [float("inf"), float("nan"), 1e300, 2**63, 2.0**60])
+def test_an_axis_of_other_numbers_counts_from_0(first: float) -> None:
+    """It is float64; so is the time, whatever is given as one."""
+    run = run_of([{"s/loss": 1.0, "s/step": at, "_timestamp": -(2**62) * 2} for at in (first, 0.5, 2**60)])
+    line = line_of(run, "s/loss")
+    assert origin_and_digits(line, np.arange(3)) == {}
+    np.testing.assert_equal(line.drawn_x, np.array([first, 0.5, 2**60], dtype=np.float64))
+    assert line_of(run, "s/loss", by_time=True).x.dtype == np.float64
 
 
 @given(st.lists(INT64, min_size=1), st.one_of(st.just(0), INT64))

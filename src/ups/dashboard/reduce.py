@@ -153,7 +153,9 @@ def origin_and_digits(line: Line, places: NDArray[np.int64]) -> dict[str, object
 def _origin(run: Run, metric: str) -> int:
     """The first value of a metric's axis, where that is a whole number that float64 would round; else 0."""
     axis = run.column(run.axis(metric).metric)
-    return 0 if axis is None or not may_be_rounded(axis.values[:1]).any() else int(axis.values[0])
+    if axis is None or axis.values.dtype == np.float64 or not may_be_rounded(axis.values[:1]).any():
+        return 0
+    return int(axis.values[0])
 
 
 def seconds_of(run: Run, rows: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -161,12 +163,13 @@ def seconds_of(run: Run, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     stamps = run.column("_timestamp")
     if stamps is None or not len(stamps.rows):
         return np.full(len(rows), np.nan)
+    times = stamps.values.astype(np.float64, copy=False)
     if stamps.rows[-1] == len(stamps.rows) - 1 and (not len(rows) or rows[-1] < len(stamps.rows)):
-        seconds: NDArray[np.float64] = stamps.values[rows] - stamps.values[0]  # every row has one
+        seconds: NDArray[np.float64] = times[rows] - times[0]  # every row has one
         return seconds
     at = np.searchsorted(stamps.rows, rows)
     at[at == len(stamps.rows)] = 0
-    return np.where(stamps.rows[at] == rows, stamps.values[at] - stamps.values[0], np.nan)
+    return np.where(stamps.rows[at] == rows, times[at] - times[0], np.nan)
 
 
 def mark_kinds(y: NDArray[np.float64]) -> NDArray[np.int64]:

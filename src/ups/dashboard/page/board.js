@@ -215,7 +215,7 @@ export class Board {
   /** Shows a chart over the whole window. */
   enlarge(chart) {
     if (this.#enlarged) return;
-    const large = new Chart(chart.spec, this, { large: true });
+    const large = new Chart(chart.spec, this, { large: true, origin: chart.origin });
     large.visible = true;
     this.#enlarged = large;
     const close = iconButton("close", "Close", () => dialog.close());

@@ -40,15 +40,16 @@ export class Chart {
   loaded = false;
   window = null;
   frame = null;
-  origin = undefined; // from which the x of its lines count
+  origin; // from which the x of its lines count
   #asked = 0;
   #fetched = 0;
   #loading = false;
   #stepped = null;
   #buffer = [];
 
-  constructor(spec, board, { large = false } = {}) {
+  constructor(spec, board, { large = false, origin } = {}) {
     this.board = board;
+    this.origin = origin;
     this.large = large;
     this.lines = [];
     this.title = el("h3", { class: "chart-title" });
@@ -180,7 +181,8 @@ export class Chart {
         return;
       }
       this.#fetched = performance.now();
-      this.#countFrom(found.find((each) => !each.error)?.origin);
+      const good = found.find((each) => !each.error);
+      if (good) this.#countFrom(good.origin);
       this.lines.forEach((line, at) => {
         if (!found[at] || found[at].error) return;
         line.shift = distance(found[at].origin, this.origin);
