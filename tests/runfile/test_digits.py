@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from runfile.real_runs import made_runs
 from runfile.test_hostile import item, row, run_of
@@ -170,4 +171,12 @@ def test_every_verdict_sees_single_steps(steps: list[int], verdict: Verdict) -> 
     run = Run.from_rows(Path("made"), rows, run_id="made", definitions=definitions, finished=True)
     check = check_run(run)
     assert [chart.verdict for chart in check.charts] == [verdict, verdict]
-    render_tree(check)
+    said = " ".join(finding.message for finding in check.findings)
+    if verdict is Verdict.BACKWARDS:
+        assert f"from {2**60 + 2} to {2**60}" in said
+    if verdict is Verdict.FROZEN:
+        assert f"= {2**60}" in said
+    console = Console(width=100)
+    with console.capture() as printed:
+        console.print(render_tree(check))
+    assert "▁█▁█" in printed.get()  # of the values that lie as far apart as int64 allows
