@@ -179,6 +179,19 @@ STAGED = """
             ctx.log_image("rollout", picture, caption="step 20: error 0.1")
 """
 
+DIGITS = """
+    import sys, wandb
+    settings = wandb.Settings(silent=True, console="off", x_disable_stats=True)
+    for name, begin in (("first", 2**60), ("second", 2**60 + 7)):
+        run = wandb.init(mode="offline", dir=sys.argv[1], project="digits", name=name, settings=settings)
+        run.config["seed"] = 2**60 + 1
+        run.define_metric("ns/*", step_metric="ns/step")
+        for step in range(30):
+            values = {"bytes": 2**61 + step, "loss": 1 / (3 + step), "far": (-2) ** (step + 33), "step": begin + step}
+            run.log({f"ns/{name}": value for name, value in values.items()})
+        run.finish()
+"""
+
 LONG = """
     import sys
     import ups
@@ -205,11 +218,11 @@ LIVE = """
 
 
 @contextmanager
-def training(folder: Path) -> Iterator[Path]:
-    """A run that logs fifty rows a second until ``folder/stop`` exists, a second stage once ``folder/late`` does."""
+def training(folder: Path, source: str = LIVE) -> Iterator[Path]:
+    """A run that goes on until ``folder/stop`` exists: :data:`LIVE` with a second stage once ``folder/late`` does."""
     folder.mkdir(parents=True, exist_ok=True)
     trainer = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(LIVE), str(folder)], cwd=folder, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", textwrap.dedent(source), str(folder)], cwd=folder, stderr=subprocess.DEVNULL
     )
     try:
         wait_for(lambda: list(folder.rglob("*.jsonl")) or trainer.poll() is not None)

@@ -362,6 +362,23 @@ def lost_near_miss(run: Run) -> None:
         run.log({"a/loss" if step < 100 else "b/loss": step}, step=step)
 
 
+def whole_numbers(run: Run) -> None:
+    """Whole numbers that a float rounds: an axis, metrics, and some among other values. One chart is frozen."""
+    run.define_metric("ns/*", step_metric="ns/step")
+    run.define_metric(LOSS, step_metric=STEP)
+    for step in range(8):
+        values = {"bytes": 2**63 - 1 - step, "lowest": -(2**63) + step, "mixed": 2**60 + step if step else 0.5}
+        if step % 2:
+            values["some"] = 2**53 + step
+        run.log({f"ns/{name}": value for name, value in values.items()} | {"ns/step": 2**60 + step, LOSS: 1.0})
+
+
+def steps_of_nanoseconds(run: Run) -> None:
+    """W&B's own step is a time."""
+    for step in range(3):
+        run.log({"loss": step}, step=2**60 + step)
+
+
 def raised(run: Run) -> None:
     """Training failed, and the run was finished all the same."""
     for value in range(3):
@@ -377,7 +394,7 @@ CASES: dict[str, Callable[[Run], None]] = {
         backwards, backwards_near_miss, single_point, two_points, not_numeric, not_finite, never_logged,
         never_logged_near_miss, nothing_to_draw, ambiguous, globs_that_agree, orphan, orphan_near_miss, lost,
         lost_near_miss, stages_of_both_kinds, mostly_empty, mostly_text, overwritten, only_its_step, ambiguous_once,
-        lost_but_one,
+        lost_but_one, whole_numbers, steps_of_nanoseconds,
     )
 }  # fmt: skip
 

@@ -53,6 +53,26 @@ def test_csv_holds_every_number_exactly(tmp_path: Path, monkeypatch: pytest.Monk
     assert [row["mixed"] for row in csv.DictReader((tmp_path / "gaps.csv").open())] == ["", "1.0", "2.0"]
 
 
+def test_whole_numbers_keep_their_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that float64 rounds are int64 in each form, with gaps where a row does not hold them."""
+    polars, pandas = pytest.importorskip("polars"), pytest.importorskip("pandas")
+    steps, some = [2**60 + step for step in range(8)], [2**53 + step if step % 2 else None for step in range(8)]
+    run = open_run(made_runs() / "whole_numbers")
+    for kind in ("csv", "parquet"):
+        assert export(monkeypatch, run.path, "--to", kind, "-o", tmp_path / f"run.{kind}") == 0
+    rows = list(csv.DictReader((tmp_path / "run.csv").open()))
+    assert [row["ns/step"] for row in rows] == list(map(str, steps))
+    assert [row["ns/some"] for row in rows] == ["" if value is None else str(value) for value in some]
+    for frame in (polars.read_parquet(tmp_path / "run.parquet"), run.to_polars()):
+        assert frame.schema["ns/step"] == frame.schema["ns/some"] == polars.Int64
+        assert (frame["ns/step"].to_list(), frame["ns/some"].to_list()) == (steps, some)
+    table = run.to_pandas()
+    assert (str(table["ns/step"].dtype), str(table["ns/some"].dtype)) == ("int64", "Int64")
+    assert table["ns/step"].tolist() == steps
+    assert [None if value is pandas.NA else value for value in table["ns/some"].tolist()] == some
+    assert open_run(made_runs() / "steps_of_nanoseconds").to_pandas()["_step"].tolist() == steps[:3]
+
+
 def test_parquet_reads_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A Parquet file holds the same table."""
     polars = pytest.importorskip("polars")

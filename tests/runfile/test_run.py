@@ -41,7 +41,7 @@ def rows_of(run: Run) -> list[dict[str, float | None]]:
     ("name", "version"),
     [
         *((name, "newest") for name in ("every_value", "many_rows", "staged", "never_logged", "described", "lost")),
-        *((name, "newest") for name in ("killed", "ambiguous", "not_finite", "orphan")),
+        *((name, "newest") for name in ("killed", "ambiguous", "not_finite", "orphan", "whole_numbers")),
         *((name, "0.19") for name in ("every_value", "many_rows", "ambiguous", "described", "killed")),
     ],
 )

@@ -72,7 +72,9 @@ def unread(run: Run, intact: list[bytes]) -> Counter[tuple[int, str, str]]:
         if column is not None:
             numbers = column.forms == Form.NUMBER
             rows, values = steps[column.rows[numbers]], column.values[numbers]
-            held.update((step, name, repr(value)) for step, value in zip(rows.tolist(), values.tolist(), strict=True))
+            held.update(
+                (step, name, repr(float(value))) for step, value in zip(rows.tolist(), values.tolist(), strict=True)
+            )
     return wanted - held
 
 

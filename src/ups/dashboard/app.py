@@ -20,8 +20,10 @@ All answers are JSON unless said. A key names a run and is no path. Errors are `
 event is ``{"rows": int, "series": [{"metric", "x", "time", "y", "marks", "begin", "end"}]}``: the points that are
 new, and the values between them that are not finite, each with the points before it (``at``). ``begin`` and ``end``
 are cursors, how many rows hold the metric; ``/series`` has the ``end`` from which its points go on. With
-``"refetch": true`` instead of points, the browser asks for the line again. A card's ``rows``, ``health`` and a
-stage's ``rows``, ``last_step`` and ``steps_total`` are null while they are not known.
+``"refetch": true`` instead of points, the browser asks for the line again. Where a browser would round whole numbers,
+they come as text too: points have ``x_digits`` and ``y_digits``, and ``origin``, from which their x, ``from`` and
+``to`` count; a value in a summary, a configuration or a table, and a stage's ``last_step``, is text. A card's
+``rows``, ``health`` and a stage's ``rows``, ``last_step`` and ``steps_total`` are null while they are not known.
 """
 
 import asyncio

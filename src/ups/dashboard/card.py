@@ -12,6 +12,7 @@ import numpy as np
 import psutil
 
 from ups.check import RunCheck, Verdict
+from ups.dashboard.encoding import as_whole
 from ups.dashboard.found import Found
 from ups.errors import RunDirectoryError, RunFileError, UPSError
 from ups.runfile import Run
@@ -35,11 +36,14 @@ _LOOK_AGAIN = 5.0  # seconds
 
 @dataclass(frozen=True)
 class StageCard:
-    """A stage: its rows, the last step, and how many it will have; None where that is not known."""
+    """A stage: its rows, the last step, and how many it will have; None where that is not known.
+
+    A step that a browser would round is text.
+    """
 
     name: str
     rows: int | None = None
-    last_step: float | None = None
+    last_step: float | str | None = None
     steps_total: int | None = None
 
 
@@ -123,8 +127,8 @@ def judged_card(card: Card, run: Run, check: RunCheck) -> Card:
     stages = []
     for name in check.stages:
         axis = run.column(by_stage[name]) if name in by_stage else None
-        rows, last = (0, None) if axis is None else (len(axis.rows), float(axis.values[-1]))
-        stages.append(StageCard(name, rows, last, _steps_total(run.config, name)))
+        rows, last = (0, None) if axis is None else (len(axis.rows), axis.values[-1].item())
+        stages.append(StageCard(name, rows, as_whole(last), _steps_total(run.config, name)))
     full = sum(chart.verdict is Verdict.FULL for chart in check.charts)
     worst = check.worst
     return replace(

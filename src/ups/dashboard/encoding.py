@@ -6,8 +6,9 @@ from typing import Any
 
 import orjson
 
-__all__ = ["as_json", "plain"]
+__all__ = ["as_json", "as_whole", "plain"]
 
+_LARGEST = 2**53  # whole numbers beyond it a browser rounds
 _DEEPEST = 100  # dictionaries and lists within each other; orjson takes 254
 
 
@@ -20,7 +21,7 @@ def as_json(value: Any) -> bytes:
 
 
 def plain(value: Any, depth: int = 0) -> Any:
-    """A copy with NaN and the infinities as words, and with text in place of what JSON does not have.
+    """A copy with NaN and the infinities as words, and with text in place of what a browser does not hold.
 
     What is nested deeper than anyone reads is left out.
     """
@@ -33,7 +34,12 @@ def plain(value: Any, depth: int = 0) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if value is None or isinstance(value, str | bool | int | float):
-        return value
+        return as_whole(value)
     if hasattr(value, "tolist"):
         return plain(value.tolist(), depth)
     return str(value)
+
+
+def as_whole(value: Any) -> Any:
+    """The value, but as text where it is a whole number that a browser would round."""
+    return str(value) if isinstance(value, int) and abs(value) > _LARGEST else value

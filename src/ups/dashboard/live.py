@@ -14,7 +14,7 @@ from ups.dashboard.encoding import as_json
 from ups.dashboard.events import Channel
 from ups.dashboard.found import Found
 from ups.dashboard.opened import VIEWS, OpenedRun
-from ups.dashboard.reduce import MARK_KINDS, line_of, mark_kinds, seconds_of
+from ups.dashboard.reduce import MARK_KINDS, line_of, mark_kinds, origin_and_digits, seconds_of
 from ups.errors import UPSError
 from ups.runfile import Run
 
@@ -236,22 +236,22 @@ def _new_points(run: Run, metric: str, begin: int, end: int) -> dict[str, Any]:
     if end - begin > _MOST_POINTS:
         return {"metric": metric, "refetch": True, "begin": begin, "end": end}
     line = line_of(run, metric, since=begin)
-    seconds = seconds_of(run, line.rows)
-    known = np.isfinite(line.x)
-    finite = np.isfinite(line.y)
+    x, y, seconds = line.drawn_x, line.drawn_y, seconds_of(run, line.rows)
+    known, finite = np.isfinite(x), np.isfinite(y)
     points, bad = known & finite, known & ~finite
     ahead = np.cumsum(points)[bad].tolist()  # how many points come before each mark
     marks = [
         {"x": x, "time": second if np.isfinite(second) else None, "kind": MARK_KINDS[kind], "at": at}
         for x, second, kind, at in zip(
-            line.x[bad].tolist(), seconds[bad].tolist(), mark_kinds(line.y[bad]).tolist(), ahead, strict=True
+            x[bad].tolist(), seconds[bad].tolist(), mark_kinds(y[bad]).tolist(), ahead, strict=True
         )
     ]
     return {
         "metric": metric,
-        "x": line.x[points],
+        "x": x[points],
         "time": seconds[points],
-        "y": line.y[points],
+        "y": y[points],
+        **origin_and_digits(line, np.flatnonzero(points)),
         "marks": marks,
         "begin": begin,
         "end": end,

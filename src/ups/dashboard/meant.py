@@ -11,6 +11,7 @@ from ups.repair.mend import Mended
 from ups.repair.order import WrittenOrder
 from ups.repair.plan import Plan
 from ups.runfile import Run
+from ups.runfile.digits import Values, of_one_type, with_digits_of
 from ups.runfile.history import Column, Columns
 from ups.runfile.items import Form
 
@@ -52,7 +53,8 @@ def meant_run(plan: Plan) -> Run:
         sort = np.argsort(rows, kind="stable")
         sort = sort[np.searchsorted(rows[sort], 0) :]  # without the rows that are not written
         if len(sort):
-            made[name] = Column(rows[sort], np.concatenate(values)[sort], np.concatenate(forms)[sort], column.sample)
+            every = np.concatenate(of_one_type(*values))
+            made[name] = Column(rows[sort], every[sort], np.concatenate(forms)[sort], column.sample)
     columns = Columns(hidden=None)
     for name, column in made.items():
         columns.put(name, column)
@@ -83,26 +85,30 @@ def _in_parts(mended: Mended, name: str, axis: str, column: Column) -> tuple[_Ro
 def _with_changes(column: Column, rows: _Rows, x: NDArray[np.float64]) -> Column:
     """An axis with new values in some rows, which may not have held it."""
     every = np.union1d(column.rows, rows).astype(np.int64)
-    values = np.full(len(every), np.nan)
+    old, new = of_one_type(column.values, x)
+    values = np.empty(len(every), dtype=old.dtype)
     forms = np.full(len(every), Form.NUMBER, dtype=np.uint8)
     held = np.searchsorted(every, column.rows)
-    values[held], forms[held] = column.values, column.forms
+    values[held], forms[held] = old, column.forms
     changed = np.searchsorted(every, rows)
-    values[changed], forms[changed] = x, Form.NUMBER
+    values[changed], forms[changed] = new, Form.NUMBER
     return Column(every, values, forms, column.sample)
 
 
-def _from_journal(plan: Plan) -> dict[str, tuple[_Rows, NDArray[np.float64]]]:
+def _from_journal(plan: Plan) -> dict[str, tuple[_Rows, Values]]:
     """For each name, the rows of the journal that come back, by number, and their values."""
     if plan.missing is None or not plan.rows_back:
         return {}
     numbers: dict[str, list[int]] = defaultdict(list)
-    values: dict[str, list[float]] = defaultdict(list)
+    values: dict[str, list[int | float]] = defaultdict(list)
     for number, (_, row) in zip(plan.missing.number.tolist(), plan.missing.rows(), strict=True):
         for name, value in {**row.values, "_timestamp": row.time}.items():
             numbers[name].append(number)
-            values[name].append(float(value))
-    return {name: (np.array(at, dtype=np.int64), np.array(values[name])) for name, at in numbers.items()}
+            values[name].append(value)
+    return {
+        name: (np.array(at, dtype=np.int64), with_digits_of(np.array(values[name], dtype=np.float64), values[name]))
+        for name, at in numbers.items()
+    }
 
 
 def _definitions(plan: Plan) -> Definitions:

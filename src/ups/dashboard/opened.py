@@ -15,7 +15,7 @@ from ups.dashboard.encoding import plain
 from ups.dashboard.found import Found, find_below
 from ups.dashboard.judge import Judged, judge
 from ups.dashboard.media import Medium, Table, Unknown, read_image, read_table
-from ups.dashboard.reduce import line_of, reduce_line, seconds_of
+from ups.dashboard.reduce import line_of, origin_and_digits, reduce_line, seconds_of
 from ups.dashboard.source import open_source
 from ups.errors import UsageError
 from ups.runfile import Run
@@ -193,7 +193,7 @@ class OpenedRun:
         Args:
             by_time: x is seconds since the run's first row, not the chart's axis.
             pixels: the chart's width, to which the points are reduced.
-            begin, end: the part of x that is wanted.
+            begin, end: the part of x that is wanted, counted as the points' x is.
 
         Raises:
             Unknown: there is no such view.
@@ -204,8 +204,8 @@ class OpenedRun:
         run = self.view(view)
         line = line_of(run, metric, by_time=by_time)
         points = reduce_line(
-            line.x,
-            line.y,
+            line.drawn_x,
+            line.drawn_y,
             max(1, min(pixels, _MOST_PIXELS)),
             begin=-np.inf if begin is None else begin,
             end=np.inf if end is None else end,
@@ -217,6 +217,7 @@ class OpenedRun:
             "exact": points.exact,
             "x": points.x,
             "y": points.y,
+            **origin_and_digits(line, points.places),
             "breaks": points.breaks,
             "marks": points.marks(),
             "course": None if points.course is None else vars(points.course),

@@ -8,9 +8,20 @@ from numpy.typing import NDArray
 from tsdownsample import MinMaxDownsampler
 
 from ups.runfile import Run
+from ups.runfile.digits import Values, may_be_rounded
 from ups.runfile.items import Form
 
-__all__ = ["MARK_KINDS", "Course", "Line", "Points", "line_of", "mark_kinds", "reduce_line", "seconds_of"]
+__all__ = [
+    "MARK_KINDS",
+    "Course",
+    "Line",
+    "Points",
+    "line_of",
+    "mark_kinds",
+    "origin_and_digits",
+    "reduce_line",
+    "seconds_of",
+]
 
 MARK_KINDS = ("nan", "inf", "-inf")
 _downsampler: Any = MinMaxDownsampler  # it has no types
@@ -23,16 +34,35 @@ class Line:
     """A chart's points, in the order in which they were logged.
 
     Attributes:
-        x: float64, shape (rows,): the axis, or seconds since the run's first row; NaN where it is not known.
-        y: float64, shape (rows,): the metric; NaN and the infinities as they were logged.
+        x: shape (rows,): the axis, or seconds since the run's first row; NaN where it is not known.
+        y: shape (rows,): the metric; NaN and the infinities as they were logged.
         rows: int64, shape (rows,): the row of each.
         end: how many rows hold the metric: where the line goes on.
+        origin: the x from which :attr:`drawn_x` counts.
+
+    Both x and y are float64, or int64 where float64 would round whole numbers.
     """
 
-    x: NDArray[np.float64]
-    y: NDArray[np.float64]
+    x: Values
+    y: Values
     rows: NDArray[np.int64]
     end: int
+    origin: int = 0
+
+    @property
+    def drawn_x(self) -> NDArray[np.float64]:
+        """Where each point is drawn: x, counted from the origin, so that large x that differ do so here too."""
+        if not self.origin:
+            return self.x.astype(np.float64, copy=False)
+        # Half of each, then what the halves leave: a difference of two int64 need not be one.
+        halves = (self.x >> 1) - (self.origin >> 1)
+        drawn: NDArray[np.float64] = 2.0 * halves + ((self.x & 1) - (self.origin & 1))
+        return drawn
+
+    @property
+    def drawn_y(self) -> NDArray[np.float64]:
+        """y as a chart draws it."""
+        return self.y.astype(np.float64, copy=False)
 
 
 @dataclass(frozen=True)
@@ -63,6 +93,7 @@ class Points:
         mark_x: float64, shape (marks,): where the metric is NaN or infinite.
         mark_kind: int64, shape (marks,): a place in :data:`MARK_KINDS`.
         mark_at: int64, shape (marks,): before which of the points it was logged.
+        places: int64, shape (points,): which of the values that were given each point is.
         course: the line of which the points are an extract; None where they are all.
         total: how many points there are in the range that was asked for.
         exact: whether nothing was left out.
@@ -74,6 +105,7 @@ class Points:
     mark_kind: NDArray[np.int64]
     mark_at: NDArray[np.int64]
     breaks: NDArray[np.int64]
+    places: NDArray[np.int64]
     course: Course | None
     total: int
     exact: bool
@@ -93,16 +125,37 @@ def line_of(run: Run, metric: str, *, by_time: bool = False, since: int = 0) -> 
     held = run.column(metric)
     if held is None:
         return Line(np.empty(0), np.empty(0), np.empty(0, dtype=np.int64), 0)
-    end = len(held.rows)
+    end, origin = len(held.rows), 0
     if by_time:
         rows, y, numbers = held.rows[since:], held.values[since:], held.forms[since:] == _NUMBER
         x = seconds_of(run, rows)
     else:
         series = run.series(metric, since=since)
         rows, x, y, numbers = series.rows, series.x, series.y, series.is_number
+        origin = _origin(run, metric)
     if not numbers.all():
         rows, x, y = rows[numbers], x[numbers], y[numbers]
-    return Line(x, y, rows, end)
+    return Line(x, y, rows, end, origin)
+
+
+def origin_and_digits(line: Line, places: NDArray[np.int64]) -> dict[str, object]:
+    """What JSON has beside the numbers of some points; nothing where these are all that there is to a point.
+
+    ``origin`` is the x from which they count; ``x_digits`` and ``y_digits`` are the whole numbers that were logged.
+    """
+    found: dict[str, object] = {} if not line.origin else {"origin": str(line.origin)}
+    for name, values in (("x_digits", line.x), ("y_digits", line.y)):
+        if values.dtype == np.int64:
+            found[name] = [str(value) for value in values[places].tolist()]
+    return found
+
+
+def _origin(run: Run, metric: str) -> int:
+    """The first value of a metric's axis, where that is a whole number that float64 would round; else 0."""
+    axis = run.column(run.axis(metric).metric)
+    if axis is None or axis.values.dtype == np.float64 or not may_be_rounded(axis.values[:1]).any():
+        return 0
+    return int(axis.values[0])
 
 
 def seconds_of(run: Run, rows: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -110,12 +163,13 @@ def seconds_of(run: Run, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     stamps = run.column("_timestamp")
     if stamps is None or not len(stamps.rows):
         return np.full(len(rows), np.nan)
+    times = stamps.values.astype(np.float64, copy=False)
     if stamps.rows[-1] == len(stamps.rows) - 1 and (not len(rows) or rows[-1] < len(stamps.rows)):
-        seconds: NDArray[np.float64] = stamps.values[rows] - stamps.values[0]  # every row has one
+        seconds: NDArray[np.float64] = times[rows] - times[0]  # every row has one
         return seconds
     at = np.searchsorted(stamps.rows, rows)
     at[at == len(stamps.rows)] = 0
-    return np.where(stamps.rows[at] == rows, stamps.values[at] - stamps.values[0], np.nan)
+    return np.where(stamps.rows[at] == rows, times[at] - times[0], np.nan)
 
 
 def mark_kinds(y: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -142,7 +196,7 @@ def reduce_line(
     drawn, bad = known & finite, known & ~finite
     if begin == -np.inf and end == np.inf and len(x) <= max(_FEW, 2 * pixels) and drawn.all():
         none = np.empty(0, dtype=np.int64)
-        return Points(x, y, np.empty(0), none, none, none, None, len(x), True)
+        return Points(x, y, np.empty(0), none, none, none, np.arange(len(x)), None, len(x), True)
     if begin > -np.inf or end < np.inf:
         bad &= (x >= begin) & (x <= end)
         drawn[np.flatnonzero(drawn)[~_near(x[drawn], begin, end)]] = False
@@ -170,7 +224,7 @@ def reduce_line(
     if len(rows) and bad[rows[-1] :].any():
         breaks = np.append(breaks, len(rows))
     at = np.searchsorted(rows, mark_rows)
-    return Points(x, y, mark_x, kind, at, breaks, course, total, keep is None and len(mark_x) == marks)
+    return Points(x, y, mark_x, kind, at, breaks, rows, course, total, keep is None and len(mark_x) == marks)
 
 
 def _near(x: NDArray[np.float64], begin: float, end: float) -> NDArray[np.bool_]:

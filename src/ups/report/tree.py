@@ -86,6 +86,7 @@ def sparkline(values: NDArray[np.float64], width: int, *, ascii_only: bool = Fal
     if not len(values) or width < 1:
         return ""
     marks = _LETTERS if ascii_only else _BLOCKS
+    values = values.astype(np.float64, copy=False)  # the size of the lowest int64 is no int64
     largest = float(np.abs(values).max()) or 1.0
     values = values / largest  # so that no sum and no difference overflows
     means = np.array([part.mean() for part in np.array_split(values, min(width, len(values)))])

@@ -9,6 +9,7 @@ a column's worth at a time.
 from array import array
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from typing import Any, NamedTuple, Self
 
@@ -16,14 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups.charts import DEFAULT_AXIS
-from ups.runfile.items import hashes_of, name_in, number_in, numbers, take_apart, value_in
+from ups.runfile.digits import Values, may_be_rounded, of_one_type, with_all_digits, with_digits_of
+from ups.runfile.items import hashes_of, logged_number, name_in, number_in, numbers, take_apart, value_in
 from ups.runfile.wire import FEW, MARGIN, Bytes, Positions, fields_in, read_fields, read_varints
 
 __all__ = ["Column", "Columns", "last_rows"]
 
 _LONGEST_KEY = MARGIN - 8
 _ROWS_AT_ONCE = 4096
-_HIGHEST_STEP = 2**53  # above it a float is no longer every whole number; no run counts as far
+_HIGHEST_STEP = 2**62  # 146 years of nanoseconds; there is room to count on from it within int64
 _ITEM, _STEP = 1, 2  # the fields of a history record
 _HASH_BITS = 2**64 - 1
 _HIDDEN, _NAMELESS = -1, -2  # in place of a key number
@@ -35,13 +37,14 @@ class Column:
 
     Attributes:
         rows: int64, shape (values,): the row of each value, increasing; rows count from 0 in a run.
-        values: float64, shape (values,): NaN where the form is not a number.
+        values: float64, shape (values,): NaN where the form is not a number. int64 where :mod:`~ups.runfile.digits`
+            says so: where each is a whole number and float64 would round some.
         forms: uint8, shape (values,): numbers of :class:`~ups.runfile.items.Form`.
         sample: the first value that is not a number, as it was logged; None if there is none.
     """
 
     rows: NDArray[np.int64]
-    values: NDArray[np.float64]
+    values: Values
     forms: NDArray[np.uint8]
     sample: Any = None
 
@@ -100,14 +103,20 @@ class _Parts:
         self.last = -1  # the row of the last value
         self.in_order = True  # whether each value's row is above the one before
 
-    def append(self, rows: NDArray[np.int64], values: NDArray[np.float64], forms: NDArray[np.uint8]) -> None:
+    def append(self, rows: NDArray[np.int64], values: Values, forms: NDArray[np.uint8]) -> None:
+        held = self.values.read()
+        if values.dtype != held.dtype:
+            was = held.dtype
+            held, values = of_one_type(held, values)
+            if held.dtype != was:
+                self.values = _Growing(held)
         self.in_order = self.in_order and rows[0] > self.last and bool((np.diff(rows) > 0).all())
         self.last = int(rows[-1])
         self.rows.append(rows)
         self.values.append(values)
         self.forms.append(forms)
 
-    def replace(self, rows: NDArray[np.int64], values: NDArray[np.float64], forms: NDArray[np.uint8]) -> None:
+    def replace(self, rows: NDArray[np.int64], values: Values, forms: NDArray[np.uint8]) -> None:
         """Hold these instead; their rows increase."""
         self.rows, self.values, self.forms = _Growing(rows), _Growing(values), _Growing(forms)
         self.last, self.in_order = int(rows[-1]) if len(rows) else -1, True
@@ -155,19 +164,24 @@ class Columns:
         places: dict[tuple[str, ...], list[int]] = {}
         for place, row in enumerate(rows):
             places.setdefault(tuple(row), []).append(place)
-        parts: dict[str, list[tuple[NDArray[np.int64], NDArray[np.float64]]]] = {}
+        parts: dict[str, list[tuple[NDArray[np.int64], Values]]] = {}
         steps = np.arange(self.rows, self.rows + len(rows), dtype=np.int64)
         for names, held in places.items():
             values = array("d", chain.from_iterable(rows[place].values() for place in held))
             table = np.frombuffer(values, dtype=np.float64).reshape(len(held), len(names))
             at = np.array(held, dtype=np.int64)
-            for name, column in zip(names, table.T, strict=True):
+            rounded = np.any(may_be_rounded(table), axis=0)
+            for name, column, is_rounded in zip(names, table.T, rounded, strict=True):
+                if is_rounded:
+                    column = with_digits_of(column, [rows[place][name] for place in held])
                 parts.setdefault(name, []).append((at, column))
                 if name == DEFAULT_AXIS:
                     steps[at] = column
         for name, found in parts.items():
-            at, column = found[0] if len(found) == 1 else map(np.concatenate, zip(*found, strict=True))
+            at, column = found[0]
             if len(found) > 1:
+                at = np.concatenate([each for each, _ in found])
+                column = np.concatenate(of_one_type(*(each for _, each in found)))
                 order = np.argsort(at)
                 at, column = at[order], column[order]
             growing = self._parts.setdefault(name, _Parts())
@@ -259,11 +273,16 @@ class Columns:
         values, forms = numbers(buffer, value_start[order], value_end[order])
         for at in np.flatnonzero(value_start[order] < 0).tolist():  # no JSON form
             values[at], forms[at] = number_in(buffer[item_start[order[at]] : item_end[order[at]]].tobytes())
+        rounded = may_be_rounded(values)
         bounds = np.flatnonzero(np.diff(key[order], prepend=-1, append=-1))
         for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
             item = order[low]
             parts = self._parts.setdefault(self._names[key[item]], _Parts())
-            parts.append(row[order[low:high]] + self.rows, values[low:high], forms[low:high])
+            part: Values = values[low:high]
+            if rounded[low:high].any():
+                where = item_start, item_end, value_start, value_end
+                part = with_all_digits(part, partial(_logged, buffer, *(each[order[low:high]] for each in where)))
+            parts.append(row[order[low:high]] + self.rows, part, forms[low:high])
             if parts.sample is None and forms[low:high].any():
                 item = order[low + int(np.argmax(forms[low:high]))]
                 parts.sample = value_in(buffer[item_start[item] : item_end[item]].tobytes())
@@ -346,6 +365,19 @@ def _items(buffer: Bytes, start: Positions, end: Positions) -> _Items:
     counted[(inside.number != 1) | (counted < 0) | (counted > _HIGHEST_STEP)] = 0
     steps[stepped_rows] = counted
     return _Items(_joined(rows), _joined(starts), _joined(ends), steps, stepped)
+
+
+def _logged(
+    buffer: Bytes, item_start: Positions, item_end: Positions, start: Positions, end: Positions, places: Positions
+) -> list[int | float]:
+    """The numbers at some places as they were logged, from the items and the JSON values in them."""
+    found: list[int | float] = []
+    for place in places.tolist():
+        if start[place] < 0:
+            found.append(value_in(buffer[item_start[place] : item_end[place]].tobytes()))
+        else:
+            found.append(logged_number(buffer[start[place] : end[place]].tobytes()))
+    return found
 
 
 def last_rows(buffer: Bytes, start: Positions, end: Positions) -> tuple[Positions, Positions]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ups.runfile.records import parse_item, value_of
 from ups.runfile.wire import FEW, Bytes, Positions, fields_in, read_fields
 
-__all__ = ["Form", "hashes_of", "name_in", "name_of", "number_in", "numbers", "take_apart", "value_in"]
+__all__ = ["Form", "hashes_of", "logged_number", "name_in", "name_of", "number_in", "numbers", "take_apart", "value_in"]
 
 _LONGEST_NUMBER = 40  # characters; a longer one (a huge integer) is converted by itself
 _HASHED_AT_ONCE = 1 << 24  # bytes
@@ -158,6 +158,14 @@ def number_in(item: bytes) -> tuple[float, int]:
         except OverflowError:  # a whole number beyond all floats, as JSON may have it
             return math.inf if value > 0 else -math.inf, Form.NUMBER
     return np.nan, Form.OTHER
+
+
+def logged_number(text: bytes) -> int | float:
+    """A JSON number with all its digits: whole where it is written without a point or an exponent."""
+    try:
+        return int(text)
+    except ValueError:  # also where there are more digits than int() takes
+        return float(text)
 
 
 def name_in(raw: bytes) -> str | None:

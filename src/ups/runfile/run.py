@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups.charts import DEFAULT_AXIS, Axis, Definitions
+from ups.runfile.digits import Values, may_be_rounded
 from ups.runfile.framing import Damage
 from ups.runfile.history import Column, Columns
 from ups.runfile.items import Form
@@ -41,7 +42,8 @@ class Series:
     Attributes:
         rows: int64, shape (rows,): the row numbers.
         steps: int64, shape (rows,): W&B's ``_step``.
-        x, y: float64, shape (rows,): NaN also where a value is no number.
+        x, y: float64, shape (rows,): NaN also where a value is no number. int64 where float64 would round whole
+            numbers: see :mod:`~ups.runfile.digits`.
         is_number: bool, shape (rows,): whether the metric's value is a number, NaN and infinities included.
         held: how many rows hold the metric, with the axis or without.
         not_numeric: how many of those hold something that is no number.
@@ -51,8 +53,8 @@ class Series:
 
     rows: NDArray[np.int64]
     steps: NDArray[np.int64]
-    x: NDArray[np.float64]
-    y: NDArray[np.float64]
+    x: Values
+    y: Values
     is_number: NDArray[np.bool_]
     held: int
     not_numeric: int
@@ -297,7 +299,8 @@ class Run:
         """All values logged under a name, ``_step`` and ``_timestamp`` too; None if there are none."""
         if name == DEFAULT_AXIS:
             steps = self._columns.steps()
-            return Column(np.arange(len(steps)), steps.astype(np.float64), np.zeros(len(steps), dtype=np.uint8))
+            values = steps if may_be_rounded(steps).any() else steps.astype(np.float64)
+            return Column(np.arange(len(steps)), values, np.zeros(len(steps), dtype=np.uint8))
         columns = self._hidden_columns if name.startswith("_") and name not in self._hidden else self._columns
         return columns.get(name)
 
@@ -338,7 +341,9 @@ class Run:
         return to_polars(self)
 
     def to_pandas(self) -> Any:
-        """The rows as a ``pandas.DataFrame``: ``_step``, ``_timestamp``, then a column a metric; NaN where not held.
+        """The rows as a ``pandas.DataFrame``: ``_step``, ``_timestamp``, then a column per metric.
+
+        NaN where a metric is not held; ``<NA>`` in a column of whole numbers that float64 would round.
 
         Raises:
             MissingDependency: pandas is not installed.

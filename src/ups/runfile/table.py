@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups.errors import MissingDependency
+from ups.runfile.digits import Values
 from ups.runfile.items import Form
 from ups.runfile.new_file import new_file
 from ups.text import spreadsheet_text
@@ -27,12 +28,13 @@ class TableColumn(NamedTuple):
 
     Attributes:
         name: the metric; ``_step`` and ``_timestamp`` come first.
-        values: int64 for ``_step``, else float64, shape (rows,): NaN where nothing is held.
+        values: shape (rows,): float64, NaN where nothing is held; int64, 0 where nothing is held, for ``_step`` and
+            where float64 would round whole numbers (see :mod:`~ups.runfile.digits`).
         held: bool, shape (rows,): whether the row holds a number, NaN and infinities included, under that name.
     """
 
     name: str
-    values: NDArray[np.int64] | NDArray[np.float64]
+    values: Values
     held: NDArray[np.bool_]
 
 
@@ -45,11 +47,10 @@ def table_columns(run: "Run") -> Iterator[TableColumn]:
         numbers = column.forms == Form.NUMBER
         held = np.zeros(run.rows, dtype=bool)
         held[column.rows[numbers]] = True
-        values = np.full(run.rows, np.nan)
+        whole = name == "_step" or column.values.dtype == np.int64
+        values = np.zeros(run.rows, dtype=np.int64) if whole else np.full(run.rows, np.nan)
         values[column.rows] = column.values
-        if name == "_step":
-            yield TableColumn(name, values.astype(np.int64), held)
-        elif held.any():
+        if name == "_step" or held.any():
             yield TableColumn(name, values, held)
 
 
@@ -68,13 +69,18 @@ def to_polars(run: "Run") -> Any:
 
 
 def to_pandas(run: "Run") -> Any:
-    """A ``pandas.DataFrame``; NaN where a row does not hold a metric.
+    """A ``pandas.DataFrame``; NaN where a row does not hold a metric, ``<NA>`` in a column of whole numbers.
 
     Raises:
         MissingDependency: pandas is not installed.
     """
     pandas = _require("pandas")
-    return pandas.DataFrame({name: values for name, values, _ in table_columns(run)})
+    return pandas.DataFrame(
+        {
+            name: values if values.dtype == np.float64 or held.all() else pandas.arrays.IntegerArray(values, ~held)
+            for name, values, held in table_columns(run)
+        }
+    )
 
 
 def write_csv(run: "Run", path: str | os.PathLike[str]) -> None:

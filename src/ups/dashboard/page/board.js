@@ -3,6 +3,7 @@
 import { Chart } from "./chart.js";
 import { el, icon, iconButton, place, showDialog } from "./dom.js";
 import { counted } from "./format.js";
+import { distance } from "./origin.js";
 
 const NEAR = "300px"; // so far from the window's edge a chart is drawn already
 const BUDGET = 10; // ms of drawing a frame
@@ -200,7 +201,7 @@ export class Board {
         const same = other.spec.stage === own.spec.stage && other.frame && (other.visible || other.large);
         const shown =
           at !== null && same && (other === own || other.spec.axis === own.spec.axis || this.settings.x === "time");
-        if (shown) other.showCursor(at, other === own);
+        if (shown) other.showCursor(at + distance(own.origin, other.origin), other === own);
         else if (other.cursorAt !== null && other.cursorAt !== undefined) other.showCursor(null, false);
       }
     });
@@ -214,7 +215,7 @@ export class Board {
   /** Shows a chart over the whole window. */
   enlarge(chart) {
     if (this.#enlarged) return;
-    const large = new Chart(chart.spec, this, { large: true });
+    const large = new Chart(chart.spec, this, { large: true, origin: chart.origin });
     large.visible = true;
     this.#enlarged = large;
     const close = iconButton("close", "Close", () => dialog.close());

@@ -1,9 +1,10 @@
 // One chart: a metric of one run, or of several, with its verdict, its points and its cursor.
 
-import { Cursor } from "./cursor.js";
+import { Cursor, valueText, xText } from "./cursor.js";
 import { announce, download, el, iconButton } from "./dom.js";
 import { verdictName } from "./findings.js";
 import { count, counted, number, shortName } from "./format.js";
+import { distance, moved } from "./origin.js";
 import { extent, figure, loadPlotly, picture } from "./plot.js";
 import { sketch } from "./sketch.js";
 import { Verdict } from "./verdict.js";
@@ -23,6 +24,12 @@ export function commonest(axes) {
   return [...axes].sort((a, b) => times(b) - times(a))[0];
 }
 
+/** Whether new points can be added to those of a line: they count from the same x, and have digits where it has. */
+function alike(points, line, byTime) {
+  const same = (name) => (points[name] === undefined) === (line[name] === undefined);
+  return same("y_digits") && (byTime || (same("x_digits") && points.origin === line.origin));
+}
+
 /**
  * A chart's card. It is drawn by its board, when it is in sight and something has changed.
  *
@@ -33,14 +40,16 @@ export class Chart {
   loaded = false;
   window = null;
   frame = null;
+  origin; // from which the x of its lines count
   #asked = 0;
   #fetched = 0;
   #loading = false;
   #stepped = null;
   #buffer = [];
 
-  constructor(spec, board, { large = false } = {}) {
+  constructor(spec, board, { large = false, origin } = {}) {
     this.board = board;
+    this.origin = origin;
     this.large = large;
     this.lines = [];
     this.title = el("h3", { class: "chart-title" });
@@ -114,15 +123,21 @@ export class Chart {
       verdict: spec.verdict,
       view: spec.lines[0]?.view ?? "",
     });
-    this.axisLabel.hidden = spec.axis === spec.sectionAxis && !this.large;
-    this.axisLabel.textContent = `against ${axisName(spec.axis)}`;
-    this.axisLabel.title = this.axisLabel.textContent;
+    this.#showAxis();
     this.#showVerdict();
     if (!before || spec.points !== before.points || spec.verdict !== before.verdict) this.#describe();
     if (this.empty) this.element.dataset.drawn = "1";
     const told = this.lines[0]?.source.follows && this.lines[0].view === "wandb"; // of its new points, by the stream
     if (before && this.loaded && !told && spec.points !== before.points) this.stale();
     this.board.changed(this);
+  }
+
+  #showAxis() {
+    const { axis, sectionAxis } = this.spec;
+    const said = axis === sectionAxis && !this.large ? [] : [`against ${axisName(axis)}`];
+    if (this.origin !== undefined) said.push(`x counts from ${count(this.origin)}`);
+    this.axisLabel.textContent = this.axisLabel.title = said.join(", ");
+    this.axisLabel.hidden = !said.length;
   }
 
   /** Whether there is nothing to draw. */
@@ -166,8 +181,12 @@ export class Chart {
         return;
       }
       this.#fetched = performance.now();
+      const good = found.find((each) => !each.error);
+      if (good) this.#countFrom(good.origin);
       this.lines.forEach((line, at) => {
-        if (found[at] && !found[at].error) line.base = found[at];
+        if (!found[at] || found[at].error) return;
+        line.shift = distance(found[at].origin, this.origin);
+        line.base = moved(found[at], line.shift);
       });
       const error = found.find((each) => each.error)?.error;
       const nothing = error && !this.lines.some((line) => line.base);
@@ -180,6 +199,14 @@ export class Chart {
       for (const [key, points] of this.#buffer.splice(0)) this.append(key, points);
       this.board.changed(this);
     }
+  }
+
+  #countFrom(origin) {
+    if (origin === this.origin) return;
+    for (const line of this.lines) line.base = null;
+    this.origin = origin;
+    this.resetZoom();
+    this.#showAxis();
   }
 
   /** New points of a live run: `{x, time, y, marks, begin, end}`, in the order in which they were logged. */
@@ -197,16 +224,16 @@ export class Chart {
     }
     const { base } = line;
     if (points.end <= base.end) return;
-    if (points.begin !== base.end) {
+    const byTime = this.board.settings.x === "time";
+    if (points.begin !== base.end || !alike(points, base, byTime)) {
       this.stale();
       return;
     }
     const { empty } = this;
-    const byTime = this.board.settings.x === "time";
-    const xs = byTime ? points.time : points.x;
+    const xs = byTime ? points.time : moved(points, line.shift).x;
     const { course } = base;
     for (const { x, time, kind, at } of points.marks) {
-      base.marks.push({ x: byTime ? time : x, kind, at: base.x.length + at });
+      base.marks.push({ x: byTime ? time : x + line.shift, kind, at: base.x.length + at });
       base.breaks.push(base.x.length + at);
       course?.breaks.push(course.x.length + at);
     }
@@ -217,6 +244,8 @@ export class Chart {
       course?.y.push(points.y[at]);
       course?.count.push(1);
     }
+    if (!byTime) base.x_digits?.push(...points.x_digits);
+    base.y_digits?.push(...points.y_digits);
     base.total += points.y.length;
     base.end = points.end;
     if (empty !== this.empty) this.#showVerdict();
@@ -257,7 +286,7 @@ export class Chart {
     });
     const ends = this.lines.reduce((sum, line) => sum + (line.base?.end ?? 0), 0);
     const first = !this.frame;
-    this.frame = { range, unit: made.unit, width, height, logY: settings.logY, figure: made };
+    this.frame = { range, origin: this.origin, unit: made.unit, width, height, logY: settings.logY, figure: made };
     const still = touch() && !this.large;
     await Plotly.react(
       this.plot,
@@ -337,8 +366,9 @@ export class Chart {
   #describe() {
     const { metric, verdict, points, axis } = this.spec;
     const last = this.#last();
+    const at = last && `${last.y} at ${last.x}`;
     const said = [metric, verdictName(verdict), counted(Math.max(points, this.lines[0]?.base?.total ?? 0), "point")];
-    if (last) said.push(`last value ${number(last.y)} at ${number(last.x)}`);
+    if (last) said.push(`last value ${at}`);
     said.push(`drawn against ${axis}`);
     this.stageElement.setAttribute("aria-label", said.join(", "));
     this.stageElement.setAttribute("aria-valuemax", String(Math.max(0, (this.lines[0]?.base?.x.length ?? 1) - 1)));
@@ -346,15 +376,20 @@ export class Chart {
       this.stageElement.setAttribute("aria-valuenow", this.stageElement.getAttribute("aria-valuemax"));
       this.stageElement.setAttribute(
         "aria-valuetext",
-        last ? `last: ${number(last.y)} at ${number(last.x)}` : "no points",
+        last ? `last: ${at}` : "no points",
       );
-      this.#showValue(this.lines.length === 1 && last ? number(last.y) : "", "");
+      this.#showValue(this.lines.length === 1 && last ? number(last.value) : "", "");
     }
   }
 
   #last() {
     const base = this.lines[0]?.base;
-    return base?.y.length ? { x: base.x.at(-1), y: base.y.at(-1) } : null;
+    return base?.y.length ? { ...this.#text(base, base.y.length - 1), value: base.y.at(-1) } : null;
+  }
+
+  /** A point in words: the seconds of a time are told in short, all else with every digit. */
+  #text(line, at) {
+    return { x: this.board.settings.x === "time" ? number(line.x[at]) : xText(line, at), y: valueText(line, at) };
   }
 
   #showValue(value, at) {
@@ -399,9 +434,9 @@ export class Chart {
         metric: this.spec.metric,
         x,
         pixels: this.#pixels(),
-        window: zoomed.x,
+        window: zoomed.x.map((value) => value - line.shift),
       });
-      if (this.window === zoomed) line.zoom = found;
+      if (this.window === zoomed && found.origin === line.base?.origin) line.zoom = moved(found, line.shift);
     });
     for (const each of await Promise.allSettled(asked)) if (each.status === "rejected") announce(each.reason.message);
     if (this.window === zoomed) {
@@ -449,10 +484,8 @@ export class Chart {
       this.#stepped = Math.max(0, Math.min(last, from + steps[event.key]));
       this.board.cursor(this, base.x[this.#stepped]);
       this.stageElement.setAttribute("aria-valuenow", String(this.#stepped));
-      this.stageElement.setAttribute(
-        "aria-valuetext",
-        `${number(base.y[this.#stepped])} at ${number(base.x[this.#stepped])}`,
-      );
+      const { x, y } = this.#text(base, this.#stepped);
+      this.stageElement.setAttribute("aria-valuetext", `${y} at ${x}`);
     }
   }
 
@@ -470,7 +503,7 @@ export class Chart {
     const byTime = this.board.settings.x === "time";
     const { points, where } = this.cursor.show(lines, x, this.frame, { byTime, withTip: own && !alone });
     if (own && alone && lines[0].x[this.#stepped] !== points[0].x) this.#stepped = points[0].index;
-    this.#showValue(alone ? number(points[0].y) : "", where);
+    this.#showValue(alone ? points[0].text : "", where);
   }
 
   // Files
@@ -478,8 +511,10 @@ export class Chart {
   async savePicture() {
     if (!this.frame) return;
     const size = this.large ? { width: 1200, height: 640 } : { width: 800, height: 440 };
-    const axis =
-      this.board.settings.x === "time" ? `${this.frame.figure.unitName} since the first row` : axisName(this.spec.axis);
+    const { unitName } = this.frame.figure;
+    const from = this.origin === undefined ? "" : `, counted from ${count(this.origin)}`;
+    const byTime = this.board.settings.x === "time";
+    const axis = byTime ? `${unitName} since the first row` : `${axisName(this.spec.axis)}${from}`;
     const href = await picture(this.frame.figure, {
       title: this.spec.metric,
       axis,

@@ -1,8 +1,11 @@
 // The cursor of a chart: a line at one x, a dot on each line of points, and what the values are there.
 
 import { el, place } from "./dom.js";
-import { number } from "./format.js";
+import { count, exact, number } from "./format.js";
+import { numberAt } from "./origin.js";
 import { MARGIN, UNITS, nearest, scale } from "./plot.js";
+
+const APART = 12; // pixels from the cursor to its list
 
 export class Cursor {
   line = el("div", { class: "cursor-line", hidden: true });
@@ -29,15 +32,15 @@ export class Cursor {
   /**
    * Shows the points of `lines` nearest to `x`. `withTip`: also a list of their values beside it.
    *
-   * Gives back the points, [{line, x, y, index}], and in words where they are.
+   * Gives back the points, [{line, x, y, index, text}], and in words where they are.
    */
   show(lines, x, frame, { byTime, withTip }) {
-    const { range, width, unit, figure } = frame;
+    const { range, width, unit, figure, origin } = frame;
     const { across, down } = scale(range, frame);
     const within = (value) => value >= range.x[0] && value <= range.x[1];
     const points = lines.map((line) => {
       const index = nearest(line.x, x);
-      return { line, x: line.x[index], y: line.y[index], index };
+      return { line, x: line.x[index], y: line.y[index], index, text: valueText(line, index) };
     });
     const whole = points.every((point) => Number.isInteger(point.x));
     const at = points.length === 1 ? points[0].x : whole ? Math.round(x) : x;
@@ -52,17 +55,31 @@ export class Cursor {
     this.tip.hidden = !withTip;
     if (withTip) {
       place(this.tip, points.map(tipRow));
-      this.tip.classList.toggle("left", across(at) > width / 2);
-      this.tip.style.setProperty("--at", `${across(at)}px`);
+      this.tip.style.setProperty("--left", `${beside(across(at), this.tip.offsetWidth, width)}px`);
     }
-    const where = byTime ? `${number(Number((at / unit).toPrecision(3)))}${UNITS[figure.unitName]}` : number(at);
+    let where = whole ? exact(at) : number(at);
+    if (byTime) where = `${number(Number((at / unit).toPrecision(3)))}${UNITS[figure.unitName]}`;
+    else if (points.length === 1) where = xText(points[0].line, points[0].index);
+    else if (origin !== undefined) where = count(numberAt(at, origin));
     return { points, where };
   }
 }
+
+/** Where something so wide begins: behind the cursor, or else before it, or else within the chart. */
+function beside(at, own, width) {
+  if (at + APART + own <= width) return at + APART;
+  return Math.max(0, at - APART >= own ? at - APART - own : width - own);
+}
+
+/** The value of a point, with all its digits. */
+export const valueText = (line, index) => exact(line.y[index], line.y_digits?.[index]);
+
+/** Where a point is on its axis, with all its digits. */
+export const xText = (line, index) => exact(line.x[index], line.x_digits?.[index]);
 
 const color = (point) => `var(${point.line.color})`;
 
 function tipRow(point) {
   const swatch = el("i", { vars: { "--color": color(point) } });
-  return el("div", {}, swatch, el("span", {}, point.line.label), el("b", {}, number(point.y)));
+  return el("div", {}, swatch, el("span", {}, point.line.label), el("b", {}, point.text));
 }

@@ -1,5 +1,7 @@
 // A run that stands in the page's own file: what `ups report` writes.
 
+import { numberAt } from "./origin.js";
+
 /** A name as a CSV file's heading: no control character, and no formula to a spreadsheet, as in the program's text.py. */
 function heading(name) {
   const escaped = (letter) => `\\x${letter.codePointAt(0).toString(16).padStart(2, "0")}`;
@@ -48,10 +50,13 @@ export class FileSource {
     const same = step.exact && step.x.length === time.x.length && step.marks.length === time.marks.length;
     const lines = [[step.axis, ...(same ? ["seconds"] : []), metric].map(heading)];
     const add = (x, seconds, y) => lines.push([x, ...(same ? [seconds] : []), y]);
+    const x = (at) => step.x_digits?.[at] ?? step.x[at];
+    const y = (at) => step.y_digits?.[at] ?? step.y[at];
+    const markX = ({ x }) => (step.origin === undefined ? x : numberAt(x, step.origin));
     let mark = 0;
     for (let at = 0; at <= step.x.length; at++) {
-      for (; step.marks[mark]?.at <= at; mark++) add(step.marks[mark].x, time.marks[mark]?.x, step.marks[mark].kind);
-      if (at < step.x.length) add(step.x[at], time.x[at], step.y[at]);
+      for (; step.marks[mark]?.at <= at; mark++) add(markX(step.marks[mark]), time.marks[mark]?.x, step.marks[mark].kind);
+      if (at < step.x.length) add(x(at), time.x[at], y(at));
     }
     return URL.createObjectURL(new Blob([lines.map((line) => line.join(",")).join("\n") + "\n"], { type: "text/csv" }));
   }

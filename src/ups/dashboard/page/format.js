@@ -2,8 +2,8 @@
 
 const GROUPED = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 
-/** 12,345 */
-export const count = (value) => GROUPED.format(value);
+/** 12,345; a whole number that a number of JavaScript would round comes as text. */
+export const count = (value) => GROUPED.format(typeof value === "string" ? BigInt(value) : value);
 
 /** `1 chart`, `2 charts` */
 export const counted = (value, noun) => `${count(value)} ${noun}${value === 1 ? "" : "s"}`;
@@ -17,6 +17,16 @@ export function number(value) {
     return trimmed(value.toExponential(3)).replace("-", "−").replace("e-", "e−").replace("e+", "e");
   if (Number.isInteger(value)) return GROUPED.format(value).replace("-", "−");
   return new Intl.NumberFormat("en", { maximumSignificantDigits: 5 }).format(value).replace("-", "−");
+}
+
+/** A value with all its digits. `digits`: those of a whole number that a number of JavaScript would round. */
+export function exact(value, digits) {
+  if (value === null || value === undefined) return "–";
+  if (digits !== undefined || Number.isSafeInteger(value)) return count(digits ?? value).replace("-", "−");
+  if (!Number.isFinite(value)) return String(value);
+  const size = Math.abs(value);
+  const text = size < 1e-4 || size >= 1e16 ? value.toExponential() : String(value);
+  return text.replace("-", "−").replace("e-", "e−").replace("e+", "e");
 }
 
 function trimmed(text) {

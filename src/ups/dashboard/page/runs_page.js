@@ -327,7 +327,7 @@ function stages(card) {
     "div",
     { class: "stage-list" },
     card.stages.map((stage, at) => {
-      const share = stage.steps_total ? Math.min(1, ((stage.last_step ?? -1) + 1) / stage.steps_total) : null;
+      const share = stage.steps_total ? Math.min(1, (Number(stage.last_step ?? -1) + 1) / stage.steps_total) : null;
       const title = [
         stage.name,
         stage.rows ? counted(stage.rows, "row") : "no rows yet",

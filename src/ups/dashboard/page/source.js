@@ -90,7 +90,8 @@ export class RunSource {
   /**
    * `{metric, axis, total, exact, x, y, breaks, marks, course, end}`; what is asked for at once goes in one request.
    *
-   * The line is broken before each of `breaks`; `course`: {x, y, count, breaks}, the whole line in short, or null where
+   * Where a number of JavaScript would round whole numbers, also `x_digits` and `y_digits`, those as text, and `origin`,
+   * from which x counts. The line is broken before each of `breaks`; `course`: {x, y, count, breaks}, the whole line in short, or null where
    * the points are all of it.
    */
   series({ view, metric, x, pixels, window = null }) {

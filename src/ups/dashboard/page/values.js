@@ -1,7 +1,7 @@
 // Summary, configuration, tables and images of a run.
 
 import { el, icon, iconButton, showDialog } from "./dom.js";
-import { count, counted, moment, number } from "./format.js";
+import { count, counted, exact, moment, number } from "./format.js";
 
 const ROWS = 200; // of a table at once
 const TINY = 160; // pixels, up to which an image is a grid of cells and is not blurred
@@ -14,7 +14,7 @@ export function valueList(title, values, none) {
       "div",
       { class: "value-row" },
       el("dt", { title: name }, name),
-      el("dd", { title: typeof value === "string" ? value : null }, shown(value)),
+      el("dd", { title: typeof value === "number" ? exact(value) : typeof value === "string" ? value : null }, shown(value)),
     ),
   );
   const list = el("dl", { class: "value-list" }, rows);
