@@ -14,6 +14,7 @@ from ups.charts import DEFAULT_AXIS, Axis, Definitions
 from ups.runfile.framing import Damage
 from ups.runfile.history import Column, Columns
 from ups.runfile.items import Form
+from ups.runfile.logged_media import LoggedMedia, MediaReader
 from ups.runfile.logs import LostRows, lost_rows
 from ups.runfile.records import STRUCTURE, ConfigChange, Exit, Kind, MetricDefinition, RunInfo, parse
 from ups.runfile.segment import Piece, Segment, SegmentReader
@@ -90,6 +91,7 @@ class Run:
         self.exit_code: int | None = None
         self.segments: list[Segment] = []
         self._columns = Columns(hidden=hidden)
+        self._media = MediaReader()
         self._hidden = hidden
         self._with_summary = with_summary
         self._steps_identify_rows = steps_identify_rows
@@ -158,7 +160,7 @@ class Run:
         """The run as it now stands, which stays so while this one grows. No values are copied."""
         still = copy.copy(self)
         still._forget()
-        still._columns = self._columns.as_they_are()
+        still._columns, still._media = self._columns.as_they_are(), self._media.as_it_is()
         if "_hidden_columns" in self.__dict__ and not self._readers:
             still._hidden_columns = still._columns
         still.definitions = copy.deepcopy(self.definitions)
@@ -235,6 +237,16 @@ class Run:
         names = self._columns.names()
         media = tuple(name.removesuffix("_type") for name in names if name.endswith("._type"))
         return [name for name in names if not name.startswith(media or ("\0",)) and not name.startswith("_")]
+
+    @property
+    def media(self) -> tuple[LoggedMedia, ...]:
+        """The values of its rows that are files, in order: tables, images, …; of copies of one row, the first."""
+        if not self.is_sorted:
+            return self._media.logged
+        first: dict[tuple[str, int], LoggedMedia] = {}
+        for each in self._media.logged:
+            first.setdefault((each.key, each.step), each)
+        return tuple(first.values())
 
     @cached_property
     def charts(self) -> list[str]:
@@ -331,6 +343,7 @@ class Run:
         batch, payloads, fresh = piece
         history = (payloads.kind == Kind.HISTORY) & fresh
         self._columns.add(payloads.buffer, payloads.start[history], payloads.end[history])
+        self._media.take(reader.path, batch, payloads, history)
         if self._with_summary:
             self._summary_reader.take(batch, payloads)
         for index in np.flatnonzero(np.isin(payloads.kind, STRUCTURE)).tolist():
