@@ -15,6 +15,7 @@ What Accelerate's own ``tests/test_tracking.py`` asks of a tracker of a user's o
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -141,21 +142,139 @@ def test_images_and_tables_are_kept() -> None:
 
 
 def test_a_loop_that_counts_anew_begins_a_stage() -> None:
-    """Rows that start again from the first step are kept, as the next stage; a slower or repeated count begins none."""
+    """A row whose step goes back is kept, in a stage of its own; a slower or repeated count begins none."""
     accelerator, tracker = started()
     for step in range(6):
         accelerator.log({"loss": 1.0, "lr": 0.1}, step=step)
         if step % 3 == 2:
             accelerator.log({"eval_loss": 1.0}, step=step // 3)
-    accelerator.log({"loss": 1.0}, step=2)  # a step back, not a count from the beginning
+    accelerator.log({"loss": 1.0}, step=2)  # as after going back to a checkpoint
     for step in range(4):
         accelerator.log({"loss": 1.0}, step=step)
     drawn = points(tracker.tracker.dir)
     accelerator.end_training()
-    assert drawn["train/loss"] == [*range(6), 2]
+    assert drawn["train/loss"] == list(range(6))
     assert drawn["train/eval_loss"] == [0, 1]
-    assert drawn["train2/loss"] == list(range(4))
-    assert not any(name.startswith("train3/") for name in drawn)
+    assert drawn["train2/loss"] == [2]
+    assert drawn["train3/loss"] == list(range(4))
+    assert not any(name.startswith("train4/") for name in drawn)
+
+
+def test_a_training_longer_than_the_one_before_stays_one() -> None:
+    """Where it passes the end of the earlier one, and where its steps are wider or irregular."""
+    accelerator, tracker = started()
+    for steps in (range(5), range(12), range(0, 100, 7), [0, 1, 3, 7, 50, 51, 200]):
+        for step in steps:
+            accelerator.log({"loss": 1.0}, step=step)
+    drawn = points(tracker.tracker.dir)
+    accelerator.end_training()
+    assert drawn == {
+        "train/loss": list(range(5)),
+        "train2/loss": list(range(12)),
+        "train3/loss": list(range(0, 100, 7)),
+        "train4/loss": [0, 1, 3, 7, 50, 51, 200],
+    }
+
+
+@pytest.mark.parametrize("ahead", [4, 1000])
+def test_two_counters_of_one_metric_have_an_axis_each(ahead: int) -> None:
+    """Training steps that run ahead of the evaluations' own count: no value is lost, and x grows on both axes."""
+    accelerator, tracker = started(mode="offline")
+    for count in range(1, 9):
+        accelerator.log({"loss": 1 / count, "lr": 0.1}, step=ahead * count)
+        accelerator.log({"loss": 10.0 + count}, step=count)
+    context = tracker.tracker
+    accelerator.end_training()
+    report = context.finish()
+    assert report is not None
+    assert report.findings == ()
+    held = read_held(context.dir)
+    assert held.stage("train") == [(ahead * count, 1 / count) for count in range(1, 9)]
+    assert held.stage("train2") == [(count, 10.0 + count) for count in range(1, 9)]
+
+
+def test_of_calls_at_one_step_the_last_value_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    """With gradient accumulation a loop logs several times a step. As with W&B's own tracker, a step is one point."""
+    accelerator, tracker = started(mode="offline")
+    step = 0
+    for micro in range(80):
+        if micro % 4 == 3:
+            step += 1
+        accelerator.log({"step_loss": float(micro), "lr": 1e-3}, step=step)
+    context = tracker.tracker
+    accelerator.end_training()
+    report = context.finish()
+    assert report is not None
+    assert report.findings == ()
+    held = read_held(context.dir)
+    last = [*range(2, 79, 4), 79]  # the last call of each step
+    assert held.stage("train", "step_loss") == [(at, float(micro)) for at, micro in enumerate(last)]
+    assert [x for x, _ in held.stage("train", "lr")] == list(range(21))
+    printed = capsys.readouterr().err
+    assert printed.count("ups: stage 'train': step 0 is given again: of each metric the last value stands") == 1
+    assert "cannot go back" not in printed
+    assert len(held.rows) == 21
+
+
+def test_metrics_that_come_one_by_one_are_one_row(capsys: pytest.CaptureFixture[str]) -> None:
+    """Several calls at a step with other names join, and nothing is said of them."""
+    accelerator, tracker = started(mode="offline", strict=True)
+    for step in range(5):
+        for name in ("loss", "lr", "accuracy"):
+            accelerator.log({name: float(step)}, step=step)
+    context = tracker.tracker
+    accelerator.end_training()
+    held = read_held(context.dir)
+    assert len(held.rows) == 5
+    assert [x for x, _ in held.stage("train", "accuracy")] == list(range(5))
+    assert "given again" not in capsys.readouterr().err
+
+
+class Split(enum.Enum):
+    TRAIN = "train"
+
+
+class Name(str, enum.Enum):  # noqa: UP042 - as older code has it
+    LOSS = "loss"
+
+
+def test_names_that_are_no_strings_are_kept_as_their_text(capsys: pytest.CaptureFixture[str]) -> None:
+    """wandb raises TypeError for them, and for a part of a nested name it takes the text. It is said once."""
+    accelerator, tracker = started(mode="offline")
+    for step in range(3):
+        accelerator.log(
+            {1: 1.0, Split.TRAIN: 2.0, ("a", 2): 3.0, Name.LOSS: 4.0, "deep": {7: 5.0}, None: 6.0}, step=step
+        )
+    tracker.log_table(Split.TRAIN, columns=["a"], data=[[1]])
+    context = tracker.tracker
+    accelerator.end_training()
+    held = read_held(context.dir)
+    for name, value in {"1": 1.0, "Split.TRAIN": 2.0, "('a', 2)": 3.0, "loss": 4.0, "deep/7": 5.0, "None": 6.0}.items():
+        assert held.stage("train", name) == [(step, value) for step in range(3)]
+    printed = capsys.readouterr().err
+    assert printed.count("ups: the name 1 is not a string: its values are logged as '1'") == 1
+    assert "15 x the name 1 is not a string" in printed
+
+
+def test_wandbs_own_tracker_refuses_names_that_are_no_strings() -> None:
+    """What a loop that moves from it to UPS may have met."""
+    accelerator = Accelerator(cpu=True, log_with="wandb")
+    accelerator.init_trackers("examples", init_kwargs={"wandb": {"mode": "offline"}})
+    with pytest.raises(TypeError, match="must be strings"):
+        accelerator.log({1: 1.0}, step=0)
+    accelerator.end_training()
+
+
+@pytest.mark.parametrize("step", ["3", 2.5, None, float("nan")])
+def test_a_step_that_is_no_whole_number_stops_nothing(step: Any) -> None:
+    """Its row is told; without a step, it comes after the last."""
+    accelerator, tracker = started()
+    for at in (0, 1, step, 2):
+        accelerator.log({"loss": 1.0}, step=at)
+    drawn = points(tracker.tracker.dir)
+    accelerator.end_training()
+    assert drawn["train/loss"][:2] == [0, 1]
+    assert drawn["train/loss"][-1] == 2
 
 
 def test_a_metric_may_name_its_stage() -> None:

@@ -51,6 +51,10 @@ CODES = (
     "lost-rows",
     "damaged-file",
     "unfinished",
+    "frozen-table",
+    "missing-media",
+    "lost-media",
+    "stacked-media",
 )
 """Every code that a finding can have."""
 
@@ -59,6 +63,9 @@ _MILDER = {
     Verdict.SINGLE_POINT: Severity.INFO,
     Verdict.FULL: Severity.INFO,
     "unfinished": Severity.INFO,
+    "missing-media": Severity.WARNING,
+    "lost-media": Severity.WARNING,
+    "stacked-media": Severity.WARNING,
 }
 
 
@@ -74,14 +81,14 @@ class Finding:
     """One thing wrong with a chart or a run.
 
     Attributes:
-        code: a verdict, or ``lost-rows``, ``damaged-file`` or ``unfinished``.
+        code: one of :data:`CODES`: a verdict, or what is wrong with the run or its media.
         severity: how much it matters.
-        metric: the chart; None for the run as a whole.
+        metric: the chart, or the name that media were logged under; None for the run as a whole.
         message: what is wrong, with the numbers.
         cause: why.
         fix: what to change, as code where code fixes it.
         repairable: whether a copy of the run can be written without it.
-        count: how many rows, points or bytes it is about.
+        count: how many rows, points, bytes or files it is about.
         stage: the stage it is about, if any.
     """
 

@@ -147,8 +147,6 @@ def frozen(chart: Chart) -> Finding | None:
         cause, fix = _session_cause(chart)
     elif axis_rows is not None and (axis_rows.x != x[0]).any():
         cause = f"{axis} moves in other rows, and is {at} in each row of {chart.metric}: as it was logged, or filled in"
-    elif x[0] == 0:
-        cause = f"{axis} was never logged, so that wandb filled in 0, or it was logged as 0 in each row"
     else:
         cause = (
             f"{axis} was never logged with a new value, so wandb filled in {at}, or it was logged as {at} in each row"

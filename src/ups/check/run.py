@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ups.charts import DEFAULT_AXIS, fitting, metric_key, own_steps, points, stage_of_axis, step_metric
 from ups.check.axis_charts import AxisCharts
 from ups.check.findings import ChartCheck, Finding, RunCheck, Verdict
+from ups.check.media_rules import media_findings
 from ups.check.mismatch import meant_for
 from ups.check.rules import RULES, Chart, never_logged
 from ups.check.run_rules import damaged_file, lost_rows, unfinished
@@ -226,9 +227,9 @@ def _unmatched(run: Run, logged: Collection[str], step_metrics: Container[str]) 
 
 
 def _run_findings(run: Run) -> list[Finding]:
-    """What is wrong with the run as a whole."""
+    """What is wrong with the run as a whole, and with its media."""
     torn = sum(segment.torn for segment in run.segments[-1:])
     files = [segment.path for segment in run.segments]
     damaged = damaged_file(files, run.damage, run.nameless, run.rows)
     found = (lost_rows(run.lost_rows), damaged, unfinished(run.finished, torn))
-    return [finding for finding in found if finding is not None]
+    return [*(finding for finding in found if finding is not None), *media_findings(run)]

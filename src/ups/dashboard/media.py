@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from ups.errors import UsageError
+from ups.runfile.regular_file import open_below
 
 __all__ = ["Medium", "Table", "Unknown", "read_image", "read_table"]
 
@@ -106,30 +107,13 @@ def _read(medium: Medium, homes: Iterable[Path], most: int) -> tuple[bytes, bool
         home = next((each for each in homes if path.is_relative_to(each) and path != each), None)
         if home is None:
             raise Unknown(f"the {medium.kind} {medium.name!r} lies outside the run's folder")
-        with open(_open_below(home, path), "rb") as file:
+        with os.fdopen(open_below(home, path), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise Unknown(f"the {medium.kind} {medium.name!r} is not a regular file: {medium.path}")
             content = file.read(most + 1)
     except (OSError, ValueError, RuntimeError) as error:  # ValueError: a NUL in the path; RuntimeError: a ring of links
         raise Unknown(f"the {medium.kind} {medium.name!r} cannot be read: {error}") from error
     return content[:most], len(content) <= most
-
-
-def _open_below(home: Path, path: Path) -> int:
-    """A descriptor of what lies at ``path`` below ``home``; no link is followed, also none that is put there meanwhile.
-
-    It does not wait for a pipe's other end.
-    """
-    folder = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        *between, name = path.relative_to(home).parts
-        for each in between:
-            inner = os.open(each, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
-            os.close(folder)
-            folder = inner
-        return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
-    finally:
-        os.close(folder)
 
 
 def _end_of_values(content: bytes) -> int:

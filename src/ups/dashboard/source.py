@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from ups.dashboard.found import Found
@@ -10,7 +10,7 @@ from ups.dashboard.media import Medium
 from ups.errors import RunDirectoryError, RunFileError
 from ups.runfile import Run, RunFiles
 from ups.tracking.journal import JournalReader
-from ups.tracking.rows import RowRule
+from ups.tracking.rows import Row, RowRule
 from ups.tracking.run_directory import RunDirectory
 from ups.tracking.status import may_lack_rows
 
@@ -182,12 +182,17 @@ class JournalSource(_Reading):
                     self._readers[process] = JournalReader(self._directory.journal_of(process))
             if not self._caught_up:
                 self._total = sum(reader.path.stat().st_size for reader in self._readers.values())
-            for reader in self._readers.values():
-                while self._take_some(reader):
+            for process, reader in self._readers.items():
+                while self._take_some(process, reader):
                     moved = True
                     if time.monotonic() > until:
                         self._taken = sum(each.offset for each in self._readers.values())
                         return True
+                if self._rule.is_open(process) and not self._directory.is_alive(process):
+                    while self._take_some(process, reader):  # what came before it was gone
+                        pass
+                    self._add(self._rule.settle(process))
+                    moved = True
         except OSError as error:
             raise RunDirectoryError(f"{error.filename or self._directory.path} cannot be read: {error}") from error
         moved = moved or not self._caught_up
@@ -203,25 +208,26 @@ class JournalSource(_Reading):
     def close(self) -> None:
         """Nothing: a journal is open only while it is read."""
 
-    def _take_some(self, reader: JournalReader) -> bool:
-        """Take some thousand records of a journal; whether there was any."""
-        rows: list[dict[str, Any]] = []
+    def _take_some(self, process: str, reader: JournalReader) -> bool:
+        """Take some thousand records of a process's journal; whether there was any."""
+        rows: list[Row] = []
         start = reader.offset
         for count, (record, _) in enumerate(reader.read()):
-            if "values" in record:
-                row = self._rule.row(record)
-                if row is not None:
-                    rows.append({**row.values, "_timestamp": row.time})
-            else:
+            rows += self._rule.rows(record, process)
+            if "values" not in record:
                 self._take_other(record)
             if count == _ROWS_AT_ONCE:
                 break
-        if rows:
-            try:
-                self.run.add_rows(rows)
-            except (TypeError, OverflowError):  # a value that is no number, or too large for one
-                self.run.add_rows([_numbers_of(row) for row in rows])
+        self._add(rows)
         return reader.offset > start
+
+    def _add(self, rows: Iterable[Row]) -> None:
+        values = [{**row.values, "_timestamp": row.time} for row in rows]
+        if values:
+            try:
+                self.run.add_rows(values)
+            except (TypeError, OverflowError):  # a value that is no number, or too large for one
+                self.run.add_rows([_numbers_of(row) for row in values])
 
     def _take_other(self, record: dict[str, Any]) -> None:
         """Take what is no row: configuration, summary, tags, media, the end."""

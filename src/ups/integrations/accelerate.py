@@ -20,7 +20,7 @@ from typing import Any
 from ups.charts import check_stage_name, metric_key, stage_prefix
 from ups.errors import UsageError
 from ups.integrations.framework import require
-from ups.integrations.trainings import Trainings, flattened, make_run, must_take_rows, open_run
+from ups.integrations.trainings import Trainings, make_run, must_take_rows, name_text, open_run
 from ups.tracking import WandBContext
 
 require("accelerate", "1")
@@ -122,28 +122,29 @@ class UPSTracker(GeneralTracker):  # type: ignore[misc]
 
     @on_main_process  # type: ignore[untyped-decorator, unused-ignore]
     def log(self, values: Mapping[str, Any], step: int | None = None, stage: str | None = None, **_: Any) -> None:
-        """Log a row; without ``step``, at the one after the stage's last. What else other trackers take is ignored."""
+        """Log a row; without ``step``, at the one after the stage's last. What else other trackers take is ignored.
+
+        What is logged again at the same step joins the row: of each metric the last value stands.
+        """
         trainings = self._run()
         if stage is not None:
-            trainings.log(values, step, stage)
+            trainings.log(values, step, stage, is_open=step is not None)
             return
         rows: dict[str | None, dict[str, Any]] = {}
-        for name, value in flattened(values).items():
+        for name, value in trainings.flat(values).items():
             own, metric = self._stage_of(name)
             rows.setdefault(own, {})[metric] = value
         for own, row in rows.items():
-            if own is None:
-                trainings.log(row, step, self._current(trainings, row, step))
-            else:
-                position = row.pop("step", step)
-                trainings.log(row, position, own)
+            position = step if own is None else row.pop("step", step)
+            place = own or self._current(trainings, row, step)
+            trainings.log(row, position, place, is_open=position is not None)
 
     @on_main_process  # type: ignore[untyped-decorator, unused-ignore]
     def log_images(self, values: Mapping[str, Sequence[Any]], step: int | None = None, **_: Any) -> None:
         """Log images: lists of arrays, PIL images, figures or paths by name, in their order; ``step`` is not kept."""
         for name, images in values.items():
             for image in images:
-                self._run().context.log_image(name, image)
+                self._run().context.log_image(name_text(name), image)
 
     @on_main_process  # type: ignore[untyped-decorator, unused-ignore]
     def log_table(
@@ -156,7 +157,7 @@ class UPSTracker(GeneralTracker):  # type: ignore[misc]
         **_: Any,
     ) -> None:
         """Log a table, of ``columns`` and ``data`` or of a pandas ``dataframe``. ``step`` is not kept."""
-        self._run().log_table(table_name, columns, data, dataframe)
+        self._run().log_table(name_text(table_name), columns, data, dataframe)
 
     @on_main_process  # type: ignore[untyped-decorator, unused-ignore]
     def finish(self) -> None:
@@ -182,10 +183,9 @@ class UPSTracker(GeneralTracker):  # type: ignore[misc]
         if self._named:
             trainings.enter(self._base)
             self._named = False
-        elif trainings.stage is None or (step is not None and trainings.counts_anew(row, step, trainings.stage)):
-            trainings.begin(self._base)
-        assert trainings.stage is not None
-        return trainings.stage
+        if step is None:
+            return trainings.stage or trainings.begin(self._base)
+        return trainings.place(row, step, self._base)
 
     def _stage_of(self, name: str) -> tuple[str | None, str]:
         """The stage that a metric's name has, or None, and the metric within it."""

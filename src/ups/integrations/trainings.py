@@ -6,19 +6,20 @@ logs becomes a row of that stage.
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ups.charts import check_stage_name, stage_prefix
-from ups.errors import UsageError
+from ups.errors import InvalidStep, UsageError
 from ups.tracking import WandBContext, create_wandb_context, join_wandb_context
 from ups.tracking.config import plain_config
 from ups.tracking.context import DISABLED, RUN_DIR_VARIABLE
 from ups.tracking.process_end import held_here
 from ups.tracking.run_directory import RunDirectory
+from ups.tracking.values import shown, whole_number
 
-__all__ = ["Trainings", "flattened", "go_on_in", "make_run", "must_take_rows", "open_run"]
+__all__ = ["Trainings", "flattened", "go_on_in", "make_run", "must_take_rows", "name_text", "open_run"]
 
 _NAMES = "trainings"  # a file of the run's directory: a line for each training, the run's owner and the stage
 
@@ -54,6 +55,20 @@ def must_take_rows(argument: str, context: WandBContext | None) -> None:
         raise UsageError(f"{argument} is the run {context.run_id}, which is finished: pass one that is not")
 
 
+class _Count(NamedTuple):
+    """How far a stage has counted.
+
+    Attributes:
+        last: Its last step.
+        next: The step that comes next if all goes on as it did; None where that cannot be told.
+        single: Whether there was but one step.
+    """
+
+    last: int
+    next: int | None
+    single: bool
+
+
 class Trainings:
     """A run, as an integration fills it.
 
@@ -73,7 +88,8 @@ class Trainings:
         self._base = base
         self._names: list[str] = []
         self._last: dict[tuple[str, str], tuple[int, Any]] = {}  # stage and metric → its newest step and value
-        self._first_step: dict[str, int] = {}
+        self._pace: dict[tuple[str, str], int] = {}  # stage and metric → from its last step but one to its last
+        self._counts: dict[str, list[str]] = {}  # what a stage is called → the stages that count so, newest last
 
     def begin(self, base: str | None = None) -> str:
         """A training begins. Returns its stage: ``base``, or ``base2``, ``base3``, … where there was one.
@@ -81,7 +97,9 @@ class Trainings:
         Raises:
             UsageError: The run is finished.
         """
-        self.stage = self.take_name(base or self._base)
+        base = base or self._base
+        self.stage = self.take_name(base)
+        self._counts.setdefault(base, []).append(self.stage)
         return self.stage
 
     def enter(self, stage: str) -> None:
@@ -92,7 +110,42 @@ class Trainings:
         """
         if stage not in self.names():
             self.take_name(stage)
+        counts = self._counts.setdefault(stage, [])
+        if stage not in counts:
+            counts.append(stage)
         self.stage = stage
+
+    def place(self, metrics: Iterable[str], step: Any, base: str) -> str:
+        """The stage of a row: the one whose count it goes on with, the current one if it may be, or a new one.
+
+        A count that goes back has begun again, or is another counter of the loop's, which takes turns with the first:
+        training steps in fours and evaluations in ones. Each gets a stage, so that x grows in all charts.
+        """
+        current = self.stage
+        if current is None:
+            return self.begin(base)
+        try:
+            at = whole_number(step)
+        except InvalidStep:  # which the stage tells
+            return current
+        names = tuple(metrics)
+        others = [stage for stage in reversed(self._counts.get(base, [])) if stage != current]
+        here = self._count_of(current, names)
+        if here is None:
+            return current
+        counts = {stage: count for stage in others if (count := self._count_of(stage, names)) is not None}
+        if here.last <= at:
+            if at == here.last or at == here.next:
+                return current
+            single = here.single  # so both may be counters that take turns, each with its first step so far
+            for stage, count in counts.items():
+                if at == count.next or (single and count.single and here.last < count.last < at):
+                    return self._take_turn(base, stage)
+            return current
+        for stage, count in counts.items():
+            if at == count.next or (count.single and count.last < at):
+                return self._take_turn(base, stage)
+        return self.begin(base)
 
     def take_name(self, base: str) -> str:
         """A stage that no training has had yet.
@@ -138,7 +191,9 @@ class Trainings:
         """The stage of the newest training, in whatever process of the run it was; None before the first."""
         return self.stage or next(reversed(self.names()), None)
 
-    def log(self, values: Mapping[str, Any], step: int | None = None, stage: str | None = None) -> None:
+    def log(
+        self, values: Mapping[str, Any], step: int | None = None, stage: str | None = None, *, is_open: bool = False
+    ) -> None:
         """Log a row as frameworks do.
 
         A nested value becomes ``<name>/<key>``, text goes to the summary. A value that says again what its chart has
@@ -148,12 +203,13 @@ class Trainings:
             values: Metric names to values.
             step: The stage's step; None for the one after its last.
             stage: By default that of the newest training.
+            is_open: Whether what is logged at the same step after it joins the row, the last value of each metric.
         """
         name = stage or self.stage or self._base
         position = self._last_step(name) + 1 if step is None else step
         row: dict[str, Any] = {}
         text: dict[str, Any] = {}
-        for metric, value in flattened(values).items():
+        for metric, value in self.flat(values).items():
             if isinstance(value, str):
                 text[metric] = value
             elif type(value) not in (int, float) or self._last.get((name, metric)) != (position, value):
@@ -161,10 +217,11 @@ class Trainings:
         if text:
             self.context.log_eval_summary(text, prefix=stage_prefix(name))
         if row:
-            self.context.log_training_metrics(name, row, position)
-            self._first_step.setdefault(name, position)
-            for metric, value in row.items():
-                self._last[name, metric] = (position, value if type(value) in (int, float) else None)
+            if is_open:
+                self.context.log_open_row(name, row, position)
+            else:
+                self.context.log_training_metrics(name, row, position)
+            self._note_steps(name, row, position)
 
     def log_table(
         self,
@@ -182,18 +239,6 @@ class Trainings:
         """Log a model's file or folder as the newest version of the run's one model."""
         self.context.log_artifact(path, f"model-{self.context.run_id}", "model")
 
-    def counts_anew(self, row: Mapping[str, Any], step: int, stage: str) -> bool:
-        """Whether ``row`` at ``step`` begins the stage's count again: at or before its first step, and each of its
-        metrics has been beyond. A metric that only repeats a step, or has a slower count of its own, does not.
-        """
-        first = self._first_step.get(stage)
-        return (
-            bool(row)
-            and first is not None
-            and step <= first
-            and all(self._last.get((stage, metric), (step, None))[0] > step for metric in row)
-        )
-
     def configure(self, values: Any) -> None:
         """Add a training's parameters to the run's configuration, in which the newest stand.
 
@@ -209,6 +254,49 @@ class Trainings:
         if any(name not in held or held[name] != value for name, value in new.items()):
             self.context.update_config(new)
 
+    def flat(self, values: Mapping[Any, Any]) -> dict[str, Any]:
+        """As :func:`flattened`; a name that is not a string is said once, and counted."""
+        odd: list[Any] = []
+        flat = flattened(values, odd)
+        for name in odd:
+            self.context.note(
+                "names",
+                f"the name {shown(name)} is not a string: its values are logged as {name_text(name)!r}, and those of"
+                " other such names likewise",
+            )
+        return flat
+
+    def _note_steps(self, stage: str, row: Mapping[str, Any], position: Any) -> None:
+        """Note how far the metrics of a row have come."""
+        try:
+            at = whole_number(position)
+        except InvalidStep:
+            return
+        for metric, value in row.items():
+            before = self._last.get((stage, metric))
+            if before is not None and at > before[0]:
+                self._pace[stage, metric] = at - before[0]
+            if before is None or at >= before[0]:
+                self._last[stage, metric] = (at, value if type(value) in (int, float) else None)
+
+    def _count_of(self, stage: str, metrics: Iterable[str]) -> _Count | None:
+        """How far those of some metrics that a stage has logged have come; None if it has logged none of them."""
+        known = [metric for metric in metrics if (stage, metric) in self._last]
+        if not known:
+            return None
+        paces = {metric: pace for metric in known if (pace := self._pace.get((stage, metric))) is not None}
+        coming = {self._last[stage, metric][0] + pace for metric, pace in paces.items()}
+        last = max(self._last[stage, metric][0] for metric in known)
+        return _Count(last, coming.pop() if len(coming) == 1 else None, single=not paces)
+
+    def _take_turn(self, base: str, stage: str) -> str:
+        """Go on with another count."""
+        counts = self._counts[base]
+        counts.remove(stage)
+        counts.append(stage)
+        self.stage = stage
+        return stage
+
     def _last_step(self, stage: str) -> int:
         return max((step for (name, _), (step, _) in self._last.items() if name == stage), default=-1)
 
@@ -222,12 +310,30 @@ def _kept(context: WandBContext) -> WandBContext:
     return context
 
 
-def flattened(values: Mapping[str, Any]) -> dict[str, Any]:
-    """``values`` with ``{"loss": {"pde": 0.5}}`` as ``{"loss/pde": 0.5}``."""
+def flattened(values: Mapping[Any, Any], odd: list[Any] | None = None) -> dict[str, Any]:
+    """``values`` with ``{"loss": {"pde": 0.5}}`` as ``{"loss/pde": 0.5}``.
+
+    Args:
+        values: Names to values. A name that is not a string is logged as its text.
+        odd: Takes such names.
+    """
     flat: dict[str, Any] = {}
     for name, value in values.items():
+        text = name_text(name)
+        if odd is not None and not isinstance(name, str):
+            odd.append(name)
         if isinstance(value, Mapping):
-            flat.update({f"{name}/{key}": inner for key, inner in flattened(value).items()})
+            flat.update({f"{text}/{key}": inner for key, inner in flattened(value, odd).items()})
         else:
-            flat[name] = value
+            flat[text] = value
     return flat
+
+
+def name_text(name: Any) -> str:
+    """The name under which something is logged; of an enumeration's member that is a string, that string."""
+    if isinstance(name, str):
+        return str.__str__(name)
+    try:
+        return str(name)
+    except Exception:  # noqa: BLE001 - a name's own text may fail in any way, and its value is kept
+        return shown(name)

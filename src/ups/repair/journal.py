@@ -112,16 +112,18 @@ def journaled_rows(folder: Path) -> Iterator[Row]:
     rule = RowRule(directory.describe().repeated) if RunDirectory.exists(folder) else RowRule()
     taken: dict[str, int] = {}
     for stretch in _taken_up(directory):
-        yield from _rows_between(directory.journal_of(stretch.process), rule, stretch.start, stretch.end)
+        yield from _rows_between(directory, stretch.process, rule, stretch.start, stretch.end)
+        if stretch.settled:
+            yield from rule.settle(stretch.process)
         taken[stretch.process] = stretch.end
     for process in directory.processes():
-        yield from _rows_between(directory.journal_of(process), rule, taken.get(process, 0), None)
+        yield from _rows_between(directory, process, rule, taken.get(process, 0), None)
+        yield from rule.settle(process)
 
 
-def _rows_between(path: Path, rule: RowRule, start: int, end: int | None) -> Iterator[Row]:
-    for record, _ in JournalReader(path, start).read(end):
-        if "values" in record and (row := rule.row(record)) is not None:
-            yield row
+def _rows_between(directory: RunDirectory, process: str, rule: RowRule, start: int, end: int | None) -> Iterator[Row]:
+    for record, _ in JournalReader(directory.journal_of(process), start).read(end):
+        yield from rule.rows(record, process)
 
 
 def _taken_up(directory: RunDirectory) -> list[Stretch]:

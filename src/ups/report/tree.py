@@ -42,8 +42,9 @@ class RunTree:
         for chart in check.charts:
             by_stage.setdefault(chart.stage, []).append(chart)
         found: dict[str | None, list[Finding]] = {}
-        for finding in check.findings:
-            found.setdefault(finding.metric, []).append(finding)
+        drawn = {chart.metric for chart in check.charts}
+        for finding in check.findings:  # one about media, which no chart shows, stands with those about the run
+            found.setdefault(finding.metric if finding.metric in drawn else None, []).append(finding)
         widths = _widths(by_stage, options.max_width)
         about_run = sorted(found.get(None, ()), key=lambda finding: -finding.severity.rank)
         for finding in about_run:

@@ -33,6 +33,7 @@ __all__ = [
     "parse",
     "parse_item",
     "parse_message",
+    "path_of",
     "readable",
     "value_of",
 ]
@@ -370,11 +371,11 @@ def _run_info(run: Any) -> RunInfo:
 
 
 def _changes(record: Any) -> tuple[dict[tuple[str, ...], Any], tuple[tuple[str, ...], ...]]:
-    update = {_path(item): value_of(item) for item in record.update}
-    return update, tuple(_path(item) for item in record.remove)
+    update = {path_of(item): value_of(item) for item in record.update}
+    return update, tuple(path_of(item) for item in record.remove)
 
 
-def _path(item: Any) -> tuple[str, ...]:
+def path_of(item: Any) -> tuple[str, ...]:
     """The keys of an item, one in the other; those that are too deep as one, joined by dots as W&B shows them."""
     keys = tuple(item.nested_key) or (item.key,)
     return keys if len(keys) <= _DEEPEST else (*keys[: _DEEPEST - 1], ".".join(keys[_DEEPEST - 1 :]))

@@ -6,11 +6,12 @@ no end.
 
 import os
 import stat
+from pathlib import Path
 from typing import BinaryIO
 
 from ups.errors import RunFileError
 
-__all__ = ["kind_of", "open_regular"]
+__all__ = ["kind_of", "open_below", "open_regular"]
 
 _KINDS = {
     stat.S_IFDIR: "a directory",
@@ -35,6 +36,26 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
         os.close(number)
         raise RunFileError(f"{path} cannot be read: it is {kind_of(mode)}, not a regular file")
     return os.fdopen(number, "rb")
+
+
+def open_below(home: Path, path: Path) -> int:
+    """A descriptor of what lies at ``path`` below ``home``; no link is followed, also none that is put there meanwhile.
+
+    It does not wait for a pipe's other end.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    folder = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        *between, name = path.relative_to(home).parts
+        for each in between:
+            inner = os.open(each, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    finally:
+        os.close(folder)
 
 
 def kind_of(mode: int) -> str:

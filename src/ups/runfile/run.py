@@ -16,6 +16,7 @@ from ups.runfile.digits import Values, may_be_rounded
 from ups.runfile.framing import Damage
 from ups.runfile.history import Column, Columns
 from ups.runfile.items import Form
+from ups.runfile.logged_media import LoggedMedia, MediaReader
 from ups.runfile.logs import LostRows, lost_rows
 from ups.runfile.records import STRUCTURE, ConfigChange, Exit, Kind, MetricDefinition, RunInfo, parse
 from ups.runfile.segment import Piece, Segment, SegmentReader
@@ -103,6 +104,7 @@ class Run:
         self.exit_code: int | None = None
         self.segments: list[Segment] = []
         self._columns = Columns(hidden=hidden)
+        self._media = MediaReader()
         self._hidden = hidden
         self._with_summary = with_summary
         self._steps_identify_rows = steps_identify_rows
@@ -174,7 +176,7 @@ class Run:
         """The run as it now stands, which stays so while this one grows. No values are copied."""
         still = copy.copy(self)
         still._forget()
-        still._columns = self._columns.as_they_are()
+        still._columns, still._media = self._columns.as_they_are(), self._media.as_it_is()
         if "_hidden_columns" in self.__dict__ and not self._readers:
             still._hidden_columns = still._columns
         still.definitions = copy.deepcopy(self.definitions)
@@ -266,6 +268,16 @@ class Run:
         names = self._columns.names()
         media = tuple(name.removesuffix("_type") for name in names if name.endswith("._type"))
         return [name for name in names if not name.startswith(media or ("\0",)) and not name.startswith("_")]
+
+    @property
+    def media(self) -> tuple[LoggedMedia, ...]:
+        """The values of its rows that are files, in order: tables, images, …; of copies of one row, the first."""
+        if not self.is_sorted:
+            return self._media.logged
+        first: dict[tuple[str, int], LoggedMedia] = {}
+        for each in self._media.logged:
+            first.setdefault((each.key, each.step), each)
+        return tuple(first.values())
 
     @cached_property
     def charts(self) -> list[str]:
@@ -371,8 +383,10 @@ class Run:
         batch, payloads = piece.batch, piece.payloads
         if piece.rewound_to is not None:
             self._columns.rewind(piece.rewound_to)
+            self._media.rewind(piece.rewound_to)
             self._begins = [min(begin, self._columns.rows) for begin in self._begins]
-        _add_rows(self._columns, piece)
+        history = _add_rows(self._columns, piece)
+        self._media.take(reader.path, batch, payloads, history)
         if self._with_summary:
             self._summary_reader.take(batch, payloads)
         for index in np.flatnonzero(np.isin(payloads.kind, STRUCTURE)).tolist():
@@ -418,10 +432,12 @@ class Run:
                 self.exit_code = record.exit_code
 
 
-def _add_rows(columns: Columns, piece: Piece) -> None:
+def _add_rows(columns: Columns, piece: Piece) -> NDArray[np.bool_]:
+    """Add the rows of a piece; which of its records they are."""
     payloads = piece.payloads
-    history = (payloads.kind == Kind.HISTORY) & piece.fresh
+    history: NDArray[np.bool_] = (payloads.kind == Kind.HISTORY) & piece.fresh
     columns.add(payloads.buffer, payloads.start[history], payloads.end[history])
+    return history
 
 
 _STEP_LIKE = re.compile(

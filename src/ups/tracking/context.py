@@ -119,6 +119,7 @@ class WandBContext(Recorder):
         A row is in the file when ``log`` returns, so only a power cut asks for this, or a value of a GPU.
         """
         if self._directory is not None:
+            self.settle_rows()
             try:
                 self.journal.sync()
             except OSError as error:

@@ -344,24 +344,37 @@ class Delivery:
         moved = False
         for process in self._directory.processes():
             # All that is there now: a process that began later may go on from it. The rest comes in its turn.
-            size = self._directory.journal_of(process).stat().st_size
-            while self._reader(process).offset < size and (prepared := self._write_down(process, handover)):
-                taken.append((process, prepared))
+            moved |= self._take_written(process, taken, session, handover)
+            if handover.rule.is_open(process) and self._is_over(process, ended=at_once):
+                self._take_written(process, taken, session, handover)  # what came before it was over
+                taken.append((process, self._settle(process, handover)))
                 moved = True
-                if len(taken) == _AT_ONCE:
-                    self._hand_over(taken, session, handover)
         if taken:
             self._hand_over(taken, session, handover)
         return moved
 
-    def _write_down(self, process: str, handover: Handover) -> list[Prepared]:
-        """The next stretch of a journal, prepared and written down; empty where there is none."""
+    def _take_written(
+        self, process: str, taken: list[tuple[str, list[Prepared]]], session: Session, handover: Handover
+    ) -> bool:
+        """Take up what is in a process's journal now: whether there was any. Some of ``taken`` may be handed over."""
+        size = self._directory.journal_of(process).stat().st_size
+        moved = False
+        while self._reader(process).offset < size and (prepared := self._write_down(process, handover)) is not None:
+            taken.append((process, prepared))
+            moved = True
+            if len(taken) >= _AT_ONCE:
+                self._hand_over(taken, session, handover)
+        return moved
+
+    def _write_down(self, process: str, handover: Handover) -> list[Prepared] | None:
+        """The next stretch of a journal, prepared and written down; None where there is none."""
         reader = self._reader(process)
         start, damaged = reader.offset, reader.damaged
-        prepared = []
-        for each in handover.prepare(reader.read()):
-            prepared.append(each)
-            if len(prepared) == _STRETCH:
+        prepared: list[Prepared] = []
+        count = 0
+        for count, (record, offset) in enumerate(reader.read(), 1):
+            prepared += handover.prepare(process, record, offset)
+            if count == _STRETCH:
                 break
         if reader.damaged > damaged:
             self._fault(
@@ -369,9 +382,26 @@ class Delivery:
                 f"{reader.path} has lines that are no journal lines: passed over",
                 reader.damaged - damaged,
             )
-        if prepared:
-            rows = sum(each.numbered for each in prepared)
-            self._sequence.add(Stretch(process, start, reader.offset, rows))
+        if not count:
+            return None
+        rows = sum(each.numbered for each in prepared)
+        self._sequence.add(Stretch(process, start, reader.offset, rows))
+        return prepared
+
+    def _is_over(self, process: str, *, ended: bool) -> bool:
+        """True where a process gives its open rows no more values: it is gone, or the run that it joined has ended.
+
+        A training that goes on with a run that has ended is in another session's turn.
+        """
+        if self._directory.is_alive(process):
+            return ended and process not in self._directory.owners()
+        return True
+
+    def _settle(self, process: str, handover: Handover) -> list[Prepared]:
+        """The rows that a process left open, which is gone, or whose run has ended; written down."""
+        offset = self._reader(process).offset
+        prepared = handover.settle(process, offset)
+        self._sequence.add(Stretch(process, offset, offset, len(prepared), settled=True))
         return prepared
 
     def _hand_over(self, taken: list[tuple[str, list[Prepared]]], session: Session, handover: Handover) -> None:

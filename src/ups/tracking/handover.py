@@ -19,12 +19,12 @@ __all__ = ["Cursor", "Handover"]
 
 
 class Prepared(NamedTuple):
-    """A record with what it comes to.
+    """A row, or a record that is none, with what it comes to.
 
     Attributes:
-        record: The record.
+        record: The record; of a row, the one that settled it.
         offset: Bytes of its journal up to its end.
-        row: Its row; None where it has none, or nothing of it is drawn.
+        row: The row, if it is one.
         numbered: Whether W&B is given a row for it, which takes a number.
     """
 
@@ -79,24 +79,27 @@ class Handover:
         self._held = held
         self._summary: dict[str, Any] = {}
 
-    def prepare(self, records: Iterable[tuple[dict[str, Any], int]]) -> Iterator[Prepared]:
-        """Prepare the next records, each with the offset at its end, to be taken in the same order."""
-        for record, offset in records:
-            row = self.rule.row(record) if "values" in record else None
-            numbered = row is not None or "table" in record or "image" in record
-            yield Prepared(record, offset, row, numbered)
+    def prepare(self, process: str, record: dict[str, Any], offset: int) -> list[Prepared]:
+        """Prepare the next record of a process's journal, which ends at ``offset``, to be taken in the same order."""
+        prepared = [Prepared(record, offset, row, numbered=True) for row in self.rule.rows(record, process)]
+        if "values" not in record:
+            prepared.append(Prepared(record, offset, None, "table" in record or "image" in record))
+        return prepared
+
+    def settle(self, process: str, offset: int) -> list[Prepared]:
+        """Prepare the rows that a process left open, whose journal ends at ``offset``."""
+        return [Prepared({}, offset, row, numbered=True) for row in self.rule.settle(process)]
 
     def take(self, process: str, records: Iterable[Prepared]) -> None:
-        """Hand over the records of a process's journal."""
+        """Hand over what was prepared of a process's journal."""
         for prepared in records:
-            record = prepared.record
             try:
                 if prepared.row is not None:
                     self._take_row(prepared.row)
                 elif prepared.numbered:
-                    self._take_media(record)
-                elif "values" not in record:
-                    self._take_other(process, record, prepared.offset)
+                    self._take_media(prepared.record)
+                else:
+                    self._take_other(process, prepared.record, prepared.offset)
             except Refused as refused:
                 self._on_refusal(refused)
 
@@ -106,9 +109,12 @@ class Handover:
         Rows that the journal has lost since keep their numbers: W&B may hold them.
         """
         first = self._seen
-        for prepared in self.prepare(records):
-            self.take(stretch.process, [prepared])
+        for record, offset in records:
+            self.take(stretch.process, self.prepare(stretch.process, record, offset))
             yield
+        missing = stretch.rows is not None and self._seen < first + stretch.rows
+        if stretch.settled or missing:  # what is missing has settled, before its own rows, those that were open
+            self.take(stretch.process, self.settle(stretch.process, stretch.end))
         if stretch.rows is not None and self._seen < first + stretch.rows:
             self.gone += first + stretch.rows - self._seen
             self.rows = self._seen = first + stretch.rows

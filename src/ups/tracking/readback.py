@@ -90,9 +90,10 @@ def journaled_run(directory: RunDirectory) -> Run:
     def rows() -> Iterator[dict[str, Any]]:
         for process in directory.processes():
             for record, _ in JournalReader(directory.journal_of(process)).read():
-                row = rule.row(record) if "values" in record else None
-                if row is not None:
+                for row in rule.rows(record, process):
                     yield row.values
+            for row in rule.settle(process):
+                yield row.values
 
     return Run.from_rows(
         directory.path,

@@ -50,6 +50,7 @@ class Recorder:
         self._summary: dict[str, Any] = {}
         self._faults = Faults()
         self._stages: dict[str, Stage] = {}
+        self._open_rows: dict[str, int] = {}  # the step of each stage's newest row, while values may join it
 
     def __reduce__(self) -> NoReturn:
         raise UsageError(
@@ -112,18 +113,9 @@ class Recorder:
         A stage name that W&B could not draw does not stop the training: it is told, and the row is kept in the
         journal. It raises if the run is ``strict``.
         """
-        if self._directory is None or not self.is_mapping("log_training_metrics", metrics):
-            return
-        held = self._stages.get(stage) if isinstance(stage, str) else None
-        if held is None:
-            try:
-                held = self.stage(stage)
-            except InvalidName as error:
-                rejected = {str(name): shown(value, 200) for name, value in metrics.items()}
-                self.record(stage=shown(stage), step=shown(step), rejected=rejected)
-                self.fault("stage", InvalidName(f"{error}. The row is in the journal and is not drawn"))
-                return
-        held.log(step, metrics)
+        held = self._stage_to_log("log_training_metrics", stage, metrics, step)
+        if held is not None:
+            held.log(step, metrics)
 
     def log_eval_summary(self, metrics: Mapping[str, Any], prefix: str = "eval") -> None:
         """Set evaluation results in the summary, as ``<prefix>/<metric>``; they make no chart points.
@@ -235,6 +227,45 @@ class Recorder:
             self._faults.add(kind, str(error), quiet=True)
             raise error
         self._faults.add(kind, str(error))
+
+    def log_open_row(self, stage: str, metrics: Mapping[str, Any], step: int) -> None:
+        """Log a row of a stage that later ones at the same step join; as :meth:`Stage.log_open`."""
+        held = self._stage_to_log("log_open_row", stage, metrics, step)
+        if held is not None:
+            held.log_open(step, metrics)
+
+    def _stage_to_log(self, call: str, stage: str, metrics: Mapping[str, Any], step: int) -> Stage | None:
+        """The stage of a row; None where nothing is tracked, or where that it cannot be drawn has been told."""
+        if self._directory is None or not self.is_mapping(call, metrics):
+            return None
+        held = self._stages.get(stage) if isinstance(stage, str) else None
+        if held is None:
+            try:
+                held = self.stage(stage)
+            except InvalidName as error:
+                rejected = {str(name): shown(value, 200) for name, value in metrics.items()}
+                self.record(stage=shown(stage), step=shown(step), rejected=rejected)
+                self.fault("stage", InvalidName(f"{error}. The row is in the journal and is not drawn"))
+        return held
+
+    def note(self, kind: str, message: str) -> None:
+        """Count something that a person may not expect and that costs no row: said once a kind, and never raised."""
+        self._faults.add(kind, message)
+
+    def joins_open_row(self, stage: str, step: int) -> bool:
+        """Note that a stage logs an open row. True where its values join one that is there, as the row rule has it."""
+        if self._open_rows.get(stage) == step:
+            return True
+        if stage in self._open_rows:
+            self._open_rows.clear()
+        self._open_rows[stage] = step
+        return False
+
+    def settle_rows(self) -> None:
+        """Let the rows that are open be settled: no more values join them."""
+        if self._open_rows:
+            self._open_rows.clear()
+            self.record(settled=True)
 
     def is_mapping(self, call: str, given: Any) -> bool:
         """Whether ``given`` has names and values; if not, that is a fault of the ``call``."""

@@ -3,9 +3,10 @@
 The file has a line for each stretch of a journal that was taken up:
 ``{"journal": ..., "start": ..., "end": ..., "rows": ...}``, in bytes, with the rows that it makes. Going through the
 same stretches in the same order counts the same rows, also where a journal has lost its end since: what is missing
-keeps its numbers. ``{"row": ..., "number": ...}`` says from which row on which numbers are used. The first such line
-begins the sequence; another is added only where a server takes the next numbers no more, or holds more rows than were
-written down. So after a crash the last number that W&B holds says where to continue.
+keeps its numbers. A stretch with ``"settled": true`` also makes the rows that its process had left open
+(:mod:`ups.tracking.rows`). ``{"row": ..., "number": ...}`` says from which row on which numbers are used. The first
+such line begins the sequence; another is added only where a server takes the next numbers no more, or holds more rows
+than were written down. So after a crash the last number that W&B holds says where to continue.
 """
 
 import errno
@@ -32,12 +33,14 @@ class Stretch:
         process: The process.
         start, end: Bytes of its journal.
         rows: The rows that they make; None where an older UPS has not counted them.
+        settled: Whether the rows that the process had left open are settled at its end.
     """
 
     process: str
     start: int
     end: int
     rows: int | None
+    settled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,8 @@ class Sequence:
 
     def add(self, stretch: Stretch) -> None:
         """Write a stretch down, behind the others."""
-        self._write({"journal": stretch.process, "start": stretch.start, "end": stretch.end, "rows": stretch.rows or 0})
+        entry = {"journal": stretch.process, "start": stretch.start, "end": stretch.end, "rows": stretch.rows or 0}
+        self._write({**entry, "settled": True} if stretch.settled else entry)
         self._join(stretch)
 
     def offsets(self) -> dict[str, int]:
@@ -134,9 +138,10 @@ class Sequence:
             and (newest.process, newest.end) == (stretch.process, stretch.start)
             and newest.rows is not None
             and stretch.rows is not None
+            and not newest.settled
         ):
             rows = newest.rows + stretch.rows
-            self._stretches[-1] = Stretch(stretch.process, newest.start, stretch.end, rows)
+            self._stretches[-1] = Stretch(stretch.process, newest.start, stretch.end, rows, stretch.settled)
         else:
             self._stretches.append(stretch)
 
@@ -226,9 +231,8 @@ def _entry(line: bytes) -> Stretch | _Numbering:
     process = entry.get("journal")
     if not isinstance(process, str) or "/" in process:
         raise ValueError("a line names no journal")
-    return Stretch(
-        process, _whole(entry, "start"), _whole(entry, "end"), _whole(entry, "rows") if "rows" in entry else None
-    )
+    rows = _whole(entry, "rows") if "rows" in entry else None
+    return Stretch(process, _whole(entry, "start"), _whole(entry, "end"), rows, entry.get("settled") is True)
 
 
 def _whole(entry: dict[str, Any], name: str) -> int:

@@ -95,7 +95,15 @@ class Stage:
                     return
         self._log_with_care(step, metrics)
 
-    def _log_with_care(self, step: Any, metrics: dict[str, Any]) -> None:
+    def log_open(self, step: int, values: Mapping[str, Any]) -> None:
+        """Log a row that later ones at the same step join: of each metric the last value stands.
+
+        It is in the journal's file when this returns, and in W&B once it is settled: by the stage's next step, by
+        :meth:`WandBContext.flush <ups.WandBContext.flush>` or at the end.
+        """
+        self._log_with_care(step, dict(values), is_open=True)
+
+    def _log_with_care(self, step: Any, metrics: dict[str, Any], *, is_open: bool = False) -> None:
         """The row that is not all plain floats under known names: keep what is right of it, and tell what is not."""
         context = self._context
         if not metrics:
@@ -125,23 +133,35 @@ class Stage:
             record = {"time": time.time(), "stage": self.name, "step": shown(step), "rejected": rejected}
             context.journal.append(encode_record(record))
         if good:
-            record = {"time": time.time(), "stage": self.name, "step": step, "values": good}
+            joins = is_open and context.joins_open_row(self.name, step)
+            row: dict[str, Any] = {"time": time.time(), "stage": self.name, "step": step, "values": good}
+            if is_open:
+                row["open"] = True
             if all(isinstance(value, int | float) for value in good.values()):
-                context.journal.append(encode_record(record))
+                context.journal.append(encode_record(row))
             else:
-                context.journal.defer(_RowOfDevice(record, context))
-            self._look_back(tuple(good), step)
+                context.journal.defer(_RowOfDevice(row, context))
+            self._look_back(tuple(good), step, joins=joins)
         for kind, fault in faults:
             context.fault(kind, fault)
 
-    def _look_back(self, names: tuple[str, ...], step: int) -> None:
-        """Note that these metrics have reached ``step``; tell it if one of them had been there or beyond."""
+    def _look_back(self, names: tuple[str, ...], step: int, *, joins: bool = False) -> None:
+        """Note that these metrics have reached ``step``; tell it if one of them had been there or beyond.
+
+        Args:
+            joins: Whether their values join a row of that step.
+        """
         last = max(
             (at for others, at in self._reached.copy().items() if not set(others).isdisjoint(names)), default=_NEVER
         )
         if step > last:
             self._reached[names] = step
             self._last_step = max(self._last_step, step)
+            return
+        if joins and step == last:
+            self._reached[names] = step
+            again = f"stage {self.name!r}: step {step} is given again: of each metric the last value stands"
+            self._context.note(f"again:{self.name}", again)
             return
         self._context.fault(
             f"step:{self.name}",
@@ -180,7 +200,8 @@ class _RowOfDevice:
         lines = b""
         for kind, content in (("values", values), ("rejected", rejected)):
             if content:
-                lines += encode_record({key: self._record[key] for key in ("time", "stage", "step")} | {kind: content})
+                known = {key: held for key, held in self._record.items() if key != "values"}
+                lines += encode_record(known | {kind: content})
         return lines
 
 
@@ -196,11 +217,18 @@ class RankStage(Stage):
         if self._context.is_mapping(f"stage {self.name!r}: log", values if values is not None else {}):
             super().log(step, {f"{self._prefix}{name}": value for name, value in {**(values or {}), **metrics}.items()})
 
+    def log_open(self, step: int, values: Mapping[str, Any]) -> None:
+        """As :meth:`Stage.log_open`, under the rank's own names."""
+        super().log_open(step, {f"{self._prefix}{name}": value for name, value in values.items()})
+
 
 class DisabledStage(Stage):
     """The stage of a run that is not tracked: ``log`` does nothing."""
 
     def log(self, step: int, values: Mapping[str, Any] | None = None, /, **metrics: Any) -> None:
+        """Do nothing."""
+
+    def log_open(self, step: int, values: Mapping[str, Any]) -> None:
         """Do nothing."""
 
 

@@ -24,8 +24,12 @@ function fix(text, label = "Fix") {
   return el("div", { class: "fix" }, el("b", {}, label), el("code", { tabindex: 0 }, text), copyButton(text));
 }
 
-/** The list of a run's findings, worst first; findings that say the same of several charts stand together. */
-export function findingsList(findings, { showChart }) {
+/**
+ * The list of a run's findings, worst first; findings that say the same of several charts stand together.
+ *
+ * `hasChart`: whether a metric has a chart that can be shown.
+ */
+export function findingsList(findings, { showChart, hasChart }) {
   if (!findings.length) {
     return el(
       "div",
@@ -50,14 +54,16 @@ export function findingsList(findings, { showChart }) {
   return el(
     "ol",
     { class: "findings" },
-    [...groups.values()].map((group) => item(group, showChart)),
+    [...groups.values()].map((group) => item(group, showChart, hasChart)),
   );
 }
 
-function item(group, showChart) {
+function item(group, showChart, hasChart) {
   const [first] = group;
-  const about = first.metric === null ? "the run" : group.length === 1 ? first.metric : counted(group.length, "chart");
-  const charts = group.filter((finding) => finding.metric !== null);
+  const drawn = hasChart(first.metric); // what is found about tables and images has no chart to show
+  const several = counted(group.length, drawn ? "chart" : "name");
+  const about = first.metric === null ? "the run" : group.length === 1 ? first.metric : several;
+  const charts = group.filter((finding) => finding.metric !== null && (drawn || group.length > 1));
   const fixes = [...new Set(group.map((finding) => finding.fix))];
   const commands = [...new Set(group.map((finding) => finding.command).filter(Boolean))];
   return el(
@@ -79,11 +85,13 @@ function item(group, showChart) {
             el(
               "li",
               {},
-              el(
-                "button",
-                { type: "button", class: "link", on: { click: () => showChart(finding.metric) } },
-                group.length === 1 ? "Show the chart" : shortName(finding.metric, finding.stage),
-              ),
+              drawn
+                ? el(
+                    "button",
+                    { type: "button", class: "link", on: { click: () => showChart(finding.metric) } },
+                    group.length === 1 ? "Show the chart" : shortName(finding.metric, finding.stage),
+                  )
+                : el("span", {}, finding.metric),
               group.length === 1 ? null : el("span", {}, sentence(finding.message, finding.metric)),
             ),
           ),

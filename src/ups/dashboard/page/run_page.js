@@ -87,7 +87,10 @@ export async function runPage(source, { report = null } = {}) {
       bad.some((each) => each.severity === "error") ? "error" : bad.length ? "warning" : "",
     );
     tabs.count("media", run.tables.length + run.images.length, "");
-    if (tabs.chosen === "findings") once(panels.findings, [findings], () => [findingsList(findings, { showChart })]);
+    if (tabs.chosen === "findings") {
+      const hasChart = (metric) => views.wandb.some((chart) => chart.metric === metric);
+      once(panels.findings, [findings], () => [findingsList(findings, { showChart, hasChart })]);
+    }
     if (tabs.chosen === "values") {
       once(panels.values, [run.summary, run.config], () => [
         valueList("Summary", run.summary, "No value was written to the summary."),

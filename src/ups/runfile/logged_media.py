@@ -1,0 +1,216 @@
+"""The media that a run's history names: tables, images and whatever else is a file, and which of them are there.
+
+A value of the history that is a file is a dictionary with ``_type``. It names its files below ``files``, the folder
+beside the run's ``.wandb`` file. Both may be of anyone: a path is only ever looked for among the names that the folder
+has, so none leads out of it, and no link is followed.
+"""
+
+import json
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from ups.runfile.framing import Batch
+from ups.runfile.records import Kind, Payloads, parse_message, path_of, readable, value_of
+from ups.runfile.regular_file import open_below
+from ups.runfile.wire import sized
+
+__all__ = ["LoggedMedia", "MediaReader", "media_files", "table_size"]
+
+_MARK = b"_type"
+_FOLDER = "media"
+_FIELDS = {"_type", "path", "filenames", "nrows", "ncols", "log_mode"}
+_MOST_FILES = 200_000  # in a run's folder; of more, nothing is said
+_DEEPEST = 32  # folders in each other
+_LARGEST_TABLE = 16 * 1024 * 1024  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedMedia:
+    """One value of the history that names files.
+
+    Attributes:
+        key: the name under which it was logged.
+        step: W&B's ``_step`` of its row.
+        home: the folder that its files lie in: ``files`` beside the ``.wandb`` file.
+        paths: its files, relative to ``home``; written by anyone.
+        rows, columns: the size that a table had when it was logged; None for what is not a table.
+        log_mode: wandb's ``log_mode`` of a table; empty where the history does not say.
+    """
+
+    key: str
+    step: int
+    home: Path
+    paths: tuple[str, ...]
+    rows: int | None = None
+    columns: int | None = None
+    log_mode: str = ""
+
+
+class MediaReader:
+    """Collects the media among the rows that are read. Rows without media cost one search of their bytes."""
+
+    def __init__(self) -> None:
+        self._logged: list[LoggedMedia] = []
+
+    @property
+    def logged(self) -> tuple[LoggedMedia, ...]:
+        """What was read so far, in the order of the rows."""
+        return tuple(self._logged)
+
+    def as_it_is(self) -> "MediaReader":
+        """What was read so far, which stays so while this one reads on."""
+        still = MediaReader()
+        still._logged = self._logged[:]
+        return still
+
+    def rewind(self, step: float) -> None:
+        """Keep the media of the rows up to a ``_step``."""
+        self._logged = [each for each in self._logged if each.step <= step]
+
+    def take(self, file: Path, batch: Batch, payloads: Payloads, history: NDArray[np.bool_]) -> None:
+        """Take up the media in those records of a batch that are ``history``."""
+        starts, ends = payloads.start[history], payloads.end[history]
+        order = np.argsort(starts)  # one that was put together from several chunks lies behind all others
+        starts, ends = starts[order], ends[order]
+        found: list[int] = []
+        place = 0
+        while place < len(starts) and (at := batch.data.find(_MARK, int(starts[place]))) >= 0:
+            place = int(np.searchsorted(ends, at, side="right"))
+            if place < len(starts) and at >= starts[place]:
+                found.append(place)
+                place += 1
+        for place in sorted(found, key=lambda place: int(order[place])):
+            self._take_row(file.parent / "files", batch.data[int(starts[place]) : int(ends[place])])
+
+    def _take_row(self, home: Path, content: bytes) -> None:
+        history = parse_message(readable(sized(Kind.HISTORY, content))).history
+        row: dict[str, Any] = {}
+        for item in history.item:
+            path = path_of(item)
+            if path[-1] in _FIELDS or '"_type"' in item.value_json:
+                _put(row, path, value_of(item))
+        for key, value in _media_in(row, ()):
+            paths = tuple(dict.fromkeys(path for path in _paths(value) if path.startswith(f"{_FOLDER}/")))
+            if paths:
+                mode = value.get("log_mode")
+                self._logged.append(
+                    LoggedMedia(
+                        key=key,
+                        step=history.step.num,
+                        home=home,
+                        paths=paths,
+                        rows=_whole(value.get("nrows")),
+                        columns=_whole(value.get("ncols")),
+                        log_mode=mode if isinstance(mode, str) else "",
+                    )
+                )
+
+
+def media_files(home: Path) -> frozenset[str] | None:
+    """The files below ``media`` in a run's folder ``files``, relative to it; links as they stand.
+
+    None where there is no such folder, or one that cannot be read or has more files than any run.
+    """
+    found: set[str] = set()
+    if home.is_symlink():
+        return None
+    try:
+        _list(home / _FOLDER, f"{_FOLDER}/", found, _DEEPEST)
+    except (OSError, OverflowError):
+        return None
+    return frozenset(found)
+
+
+def table_size(home: Path, path: str) -> tuple[int, int] | None:
+    """How many rows and columns a table's file holds; None where it cannot be read, or is too large to be.
+
+    Args:
+        path: one of :func:`media_files`.
+    """
+    try:
+        with os.fdopen(open_below(home, home / path), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return None
+            content = file.read(_LARGEST_TABLE + 1)
+    except OSError:
+        return None
+    if len(content) > _LARGEST_TABLE:
+        return None
+    try:
+        try:
+            table = orjson.loads(content)
+        except orjson.JSONDecodeError:  # NaN and the infinities, as Python writes them
+            table = json.loads(content)
+        return len(table["data"]), len(table["columns"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _list(folder: Path, prefix: str, found: set[str], deepest: int) -> None:
+    """Add what lies in ``folder`` and below it.
+
+    Raises:
+        OSError: it cannot be read, or is a link.
+        OverflowError: there are too many files.
+    """
+    if folder.is_symlink() or not deepest:
+        raise OSError(f"{folder} is a link, or too deep")
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                _list(folder / entry.name, f"{prefix}{entry.name}/", found, deepest - 1)
+            else:
+                found.add(prefix + entry.name)
+                if len(found) > _MOST_FILES:
+                    raise OverflowError
+
+
+def _put(row: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    inner = row
+    for key in path[:-1]:
+        below = inner.get(key)
+        if not isinstance(below, dict):
+            below = inner[key] = {}
+        inner = below
+    inner[path[-1]] = value
+
+
+def _media_in(values: dict[str, Any], above: tuple[str, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every outermost dictionary with a ``_type``, and the name that W&B shows for it."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            if isinstance(value.get("_type"), str):
+                yield ".".join((*above, key)), value
+            else:
+                yield from _media_in(value, (*above, key))
+
+
+def _paths(value: Any) -> Iterator[str]:
+    """Every file that a value names, those of an image's masks and of the items of a list too."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if name == "path" and isinstance(inner, str):
+                yield inner
+            elif name == "filenames" and isinstance(inner, list):
+                yield from _texts(inner)
+            else:
+                yield from _paths(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _paths(inner)
+
+
+def _texts(values: Iterable[Any]) -> Iterator[str]:
+    return (value for value in values if isinstance(value, str))
+
+
+def _whole(value: Any) -> int | None:
+    return value if type(value) is int and value >= 0 else None
