@@ -116,7 +116,7 @@ CAUSES = {
     ("second_call_at_a_committed_step", "lost-rows"): (["just closed"], ["from 0 again", "two counters"]),
     ("below_zero", "lost-rows"): (["step=-1 was given, and W&B counts from 0"], ["again", "two counters"]),
     ("stage_from_zero", "lost-rows"): (["counted from 0 again, while W&B stood at 29"], ["two counters"]),
-    ("another_counter_is_logged", "frozen"): (["never logged with a new value, so that wandb filled in 0, or"], []),
+    ("another_counter_is_logged", "frozen"): (["never logged with a new value, so wandb filled in 0, or"], []),
     ("defined_again_later", "empty"): (["first logged behind 30 rows of loss"], ["step_sync"]),
 }
 

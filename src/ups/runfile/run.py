@@ -44,7 +44,7 @@ class Series:
         rows: int64, shape (rows,): the row numbers.
         steps: int64, shape (rows,): W&B's ``_step``.
         x, y: float64, shape (rows,): NaN also where a value is no number. int64 where float64 would round whole
-            numbers: see :mod:`~ups.runfile.digits`.
+            numbers: see ``ups/runfile/digits.py``.
         is_number: bool, shape (rows,): whether the metric's value is a number, NaN and infinities included.
         held: how many rows hold the metric, with the axis or without.
         not_numeric: how many of those hold something that is no number.

@@ -29,7 +29,7 @@ class TableColumn(NamedTuple):
     Attributes:
         name: the metric; ``_step`` and ``_timestamp`` come first.
         values: shape (rows,): float64, NaN where nothing is held; int64, 0 where nothing is held, for ``_step`` and
-            where float64 would round whole numbers (see :mod:`~ups.runfile.digits`).
+            where float64 would round whole numbers (see ``ups/runfile/digits.py``).
         held: bool, shape (rows,): whether the row holds a number, NaN and infinities included, under that name.
     """
 
