@@ -175,6 +175,13 @@ def large_steps_again(run: Run) -> None:
         run.log({"loss": 1 / (step + 1), "env_steps": 12_345_600 + step})
 
 
+def dot_in_the_axis(run: Run) -> None:
+    """The name of the axis has a dot: wandb does not find it in the rows, and fills in its own."""
+    run.define_metric("reward", step_metric="Wall Time (sec.)")
+    for step in range(20):
+        run.log({"reward": step / 3, "Wall Time (sec.)": 7.25 * step})
+
+
 def defined_again_later(run: Run) -> None:
     """A metric is drawn against another axis for its second half, which the first half does not hold."""
     run.define_metric("loss", step_metric="step")
@@ -242,6 +249,7 @@ LOOPS: dict[str, Callable[[Run], None]] = {
         epoch_in_every_row, epoch_in_every_row_and_its_mean, two_evaluations_at_one_step, rungs,
         never_logged_beside_lost_rows, escaped_dot, two_counters, second_call_at_a_committed_step, below_zero,
         stage_from_zero, another_counter_is_logged, own_count_is_the_same, large_steps_again, defined_again_later,
+        dot_in_the_axis,
     )
 }  # fmt: skip
 SESSIONS = {made.__name__: made for made in (resumed_with_step, two_processes, rewound, rewound_twice)}

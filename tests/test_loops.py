@@ -117,6 +117,7 @@ CAUSES = {
     ("below_zero", "lost-rows"): (["step=-1 was given, and W&B counts from 0"], ["again", "two counters"]),
     ("stage_from_zero", "lost-rows"): (["counted from 0 again, while W&B stood at 29"], ["two counters"]),
     ("another_counter_is_logged", "frozen"): (["never logged with a new value, so wandb filled in 0, or"], []),
+    ("dot_in_the_axis", "frozen"): (["20 rows hold Wall Time (sec.) twice", "by its dots"], ["never logged"]),
     ("defined_again_later", "empty"): (["first logged behind 30 rows of loss"], ["step_sync"]),
 }
 
@@ -136,6 +137,7 @@ FIXES = {
     ("falling_axis", "backwards"): 'run.define_metric("loss", step_metric="_step")',
     ("resumed_with_step", "backwards"): 'wandb.init(resume_from="crash?_step=9")',
     ("never_logged_beside_lost_rows", "never-logged"): 'run.log({"val/loss": value, "val_step": step})  # without',
+    ("dot_in_the_axis", "frozen"): 'run.define_metric("reward", step_metric="Wall Time (sec_)")',
     ("another_counter_is_logged", "frozen"): 'run.define_metric("eval/reward", step_metric="eval/global_step")',
 }  # fmt: skip
 

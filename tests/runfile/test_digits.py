@@ -112,9 +112,12 @@ def test_columns_are_kept_whole_when_they_are_arranged_anew() -> None:
 
 
 def test_both_forms_of_a_key_in_one_row(tmp_path: Path) -> None:
-    """The last value counts, with all its digits."""
-    run = run_of(tmp_path, row(item([b"a", b"b"], b"1"), item(b"a.b", b"1152921504606846977")))
-    assert held(run.column("a.b")) == [2**60 + 1]
+    """The value in a dictionary counts, with all its digits, in whichever order they stand."""
+    nested, flat = item([b"a", b"b"], b"1152921504606846977"), item(b"a.b", b"1")
+    column = run_of(tmp_path, row(nested, flat), row(flat, nested, step=1)).column("a.b")
+    assert held(column) == [2**60 + 1, 2**60 + 1]
+    assert column is not None
+    assert column.twice == 2
 
 
 def test_a_value_without_json_is_exact(tmp_path: Path) -> None:

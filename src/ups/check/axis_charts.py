@@ -27,11 +27,13 @@ class AxisRows(NamedTuple):
         rows: int64, shape (rows,): their numbers.
         x: float64, shape (rows,): the axis's value.
         bare: bool, shape (rows,): whether the row holds no metric that is drawn against the axis.
+        twice: how many of them hold it twice: as it was logged, and as wandb filled it in.
     """
 
     rows: NDArray[np.int64]
     x: NDArray[np.float64]
     bare: NDArray[np.bool_]
+    twice: int
 
 
 class Points(NamedTuple):
@@ -74,7 +76,7 @@ class AxisCharts:
             held = self._run.column(metric) if bare.any() else None
             if held is not None:
                 bare &= ~np.isin(column.rows, held.rows, assume_unique=True)
-        return AxisRows(column.rows, column.values, bare)
+        return AxisRows(column.rows, column.values, bare, column.twice)
 
     def before_axis(self, metric: str) -> int:
         """How many rows hold a metric before the first row that holds the axis."""

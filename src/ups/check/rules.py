@@ -151,6 +151,7 @@ def frozen(chart: Chart) -> Finding | None:
         cause = (
             f"{axis} was never logged with a new value, so wandb filled in {at}, or it was logged as {at} in each row"
         )
+    cause, fix = _twice(chart) or (cause, fix)
     return _finding(
         chart,
         Verdict.FROZEN,
@@ -226,7 +227,7 @@ def backwards(chart: Chart) -> Finding | None:
     if not back.size:
         return None
     first, axis = int(back[0]), chart.axis.metric
-    cause, fix = _session_cause(chart) if axis == DEFAULT_AXIS else _why_back(chart, int(back.size))
+    cause, fix = _session_cause(chart) if axis == DEFAULT_AXIS else _twice(chart) or _why_back(chart, int(back.size))
     return _finding(
         chart,
         Verdict.BACKWARDS,
@@ -272,6 +273,18 @@ def _why_back(chart: Chart, times: int) -> tuple[str, str]:
     return seen, f"wandb.plot.scatter(table, {_text(axis)}, {_text(chart.metric)})  # points that no line joins"
 
 
+def _twice(chart: Chart) -> tuple[str, str] | None:
+    """The cause and the fix where the rows hold the axis twice; None where they do not."""
+    axis = chart.axis.metric
+    if chart.axis_rows is None or not chart.axis_rows.twice:
+        return None
+    return (
+        f"{chart.axis_rows.twice:,} rows hold {axis} twice: as it was logged, and as wandb filled it in, since it looks"
+        " a name up by its dots",
+        f"{_define(chart.metric, axis.replace('.', '_'))}  # an axis without a dot in its name, logged as such",
+    )
+
+
 def _session_cause(chart: Chart) -> tuple[str, str]:
     """Why W&B's own step stands still or goes back, by how the run's sessions follow each other."""
     start = next((start for start in chart.sessions if start.follows is not Follows.BEHIND), None)
@@ -309,16 +322,17 @@ def stale(chart: Chart) -> Finding | None:
         f"{sizes[most]:,} points stand at {shared}: several rows were logged at one {axis}, or rows without it got its"
         " last value from wandb"
     )
-    fix = _own_axis(chart)
+    fix = _redefined(chart) or _own_axis(chart)
     if axis == DEFAULT_AXIS:
         cause, fix = _session_cause(chart)
+    cause, fix = _twice(chart) or (cause, fix)
     return _finding(
         chart,
         Verdict.STALE,
         int(same.size),
         message=f"{same.size:,} of the {len(chart.x):,} points of {chart.metric} share the x of the point before",
         cause=cause,
-        fix=_redefined(chart) or fix,
+        fix=fix,
         repairable=chart.may_spread(),
     )
 

@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ups.charts import DEFAULT_AXIS
 from ups.runfile.digits import Values, may_be_rounded, of_one_type, with_all_digits, with_digits_of
-from ups.runfile.items import hashes_of, logged_number, name_in, number_in, numbers, take_apart, value_in
+from ups.runfile.items import hashes_of, is_nested, logged_number, name_in, number_in, numbers, take_apart, value_in
 from ups.runfile.wire import FEW, MARGIN, Bytes, Positions, fields_in, read_fields, read_varints
 
 __all__ = ["Column", "Columns", "last_rows"]
@@ -41,12 +41,15 @@ class Column:
             says so: where each is a whole number and float64 would round some.
         forms: uint8, shape (values,): numbers of :class:`~ups.runfile.items.Form`.
         sample: the first value that is not a number, as it was logged; None if there is none.
+        twice: how many rows hold the name in both forms, ``a.b`` and ``b`` in a dictionary ``a``. The second counts:
+            wandb looks an axis up by its dots, does not find ``a.b``, and fills in a value of its own.
     """
 
     rows: NDArray[np.int64]
     values: Values
     forms: NDArray[np.uint8]
     sample: Any = None
+    twice: int = 0
 
 
 class _Growing:
@@ -95,13 +98,14 @@ _NO_ROWS, _NO_VALUES, _NO_FORMS = np.empty(0, dtype=np.int64), np.empty(0), np.e
 class _Parts:
     """A column that still grows."""
 
-    __slots__ = ("forms", "in_order", "last", "rows", "sample", "values")
+    __slots__ = ("forms", "in_order", "last", "rows", "sample", "twice", "values")
 
     def __init__(self) -> None:
         self.rows, self.values, self.forms = _Growing(_NO_ROWS), _Growing(_NO_VALUES), _Growing(_NO_FORMS)
         self.sample: Any = None
         self.last = -1  # the row of the last value
         self.in_order = True  # whether each value's row is above the one before
+        self.twice = 0  # rows that held the name in both forms
 
     def append(self, rows: NDArray[np.int64], values: Values, forms: NDArray[np.uint8]) -> None:
         held = self.values.read()
@@ -139,6 +143,7 @@ class Columns:
         self._parts: dict[str, _Parts] = {}
         self._steps = _Growing(_NO_ROWS)
         self._names: list[str] = []  # by key number
+        self._nested: set[int] = set()  # the keys of values in dictionaries
         self._hashes = np.empty(0, dtype=np.uint64)  # sorted
         self._numbers = np.empty(0, dtype=np.int64)  # the key number of each hash
 
@@ -254,10 +259,11 @@ class Columns:
         if not parts.in_order:
             order = np.argsort(rows, kind="stable")  # a file that has the name in both forms of a key
             rows, values, forms = rows[order], values[order], forms[order]
-            last = np.append(np.diff(rows) > 0, True)  # 'a.b' beside {'a': {'b': …}} in one row: the last counts
+            last = np.append(np.diff(rows) > 0, True)  # 'a.b' beside {'a': {'b': …}} in one row: the nested one counts
+            parts.twice += int(np.count_nonzero(~last))
             rows, values, forms = rows[last], values[last], forms[last]
             parts.replace(rows, values, forms)
-        return Column(rows, values, forms, parts.sample)
+        return Column(rows, values, forms, parts.sample, parts.twice)
 
     def add(self, buffer: Bytes, start: Positions, end: Positions) -> None:
         """Add the history records whose content lies between ``start`` and ``end``, one row each."""
@@ -274,8 +280,11 @@ class Columns:
         for at in np.flatnonzero(value_start[order] < 0).tolist():  # no JSON form
             values[at], forms[at] = number_in(buffer[item_start[order[at]] : item_end[order[at]]].tobytes())
         rounded = may_be_rounded(values)
-        bounds = np.flatnonzero(np.diff(key[order], prepend=-1, append=-1))
-        for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        bounds = np.flatnonzero(np.diff(key[order], prepend=-1, append=-1)).tolist()
+        spans = list(pairwise(bounds))
+        if self._nested:
+            spans.sort(key=lambda span: int(key[order[span[0]]]) in self._nested)
+        for low, high in spans:
             item = order[low]
             parts = self._parts.setdefault(self._names[key[item]], _Parts())
             part: Values = values[low:high]
@@ -306,19 +315,22 @@ class Columns:
             _, first = np.unique(hashes[new], return_index=True)
             learned = new[np.sort(first)]
             raw = (buffer[start[item] : end[item]].tobytes() for item in learned.tolist())
-            self._learn(hashes[learned], [name_in(each) for each in raw])
+            self._learn(hashes[learned], list(raw))
             place = np.searchsorted(self._hashes, hashes)
         return self._numbers[place]
 
-    def _learn(self, hashes: NDArray[np.uint64], names: list[str | None]) -> None:
-        """Give each of some new keys its number."""
+    def _learn(self, hashes: NDArray[np.uint64], raw: list[bytes]) -> None:
+        """Give each of some new keys, as their bytes, its number."""
         numbers: list[int] = []
-        for name in names:
+        for each in raw:
+            name = name_in(each)
             if name is None:
                 numbers.append(_NAMELESS)
             elif name.startswith("_") and self._hidden is not None and name not in self._hidden:
                 numbers.append(_HIDDEN)
             else:
+                if "." in name and is_nested(each):
+                    self._nested.add(len(self._names))
                 numbers.append(len(self._names))
                 self._names.append(name)
         every = np.concatenate([self._hashes, hashes])

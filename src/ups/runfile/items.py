@@ -15,7 +15,18 @@ from numpy.typing import NDArray
 from ups.runfile.records import parse_item, value_of
 from ups.runfile.wire import FEW, Bytes, Positions, fields_in, read_fields
 
-__all__ = ["Form", "hashes_of", "logged_number", "name_in", "name_of", "number_in", "numbers", "take_apart", "value_in"]
+__all__ = [
+    "Form",
+    "hashes_of",
+    "is_nested",
+    "logged_number",
+    "name_in",
+    "name_of",
+    "number_in",
+    "numbers",
+    "take_apart",
+    "value_in",
+]
 
 _LONGEST_NUMBER = 40  # characters; a longer one (a huge integer) is converted by itself
 _HASHED_AT_ONCE = 1 << 24  # bytes
@@ -174,6 +185,14 @@ def name_in(raw: bytes) -> str | None:
         return name_of(parse_item(raw))
     except DecodeError:
         return None
+
+
+def is_nested(raw: bytes) -> bool:
+    """True for an item whose name is that of a value in a dictionary, joined by dots."""
+    try:
+        return len(parse_item(raw).nested_key) > 1
+    except DecodeError:
+        return False
 
 
 def name_of(item: Any) -> str:
