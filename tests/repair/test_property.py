@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 import os
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from repair.loops import LoggedRun, logged_runs
+from ups.charts import Definitions
 from ups.check import RunCheck, Verdict, check_run
 from ups.course import Course, course
 from ups.dashboard.meant import meant_run
@@ -106,3 +109,18 @@ def test_a_repair_makes_no_chart_worse(logged: LoggedRun, keep: Keep) -> None:
     for chart in after.charts:
         x = [x for x, _ in points(meant, chart.metric)] if chart.rows else []
         assert x == sorted(x)
+
+
+@pytest.mark.parametrize("begin", [0, 2**60])
+def test_steps_beyond_the_floats_are_repaired_with_all_their_digits(begin: int) -> None:
+    """A counter of nanoseconds that begins again is repaired as a small one is."""
+    definitions = Definitions()
+    definitions.define("loss", "ns")
+    rows = [{"loss": place % 3, "ns": begin + step} for place, step in enumerate([0, 1, 2, 3, 2, 3, 4, 5])]
+    run = Run.from_rows(Path("run"), rows, run_id="run", definitions=definitions, finished=True)
+    plan = plan_repair(run)
+    assert plan.points_gone == 2
+    assert [int(x) - begin for x, _ in points(meant_run(plan), "loss")] == [0, 1, 2, 3, 4, 5]
+    stale = [{"loss": place, "ns": begin + place // 3 * 3} for place in range(9)]
+    run = Run.from_rows(Path("run"), stale, run_id="run", definitions=definitions, finished=True)
+    assert [int(x) - begin for x, _ in points(meant_run(plan_repair(run)), "loss")] == list(range(9))

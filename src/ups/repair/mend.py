@@ -17,6 +17,7 @@ from ups.check.axis_charts import AxisCharts
 from ups.course import Course, course
 from ups.repair.axis import Keep, StageRows, attempts_of, count_on, later_places, meant, superseded
 from ups.runfile import Run
+from ups.runfile.digits import Values
 
 __all__ = ["MEND", "Mended", "Parts", "mend"]
 
@@ -36,14 +37,14 @@ class Parts:
     Attributes:
         rows: int64, shape (parts,): the rows, in the order in which their parts are written.
         after: int64, shape (parts,): the row behind which each is written; it may be the row itself.
-        x: float64, shape (parts,): the axis in each.
+        x: float64 or int64, shape (parts,): the axis in each.
         names: for each metric, and for the axis where nothing that is drawn against it stays in the row, int64: the
             rows that it leaves for the part, increasing.
     """
 
     rows: _Rows
     after: _Rows
-    x: NDArray[np.float64]
+    x: Values
     names: dict[str, _Rows]
 
 
@@ -53,7 +54,7 @@ class Mended:
 
     Attributes:
         metrics: the metrics that are drawn against it.
-        rows, x: int64 and float64, shape (changed,): the rows whose axis changes, increasing, and their new x.
+        rows, x: shape (changed,): the rows whose axis changes, increasing, and their new x; int64 where the axis is.
         out: for each metric, and for the axis where nothing that is drawn against it is left, int64: the rows that lose
             it, increasing.
         parts: the parts of rows that are written elsewhere, or with another x than the rest of their row.
@@ -65,7 +66,7 @@ class Mended:
 
     metrics: tuple[str, ...]
     rows: _Rows
-    x: NDArray[np.float64]
+    x: Values
     out: dict[str, _Rows]
     parts: Parts
     points: dict[str, int]
@@ -98,7 +99,7 @@ def mend(
     charts = AxisCharts(run, axis, metrics)
     right = {metric for metric in charts.right if not codes.get(metric, set()) & MEND}
     others = [metric for metric in metrics if metric not in right]
-    stage, drawn = _stage_rows(run, axis, metrics)
+    stage, drawn, origin = _stage_rows(run, axis, metrics)
     work = _Work(stage, drawn, right, others)
     x, what = _meant_x(axis, work, charts, codes)
     number = np.zeros(len(x), dtype=np.int64) if attempts is None else attempts[stage.rows]
@@ -135,13 +136,13 @@ def mend(
     return Mended(
         metrics=tuple(metrics),
         rows=stage.rows[mended.changed],
-        x=x[mended.changed],
+        x=_from(origin, x[mended.changed]),
         out={name: stage.rows[gone] for name, gone in mended.out.items() if gone.any()},
-        parts=mended.parts,
+        parts=replace(mended.parts, x=_from(origin, mended.parts.x)),
         points=counts,
         gone=lost,
         touched=frozenset(metric for metric in others if work.is_touched(metric, mended)),
-        last=mended.last,
+        last=mended.last if mended.last is None else _from(origin, np.array([mended.last])).item(),
         what=tuple(what),
     )
 
@@ -298,8 +299,11 @@ def _repeated(x: NDArray[np.float64], y: NDArray[np.float64]) -> _Mask:
     return out
 
 
-def _stage_rows(run: Run, axis: str, metrics: list[str]) -> tuple[StageRows, dict[str, NDArray[np.int64]]]:
-    """The rows of an axis, and for each metric the places in them of its finite values."""
+def _stage_rows(run: Run, axis: str, metrics: list[str]) -> tuple[StageRows, dict[str, NDArray[np.int64]], int]:
+    """The rows of an axis, for each metric the places in them of its finite values, and where the axis is counted from.
+
+    An axis of whole numbers that float64 would round is counted from its first value.
+    """
     columns = {metric: column for metric in metrics if (column := run.column(metric)) is not None}
     own = run.column(axis)
     rows = np.empty(0, dtype=np.int64)
@@ -308,8 +312,13 @@ def _stage_rows(run: Run, axis: str, metrics: list[str]) -> tuple[StageRows, dic
             rows = np.union1d(rows, column.rows) if len(rows) else column.rows
     x = np.full(len(rows), np.nan)
     every = np.arange(len(rows))
+    origin = 0
     if own is not None:
-        x[np.searchsorted(rows, own.rows)] = np.where(np.isfinite(own.values), own.values, np.nan)
+        values = own.values
+        if values.dtype == np.int64:
+            origin = int(values[0])
+            values = values - origin
+        x[np.searchsorted(rows, own.rows)] = np.where(np.isfinite(values), values, np.nan)
     bare = np.ones(len(rows), dtype=np.bool_)
     held = {
         metric: every if len(column.rows) == len(rows) else np.searchsorted(rows, column.rows)
@@ -318,7 +327,14 @@ def _stage_rows(run: Run, axis: str, metrics: list[str]) -> tuple[StageRows, dic
     for places in held.values():
         bare[places] = False
     drawn = {metric: _where(np.isfinite(column.values), held[metric]) for metric, column in columns.items()}
-    return StageRows(rows, x, bare, held), drawn
+    return StageRows(rows, x, bare, held), drawn, origin
+
+
+def _from(origin: int, x: NDArray[np.float64]) -> Values:
+    """The values of an axis that was counted from ``origin``."""
+    if origin and (x == np.floor(x)).all():
+        return x.astype(np.int64) + origin
+    return x + origin
 
 
 def _where(mask: NDArray[np.bool_], places: NDArray[np.int64]) -> NDArray[np.int64]:
