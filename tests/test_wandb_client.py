@@ -1,4 +1,4 @@
-"""How the real wandb client behaves when the server refuses, is not there, or stops the run."""
+"""What the real wandb client does that UPS leans on: with a server that refuses or stops, and with odd definitions."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import wandb
 
 from waiting import wait_for
 from wandb_server import Fault, Run, WandBServer, run_client, start_client, word_after
@@ -114,3 +115,14 @@ def test_init_without_a_server_raises(tmp_path: Path) -> None:
     assert int(seconds) >= 11
     assert "ServerResponseError" in second
     assert "run ID late is in use" in second
+
+
+def test_a_star_inside_a_name_raises(tmp_path: Path) -> None:
+    """Only a trailing star is a glob: docs/explanation/charts.md states it."""
+    settings = wandb.Settings(silent=True, console="off", x_disable_stats=True)
+    with wandb.init(mode="offline", dir=tmp_path, settings=settings) as run:
+        run.define_metric("train/*", step_metric="train/step")
+        with pytest.raises(wandb.Error, match=r"glob suffixes only"):
+            run.define_metric("train/*/loss", step_metric="train/step")
+    page = Path(__file__).parents[1] / "docs" / "explanation" / "charts.md"
+    assert "glob suffixes only" in page.read_text(encoding="utf-8")
