@@ -45,7 +45,19 @@ ALLOWED = {
     "simulator": {"errors", "text", "tracking"},
     "guard": {"errors", "text", "course", "charts", "tracking"},
     "integrations": {"errors", "text", "charts", "tracking"},
-    "cli": {"errors", "text", "course", "charts", "runfile", "check", "report", "repair", "dashboard", "tracking", "simulator"},
+    "cli": {
+        "errors",
+        "text",
+        "course",
+        "charts",
+        "runfile",
+        "check",
+        "report",
+        "repair",
+        "dashboard",
+        "tracking",
+        "simulator",
+    },
 }
 
 

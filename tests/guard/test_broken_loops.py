@@ -53,7 +53,8 @@ def test_every_step_of_every_stage_is_there(script: Script, place: str) -> None:
         held = read_held(folder)
         assert stages_of(held) == full(), name
         assert [y for _, y in held.stage("operator")] == [1 / (x + 1) for x in range(100)], name
-        assert len(held.rows) == sum(STAGES.values()), name
+        joined = 2 if "step=" in LOOPS[name] else 0  # a stage's last row is open still, and takes the next one's first
+        assert len(held.rows) == sum(STAGES.values()) - joined, name
         assert [row["_step"] for row in held.rows] == sorted({row["_step"] for row in held.rows}), name
         checked = check_run(open_run(folder / f"run-{name}.wandb"))
         assert {chart.verdict for chart in checked.charts} == {Verdict.FULL}, name
@@ -116,7 +117,7 @@ def test_the_same_names_again_become_parts() -> None:
 
 
 def test_an_axis_in_the_rows_that_starts_again_becomes_a_part() -> None:
-    """Where the script's own axis goes back, all metrics on it go on in a part; metrics on other axes stay."""
+    """A metric whose axis begins again continues in a part; one that is new there, or on another axis, is full as it is."""
 
     def loop(run: wandb.Run) -> None:
         run.define_metric("*", step_metric="global_step")
@@ -129,12 +130,12 @@ def test_an_axis_in_the_rows_that_starts_again_becomes_a_part() -> None:
     held = held_by(loop)
     assert [x for x, _ in held.points("loss", "global_step")] == [0, 1, 2, 3, 4]
     assert [x for x, _ in held.points("part2/loss", "part2/global_step")] == [0, 1, 2, 3, 4]
-    assert [x for x, _ in held.points("part2/new", "part2/global_step")] == [0, 1, 2, 3, 4]
+    assert [x for x, _ in held.points("new", "global_step")] == [0, 1, 2, 3, 4]
     assert [x for x, _ in held.points("clock/load", "clock/seconds")] == list(range(10))
 
 
-def test_an_axis_that_starts_again_all_the_time_is_counted_on() -> None:
-    """A batch number within each of many epochs makes nine parts, and the last is counted on: no chart goes back."""
+def test_an_axis_that_starts_again_all_the_time_is_left_as_it_is() -> None:
+    """A batch number within each of many epochs makes nine parts; after that no x is made up."""
 
     def loop(run: wandb.Run) -> None:
         run.define_metric("loss", step_metric="batch")
@@ -143,8 +144,8 @@ def test_an_axis_that_starts_again_all_the_time_is_counted_on() -> None:
                 run.log({"loss": 0.5, "batch": batch})
 
     held = held_by(loop)
-    assert [x for x, _ in held.points("loss", "batch")] == [0, 1, 2]
-    assert [x for x, _ in held.points("part9/loss", "part9/batch")] == list(range(3 * 12))
+    assert [x for x, _ in held.points("loss", "batch")] == 12 * [0, 1, 2]
+    assert [x for x, _ in held.points("part9/loss", "part9/batch")] == [0, 1, 2]
     assert not any("part10/loss" in row for row in held.rows)
 
 
@@ -160,7 +161,7 @@ def test_two_loops_that_take_turns_keep_their_own_steps() -> None:
     held = held_by(loop)
     assert held.points("env/reward", "_step") == [(1000 + turn, float(turn)) for turn in range(8)]
     assert [x for x, _ in held.points("agent/loss", "agent/step")] == list(range(8))
-    assert len([row for row in held.rows if "env/length" in row]) == 8
+    assert held.points("env/length", "_step") == [(1000 + turn, 7.0) for turn in range(8)]
     assert {"name": "agent/loss", "step_metric": "agent/step"}.items() <= next(
         metric for metric in held.metrics if metric["name"] == "agent/loss"
     ).items()
@@ -258,7 +259,7 @@ def test_a_row_of_a_later_stage_is_put_together_as_before() -> None:
     held = held_by(loop)
     rows = [row for row in held.rows if "b/loss" in row]
     assert [(row["b/step"], "b/lr" in row, "b/norm" in row) for row in rows] == [(x, True, True) for x in range(4)]
-    assert len(held.rows) == 8
+    assert len(held.rows) == 7  # the last row of a is open still, and takes the first of b
 
 
 def test_nested_and_media_values_of_a_later_part_arrive() -> None:
@@ -308,4 +309,4 @@ def test_what_was_changed_is_said_once_a_kind_and_at_the_end(capsys: pytest.Capt
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("ups: ")]
     assert [line.split(":")[1].split()[0] for line in lines] == ["phase", "a/loss", "a/loss", "guard"]
     assert "rows given the axis that they lacked: 4" in lines[-1]
-    assert "values NaN or infinite: 2; values that are no numbers: 4" in lines[-1]
+    assert "values NaN or infinite: 2; values that are not numbers: 4" in lines[-1]

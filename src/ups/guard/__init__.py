@@ -8,7 +8,7 @@ import sys
 from types import ModuleType
 from typing import Any, overload
 
-from ups.guard.every_run import EveryRun, guard_every_run
+from ups.guard.patch_init import EveryRun, guard_every_run
 from ups.guard.guarded_run import Guard, guard_run
 
 __all__ = ["EveryRun", "Guard", "guard"]

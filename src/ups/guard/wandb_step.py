@@ -1,0 +1,126 @@
+"""W&B's numbers: which row of a run is being put together, and whether a ``step=`` can still be had.
+
+wandb-core keeps one row open and counts as follows. ``step=n`` above the open row's number closes that row and opens
+row ``n``; equal to it, it adds to the row; below it, the call is dropped. A call without ``step=`` adds to the open
+row and, unless ``commit=False``, closes it; so does ``commit=True``. A closed row's successor has the next number.
+"""
+
+from collections.abc import Collection, Mapping, Set
+from typing import Any
+
+__all__ = ["WandbStep", "leaves_open"]
+
+_NONE: Set[str] = frozenset()
+
+
+class WandbStep:
+    """A run's open row, followed from call to call.
+
+    A call whose ``step=`` W&B would drop is *moved*: it is given the number of another row.
+
+    Attributes:
+        current: the number of the open row, or of the next if none is open; None where W&B takes no ``step=``.
+        values: what the open row holds, by the names in W&B; empty if none is open.
+        moved: the names of moved calls in the open row, in W&B and in the script.
+    """
+
+    def __init__(self, current: int | None) -> None:
+        self.current = current
+        self.values: dict[str, Any] = {}
+        self.moved: set[str] = set()
+        self._step: int | None = None  # that of the calls in the open row whose number it is
+        self._moved_step: int | None = None  # that of the moved calls, while the script may add to their row
+        self._blocked: set[str] = set()  # axes that W&B fills in for the open row
+        self._unknown = bool(current)  # a row that was begun before may be open
+
+    def beside(self, step: int | None) -> tuple[Set[str], int | None]:
+        """What a call adds to, by what the script says: the names that are in its row already, and their ``step=``.
+
+        A call without ``step=``, or with the same again, adds to a row.
+        """
+        if not self.values:
+            return _NONE, step
+        own = self.values.keys() - self.moved
+        if step is None:
+            return (
+                (own, self._step) if own else (self.moved, self._moved_step) if self._moves_on(None) else (_NONE, None)
+            )
+        if step == self.current:
+            return own, step
+        return self.moved if self._moves_on(step) else _NONE, step
+
+    def _moves_on(self, step: int | None) -> bool:
+        return self._moved_step is not None and step in (None, self._moved_step)
+
+    def is_late(self, step: int | None, names: Collection[str]) -> bool:
+        """True where the number ``step`` cannot be had any more, for a row to which the script gives these names."""
+        if step is None or self.current is None:
+            return False
+        return step < self.current or not self.moved_to(step).isdisjoint(names)
+
+    def moved_to(self, step: int | None) -> Set[str]:
+        """The names of moved calls in the open row whose number is ``step``: a row of that step has none of them."""
+        return self.moved if step is not None and step == self.current else _NONE
+
+    def is_taken(self, names: Collection[str]) -> bool:
+        """True where a call without ``step=`` would write over a moved call."""
+        return bool(self.moved) and not self.moved.isdisjoint(names)
+
+    def free(self, step: int, names: Collection[str]) -> int:
+        """The lowest number that a late row can have: the open row's, unless a name would stand in it twice."""
+        assert self.current is not None
+        if self._unknown:
+            return self.current + 1
+        if self._moves_on(step):
+            return self.current
+        taken = self.values.keys() | self._blocked | self.moved
+        return self.current + (not taken.isdisjoint(names))
+
+    def logged(
+        self,
+        number: int | None,
+        step: int | None,
+        commit: bool | None,
+        row: Mapping[str, Any],
+        given: Collection[str],
+        *,
+        filled: Collection[str] = (),
+        ended: bool = False,
+    ) -> None:
+        """Take note of a call.
+
+        Args:
+            number, commit, row: what wandb was given; ``row`` has the names that W&B gives it.
+            step, given: the ``step=`` and the names that the script gave.
+            filled: the axes that W&B fills in for this call.
+            ended: True where the script closed the row.
+        """
+        if self.current is None:
+            return
+        if number is not None:
+            if number > self.current:
+                self._close(number)
+            if step is not None and number != step:
+                self.moved.update(row, given)
+                self._moved_step = None if ended else step
+            else:
+                self._step = step
+        if leaves_open(number, commit):
+            self.values.update(row)
+            self._blocked.update(filled)
+        else:
+            self._close(self.current + 1)
+
+    def _close(self, following: int) -> None:
+        self.current = following
+        if self.values or self._step is not None or self._unknown:
+            self.values.clear()
+            self.moved.clear()
+            self._blocked.clear()
+            self._step = self._moved_step = None
+            self._unknown = False
+
+
+def leaves_open(step: int | None, commit: bool | None) -> bool:
+    """True where the row of a call with these arguments takes further calls."""
+    return not commit and (step is not None or commit is False)
