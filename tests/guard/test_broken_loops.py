@@ -117,7 +117,7 @@ def test_the_same_names_again_become_parts() -> None:
 
 
 def test_an_axis_in_the_rows_that_starts_again_becomes_a_part() -> None:
-    """A metric whose axis begins again continues in a part; one that is new there, or on another axis, is full as it is."""
+    """A metric whose axis begins again continues in a part; one that is new there, or on another axis, stays."""
 
     def loop(run: wandb.Run) -> None:
         run.define_metric("*", step_metric="global_step")

@@ -8,8 +8,8 @@ import sys
 from types import ModuleType
 from typing import Any, overload
 
-from ups.guard.patch_init import EveryRun, guard_every_run
 from ups.guard.guarded_run import Guard, guard_run
+from ups.guard.patch_init import EveryRun, guard_every_run
 
 __all__ = ["EveryRun", "Guard", "guard"]
 

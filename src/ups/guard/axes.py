@@ -124,6 +124,7 @@ class Axes:
             else:
                 self._define(name, hidden=True)
         axis = self.get(name)
+        axis.given = True
         if axis.first_part == 1:
             self.define(metric, name)
         else:
@@ -152,7 +153,8 @@ class Axes:
 
     def _serves(self, name: str, *, begun: bool) -> bool:
         """True where an axis can be that of another metric, which has begun a line on W&B's own axis or not."""
-        return self._axes[name].first_part == 2 or not begun
+        axis = self._axes[name]
+        return not axis.logged and (axis.first_part == 2 or not begun)
 
     def _define(self, name: str, **options: Any) -> None:
         self.waiting.append(Definition(name, options))

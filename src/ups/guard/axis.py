@@ -94,6 +94,7 @@ class GuardedAxis:
         kept: the same of the rows that W&B takes without a guard.
         logged: True where the script logs it as data.
         agrees: True where it was the same as ``step=`` when the script last logged it.
+        given: True where the guard gave it to metrics that had none.
         beside: the metric of the same folder that stands in for it, while the script logs only that.
         first_part: the part in which a metric has its first point.
         begun: metrics that had points on it before the guard came, or without the guard seeing their x.
@@ -107,6 +108,7 @@ class GuardedAxis:
     kept: float | None = None
     logged: bool = False
     agrees: bool = False
+    given: bool = False
     beside: str | None = None
     first_part: int = 1
     begun: dict[str, float] = field(default_factory=dict)

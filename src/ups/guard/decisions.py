@@ -89,9 +89,14 @@ class Decisions:
             actions.step, step, actions.commit, row, given, filled=actions.filled, ended=not leaves_open(step, commit)
         )
 
-    def other_processes(self) -> None:
-        """Other processes log to the run from here on, so that its numbers are no longer known."""
+    def other_processes(self, *, known: bool = False) -> None:
+        """Other processes log to the run from here on, so that its numbers are no longer known.
+
+        ``known``: one of them has printed so.
+        """
         self._several = True
+        if known:
+            self._notices.silence("processes")
 
     def fault(self, error: Exception) -> tuple[str, ...]:
         """What to print where wandb could not take a call."""
@@ -156,10 +161,12 @@ class Decisions:
                 self._overwritten(name, values[name], value)
 
     def _overwritten(self, name: str, first: object, second: object) -> None:
-        self._notices.add(
-            "overwritten",
-            lambda: f"{name} is given again in a row that is still open: W&B keeps {shown(second)}, not {shown(first)}",
-        )
+        def message() -> str:
+            plain = all(isinstance(value, (int, float, str)) for value in (first, second))
+            kept = f"{shown(second)}, not {shown(first)}" if plain else "the last alone"
+            return f"{name} is given again in a row that is still open: W&B keeps {kept}"
+
+        self._notices.add("overwritten", message)
 
     def _complete(self, actions: Actions) -> Actions:
         axes, notices = self._axes, self._notices

@@ -33,6 +33,7 @@ class Guard:
         self.run = run
         self._lock = ForkLock()  # wandb must be given the rows in the order in which they were judged
         self._processes = Processes()
+        self._several = False
         shared = run.settings.mode == "shared"  # wandb then takes no step=, and has no number to ask for
         begun = 0 if shared else max(run.step, run.starting_step)  # run.step is 0 when a run has just been resumed
         summary = dict(run.summary) if begun else {}
@@ -51,8 +52,9 @@ class Guard:
             if self.released:
                 actions = Actions(data, step, commit, judged=False)
             else:
-                if self._processes.several():
-                    self._decisions.other_processes()
+                if self._processes.several() and not self._several:
+                    self._several = True
+                    self._decisions.other_processes(known=self._processes.is_known())
                 actions = self._decisions.log(data, step, commit)
                 self._say(actions.notices)
             try:
@@ -121,7 +123,7 @@ class Guard:
             self._define(name, **options)
 
     def _say(self, notices: tuple[str, ...]) -> None:
-        for notice in notices:
+        for notice in notices:  # before the call is made, since that may fail
             say(notice)
 
     def _tell(self) -> None:

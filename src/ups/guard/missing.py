@@ -44,12 +44,13 @@ class MissingAxes:
                 return None, False
             x = self._given(axis, metrics, numbers) if place.step is None else place.step
             axis.known = axis.kept = x
-            self._supplied(axis, metrics, x)
+            if not axis.given:
+                self._supplied(axis, metrics, x)
             return x, True
         if not axis.synced:
             return None, False
         filled = axis.known if place.late or axis.kept is None else axis.kept
-        still = axis.still(metrics, filled)
+        still = [metric for metric in axis.still(metrics, filled) if numbers[metric] - numbers[metric] == 0]
         if still and place.step is not None and axis.agrees:
             if place.step != filled:
                 axis.known = axis.kept = place.step

@@ -27,13 +27,19 @@ class Notices:
 
     def __init__(self) -> None:
         self._counts = dict.fromkeys(_COUNTED, 0)
+        self._said: set[str] = set()
         self.waiting: list[str] = []
 
     def add(self, kind: str, message: Callable[[], str], *, always: bool = False) -> None:
         """Count one of ``kind``; its message is to be printed if it is the first, or ``always``."""
         self._counts[kind] += 1
-        if always or self._counts[kind] == 1:
+        if always or kind not in self._said:
+            self._said.add(kind)
             self.waiting.append(message())
+
+    def silence(self, kind: str) -> None:
+        """Print nothing of a kind; its count stands in the summary."""
+        self._said.add(kind)
 
     def take(self) -> tuple[str, ...]:
         """The messages that have not been printed."""

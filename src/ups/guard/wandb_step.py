@@ -21,13 +21,14 @@ class WandbStep:
     Attributes:
         current: the number of the open row, or of the next if none is open; None where W&B takes no ``step=``.
         values: what the open row holds, by the names in W&B; empty if none is open.
-        moved: the names of moved calls in the open row, in W&B and in the script.
+        moved: the names of moved calls in the open row, in W&B and in the script, with their ``step=``; None where the
+            script adds no more to their row.
     """
 
     def __init__(self, current: int | None) -> None:
         self.current = current
         self.values: dict[str, Any] = {}
-        self.moved: set[str] = set()
+        self.moved: dict[str, int | None] = {}
         self._step: int | None = None  # that of the calls in the open row whose number it is
         self._moved_step: int | None = None  # that of the moved calls, while the script may add to their row
         self._blocked: set[str] = set()  # axes that W&B fills in for the open row
@@ -40,17 +41,14 @@ class WandbStep:
         """
         if not self.values:
             return _NONE, step
-        own = self.values.keys() - self.moved
-        if step is None:
-            return (
-                (own, self._step) if own else (self.moved, self._moved_step) if self._moves_on(None) else (_NONE, None)
-            )
-        if step == self.current:
-            return own, step
-        return self.moved if self._moves_on(step) else _NONE, step
-
-    def _moves_on(self, step: int | None) -> bool:
-        return self._moved_step is not None and step in (None, self._moved_step)
+        if step is None or step == self.current:
+            own = self.values.keys() - self.moved.keys()
+            if own or step is not None:
+                return own, self._step if step is None else step
+            step = self._moved_step
+        if step is None or not self.moved:
+            return _NONE, step
+        return {name for name, moved in self.moved.items() if moved == step}, step
 
     def is_late(self, step: int | None, names: Collection[str]) -> bool:
         """True where the number ``step`` cannot be had any more, for a row to which the script gives these names."""
@@ -60,21 +58,19 @@ class WandbStep:
 
     def moved_to(self, step: int | None) -> Set[str]:
         """The names of moved calls in the open row whose number is ``step``: a row of that step has none of them."""
-        return self.moved if step is not None and step == self.current else _NONE
+        return self.moved.keys() if step is not None and step == self.current else _NONE
 
     def is_taken(self, names: Collection[str]) -> bool:
         """True where a call without ``step=`` would write over a moved call."""
-        return bool(self.moved) and not self.moved.isdisjoint(names)
+        return bool(self.moved) and not self.moved.keys().isdisjoint(names)
 
     def free(self, step: int, names: Collection[str]) -> int:
         """The lowest number that a late row can have: the open row's, unless a name would stand in it twice."""
         assert self.current is not None
         if self._unknown:
             return self.current + 1
-        if self._moves_on(step):
-            return self.current
-        taken = self.values.keys() | self._blocked | self.moved
-        return self.current + (not taken.isdisjoint(names))
+        taken = self.values.keys() | self._blocked | self.moved.keys()
+        return self.current + any(name in taken and self.moved.get(name) != step for name in names)
 
     def logged(
         self,
@@ -101,8 +97,8 @@ class WandbStep:
             if number > self.current:
                 self._close(number)
             if step is not None and number != step:
-                self.moved.update(row, given)
                 self._moved_step = None if ended else step
+                self.moved |= dict.fromkeys((*row, *given), self._moved_step)
             else:
                 self._step = step
         if leaves_open(number, commit):

@@ -1,0 +1,115 @@
+"""W&B's rows and numbers as wandb-core makes them, in a few lines; and the charts that come of them.
+
+``test_model.py`` holds it against the real client.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ups.charts import DEFAULT_AXIS, Definitions
+
+__all__ = ["Chart", "Model"]
+
+
+class Chart(NamedTuple):
+    """One metric against its axis; ``invented`` where W&B made up an x for it."""
+
+    axis: str
+    points: list[tuple[float, float]]
+    invented: bool
+
+
+@dataclass
+class Model:
+    """A run that W&B holds.
+
+    Attributes:
+        rows: what it holds.
+        calls: the ``define_metric`` calls, with what they say of an axis.
+        dropped: the calls of ``log`` that it dropped.
+        crowded: True where a dropped call has no room in the row that is open, or that comes next: a name is there, or
+            an axis that it could be given.
+    """
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    dropped: list[dict[str, Any]] = field(default_factory=list)
+    crowded: bool = False
+    _definitions: Definitions = field(default_factory=Definitions)
+    _unsynced: set[str] = field(default_factory=set)
+    _last: dict[str, float] = field(default_factory=dict)
+    _open: dict[str, Any] | None = None
+    _current: int = 0
+    _logged: set[str] = field(default_factory=set)
+    _made_up: set[tuple[int, str]] = field(default_factory=set)  # rows with an axis that was never logged
+    _beside: set[str] = field(default_factory=set)
+
+    def define_metric(self, name: str, **options: Any) -> None:
+        """One definition."""
+        self.calls.append((name, options))
+        axis = options.get("step_metric")
+        self._definitions.define(name, axis, overwrite=bool(options.get("overwrite")))
+        self._unsynced.discard(name)
+        if options.get("step_sync") is False:
+            self._unsynced.add(name)
+
+    def log(self, data: dict[str, Any], step: int | None = None, commit: bool | None = None) -> None:
+        """One call."""
+        folders = {name.rpartition("/")[0] for name in data}
+        if step is not None and step < self._current:
+            self.dropped.append(data)
+            taken = {name.rpartition("/")[0] for name in self._open or ()} | self._beside
+            self.crowded = self.crowded or not folders.isdisjoint(taken)
+            self._beside |= folders
+            return
+        if step is not None and step > self._current:
+            self._close(step)
+        self.crowded = self.crowded or not folders.isdisjoint(self._beside)
+        self._open = (self._open or {}) | data
+        if commit or (step is None and commit is None):
+            self._close(self._current + 1)
+
+    def finish(self) -> Model:
+        """The end of the run."""
+        self._close(self._current + 1)
+        return self
+
+    def charts(self) -> dict[str, Chart]:
+        """Every metric that is not an axis."""
+        found: dict[str, Chart] = {}
+        for metric in dict.fromkeys(name for row in self.rows for name in row):
+            axis = self._definitions.axis(metric)
+            if metric in self._definitions.step_metrics() or metric == DEFAULT_AXIS:
+                continue
+            points, invented = [], bool(axis.candidates)
+            for row in self.rows:
+                if metric in row and axis.metric in row and math.isfinite(row[metric]) and math.isfinite(row[axis.metric]):
+                    points.append((row[axis.metric], row[metric]))
+                    invented = invented or (row["_step"], axis.metric) in self._made_up
+            found[metric] = Chart(axis.metric, points, invented)
+        return found
+
+    def _close(self, following: int) -> None:
+        row, number = self._open, self._current
+        self._open, self._current = None, following
+        self._beside = set()
+        if row is None:
+            return
+        self._logged |= row.keys()
+        for name in list(row):
+            axis = self._definitions.axis(name)
+            if axis.metric not in row and axis.metric != DEFAULT_AXIS and not self._is_unsynced(name):
+                if axis.metric not in self._logged:
+                    self._made_up.add((number, axis.metric))
+                row[axis.metric] = self._last.get(axis.metric, 0)
+        self._last.update(row)
+        self.rows.append(row | {"_step": number})
+
+    def _is_unsynced(self, name: str) -> bool:
+        if self._definitions.is_named(name):
+            return name in self._unsynced
+        globs = [glob for glob in self._unsynced if glob.endswith("*") and name.startswith(glob[:-1])]
+        return bool(globs)
