@@ -15,10 +15,11 @@ __all__ = ["Chart", "Model"]
 
 
 class Chart(NamedTuple):
-    """One metric against its axis; ``invented`` where W&B made up an x for it."""
+    """One metric against its axis; ``filled`` where W&B filled an x in for it, ``invented`` where that was made up."""
 
     axis: str
     points: list[tuple[float, float]]
+    filled: bool
     invented: bool
 
 
@@ -44,7 +45,8 @@ class Model:
     _open: dict[str, Any] | None = None
     _current: int = 0
     _logged: set[str] = field(default_factory=set)
-    _made_up: set[tuple[int, str]] = field(default_factory=set)  # rows with an axis that was never logged
+    _filled: set[tuple[int, str]] = field(default_factory=set)  # rows with an axis that W&B filled in
+    _made_up: set[tuple[int, str]] = field(default_factory=set)  # rows with an axis never logged, or of two calls
     _beside: set[str] = field(default_factory=set)
 
     def define_metric(self, name: str, **options: Any) -> None:
@@ -68,6 +70,9 @@ class Model:
         if step is not None and step > self._current:
             self._close(step)
         self.crowded = self.crowded or not folders.isdisjoint(self._beside)
+        for name in data.keys() & (self._open or {}).keys():
+            if data[name] != self._open[name]:
+                self._made_up.add((self._current, name))
         self._open = (self._open or {}) | data
         if commit or (step is None and commit is None):
             self._close(self._current + 1)
@@ -84,12 +89,13 @@ class Model:
             axis = self._definitions.axis(metric)
             if metric in self._definitions.step_metrics() or metric == DEFAULT_AXIS:
                 continue
-            points, invented = [], bool(axis.candidates)
+            points, filled, invented = [], False, bool(axis.candidates)
             for row in self.rows:
                 if metric in row and axis.metric in row and math.isfinite(row[metric]) and math.isfinite(row[axis.metric]):
                     points.append((row[axis.metric], row[metric]))
                     invented = invented or (row["_step"], axis.metric) in self._made_up
-            found[metric] = Chart(axis.metric, points, invented)
+                    filled = filled or (row["_step"], axis.metric) in self._filled
+            found[metric] = Chart(axis.metric, points, filled, invented)
         return found
 
     def _close(self, following: int) -> None:
@@ -102,6 +108,7 @@ class Model:
         for name in list(row):
             axis = self._definitions.axis(name)
             if axis.metric not in row and axis.metric != DEFAULT_AXIS and not self._is_unsynced(name):
+                self._filled.add((number, axis.metric))
                 if axis.metric not in self._logged:
                     self._made_up.add((number, axis.metric))
                 row[axis.metric] = self._last.get(axis.metric, 0)

@@ -21,6 +21,7 @@ class MissingAxes:
 
     Attributes:
         filled: the axes that wandb fills in for the row.
+        implied: the x that the row's metrics get from elsewhere, by axis: filled in, or from a call before for this row.
     """
 
     def __init__(self, axes: Axes, notices: Notices) -> None:
@@ -28,6 +29,7 @@ class MissingAxes:
         self._notices = notices
         self.waits: dict[str, GuardedAxis] = {}
         self.filled: set[str] = set()
+        self.implied: dict[str, float] = {}
 
     def x(
         self, axis: GuardedAxis, metrics: tuple[str, ...], place: Place, numbers: dict[str, Any]
@@ -37,6 +39,8 @@ class MissingAxes:
         None where the row is right to make no point.
         """
         if place.beside and any(axis.key(part) in place.beside for part in range(1, axis.part + 1)):
+            if axis.known is not None:
+                self.implied[axis.name] = axis.known
             return axis.known, False
         if not axis.logged:
             if place.step is None and place.open:
@@ -58,8 +62,10 @@ class MissingAxes:
                 return place.step, True
         elif still:
             self.waits |= dict.fromkeys(still, axis)
-        if place.late or filled != axis.known or axis.name in place.moved:
+        if filled != axis.known or axis.name in place.moved:
             return filled, True  # what W&B would fill in is that of another row
+        if filled is not None:
+            self.implied[axis.name] = filled
         self.filled.add(axis.name)
         return filled, False
 

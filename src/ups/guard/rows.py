@@ -71,7 +71,8 @@ class Rows:
         added: Row = {}
         parts: dict[str, str] = {}
         missing = self._missing
-        if missing.filled:
+        if missing.implied or missing.filled:
+            missing.implied.clear()
             missing.filled.clear()
         if missing.waits and not place.beside:
             self._give_up_waiting(place, added)
@@ -82,8 +83,11 @@ class Rows:
             self._follow(group, numbers, place, added, parts, all_finite=numbers is data)
         if missing.waits and not place.open:
             self._give_up_waiting(place, added)
+        late = place.late or (bool(place.moved) and not added.keys().isdisjoint(place.moved))
+        if late and missing.implied:
+            added |= missing.implied  # the row may get a number of its own
+            missing.filled.clear()
         if plan.free:
-            late = place.late or not added.keys().isdisjoint(place.moved)
             self._follow_free(plan.free, numbers, place.step, late, added, parts)
         if not added and not parts:
             return data

@@ -97,8 +97,11 @@ class WandbStep:
             if number > self.current:
                 self._close(number)
             if step is not None and number != step:
-                self._moved_step = None if ended else step
-                self.moved |= dict.fromkeys((*row, *given), self._moved_step)
+                self._moved_step = step
+                self.moved |= dict.fromkeys((*row, *given), step)
+                if ended:
+                    self._moved_step = None
+                    self.moved |= {name: None for name, moved in self.moved.items() if moved == step}
             else:
                 self._step = step
         if leaves_open(number, commit):
