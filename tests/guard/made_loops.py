@@ -48,7 +48,9 @@ def made(random: Random) -> list[Call]:
     definitions: list[Call] = []
     loops = []
     for name in "abc"[: random.choice((1, 1, 2, 3))]:
-        own, calls = random.choice((_on_own_axis, _on_own_axis, _on_steps, _on_steps, _on_shared_axis))(name, random, values)
+        own, calls = random.choice((_on_own_axis, _on_own_axis, _on_steps, _on_steps, _on_shared_axis))(
+            name, random, values
+        )
         definitions += [call for call in own if call not in definitions]
         loops.append(calls)
     if random.randrange(12) == 0:

@@ -15,7 +15,14 @@ __all__ = ["Chart", "Model"]
 
 
 class Chart(NamedTuple):
-    """One metric against its axis; ``filled`` where W&B filled an x in for it, ``invented`` where that was made up."""
+    """One metric against its axis.
+
+    Attributes:
+        axis: the axis.
+        points: its x and y.
+        filled: True where an x is not from the call that logged the metric.
+        invented: True where W&B made an x up, or where two calls gave one.
+    """
 
     axis: str
     points: list[tuple[float, float]]
@@ -45,7 +52,8 @@ class Model:
     _open: dict[str, Any] | None = None
     _current: int = 0
     _logged: set[str] = field(default_factory=set)
-    _filled: set[tuple[int, str]] = field(default_factory=set)  # rows with an axis that W&B filled in
+    _from: dict[str, dict[str, Any]] = field(default_factory=dict)  # the call that each name in the open row is from
+    _filled: set[tuple[int, str]] = field(default_factory=set)  # rows with an axis that is from elsewhere
     _made_up: set[tuple[int, str]] = field(default_factory=set)  # rows with an axis never logged, or of two calls
     _beside: set[str] = field(default_factory=set)
 
@@ -70,6 +78,7 @@ class Model:
         if step is not None and step > self._current:
             self._close(step)
         self.crowded = self.crowded or not folders.isdisjoint(self._beside)
+        self._from |= dict.fromkeys(data, data)
         for name in data.keys() & (self._open or {}).keys():
             if data[name] != self._open[name]:
                 self._made_up.add((self._current, name))
@@ -91,7 +100,12 @@ class Model:
                 continue
             points, filled, invented = [], False, bool(axis.candidates)
             for row in self.rows:
-                if metric in row and axis.metric in row and math.isfinite(row[metric]) and math.isfinite(row[axis.metric]):
+                if (
+                    metric in row
+                    and axis.metric in row
+                    and math.isfinite(row[metric])
+                    and math.isfinite(row[axis.metric])
+                ):
                     points.append((row[axis.metric], row[metric]))
                     invented = invented or (row["_step"], axis.metric) in self._made_up
                     filled = filled or (row["_step"], axis.metric) in self._filled
@@ -107,11 +121,14 @@ class Model:
         self._logged |= row.keys()
         for name in list(row):
             axis = self._definitions.axis(name)
+            if axis.metric in row and self._from.get(axis.metric) is not self._from[name]:
+                self._filled.add((number, axis.metric))
             if axis.metric not in row and axis.metric != DEFAULT_AXIS and not self._is_unsynced(name):
                 self._filled.add((number, axis.metric))
                 if axis.metric not in self._logged:
                     self._made_up.add((number, axis.metric))
                 row[axis.metric] = self._last.get(axis.metric, 0)
+        self._from = {}
         self._last.update(row)
         self.rows.append(row | {"_step": number})
 

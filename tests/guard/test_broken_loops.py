@@ -202,6 +202,96 @@ def test_two_steps_on_one_axis_are_two_rows() -> None:
     assert train == [(step, float(step)) for step in range(9)]
 
 
+def test_a_second_committed_call_of_a_step_leaves_the_loop_its_numbers() -> None:
+    """Each of two calls a step is committed, so that W&B drops the second: the first keeps its chart, by its steps."""
+
+    def loop(run: wandb.Run) -> None:
+        for step in range(30):
+            run.log({"loss": float(step)}, step=step, commit=True)
+            run.log({"timing/seconds": 1.0 + step}, step=step, commit=True)
+
+    held = held_by(loop)
+    assert held.points("loss", "_step") == [(step, float(step)) for step in range(30)]
+    assert held.points("timing/seconds", "timing/step") == [(step, 1.0 + step) for step in range(30)]
+
+
+def test_an_evaluation_after_a_committed_step_leaves_the_loop_its_numbers() -> None:
+    """The evaluation of a step whose row is closed gets an axis of its own; the training is one chart."""
+
+    def loop(run: wandb.Run) -> None:
+        for step in range(40):
+            run.log({"train/loss": float(step)}, step=step, commit=True)
+            if step % 10 == 9:
+                run.log({"eval/loss": float(step)}, step=step, commit=True)
+
+    held = held_by(loop)
+    assert held.points("train/loss", "_step") == [(step, float(step)) for step in range(40)]
+    assert held.points("eval/loss", "eval/step") == [(step, float(step)) for step in (9, 19, 29, 39)]
+
+
+def test_a_moved_row_is_not_written_over() -> None:
+    """A row that was moved is open in W&B, also where the script has closed it: what has its names is another row."""
+
+    def loop(run: wandb.Run) -> None:
+        run.log({"a": 0.0}, step=5, commit=True)
+        run.log({"b": 1.0}, step=3, commit=True)
+        run.log({"b": 2.0})
+        run.log({"b": 3.0}, step=3, commit=False)
+        run.log({"b": 4.0}, commit=False)
+        run.log({"c": 5.0})
+
+    rows = held_by(loop).rows
+    values = sorted(value for row in rows for name, value in row.items() if name.rpartition("/")[2] in ("a", "b", "c"))
+    assert values == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+
+
+def test_one_chart_begins_again_and_the_other_is_full_as_it_is() -> None:
+    """Charts on one axis are judged each for itself, and join a part that another began when they repeat."""
+
+    def loop(run: wandb.Run) -> None:
+        run.define_metric("*", step_metric="global_step")
+        for epoch in range(2):
+            for step in range(6):
+                run.log({"train/loss": 0.5, "global_step": step})
+            run.log({"eval/loss": 0.5, "global_step": 10 * epoch})
+        run.log({"eval/loss": 0.5, "global_step": 10})
+
+    held = held_by(loop)
+    assert [x for x, _ in held.points("train/loss", "global_step")] == list(range(6))
+    assert [x for x, _ in held.points("part2/train/loss", "part2/global_step")] == list(range(6))
+    assert [x for x, _ in held.points("eval/loss", "global_step")] == [0, 10]
+    assert [x for x, _ in held.points("part2/eval/loss", "part2/global_step")] == [10]
+
+
+def test_a_counter_beside_an_axis_that_is_never_logged_stands_in_for_it() -> None:
+    """One axis is named, another is logged: its values are those of the missing one, where they grow."""
+
+    def loop(run: wandb.Run) -> None:
+        run.define_metric("train/*", step_metric="train/global_step")
+        run.define_metric("eval/*", step_metric="eval/epoch")
+        for step in range(1, 61):
+            run.log({"train/loss": 0.5, "train/global_step": step})
+            if step % 20 == 0:
+                run.log({"eval/reward": float(step), "eval/global_step": step})
+
+    held = held_by(loop)
+    assert held.points("eval/reward", "eval/epoch") == [(20, 20.0), (40, 40.0), (60, 60.0)]
+
+
+def test_a_step_that_is_in_late_rows_is_their_axis() -> None:
+    """Stages that log their own step, without a definition, and give it as ``step=`` too."""
+
+    def loop(run: wandb.Run) -> None:
+        for stage in ("a", "b"):
+            for step in range(5):
+                run.log({f"{stage}/loss": float(step), f"{stage}/step": step}, step=step)
+
+    held = held_by(loop)
+    assert held.points("a/loss", "_step") == [(step, float(step)) for step in range(5)]
+    assert held.points("b/loss", "b/step") == [(step, float(step)) for step in range(5)]
+    assert [metric["name"] for metric in held.metrics] == ["b/loss"]
+
+
 def test_overlapping_globs_are_settled_by_exact_names() -> None:
     """A metric that several globs match is defined by name with the closest, also when the second glob comes later."""
 

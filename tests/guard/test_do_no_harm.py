@@ -19,7 +19,7 @@ from guard.model import Chart, Model
 from ups.charts import DEFAULT_AXIS
 from ups.guard.decisions import Actions, Decisions
 
-EXAMPLES = int(os.environ.get("UPS_EXAMPLES", "2000"))
+EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "2000"))
 LOOPS = st.integers(0, 2**64).map(lambda seed: made(Random(seed)))
 MANY = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -83,7 +83,8 @@ def test_a_full_chart_stays_as_it_is(calls: list[Call]) -> None:
     """The same points, under the same name, against the same axis; whatever else is in the run.
 
     A chart can give way to a broken one in two places. W&B has too few numbers where a row that it would
-    drop repeats a name of the row that is open. And an x that W&B filled in can be wrong for another chart in the row.
+    drop repeats a name of the row that is open. And an x that is not in the call can be wrong for
+    another chart in the row.
     """
     before, after = plain(calls), guarded(calls).model.charts()
     charts = before.charts()

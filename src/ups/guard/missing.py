@@ -21,7 +21,7 @@ class MissingAxes:
 
     Attributes:
         filled: the axes that wandb fills in for the row.
-        implied: the x that the row's metrics get from elsewhere, by axis: filled in, or from a call before for this row.
+        implied: the x that metrics get from elsewhere, by axis: filled in, or from an earlier call of the row.
     """
 
     def __init__(self, axes: Axes, notices: Notices) -> None:
@@ -89,6 +89,8 @@ class MissingAxes:
             if axis.logged:
                 self._stale(metric, axis)
                 self._axes.define(metric, DEFAULT_AXIS)
+                for strand in self._axes.get(DEFAULT_AXIS).strands((metric,)):
+                    strand.begun = True  # by its rows so far
                 changed = True
             elif place.beside:
                 x = added.get(axis.name)

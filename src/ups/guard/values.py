@@ -81,8 +81,8 @@ class Values:
             self._notices.add(
                 "table",
                 lambda: (
-                    f"{name} has {number_text(rows)} rows, and had {number_text(seen[1])} when it was first logged: "
-                    "W&B keeps those only; log a new wandb.Table, or make it with log_mode='MUTABLE'"
+                    f"{name} has {number_text(rows)} rows, and had {number_text(seen[1])} when it was first logged, "
+                    "which W&B keeps alone; log a new wandb.Table, or make it with log_mode='MUTABLE'"
                 ),
             )
 
