@@ -68,16 +68,15 @@ class Model:
 
     def log(self, data: dict[str, Any], step: int | None = None, commit: bool | None = None) -> None:
         """One call."""
-        folders = {name.rpartition("/")[0] for name in data}
+        wanted = self._wanted(data)
         if step is not None and step < self._current:
             self.dropped.append(data)
-            taken = {name.rpartition("/")[0] for name in self._open or ()} | self._beside
-            self.crowded = self.crowded or not folders.isdisjoint(taken)
-            self._beside |= folders
+            self.crowded = self.crowded or not wanted.isdisjoint(self._wanted(self._open or {}) | self._beside)
+            self._beside |= wanted
             return
         if step is not None and step > self._current:
             self._close(step)
-        self.crowded = self.crowded or not folders.isdisjoint(self._beside)
+        self.crowded = self.crowded or not wanted.isdisjoint(self._beside)
         self._from |= dict.fromkeys(data, data)
         for name in data.keys() & (self._open or {}).keys():
             if data[name] != self._open[name]:
@@ -111,6 +110,11 @@ class Model:
                     filled = filled or (row["_step"], axis.metric) in self._filled
             found[metric] = Chart(axis.metric, points, filled, invented)
         return found
+
+    def _wanted(self, data: dict[str, Any]) -> set[str]:
+        """The names of a row, its folders, whose ``step`` can be given to it, and its axes."""
+        axes = {self._definitions.axis(name).metric for name in data} - {DEFAULT_AXIS}
+        return data.keys() | {f"{name.rpartition('/')[0]}/" for name in data} | axes
 
     def _close(self, following: int) -> None:
         row, number = self._open, self._current

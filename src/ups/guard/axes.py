@@ -57,6 +57,8 @@ class Axes:
             if isinstance(stood, (int, float)):
                 axis.known, axis.kept, axis.logged, axis.high = stood, stood, name != DEFAULT_AXIS, stood
                 axis.begun = dict.fromkeys(self._summary, stood)
+                while axis.key(axis.part + 1) in self._summary:
+                    axis.part = axis.had = axis.part + 1
         return axis
 
     def take(self) -> tuple[Definition, ...]:

@@ -58,9 +58,7 @@ class Strand:
         if self.parts_end or not x <= max(line.last, self.stood):  # NaN neither
             return None
         begins = x < self.stood or line.begins_again(x)
-        if not begins and x < line.last:
-            self._counts = False
-        if self.part < axis.part and self._counts:
+        if self.part < axis.part and axis.part > axis.had and self._counts:
             self._enter(axis.part)
         elif begins and axis.part < MOST_PARTS:
             axis.part += 1
@@ -70,6 +68,8 @@ class Strand:
             self.parts_end = True
             self.part = 1
             return "parts-end"
+        elif x < line.last:
+            self._counts = False
         return None
 
     def _enter(self, part: int) -> None:
@@ -89,6 +89,7 @@ class GuardedAxis:
         name: as the script calls it; ``_step`` for W&B's own.
         synced: True where wandb fills it in for a row that lacks it.
         part: the last part that has begun.
+        had: the last part that the run had when it was resumed.
         high: the highest x in the script's own names.
         known: its value in the last row that held it; None before.
         kept: the same of the rows that W&B takes without a guard.
@@ -103,6 +104,7 @@ class GuardedAxis:
     name: str
     synced: bool = True
     part: int = 1
+    had: int = 1
     high: float = -inf
     known: float | None = None
     kept: float | None = None
@@ -114,6 +116,7 @@ class GuardedAxis:
     begun: dict[str, float] = field(default_factory=dict)
     _strands: dict[str, Strand] = field(default_factory=dict)
     _found: dict[tuple[str, ...], tuple[Strand, ...]] = field(default_factory=dict)
+    _found_names: int = 0
 
     def key(self, part: int) -> str:
         """Its name in a part."""
@@ -147,7 +150,7 @@ class GuardedAxis:
         wanted = set(metrics)
         found: dict[Strand, None] = {}  # in order
         fresh: dict[float, set[str]] = {}
-        changed = len(self._found) >= _MOST_FOUND
+        changed = self._found_names > _MOST_FOUND
         for metric in metrics:
             strand = self._strands.get(metric)
             if strand is None:
@@ -165,10 +168,12 @@ class GuardedAxis:
             self._strands |= dict.fromkeys(new, strand)
         if changed:
             self._found.clear()
+            self._found_names = 0
+        self._found_names += len(metrics)
         return tuple(found)
 
 
-_MOST_FOUND = 1_000  # sets of metrics whose strands are remembered
+_MOST_FOUND = 100_000  # names in the sets of metrics whose strands are remembered
 
 
 def prefixed(name: str, part: int) -> str:

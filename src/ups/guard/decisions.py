@@ -62,7 +62,7 @@ class Decisions:
         """What to do about a call of ``log``. Tell :meth:`logged` when wandb has taken it."""
         if not _can_judge(data, step):
             return Actions(data, step, commit, judged=False)
-        if step is None and commit is not False and (not self._wandb_step.values or self._several):
+        if step is None and commit is not False and (self._wandb_step.is_between or self._several):
             actions = Actions(self._rows.row(data, ALONE), None, commit)
         elif self._several:
             actions = self._beside_others(data, step, commit)
@@ -114,7 +114,8 @@ class Decisions:
         wandb_step = self._wandb_step
         beside, belongs = wandb_step.beside(step)
         late = wandb_step.is_late(step, flat(data) if wandb_step.moved else data)
-        place = Place(belongs, late, beside, leaves_open(step, commit), wandb_step.moved_to(step))
+        moved, cut = wandb_step.moved_to(step), wandb_step.cut_from(step)
+        place = Place(belongs, late, beside, leaves_open(step, commit), moved, cut)
         row = self._rows.row(data, place)
         number = step
         if wandb_step.values or late:

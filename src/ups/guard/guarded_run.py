@@ -34,10 +34,10 @@ class Guard:
         self._lock = ForkLock()  # wandb must be given the rows in the order in which they were judged
         self._processes = Processes()
         self._several = False
-        shared = run.settings.mode == "shared"  # wandb then takes no step=, and has no number to ask for
-        begun = 0 if shared else max(run.step, run.starting_step)  # run.step is 0 when a run has just been resumed
+        uncounted = run.settings.mode == "shared" or run.settings.sync_tensorboard  # wandb then takes no step=
+        begun = 0 if uncounted else max(run.step, run.starting_step)  # run.step is 0 when a run has just been resumed
         summary = dict(run.summary) if begun else {}
-        self._decisions = Decisions(None if shared else begun, summary, from_init=from_init)
+        self._decisions = Decisions(None if uncounted else begun, summary, from_init=from_init)
         self._log, self._define, self._finish = run.log, run.define_metric, run.finish
         self._replaced: list[tuple[Any, str, Any]] = []
         self.released = False

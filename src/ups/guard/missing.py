@@ -42,6 +42,8 @@ class MissingAxes:
             if axis.known is not None:
                 self.implied[axis.name] = axis.known
             return axis.known, False
+        if axis.name in place.cut:
+            return axis.known, True
         if not axis.logged:
             if place.step is None and place.open:
                 self.waits |= dict.fromkeys(metrics, axis)

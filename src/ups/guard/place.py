@@ -15,6 +15,7 @@ class Place(NamedTuple):
         beside: the names that are in the same row already.
         open: True where another call may add to the row.
         moved: names that are in W&B's row of this number already, for another step: with one of them, it is late.
+        cut: names that were in the row before W&B's was closed for another step.
     """
 
     step: int | None
@@ -22,6 +23,7 @@ class Place(NamedTuple):
     beside: Collection[str]
     open: bool
     moved: Collection[str] = ()
+    cut: Collection[str] = ()
 
 
 ALONE = Place(None, False, (), False)

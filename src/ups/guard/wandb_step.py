@@ -32,7 +32,18 @@ class WandbStep:
         self._step: int | None = None  # that of the calls in the open row whose number it is
         self._moved_step: int | None = None  # that of the moved calls, while the script may add to their row
         self._blocked: set[str] = set()  # axes that W&B fills in for the open row
+        self._cut: Set[str] = _NONE  # names of a row that a moved call closed while the script may add to it
+        self._cut_step: int | None = None
         self._unknown = bool(current)  # a row that was begun before may be open
+
+    @property
+    def is_between(self) -> bool:
+        """True where no row is being put together."""
+        return not self.values and not self._cut
+
+    def cut_from(self, step: int | None) -> Set[str]:
+        """The names of the row that a call adds to, by what the script says, where a moved call has closed it."""
+        return self._cut if step is None or step == self._cut_step else _NONE
 
     def beside(self, step: int | None) -> tuple[Set[str], int | None]:
         """What a call adds to, by what the script says: the names that are in its row already, and their ``step=``.
@@ -94,16 +105,21 @@ class WandbStep:
         if self.current is None:
             return
         if number is not None:
+            moved = step is not None and number != step
             if number > self.current:
+                if moved and (own := self.values.keys() - self.moved.keys()):
+                    self._cut, self._cut_step = own, self._step
                 self._close(number)
-            if step is not None and number != step:
+            if moved:
                 self._moved_step = step
                 self.moved |= dict.fromkeys((*row, *given), step)
                 if ended:
                     self._moved_step = None
                     self.moved |= {name: None for name, moved in self.moved.items() if moved == step}
             else:
-                self._step = step
+                self._step, self._cut = step, _NONE
+        elif self._cut and commit is not False:
+            self._cut = _NONE
         if leaves_open(number, commit):
             self.values.update(row)
             self._blocked.update(filled)
