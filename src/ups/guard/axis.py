@@ -122,6 +122,12 @@ class GuardedAxis:
         """Its name in a part."""
         return prefixed("step" if part > 1 and self.name == DEFAULT_AXIS else self.name, part)
 
+    def know(self, x: float, *, late: bool) -> None:
+        """A row holds the axis; ``late`` if W&B would drop that row."""
+        self.known = x
+        if not late:
+            self.kept = x
+
     def strands(self, metrics: tuple[str, ...]) -> tuple[Strand, ...]:
         """The strands of metrics that have a point together; a strand of which some have none is split."""
         found = self._found.get(metrics)

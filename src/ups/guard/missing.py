@@ -49,7 +49,7 @@ class MissingAxes:
                 self.waits |= dict.fromkeys(metrics, axis)
                 return None, False
             x = self._given(axis, metrics, numbers) if place.step is None else place.step
-            axis.known = axis.kept = x
+            axis.know(x, late=place.late)
             if not axis.given:
                 self._supplied(axis, metrics, x)
             return x, True
@@ -59,7 +59,7 @@ class MissingAxes:
         still = [metric for metric in axis.still(metrics, filled) if numbers[metric] - numbers[metric] == 0]
         if still and place.step is not None and axis.agrees:
             if place.step != filled:
-                axis.known = axis.kept = place.step
+                axis.know(place.step, late=place.late)
                 self._supplied(axis, metrics, place.step)
                 return place.step, True
         elif still:

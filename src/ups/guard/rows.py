@@ -131,9 +131,8 @@ class Rows:
         supplied = False
         x: float | None
         if held:
-            x = axis.known = numbers[axis.name]
-            if not place.late:
-                axis.kept = x
+            x = numbers[axis.name]
+            axis.know(x, late=place.late)
             axis.logged, axis.agrees = True, x == place.step
             if self._missing.waits:
                 self._missing.come(axis, x)
