@@ -90,6 +90,10 @@ class Model:
         self._close(self._current + 1)
         return self
 
+    def axis(self, metric: str) -> str:
+        """What a metric is drawn against."""
+        return self._definitions.axis(metric).metric
+
     def charts(self) -> dict[str, Chart]:
         """Every metric that is not an axis."""
         found: dict[str, Chart] = {}

@@ -89,7 +89,7 @@ def test_a_full_chart_stays_as_it_is(calls: list[Call]) -> None:
     before, after = plain(calls), guarded(calls).model.charts()
     charts = before.charts()
     full = {metric for metric, chart in charts.items() if is_full(metric, chart, calls)}
-    broken = {chart.axis for metric, chart in charts.items() if metric not in full}
+    broken = {before.axis(metric) for call in calls for metric in call.arguments.get("data", {}) if metric not in full}
     for metric in full:
         chart = charts[metric]
         if (chart.filled and chart.axis in broken) or (before.crowded and chart.axis == DEFAULT_AXIS):

@@ -79,6 +79,9 @@ class Decisions:
     def logged(self, actions: Actions, data: dict[str, Any], step: int | None, commit: bool | None) -> None:
         """Wandb has taken the row of a call, which was made with these arguments."""
         wandb_step = self._wandb_step
+        if actions.step is None and step is None and commit is not False and wandb_step.is_between and actions.judged:
+            wandb_step.skip()
+            return
         if not actions.judged or self._several:
             return
         if leaves_open(actions.step, actions.commit):

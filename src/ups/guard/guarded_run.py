@@ -6,10 +6,10 @@ import atexit
 from typing import TYPE_CHECKING, Any, Self
 
 from ups.errors import UsageError
+from ups.guard.axes import Definition
 from ups.guard.decisions import Actions, Decisions
 from ups.guard.processes import Processes
 from ups.tracking.faults import say
-from ups.tracking.fork_lock import ForkLock
 
 if TYPE_CHECKING:
     import wandb
@@ -31,7 +31,6 @@ class Guard:
 
     def __init__(self, run: wandb.Run, *, from_init: bool = False) -> None:
         self.run = run
-        self._lock = ForkLock()  # wandb must be given the rows in the order in which they were judged
         self._processes = Processes()
         self._several = False
         uncounted = run.settings.mode == "shared" or run.settings.sync_tensorboard  # wandb then takes no step=
@@ -48,17 +47,20 @@ class Guard:
 
         Where wandb's own process has died, the call is counted and training goes on.
         """
-        with self._lock:
+        processes = self._processes
+        with processes.lock:  # wandb must be given the rows in the order in which they were judged
             if self.released:
                 actions = Actions(data, step, commit, judged=False)
             else:
-                if self._processes.several() and not self._several:
+                if (processes.forked or processes.others[0]) and not self._several:
                     self._several = True
-                    self._decisions.other_processes(known=self._processes.is_known())
+                    self._decisions.other_processes(known=processes.is_known())
                 actions = self._decisions.log(data, step, commit)
-                self._say(actions.notices)
+                if actions.notices:
+                    self._say(actions.notices)
             try:
-                self._make(actions)
+                if actions.definitions:
+                    self._make(actions.definitions)
                 self._log(actions.row, step=actions.step, commit=actions.commit)
             except ConnectionError as error:
                 self._say(self._decisions.fault(error))
@@ -67,12 +69,12 @@ class Guard:
 
     def define_metric(self, name: str, *args: Any, **options: Any) -> Any:
         """``run.define_metric`` of a guarded run: the same arguments, the same errors."""
-        with self._lock:
+        with self._processes.lock:
             metric = self._define(name, *args, **options)
             if not self.released:
                 actions = self._decisions.define_metric(name, *args, **options)
                 self._say(actions.notices)
-                self._make(actions)
+                self._make(actions.definitions)
             return metric
 
     def finish(self, *args: Any, **options: Any) -> None:
@@ -85,7 +87,7 @@ class Guard:
 
         The rows that W&B has stay as they are. Calling it again does nothing.
         """
-        with self._lock:
+        with self._processes.lock:
             self.released = True
             for holder, name, before in self._replaced:
                 if getattr(getattr(holder, name, None), "__self__", None) is not self:
@@ -118,8 +120,8 @@ class Guard:
         self._replaced.append((holder, name, before))
         setattr(holder, name, getattr(self, name))
 
-    def _make(self, actions: Actions) -> None:
-        for name, options in actions.definitions:
+    def _make(self, definitions: tuple[Definition, ...]) -> None:
+        for name, options in definitions:
             self._define(name, **options)
 
     def _say(self, notices: tuple[str, ...]) -> None:
@@ -130,7 +132,7 @@ class Guard:
         """Say what was changed, once; in the process that did it."""
         atexit.unregister(self._tell)
         summary = self._decisions.summary()
-        if summary and not self._told and self._processes.owns():
+        if summary and not self._told and not self._processes.forked:
             self._told = True
             say(f"guard of run {self.run.id}: {summary}")
 

@@ -38,12 +38,13 @@ class MissingAxes:
 
         None where the row is right to make no point.
         """
+        plainly = axis.known if place.late or axis.kept is None else axis.kept
+        if axis.name in place.cut:
+            return plainly, True
         if place.beside and any(axis.key(part) in place.beside for part in range(1, axis.part + 1)):
             if axis.known is not None:
                 self.implied[axis.name] = axis.known
             return axis.known, False
-        if axis.name in place.cut:
-            return axis.known, True
         if not axis.logged:
             if place.step is None and place.open:
                 self.waits |= dict.fromkeys(metrics, axis)
@@ -55,21 +56,20 @@ class MissingAxes:
             return x, True
         if not axis.synced:
             return None, False
-        filled = axis.known if place.late or axis.kept is None else axis.kept
-        still = [metric for metric in axis.still(metrics, filled) if numbers[metric] - numbers[metric] == 0]
+        still = [metric for metric in axis.still(metrics, plainly) if numbers[metric] - numbers[metric] == 0]
         if still and place.step is not None and axis.agrees:
-            if place.step != filled:
+            if place.step != plainly:
                 axis.know(place.step, late=place.late)
                 self._supplied(axis, metrics, place.step)
                 return place.step, True
         elif still:
             self.waits |= dict.fromkeys(still, axis)
-        if filled != axis.known or axis.name in place.moved:
-            return filled, True  # what W&B would fill in is that of another row
-        if filled is not None:
-            self.implied[axis.name] = filled
+        if plainly != axis.known or axis.name in place.moved:
+            return plainly, True  # what W&B would fill in is that of another row
+        if plainly is not None:
+            self.implied[axis.name] = plainly
         self.filled.add(axis.name)
-        return filled, False
+        return plainly, False
 
     def come(self, axis: GuardedAxis, x: float) -> None:
         """The axis has come, for the metrics that were in its row before it."""

@@ -83,6 +83,13 @@ class WandbStep:
         taken = self.values.keys() | self._blocked | self.moved.keys()
         return self.current + any(name in taken and self.moved.get(name) != step for name in names)
 
+    def skip(self) -> None:
+        """Take note of a row that is one call, where none is being put together."""
+        self._step = None
+        self._unknown = False
+        if self.current is not None:
+            self.current += 1
+
     def logged(
         self,
         number: int | None,
@@ -111,6 +118,8 @@ class WandbStep:
                     self._cut, self._cut_step = own, self._step
                 self._close(number)
             if moved:
+                if self._cut and step != self._cut_step and not self._cut.isdisjoint(row):
+                    self._cut = _NONE  # the loop that put that row together has moved on
                 self._moved_step = step
                 self.moved |= dict.fromkeys((*row, *given), step)
                 if ended:
