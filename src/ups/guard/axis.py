@@ -48,6 +48,12 @@ class Strand:
         self.metrics -= metrics
         return other
 
+    def line_again(self) -> Line:
+        """A line that begins, and knows the x of this one."""
+        line = copy.deepcopy(self.line)
+        line.restart()
+        return line
+
     def move(self, axis: "GuardedAxis", x: float) -> Moved:
         """Enter the part in which a point at ``x`` belongs; returns the kind of notice that this is worth.
 

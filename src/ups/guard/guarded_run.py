@@ -45,7 +45,7 @@ class Guard:
     def log(self, data: dict[str, Any], step: int | None = None, commit: bool | None = None) -> None:
         """``run.log`` of a guarded run: the same arguments, the same errors.
 
-        Where wandb's own process has died, the call is counted and training goes on.
+        Where wandb's own process has died, the call is counted and training continues.
         """
         processes = self._processes
         with processes.lock:  # wandb must be given the rows in the order in which they were judged
@@ -83,7 +83,7 @@ class Guard:
         self._finish(*args, **options)
 
     def release(self) -> None:
-        """Let go of the run: its methods are what they were, and what was changed is said as one line on stderr.
+        """Let go of the run: its methods are what they were, and what was changed is printed as one line on stderr.
 
         The rows that W&B has stay as they are. Calling it again does nothing.
         """

@@ -213,7 +213,7 @@ class Rows:
             elif not strand.parts_end:
                 for metric in metrics:
                     if metric in strand.metrics and metric not in logged.values():
-                        self._leave(metric, strand.begun, logged.get(metric), step, added, parts)
+                        self._leave(metric, strand, logged.get(metric), step, added, parts)
                 self.forget_plans()
 
     def _logged_steps(
@@ -228,14 +228,14 @@ class Rows:
         return {metric: name for metric, name in own.items() if name in steps and metric not in steps}
 
     def _leave(
-        self, metric: str, begun: bool, logged: str | None, step: int, added: Row, parts: dict[str, str]
+        self, metric: str, before: Strand, logged: str | None, step: int, added: Row, parts: dict[str, str]
     ) -> None:
         """A metric gets an axis of its own, where W&B's number for its step is taken; in a part, if it has a line."""
+        begun = before.begun or not self._from_start
         if logged is not None:
             own = self._axes.take_logged(metric, logged)
             own.logged = own.agrees = True
         else:
-            begun = begun or not self._from_start
             own = self._axes.give_own(metric, begun=begun)
         part = own.first_part
         if part > 1:
@@ -253,6 +253,8 @@ class Rows:
         own.known = step
         own.high = max(own.high, step)
         for strand in own.strands((metric,)):
+            if begun:
+                strand.line = before.line_again()
             strand.line.follow(step)
         if logged is None:
             added[own.key(part)] = step
