@@ -94,6 +94,10 @@ class Model:
         """What a metric is drawn against."""
         return self._definitions.axis(metric).metric
 
+    def axes(self) -> set[str]:
+        """Every metric that serves as an axis."""
+        return self._definitions.step_metrics()
+
     def charts(self) -> dict[str, Chart]:
         """Every metric that is not an axis."""
         found: dict[str, Chart] = {}
