@@ -160,29 +160,23 @@ class GuardedAxis:
 
     def _split(self, metrics: tuple[str, ...]) -> tuple[Strand, ...]:
         wanted = set(metrics)
-        found: dict[Strand, None] = {}  # in order
         fresh: dict[float, set[str]] = {}
         changed = self._found_names > _MOST_FOUND
         for metric in metrics:
             strand = self._strands.get(metric)
             if strand is None:
                 fresh.setdefault(self.begun.get(metric, -inf), set()).add(metric)
-            elif strand.metrics <= wanted:
-                found[strand] = None
-            else:
+            elif not strand.metrics <= wanted:
                 other = strand.split(strand.metrics & wanted)
-                found[other] = None
                 self._strands |= dict.fromkeys(other.metrics, other)
                 changed = True
         for stood, new in fresh.items():
-            strand = Strand(new, self.first_part, stood)
-            found[strand] = None
-            self._strands |= dict.fromkeys(new, strand)
+            self._strands |= dict.fromkeys(new, Strand(new, self.first_part, stood))
         if changed:
             self._found.clear()
             self._found_names = 0
         self._found_names += len(metrics)
-        return tuple(found)
+        return tuple(dict.fromkeys(self._strands[metric] for metric in metrics))  # in the row's order
 
 
 _MOST_FOUND = 100_000  # names in the sets of metrics whose strands are remembered

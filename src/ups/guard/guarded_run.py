@@ -78,7 +78,7 @@ class Guard:
             return metric
 
     def finish(self, *args: Any, **options: Any) -> None:
-        """``run.finish`` of a guarded run; says first what was changed, as :meth:`release` does."""
+        """``run.finish`` of a guarded run; prints first what was changed, as :meth:`release` does."""
         self.release()
         self._finish(*args, **options)
 
