@@ -133,3 +133,13 @@ def test_memory_is_bounded() -> None:
     kept = decisions._rows
     assert sum(map(len, kept._plans)) <= rows._MOST_PLANNED + 7
     assert sum(map(len, decisions._axes.get("_step")._found)) <= axis._MOST_FOUND + 7
+
+
+def test_a_metric_beside_one_in_a_part_has_the_axis_by_its_own_name() -> None:
+    """Two calls of one step make one row; the second metric is new, and stays out of the first one's part."""
+    decisions = Decisions()
+    decisions.define_metric("b/*", step_metric="b/step")
+    for step in (0, 10, 0, 10):
+        log(decisions, {"b/loss": 0.5}, step)
+    assert log(decisions, {"b/loss": 0.5}, 20).row == {"part2/b/loss": 0.5, "part2/b/step": 20}
+    assert log(decisions, {"b/other": 0.5}, 20).row == {"b/other": 0.5, "b/step": 20}

@@ -147,7 +147,7 @@ class Decisions:
                     "it is logged without; the step is an axis of its own"
                 ),
             )
-        place = Place(number, number is not None, (), commit is False)
+        place = Place(number, number is not None, {}, commit is False)
         return Actions(self._rows.row(data, place), None, commit)
 
     def _kept(self, step: int, number: int) -> None:

@@ -41,19 +41,22 @@ class MissingAxes:
         plainly = axis.known if place.late or axis.kept is None else axis.kept
         if axis.name in place.cut:
             return plainly, True
-        if place.beside and any(axis.key(part) in place.beside for part in range(1, axis.part + 1)):
-            if axis.known is not None:
-                self.implied[axis.name] = axis.known
-            return axis.known, False
+        for part in range(1, axis.part + 1) if place.beside else ():
+            beside = place.beside.get(axis.key(part))
+            if beside is not None:
+                x = beside if isinstance(beside, (int, float)) else axis.known
+                if x is not None:
+                    self.implied[axis.name] = x
+                return x, axis.name not in place.beside
         if not axis.logged:
             if place.step is None and place.open:
                 self.waits |= dict.fromkeys(metrics, axis)
                 return None, False
-            x = self._given(axis, metrics, numbers) if place.step is None else place.step
-            axis.know(x, late=place.late)
+            counted = self._given(axis, metrics, numbers) if place.step is None else place.step
+            axis.know(counted, late=place.late)
             if not axis.given:
-                self._supplied(axis, metrics, x)
-            return x, True
+                self._supplied(axis, metrics, counted)
+            return counted, True
         if not axis.synced:
             return None, False
         still = [metric for metric in axis.still(metrics, plainly) if numbers[metric] - numbers[metric] == 0]

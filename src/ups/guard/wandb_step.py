@@ -45,21 +45,22 @@ class WandbStep:
         """The names of the row that a call adds to, by what the script says, where a moved call has closed it."""
         return self._cut if step is None or step == self._cut_step else _NONE
 
-    def beside(self, step: int | None) -> tuple[Set[str], int | None]:
-        """What a call adds to, by what the script says: the names that are in its row already, and their ``step=``.
+    def beside(self, step: int | None) -> tuple[Mapping[str, Any], int | None]:
+        """What a call adds to, by what the script says: what is in its row already, and the row's ``step=``.
 
         A call without ``step=``, or with the same again, adds to a row.
         """
-        if not self.values:
-            return _NONE, step
+        values, moved = self.values, self.moved
+        if not values:
+            return {}, step
         if step is None or step == self.current:
-            own = self.values.keys() - self.moved.keys()
+            own = {name: value for name, value in values.items() if name not in moved}
             if own or step is not None:
                 return own, self._step if step is None else step
             step = self._moved_step
-        if step is None or not self.moved:
-            return _NONE, step
-        return {name for name, moved in self.moved.items() if moved == step}, step
+        if step is None or not moved:
+            return {}, step
+        return {name: values[name] for name, of in moved.items() if of == step and name in values}, step
 
     def is_late(self, step: int | None, names: Collection[str]) -> bool:
         """True where the number ``step`` cannot be had any more, for a row to which the script gives these names."""
