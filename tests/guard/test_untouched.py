@@ -108,6 +108,41 @@ def taken_back(run: wandb.Run) -> None:
         run.log({"loss": 0.5 * step})
 
 
+def evaluated_out_of_order(run: wandb.Run) -> None:
+    """Evaluations of checkpoints as they finish, on the axis of the training."""
+    run.define_metric("*", step_metric="training_step")
+    finished = {25: 20, 52: 50, 57: 30, 80: 70, 90: 60}
+    for step in range(100):
+        run.log({"train/loss": 1 / (step + 1), "training_step": step})
+        if step in finished:
+            run.log({"eval/accuracy": finished[step] / 100, "training_step": finished[step]})
+
+
+def measured(run: wandb.Run) -> None:
+    """An axis that is measured, and one that falls: neither counts."""
+    run.define_metric("reward", step_metric="kl")
+    run.define_metric("quality", step_metric="noise")
+    random = np.random.default_rng(0)
+    for step in range(40):
+        row = {"reward": step / 40, "kl": 0.5 * step + random.normal(0, 0.6)}
+        run.log(row | {"quality": step / 40, "noise": 1 / (step + 1)})
+
+
+def timed(run: wandb.Run) -> None:
+    """``<folder>/step`` can be how long a step took."""
+    random = np.random.default_rng(1)
+    for step in range(40):
+        took = random.uniform(5, 9)
+        row = {"actor/loss": 0.5, "timing/generate": took, "timing/step": took + 1, "training/global_step": step}
+        run.log(row, step=step)
+
+
+def with_numpy_steps(run: wandb.Run) -> None:
+    """``step=`` as NumPy counts."""
+    for step in np.arange(0, 12, 3):
+        run.log({"loss": 0.5 * step}, step=step)
+
+
 def without_clocks(held: Held) -> list[dict[str, Any]]:
     """The rows, less the times and the names of files that hold random letters."""
     return [{name: value for name, value in row.items() if not _varies(name)} for row in held.rows]
@@ -118,7 +153,22 @@ def _varies(name: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    "loop", [staged, counted, filled_in, put_together, of_all_kinds, results, seldom, clocked, taken_back]
+    "loop",
+    [
+        staged,
+        counted,
+        filled_in,
+        put_together,
+        of_all_kinds,
+        results,
+        seldom,
+        clocked,
+        taken_back,
+        evaluated_out_of_order,
+        measured,
+        timed,
+        with_numpy_steps,
+    ],
 )
 def test_a_run_that_is_right_is_held_as_without_a_guard(loop: Loop, capsys: pytest.CaptureFixture[str]) -> None:
     """Row for row and definition for definition, W&B holds the same; and nothing is said to have been changed."""

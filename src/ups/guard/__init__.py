@@ -8,8 +8,8 @@ import sys
 from types import ModuleType
 from typing import Any, overload
 
-from ups.guard.every_run import EveryRun, guard_every_run
 from ups.guard.guarded_run import Guard, guard_run
+from ups.guard.patch_init import EveryRun, guard_every_run
 
 __all__ = ["EveryRun", "Guard", "guard"]
 
@@ -21,10 +21,10 @@ def guard(run: Any) -> Guard: ...
 def guard(run: Any = None) -> Guard | EveryRun:
     """Keep the charts of a wandb run full while its code goes on calling ``run.log`` as it does.
 
-    A row that ``step=`` would drop is kept, on an axis of its own. An axis that a row lacks is put into it. Where an
-    axis goes back, a new part begins: ``part2/train/loss`` against ``part2/train/global_step``. A metric that several
-    globs match is defined by its exact name. NaN, strings and a broken connection to wandb are said once. What is
-    right already is not touched. What is changed is said on stderr.
+    A row that ``step=`` would drop is kept, on an axis of its own. An axis that a row lacks is put into it. A metric
+    whose axis begins again enters a new part: ``part2/train/loss`` against ``part2/train/global_step``. A metric that
+    several globs match is defined by its exact name. What no line can show, what is overwritten, and a broken
+    connection to wandb are reported once. What is right already is not touched. What is changed is printed on stderr.
 
     Args:
         run: what ``wandb.init`` returned; call it before ``define_metric``. Without it, every run that

@@ -1,37 +1,43 @@
 """Which axis each metric of a guarded run is drawn against, and the definitions that make it so."""
 
 import re
-from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
 
-from ups.charts import DEFAULT_AXIS, Definitions, matches, own_steps, stage_prefix
-from ups.guard.axis import GuardedAxis
-from ups.guard.said import Said
+from ups.charts import DEFAULT_AXIS, Definitions, matches, stage_prefix
+from ups.guard.axis import GuardedAxis, prefixed
+from ups.guard.notices import Notices
 
-__all__ = ["Axes"]
+__all__ = ["Axes", "Definition"]
 
 # Lightning's WandbLogger and the Hugging Face WandbCallback define '*' with these, when they open the run.
 _LIBRARY_AXES = ("trainer/global_step", "train/global_step")
 _STAGED = re.compile(stage_prefix("") + r"[^/]+/(?=.)")
 
-Define = Callable[..., object]
+
+class Definition(NamedTuple):
+    """A call of ``define_metric`` to make."""
+
+    name: str
+    options: dict[str, Any]
 
 
 class Axes:
     """The axes of a run, and its definitions: the script's, and those that the guard makes.
 
     Args:
-        define: the run's own ``define_metric``.
-        said: where changes are noted.
+        notices: where changes are noted.
         summary: the run's summary where the guard came when rows had been logged; a resumed run has one too.
-        from_init: whether no definition can have been made before the guard came. If not, names tell: a metric
+        from_init: True where no definition can have been made before the guard came. Else names decide: a metric
             ``training/<stage>/…`` is drawn against ``training/<stage>/step``, and a row with the axis of Lightning
             or of a Hugging Face trainer against that.
+
+    Attributes:
+        waiting: definitions to be made before the row that is being judged.
     """
 
-    def __init__(self, define: Define, said: Said, summary: Mapping[str, Any], *, from_init: bool) -> None:
-        self._define = define
-        self._said = said
+    def __init__(self, notices: Notices, summary: Mapping[str, Any], *, from_init: bool) -> None:
+        self._notices = notices
         self._from_init = from_init
         self._summary = summary
         self._definitions = Definitions()
@@ -39,6 +45,8 @@ class Axes:
         self._axes: dict[str, GuardedAxis] = {}
         self._seen: dict[str, str] = {}  # metric → its axis
         self._in_parts: set[str] = set()  # names with a part that have been defined
+        self._assumed: set[str] = set()  # metrics whose axis is known by their name alone
+        self.waiting: list[Definition] = []
 
     def get(self, name: str) -> GuardedAxis:
         """The axis of a name. One that a run had before begins where the summary says that it stood."""
@@ -47,9 +55,17 @@ class Axes:
             axis = self._axes[name] = GuardedAxis(name)
             stood = self._summary.get(name)
             if isinstance(stood, (int, float)):
-                axis.known, axis.logged, axis.high = stood, name != DEFAULT_AXIS, stood
-                axis.last = dict.fromkeys(self._summary, stood)
+                axis.known, axis.kept, axis.logged, axis.high = stood, stood, name != DEFAULT_AXIS, stood
+                axis.begun = dict.fromkeys(self._summary, stood)
+                while axis.key(axis.part + 1) in self._summary:
+                    axis.part = axis.had = axis.part + 1
         return axis
+
+    def take(self) -> tuple[Definition, ...]:
+        """The definitions that have not been made."""
+        definitions = tuple(self.waiting)
+        self.waiting.clear()
+        return definitions
 
     def names(self) -> Collection[str]:
         """Every name that is an axis."""
@@ -58,10 +74,10 @@ class Axes:
     def script_defined(self, name: str, step_metric: Any = None, step_sync: bool | None = None, **options: Any) -> None:
         """Take note of a definition that the script made, and settle what it makes ambiguous."""
         step_metric = getattr(step_metric, "name", step_metric)
-        anew = bool(options.get("overwrite"))
-        self._definitions.define(name, step_metric, hidden=bool(options.get("hidden")), overwrite=anew)
+        replaces = bool(options.get("overwrite"))
+        self._definitions.define(name, step_metric, hidden=bool(options.get("hidden")), overwrite=replaces)
         kept = {key: value for key, value in options.items() if value is not None and key in ("hidden", "summary")}
-        self._options[name] = kept if anew else self._options.get(name, {}) | kept
+        self._options[name] = kept if replaces else self._options.get(name, {}) | kept
         if step_metric:
             self.get(step_metric).synced = step_sync is not False
         for metric, before in self._seen.items():
@@ -75,15 +91,8 @@ class Axes:
         name = axis.metric
         if axis.candidates:
             self._settle(metric, name)
-        elif not axis.defined and metric not in self._options:
-            own = next((step for step in own_steps(metric, self._definitions.step_metrics()) if step in row), None)
-            if own is not None:
-                name = own
-                if self._from_init or self._options:  # else there may be a definition that the guard has not seen
-                    self._said.add("own-step", f"{metric} had no axis: it is now drawn against {own}, in its rows")
-                    self.define(metric, own)
-            elif not self._from_init:
-                name = self._by_convention(metric, row)
+        elif not axis.defined and metric not in self._options and not self._from_init:
+            name = self._by_convention(metric, row)
         self._seen[metric] = name
         return self.get(name)
 
@@ -94,42 +103,68 @@ class Axes:
         self._define(metric, step_metric=axis, step_sync=sync, overwrite=True, **self._options_of(metric))
         self._seen[metric] = axis
 
+    def confirm(self, metrics: Collection[str]) -> None:
+        """Define metrics whose axis was known by their name alone, since W&B may not know of it."""
+        for metric in self._assumed.intersection(metrics):
+            self._assumed.discard(metric)
+            self.define(metric, self._seen[metric])
+
     def give_own(self, metric: str, *, begun: bool) -> GuardedAxis:
         """An axis of its own for a metric that has none: its folder's ``step``, or ``<metric>/step``.
 
         Args:
             metric: the metric.
-            begun: whether it has a line on W&B's own axis, which ends here: on the new one it is in its second part.
+            begun: True where it has a line on W&B's own axis, which ends here: on the new one it is in its second
+                part.
         """
         name = f"{metric.rpartition('/')[0] or metric}/step"
-        if name in self._seen or (begun and name in self._axes and self._axes[name].part == 1):
+        if name in self._seen or (name in self._axes and not self._serves(name, begun=begun)):
             name = f"{metric}/step"
         if name not in self._axes:
             if begun:
-                self._axes[name] = GuardedAxis(name, part=2)
+                self._axes[name] = GuardedAxis(name, part=2, first_part=2)
             else:
                 self._define(name, hidden=True)
         axis = self.get(name)
-        if axis.part == 1:
+        axis.given = True
+        if axis.first_part == 1:
             self.define(metric, name)
         else:
             self._definitions.define(metric, name)  # W&B is told of the name in the part, when that is logged
             self._seen[metric] = name
         return axis
 
-    def define_part(self, axis: GuardedAxis, metrics: Collection[str]) -> None:
-        """Define the names that an axis and metrics drawn against it have in the axis's part."""
-        if axis.key not in self._in_parts:
-            self._in_parts.add(axis.key)
-            self._define(axis.key, hidden=True)
+    def take_logged(self, metric: str, name: str) -> GuardedAxis:
+        """The step that the script logs beside a metric, as its axis."""
+        self._notices.add("own-step", lambda: f"{metric} has no axis: it is drawn against {name}, which is in its rows")
+        self.define(metric, name)
+        self._seen.pop(name, None)
+        return self.get(name)
+
+    def define_part(self, axis: GuardedAxis, part: int, metrics: Collection[str]) -> None:
+        """Define the names that an axis and metrics drawn against it have in a part."""
+        key = axis.key(part)
+        if key not in self._in_parts:
+            self._in_parts.add(key)
+            self._define(key, hidden=True)
         for metric in metrics:
-            name = axis.prefixed(metric)
+            name = prefixed(metric, part)
             if name not in self._in_parts:
                 self._in_parts.add(name)
-                self._define(name, step_metric=axis.key, **self._options_of(metric))
+                self._define(name, step_metric=key, **self._options_of(metric))
+
+    def _serves(self, name: str, *, begun: bool) -> bool:
+        """True where an axis can be that of another metric, which has begun a line on W&B's own axis or not."""
+        axis = self._axes[name]
+        return not axis.logged and (axis.first_part == 2 or not begun)
+
+    def _define(self, name: str, **options: Any) -> None:
+        self.waiting.append(Definition(name, options))
 
     def _settle(self, metric: str, axis: str) -> None:
-        self._said.add("overlap", f"{metric} fits several globs: it is now defined by name, drawn against {axis}")
+        self._notices.add(
+            "overlap", lambda: f"{metric} fits several globs: it is now defined by name, drawn against {axis}"
+        )
         self.define(metric, axis)
 
     def _by_convention(self, metric: str, row: Collection[str]) -> str:
@@ -138,7 +173,8 @@ class Axes:
             name = f"{staged[0]}step"
             if name not in self._axes:
                 self._define(name, hidden=True)
-            self.define(metric, name)
+            if metric not in self._assumed:
+                self._assumed.add(metric)
             return name
         return next((name for name in _LIBRARY_AXES if name in row), DEFAULT_AXIS)
 

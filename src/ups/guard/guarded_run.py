@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import atexit
-import operator
-import os
-import threading
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from ups.errors import UsageError
-from ups.guard.axes import Axes
-from ups.guard.numbers import Numbers, leaves_open
-from ups.guard.rows import ALONE, Place, Rows, flat
-from ups.guard.said import Said
+from ups.guard.axes import Definition
+from ups.guard.decisions import Actions, Decisions
+from ups.guard.processes import Processes
 from ups.tracking.faults import say
 
 if TYPE_CHECKING:
@@ -23,7 +18,7 @@ __all__ = ["Guard", "guard_run"]
 
 
 class Guard:
-    """What watches one run, from :func:`ups.guard` to :meth:`release`. As a context manager it releases at the end.
+    """The hold on one run, from :func:`ups.guard` to :meth:`release`. As a context manager it releases at the end.
 
     The run's public methods ``log``, ``define_metric`` and ``finish`` are replaced on the run itself, not on its
     class: other runs, and wandb, stay as they are. ``wandb.log`` and ``wandb.define_metric`` are replaced where
@@ -36,16 +31,13 @@ class Guard:
 
     def __init__(self, run: wandb.Run, *, from_init: bool = False) -> None:
         self.run = run
-        self._said = Said()
-        self._lock = threading.RLock()  # wandb must be given the rows in the order in which they were judged
-        self._process = os.getpid()
-        shared = run.settings.mode == "shared"  # wandb then takes no step=, and has no number to ask for
-        begun = 0 if shared else max(run.step, run.starting_step)  # run.step is 0 when a run has just been resumed
-        self._numbers = Numbers(None if shared else begun)
+        self._processes = Processes()
+        self._several = False
+        uncounted = run.settings.mode == "shared" or run.settings.sync_tensorboard  # wandb then takes no step=
+        begun = 0 if uncounted else max(run.step, run.starting_step)  # run.step is 0 when a run has just been resumed
         summary = dict(run.summary) if begun else {}
+        self._decisions = Decisions(None if uncounted else begun, summary, from_init=from_init)
         self._log, self._define, self._finish = run.log, run.define_metric, run.finish
-        self._axes = Axes(self._define, self._said, summary, from_init=from_init)
-        self._rows = Rows(self._axes, self._said, from_start=not begun)
         self._replaced: list[tuple[Any, str, Any]] = []
         self.released = False
         self._told = False
@@ -53,41 +45,49 @@ class Guard:
     def log(self, data: dict[str, Any], step: int | None = None, commit: bool | None = None) -> None:
         """``run.log`` of a guarded run: the same arguments, the same errors.
 
-        Where wandb's own process has died, the call is counted and training goes on.
+        Where wandb's own process has died, the call is counted and training continues.
         """
-        with self._lock:
-            judged = not self.released and self._can_judge(data, step)
-            row, number = self._judge(data, step, commit) if judged else (data, step)
-            try:
-                self._log(row, step=number, commit=commit)
-            except ConnectionError as error:
-                self._said.add("fault", f"wandb takes no more rows ({error}): the run ends here, the training goes on")
+        processes = self._processes
+        with processes.lock:  # wandb must be given the rows in the order in which they were judged
+            if self.released:
+                actions = Actions(data, step, commit, judged=False)
             else:
-                if judged:
-                    self._numbers.logged(number, step, commit, row, data)
+                if (processes.forked or processes.others[0]) and not self._several:
+                    self._several = True
+                    self._decisions.other_processes(known=processes.is_known())
+                actions = self._decisions.log(data, step, commit)
+                if actions.notices:
+                    self._say(actions.notices)
+            try:
+                if actions.definitions:
+                    self._make(actions.definitions)
+                self._log(actions.row, step=actions.step, commit=actions.commit)
+            except ConnectionError as error:
+                self._say(self._decisions.fault(error))
+            else:
+                self._decisions.logged(actions, data, step, commit)
 
     def define_metric(self, name: str, *args: Any, **options: Any) -> Any:
         """``run.define_metric`` of a guarded run: the same arguments, the same errors."""
-        with self._lock:
+        with self._processes.lock:
             metric = self._define(name, *args, **options)
-            if self.released:
-                return metric
-            order = ("step_metric", "step_sync", "hidden", "summary", "overwrite")
-            self._axes.script_defined(name, **dict(zip(order, args, strict=False)), **options)
-            self._rows.forget_plans()
+            if not self.released:
+                actions = self._decisions.define_metric(name, *args, **options)
+                self._say(actions.notices)
+                self._make(actions.definitions)
             return metric
 
     def finish(self, *args: Any, **options: Any) -> None:
-        """``run.finish`` of a guarded run; says first what was changed, as :meth:`release` does."""
+        """``run.finish`` of a guarded run; prints first what was changed, as :meth:`release` does."""
         self.release()
         self._finish(*args, **options)
 
     def release(self) -> None:
-        """Let go of the run: its methods are what they were, and what was changed is said as one line on stderr.
+        """Let go of the run: its methods are what they were, and what was changed is printed as one line on stderr.
 
         The rows that W&B has stay as they are. Calling it again does nothing.
         """
-        with self._lock:
+        with self._processes.lock:
             self.released = True
             for holder, name, before in self._replaced:
                 if getattr(getattr(holder, name, None), "__self__", None) is not self:
@@ -120,47 +120,19 @@ class Guard:
         self._replaced.append((holder, name, before))
         setattr(holder, name, getattr(self, name))
 
-    def _can_judge(self, data: object, step: object) -> bool:
-        """Whether wandb will take these arguments; if not, it is left to say so."""
-        if type(data) is not dict and not isinstance(data, Mapping):
-            return False
-        for name in data:  # a loop, since this is on the way of every row
-            if not isinstance(name, str):
-                return False
-        if step is not None and type(step) is not int:
-            try:
-                operator.index(step)  # type: ignore[arg-type]
-            except TypeError:
-                return False
-        return True
+    def _make(self, definitions: tuple[Definition, ...]) -> None:
+        for name, options in definitions:
+            self._define(name, **options)
 
-    def _judge(self, data: dict[str, Any], step: int | None, commit: bool | None) -> tuple[dict[str, Any], int | None]:
-        """The row and the ``step=`` for wandb."""
-        numbers = self._numbers
-        if step is None and not numbers.keys and commit is not False:
-            return self._rows.row(data, ALONE), None
-        step = None if step is None else operator.index(step)
-        beside = numbers.keys if numbers.continues(step) else ()
-        belongs, late = step, numbers.is_late(step, flat(data))
-        if step is None and beside:
-            belongs, late = numbers.step, numbers.moved
-        place = Place(belongs, late, beside, leaves_open(step, commit), numbers.moved_to(step))
-        row = self._rows.row(data, place)
-        number = step
-        names = flat(row)
-        if step is not None and (late or numbers.is_late(step, names)):  # by an axis that was put into the row
-            number = numbers.free(step, names)
-            self._said.add(
-                "kept",
-                f"W&B stands at step {numbers.current} and would drop the row of step={step}: it is kept, as {number}",
-            )
-        return row, number
+    def _say(self, notices: tuple[str, ...]) -> None:
+        for notice in notices:  # before the call is made, since that may fail
+            say(notice)
 
     def _tell(self) -> None:
         """Say what was changed, once; in the process that did it."""
         atexit.unregister(self._tell)
-        summary = self._said.summary()
-        if summary and not self._told and os.getpid() == self._process:
+        summary = self._decisions.summary()
+        if summary and not self._told and not self._processes.forked:
             self._told = True
             say(f"guard of run {self.run.id}: {summary}")
 

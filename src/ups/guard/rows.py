@@ -1,43 +1,22 @@
 """A row as the script logs it → the row that W&B is given: the same, unless a chart would lose by it."""
 
-from collections.abc import Collection, Mapping
-from math import inf
+from collections.abc import Set
 from typing import Any, NamedTuple
 
 from ups.charts import DEFAULT_AXIS
-from ups.errors import InvalidValue
 from ups.guard.axes import Axes
-from ups.guard.axis import MOST_PARTS, GuardedAxis
-from ups.guard.said import Said
-from ups.tracking.values import number, shown
+from ups.guard.axis import MOST_PARTS, GuardedAxis, Strand, prefixed
+from ups.guard.missing import MissingAxes
+from ups.guard.notices import Notices
+from ups.guard.place import Place
+from ups.guard.values import Values, flat
+from ups.text import number_text
 
-__all__ = ["ALONE", "Place", "Rows", "flat"]
+__all__ = ["Rows"]
 
 Row = dict[str, Any]
-_PLAIN = frozenset({int, float})
 _CLOCKS = ("_timestamp", "_runtime")  # W&B puts them into each row
-
-
-class Place(NamedTuple):
-    """Where a row belongs.
-
-    Attributes:
-        step: the script's ``step=`` for it; None if there is none.
-        late: whether W&B's number for that step cannot be had any more.
-        beside: the names that are in the same row already.
-        open: whether another call may add to the row.
-        moved: names that are in W&B's row of this number already, for another step: with one of them, it is late.
-    """
-
-    step: int | None
-    late: bool
-    beside: Collection[str]
-    open: bool
-    moved: Collection[str] = ()
-
-
-ALONE = Place(None, False, (), False)
-"""The place of a row that is one call, without ``step=``."""
+_MOST_PLANNED = 100_000  # names in all plans
 
 
 class _Group(NamedTuple):
@@ -56,24 +35,31 @@ class _Plan(NamedTuple):
 
 
 class Rows:
-    """What becomes of a run's rows.
+    """The rows of a run: which of their metrics need another name or an axis.
 
     Args:
         axes: the run's axes and definitions.
-        said: where changes are noted.
-        from_start: whether the guard has seen every row of the run.
+        notices: where changes are noted.
+        from_start: True where the guard has seen every row of the run.
+
+    Attributes:
+        filled: the axes that wandb fills in for the row that was judged last.
     """
 
-    def __init__(self, axes: Axes, said: Said, *, from_start: bool) -> None:
+    def __init__(self, axes: Axes, notices: Notices, *, from_start: bool) -> None:
         self._axes = axes
-        self._said = said
+        self._notices = notices
         self._from_start = from_start
+        self._values = Values(notices)
         self._plans: dict[tuple[str, ...], _Plan] = {}
-        self._waiting: dict[str, GuardedAxis] = {}  # metrics of an open row whose axis may yet come, in another call
+        self._planned = 0
+        self._missing = MissingAxes(axes, notices)
+        self.filled: Set[str] = self._missing.filled
 
     def forget_plans(self) -> None:
         """Call it when a definition has changed."""
         self._plans.clear()
+        self._planned = 0
 
     def row(self, data: Row, place: Place) -> Row:
         """The row for W&B: ``data`` itself where nothing is to be changed.
@@ -82,47 +68,30 @@ class Rows:
             data: as the script gives it.
             place: where it belongs.
         """
-        added: dict[str, Any] = {}
+        added: Row = {}
         parts: dict[str, str] = {}
-        if self._waiting and not place.beside:
+        missing = self._missing
+        if missing.implied or missing.filled:
+            missing.implied.clear()
+            missing.filled.clear()
+        if missing.waits and not place.beside:
             self._give_up_waiting(place, added)
-        numbers = self._numbers_in(data)
+        numbers = self._values.numbers(data)
         names = tuple(numbers)
         plan = self._plans.get(names) or self._new_plan(names, data)
         for group in plan.groups:
-            self._follow(group, numbers, place, added, parts)
-        if self._waiting and not place.open:
+            self._follow(group, numbers, place, added, parts, all_finite=numbers is data)
+        if missing.waits and not place.open:
             self._give_up_waiting(place, added)
+        late = place.late or (bool(place.moved) and not added.keys().isdisjoint(place.moved))
+        if late and missing.implied:
+            added |= missing.implied  # the row may get a number of its own
+            missing.filled.clear()
         if plan.free:
-            late = place.late or not added.keys().isdisjoint(place.moved)
-            self._follow_free(plan.free, place.step, late, added, parts)
+            self._follow_free(plan.free, numbers, place.step, late, added, parts)
         if not added and not parts:
             return data
-        row: Row = {}
-        for name, value in flat(data).items():
-            new = parts.get(name, name)
-            if new in added:
-                continue
-            if name in data:
-                row[new] = value
-            else:
-                _put(row, new, value)
-        for name, value in added.items():
-            _put(row, name, value)
-        return row
-
-    def _numbers_in(self, data: Row) -> Row:
-        """The values of a row that are numbers, by the names that W&B gives them; ``data`` itself if all are."""
-        values = data.values()
-        if not _PLAIN.issuperset(map(type, values)):
-            return self._sorted_out(data)
-        try:
-            total = sum(values)
-        except OverflowError:  # a whole number that is larger than any float
-            return self._sorted_out(data)
-        if total - total != 0:  # one of them is NaN or infinite, or they are very large
-            return self._sorted_out(data)
-        return data
+        return _rebuilt(data, added, parts)
 
     def _new_plan(self, names: tuple[str, ...], data: Row) -> _Plan:
         metrics: dict[str, list[str]] = {}
@@ -141,172 +110,211 @@ class Rows:
             for axis, drawn in metrics.items()
             if axis in names or (axis not in present and axis not in _CLOCKS)
         )
+        if self._planned > _MOST_PLANNED:
+            self.forget_plans()
+        self._planned += len(names)
         self._plans[names] = plan = _Plan(groups, free)
         return plan
 
-    def _follow(self, group: _Group, numbers: Row, place: Place, added: dict[str, Any], parts: dict[str, str]) -> None:
+    def _follow(
+        self,
+        group: _Group,
+        numbers: Row,
+        place: Place,
+        added: Row,
+        parts: dict[str, str],
+        *,
+        all_finite: bool,
+    ) -> None:
         """Take the metrics of one axis a step further."""
         axis, metrics, held = group
         supplied = False
         x: float | None
         if held:
             x = numbers[axis.name]
-            if type(x) is not int and type(x) is not float:
-                x = number(x)
-            axis.known, axis.logged, axis.agrees = x, True, x == place.step
-            if self._waiting:
-                self._stop_waiting(axis, x)
+            axis.know(x, late=place.late)
+            axis.logged, axis.agrees = True, x == place.step
+            if self._missing.waits:
+                self._missing.come(axis, x)
         else:
-            x, supplied = self._missing(axis, metrics, place)
+            x, supplied = self._missing.x(axis, metrics, place, numbers)
             metrics = tuple(metric for metric in metrics if self._axes.of(metric, ()) is axis)
-            if x is None or not metrics:
+            if x is None:
                 return
-        if axis.goes_back(metrics, x):
-            self._restart(axis, x)
-        at = axis.advance(metrics, x)
-        if axis.part > 1:
-            self._axes.define_part(axis, metrics)
-            parts |= {metric: axis.prefixed(metric) for metric in metrics}
-            if held:
-                parts[axis.name] = axis.key
-        if supplied or axis.part > 1 or axis.offset:
-            added[axis.key] = at
+        if not metrics:
+            return
+        if place.late:
+            self._axes.confirm(metrics)
+        if not all_finite:
+            self._name_gaps(axis, metrics, numbers, x, supplied, added, parts)
+            metrics = tuple(metric for metric in metrics if _is_finite(numbers[metric]))
+        for strand in axis.strands(metrics):
+            line = strand.line
+            if not (x > line.last and x > strand.stood):
+                self._move(axis, strand, x)
+            if _is_finite(x):
+                line.follow(x)
+            if strand.part > 1:
+                self._put_in_part(axis, strand, metrics, x, added, parts)
+                continue
+            if x > axis.high:
+                axis.high = x
+            if supplied:
+                added[axis.name] = x
 
-    def _missing(self, axis: GuardedAxis, metrics: Collection[str], place: Place) -> tuple[float | None, bool]:
-        """The x of metrics whose row lacks their axis, and whether it is to be put into the row.
-
-        None where the row is right to make no point.
-        """
-        if axis.key in place.beside:
-            return axis.known, False
-        if not axis.logged:
-            if place.step is None and place.open:
-                self._waiting |= dict.fromkeys(metrics, axis)
-                return None, False
-            axis.known = axis.count(metrics) if place.step is None else place.step
-            self._supplied(axis, metrics, axis.known)
-            return axis.known, True
-        if not axis.synced:
-            return None, False
-        still = axis.stands_still(metrics, axis.known)
-        if still and place.step is not None and axis.agrees:
-            if place.step != axis.known:
-                axis.known = place.step
-                self._supplied(axis, metrics, axis.known)
-                return axis.known, True
-        elif still:
-            self._waiting |= dict.fromkeys(still, axis)
-        return axis.known, False
-
-    def _stop_waiting(self, axis: GuardedAxis, x: float) -> None:
-        """The axis has come, for the metrics that were in its row before it."""
-        metrics = [metric for metric, awaited in self._waiting.items() if awaited is axis]
-        axis.advance(metrics, x)
-        for metric in metrics:
-            del self._waiting[metric]
-
-    def _give_up_waiting(self, place: Place, added: dict[str, Any]) -> None:
-        """The row is closed, or closes with this call, and axes have not come that metrics in it are drawn against."""
-        for metric, axis in self._waiting.items():
-            if axis.logged:
-                self._said.add(
-                    "stale",
-                    f"{metric} is logged more often than its axis {axis.name}: it is now drawn against {DEFAULT_AXIS}",
-                )
-                self._axes.define(metric, DEFAULT_AXIS)
-                self.forget_plans()
-            elif place.beside:
-                if axis.key not in added:
-                    axis.known = added[axis.key] = axis.count((metric,))
-                    self._supplied(axis, (metric,), added[axis.key])
-                axis.advance((metric,), added[axis.key])
-        self._waiting.clear()
+    def _name_gaps(
+        self,
+        axis: GuardedAxis,
+        metrics: tuple[str, ...],
+        numbers: Row,
+        x: float,
+        supplied: bool,
+        added: Row,
+        parts: dict[str, str],
+    ) -> None:
+        """NaN and infinities make no point: they are named as the part that their line is in."""
+        gaps = tuple(metric for metric in metrics if not _is_finite(numbers[metric]))
+        for strand in axis.strands(gaps):
+            if strand.part > 1:
+                self._put_in_part(axis, strand, gaps, x, added, parts)
+            elif supplied:
+                added[axis.name] = x
 
     def _follow_free(
-        self, metrics: tuple[str, ...], step: int | None, late: bool, added: dict[str, Any], parts: dict[str, str]
+        self,
+        metrics: tuple[str, ...],
+        numbers: Row,
+        step: int | None,
+        late: bool,
+        added: Row,
+        parts: dict[str, str],
     ) -> None:
         """Take the metrics that are drawn against W&B's own numbers a step further."""
         axis = self._axes.get(DEFAULT_AXIS)
-        if step is None or (axis.part == 1 and not late):
-            if axis.part == 1:
-                axis.advance(metrics, axis.high if step is None else step)
+        strands = axis.strands(metrics)
+        if not late:
+            for strand in strands:
+                strand.begun = True
+                if step is None:
+                    continue
+                if strand.part > 1:
+                    self._move(axis, strand, step)
+                strand.line.follow(step)
+                if strand.part > 1:
+                    self._put_in_part(axis, strand, metrics, step, added, parts)
             return
-        if axis.goes_back(metrics, step):
-            self._restart(axis, step)
-        elif axis.part == 1:  # only the number is taken, so other lines go on as they are
-            for metric in metrics:
-                self._leave(axis, metric, step, added, parts)
-            self.forget_plans()
-            return
-        at = axis.advance(metrics, step)
-        self._axes.define_part(axis, metrics)
-        parts |= {metric: axis.prefixed(metric) for metric in metrics}
-        added[axis.key] = at
+        assert step is not None
+        logged = self._logged_steps(metrics, strands, numbers, step)
+        for strand in strands:
+            self._move(axis, strand, step)
+            if strand.part > 1:
+                strand.line.follow(step)
+                self._put_in_part(axis, strand, metrics, step, added, parts)
+            elif not strand.parts_end:
+                for metric in metrics:
+                    if metric in strand.metrics and metric not in logged.values():
+                        self._leave(metric, strand, logged.get(metric), step, added, parts)
+                self.forget_plans()
 
-    def _leave(self, axis: GuardedAxis, metric: str, step: int, added: dict[str, Any], parts: dict[str, str]) -> None:
+    def _logged_steps(
+        self, metrics: tuple[str, ...], strands: tuple[Strand, ...], numbers: Row, step: int
+    ) -> dict[str, str]:
+        """The steps that the script logs itself, each the same as ``step=``, of metrics that have no line yet."""
+        if not self._from_start:
+            return {}
+        new = {metric for strand in strands if not strand.begun for metric in strand.metrics}
+        own = {metric: f"{metric.rpartition('/')[0]}/step" for metric in metrics if metric in new and "/" in metric}
+        steps = {name for name in own.values() if name in new and numbers[name] == step}
+        return {metric: name for metric, name in own.items() if name in steps and metric not in steps}
+
+    def _leave(
+        self, metric: str, before: Strand, logged: str | None, step: int, added: Row, parts: dict[str, str]
+    ) -> None:
         """A metric gets an axis of its own, where W&B's number for its step is taken; in a part, if it has a line."""
-        begun = metric in axis.last or not self._from_start
-        own = self._axes.give_own(metric, begun=begun)
-        if own.part > 1:
-            parts[metric] = own.prefixed(metric)
-            self._axes.define_part(own, (metric,))
-        if begun:
-            self._said.add(
+        begun = before.begun or not self._from_start
+        if logged is not None:
+            own = self._axes.take_logged(metric, logged)
+            own.logged = own.agrees = True
+        else:
+            own = self._axes.give_own(metric, begun=begun)
+        part = own.first_part
+        if part > 1:
+            parts[metric] = prefixed(metric, part)
+            self._axes.define_part(own, part, (metric,))
+        if begun and logged is None:
+            self._notices.add(
                 "taken",
-                f"W&B's number {step} is taken: {metric} goes on as {own.prefixed(metric)}, against {own.key}",
+                lambda: (
+                    f"W&B's number {number_text(step)} is taken: {metric} continues as {parts[metric]}, "
+                    f"against {own.key(part)}"
+                ),
                 always=True,
             )
         own.known = step
-        added[own.key] = own.advance((metric,), step)
+        own.high = max(own.high, step)
+        for strand in own.strands((metric,)):
+            if begun:
+                strand.line = before.line_again()
+            strand.line.follow(step)
+        if logged is None:
+            added[own.key(part)] = step
 
-    def _restart(self, axis: GuardedAxis, x: float) -> None:
-        back = f"{axis.name} goes back{f' from {axis.high:g}' if axis.high > -inf else ''} to {x:g}"
-        if axis.restart(x):
-            self._said.add(
-                "part", f"{back}: what comes now is in {axis.key}, its metrics in part{axis.part}/…", always=True
+    def _give_up_waiting(self, place: Place, added: Row) -> None:
+        if self._missing.give_up(place, added):
+            self.forget_plans()
+
+    def _move(self, axis: GuardedAxis, strand: Strand, x: float) -> None:
+        last = max(strand.line.last, strand.stood)
+        moved = strand.move(axis, x)
+        if moved is None:
+            return
+        back = f"{axis.name} goes back from {number_text(last)} to {number_text(x)}"
+        if moved == "part":
+            key, part = axis.key(strand.part), strand.part
+            self._notices.add(
+                "part", lambda: f"{back}: what comes now is in {key}, its metrics in part{part}/…", always=True
             )
         else:
-            self._said.add("counted-on", f"{back}, for the {MOST_PARTS}th time: from here on it is counted on")
+            name = min(strand.metrics)
+            self._notices.add(
+                "parts-end", lambda: f"{back}, for the {MOST_PARTS}th time: from here on, {name} stays as it is"
+            )
 
-    def _supplied(self, axis: GuardedAxis, metrics: Collection[str], x: float) -> None:
-        name = next(iter(metrics))
-        self._said.add("supplied", f"{name} comes without its axis {axis.name}: it is put into the row, here {x:g}")
-
-    def _sorted_out(self, data: Row) -> Row:
-        numbers = {}
-        for name, value in flat(data).items():
-            try:
-                numbers[name] = number(value)
-            except InvalidValue:
-                if value is None or isinstance(value, str) or _is_plain_list(value):
-                    self._said.add(
-                        "not-a-number",
-                        f"{name} is {shown(value)}: W&B keeps it, and no line can show what is no number",
-                    )
-                continue
-            if numbers[name] - numbers[name] != 0:
-                self._not_finite(name, value)
-        return numbers
-
-    def _not_finite(self, name: str, value: object) -> None:
-        self._said.add("not-finite", f"{name} is {shown(value)}: W&B leaves out such points")
+    def _put_in_part(
+        self,
+        axis: GuardedAxis,
+        strand: Strand,
+        metrics: tuple[str, ...],
+        x: float,
+        added: Row,
+        parts: dict[str, str],
+    ) -> None:
+        part = strand.part
+        mine = [metric for metric in metrics if metric in strand.metrics]
+        self._axes.define_part(axis, part, mine)
+        for metric in mine:
+            parts[metric] = prefixed(metric, part)
+        added[axis.key(part)] = x
 
 
-def _is_plain_list(value: object) -> bool:
-    return isinstance(value, (list, tuple)) and bool(value) and isinstance(value[0], (int, float, str))
+def _is_finite(value: float) -> bool:
+    return value - value == 0
 
 
-def flat(data: Row) -> Row:
-    """A row with nested dictionaries as W&B names them, keys joined by dots; ``data`` itself if there are none."""
-    if not any(isinstance(value, Mapping) for value in data.values()):
-        return data
-    names: dict[str, Any] = {}
-    for name, value in data.items():
-        if isinstance(value, Mapping):
-            names |= {f"{name}.{inner}": each for inner, each in flat(dict(value)).items()}
+def _rebuilt(data: Row, added: Row, parts: dict[str, str]) -> Row:
+    """The row with names of parts, and with axes that it lacks."""
+    row: Row = {}
+    for name, value in flat(data).items():
+        new = parts.get(name, name)
+        if new in added:
+            continue
+        if name in data:
+            row[new] = value
         else:
-            names[name] = value
-    return names
+            _put(row, new, value)
+    for name, value in added.items():
+        _put(row, name, value)
+    return row
 
 
 def _put(row: Row, name: str, value: Any) -> None:

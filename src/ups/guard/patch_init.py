@@ -6,6 +6,7 @@ import threading
 from typing import Any, Self
 
 from ups.guard.guarded_run import Guard, guard_run
+from ups.guard.spawned import Carrier
 
 __all__ = ["EveryRun", "guard_every_run"]
 
@@ -14,9 +15,10 @@ _active: EveryRun | None = None
 
 
 class EveryRun:
-    """What guards each run from its ``wandb.init`` on, until :meth:`release`. Also a context manager.
+    """The guard of each run from its ``wandb.init`` on, until :meth:`release`. Also a context manager.
 
-    ``wandb.init`` is replaced as an attribute of the module ``wandb``, which is how scripts and libraries call it.
+    ``wandb.init`` is replaced as an attribute of the module ``wandb``, which is how scripts and libraries call it. The
+    children that :mod:`multiprocessing` spawns do the same.
     """
 
     def __init__(self) -> None:
@@ -24,6 +26,7 @@ class EveryRun:
 
         self._init = wandb.init
         self._guards: list[Guard] = []
+        self._carrier = Carrier()
         wandb.init = self.init
 
     def init(self, *args: Any, **options: Any) -> Any:
@@ -43,6 +46,7 @@ class EveryRun:
                 _active = None
         if wandb.init == self.init:
             wandb.init = self._init
+        self._carrier.release()
         for guard in self._guards:
             guard.release()
         self._guards.clear()
@@ -55,7 +59,7 @@ class EveryRun:
 
 
 def guard_every_run() -> EveryRun:
-    """Guard every run from here on; what does so already, if it does."""
+    """Guard every run from here on; returns the guard of every run that is there already, if one is."""
     global _active
     with _lock:
         if _active is None:
