@@ -85,6 +85,16 @@ def test_line(x: list[float], expected: list[int]) -> None:
     assert restarts(x) == expected
 
 
+@pytest.mark.parametrize("begin", [0, 12_000_000_000, 1_764_000_000_000_000_000])
+def test_a_new_whole_number_is_told_from_one_that_was_there(begin: int) -> None:
+    """However large the numbers are: steps of a thousand, and one between two of them."""
+    line = Line()
+    for step in range(5):
+        line.follow(begin + 1000 * step)
+    assert line.begins_again(begin + 2000)
+    assert not line.begins_again(begin + 2007)
+
+
 def test_a_line_remembers_a_counter_in_little() -> None:
     """A million steps, some left out, are a few runs; what never repeats is given up."""
     line = Line()

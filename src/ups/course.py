@@ -146,4 +146,7 @@ class Line:
 
 
 def _close(x: float, expected: float) -> bool:
+    """True for the same number, but for a last bit of fractions; whole numbers are compared exactly."""
+    if x % 1 == 0 and expected % 1 == 0:
+        return x == expected
     return abs(x - expected) <= _TOLERANCE * abs(x)

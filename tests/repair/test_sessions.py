@@ -21,7 +21,7 @@ from ups.runfile import Run, open_run
 from ups.runfile.framing import Writer
 from ups.runfile.records import parse_message
 
-EXAMPLES = int(os.environ.get("UPS_EXAMPLES", "2000")) // 10  # each writes and reads two runs
+EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "2000")) // 10  # each writes and reads two runs
 some = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 
 
