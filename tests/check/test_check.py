@@ -340,3 +340,14 @@ def test_a_file_that_ends_inside_a_record_is_unfinished_not_damaged(tmp_path: Pa
     (found,) = check_run(open_run(path)).findings
     assert (found.code, found.severity) == ("unfinished", Severity.INFO)
     assert "its file ends" in found.message
+
+
+def test_a_stage_that_is_declared_many_times_is_one() -> None:
+    """A description that anyone may have written names a stage 5,000 times: there is one chart for it, and one finding."""
+    named = ["refine"] * 5000
+    for run in (
+        Run.from_rows(Path("x"), [], run_id="x", stages=named, finished=True),
+        Run.from_rows(Path("x"), [], run_id="x", config={"ups": {"stages": named}}, finished=True),
+    ):
+        result = check_run(run)
+        assert (run.stages, len(result.charts), len(result.findings)) == (("refine",), 1, 1)

@@ -109,7 +109,7 @@ class Run:
         self._with_summary = with_summary
         self._steps_identify_rows = steps_identify_rows
         self._finished = False
-        self._stages = tuple(stages)
+        self._stages = tuple(dict.fromkeys(stages))
         self._begins: list[int] = []  # the first row of each file
         self._readers = [SegmentReader(file) for file in files]
         self._summary_reader = SummaryReader(reader.path for reader in self._readers)
@@ -208,10 +208,10 @@ class Run:
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """The stages that were declared, in order; empty for a run that UPS did not make."""
+        """The stages that were declared, each once, in order; empty for a run that UPS did not make."""
         declared = self.config.get("ups")
         named = declared.get("stages") if isinstance(declared, dict) else None
-        return self._stages or tuple(str(stage) for stage in (named if isinstance(named, list) else ()))
+        return self._stages or tuple(dict.fromkeys(map(str, named if isinstance(named, list) else ())))
 
     @property
     def rows(self) -> int:
