@@ -343,7 +343,7 @@ def test_a_file_that_ends_inside_a_record_is_unfinished_not_damaged(tmp_path: Pa
 
 
 def test_a_stage_that_is_declared_many_times_is_one() -> None:
-    """A description that anyone may have written names a stage 5,000 times: there is one chart for it, and one finding."""
+    """A description that anyone may have written names a stage 5,000 times: it has one chart and one finding."""
     named = ["refine"] * 5000
     for run in (
         Run.from_rows(Path("x"), [], run_id="x", stages=named, finished=True),
