@@ -57,6 +57,21 @@ def clock_that_restarts(run: Run) -> None:
         run.log({"loss": 1 / (step + 1), "seconds": (step % 30) * 1.5 + (step >= 30) * 0.7})
 
 
+def clock_beside_a_step(run: Run) -> None:
+    """The clock begins again with the values that it had, while the step in the same rows counts on."""
+    run.define_metric("loss", step_metric="wall_time")
+    for step in range(60):
+        run.log({"loss": 1 / (step + 1), "wall_time": 2.5 * (step % 30), "global_step": step})
+
+
+def folds(run: Run) -> None:
+    """Twelve folds of a cross-validation, each of which counts its epochs from 1."""
+    run.define_metric("loss", step_metric="epoch")
+    for fold in range(12):
+        for epoch in range(6):
+            run.log({"loss": 100 * fold + epoch, "epoch": epoch + 1})
+
+
 def one_metric_runs_again(run: Run) -> None:
     """Two trainings on one axis: each has a loss of its own, and both log the learning rate."""
     run.define_metric("*", step_metric="step")
@@ -249,7 +264,7 @@ LOOPS: dict[str, Callable[[Run], None]] = {
         epoch_in_every_row, epoch_in_every_row_and_its_mean, two_evaluations_at_one_step, rungs,
         never_logged_beside_lost_rows, escaped_dot, two_counters, second_call_at_a_committed_step, below_zero,
         stage_from_zero, another_counter_is_logged, own_count_is_the_same, large_steps_again, defined_again_later,
-        dot_in_the_axis,
+        dot_in_the_axis, clock_beside_a_step, folds,
     )
 }  # fmt: skip
 SESSIONS = {made.__name__: made for made in (resumed_with_step, two_processes, rewound, rewound_twice)}

@@ -101,6 +101,8 @@ CAUSES = {
     ("measured_axis", "backwards"): (["measured rather than counted"], ["twice", "checkpoint"]),
     ("falling_axis", "backwards"): (["falls from each point to the next"], ["twice", "checkpoint"]),
     ("clock_that_restarts", "backwards"): (["measured rather than counted"], ["twice", "checkpoint"]),
+    ("clock_beside_a_step", "backwards"): (["while global_step in the same rows counts on"], ["checkpoint"]),
+    ("folds", "backwards"): (["begins again 11 times"], ["checkpoint", "out of order"]),
     ("large_steps_again", "backwards"): (["10 of the values of env_steps come again"], ["out of order"]),
     ("epoch_in_every_row", "stale"): (
         ["8 points stand at epoch = 1: several rows", "or rows without it"],
@@ -113,7 +115,7 @@ CAUSES = {
     ("two_processes", "backwards"): (["two processes wrote the run at the same time"], ["without step="]),
     ("never_logged_beside_lost_rows", "never-logged"): (["wandb dropped 20 calls"], ["train/loss", "meant"]),
     ("two_counters", "lost-rows"): (["two counters", "9 while W&B stood at 36"], ["from 0 again"]),
-    ("second_call_at_a_committed_step", "lost-rows"): (["just closed"], ["from 0 again", "two counters"]),
+    ("second_call_at_a_committed_step", "lost-rows"): (["moved on by one"], ["from 0 again", "two counters"]),
     ("below_zero", "lost-rows"): (["step=-1 was given, and W&B counts from 0"], ["again", "two counters"]),
     ("stage_from_zero", "lost-rows"): (["counted from 0 again, while W&B stood at 29"], ["two counters"]),
     ("another_counter_is_logged", "frozen"): (["never logged with a new value, so wandb filled in 0, or"], []),
@@ -135,6 +137,7 @@ FIXES = {
     ("evaluations_out_of_order", "backwards"): 'for step in sorted(results): run.log({"eval/acc": results[step], ',
     ("measured_axis", "backwards"): 'wandb.plot.scatter(table, "kl", "reward")',
     ("falling_axis", "backwards"): 'run.define_metric("loss", step_metric="_step")',
+    ("clock_beside_a_step", "backwards"): 'run.define_metric("loss", step_metric="global_step")',
     ("resumed_with_step", "backwards"): 'wandb.init(resume_from="crash?_step=9")',
     ("never_logged_beside_lost_rows", "never-logged"): 'run.log({"val/loss": value, "val_step": step})  # without',
     ("dot_in_the_axis", "frozen"): 'run.define_metric("reward", step_metric="Wall Time (sec_)")',
@@ -166,6 +169,8 @@ KEPT = {
     "epoch_in_every_row_and_its_mean": ("loss/batch", [place / 8 for place in range(40)]),
     "another_counter_is_logged": ("eval/reward", [20, 40, 60]),
     "rewound": ("loss", list(range(301))),
+    "clock_beside_a_step": ("loss", list(range(60))),
+    "folds": ("loss", list(range(1, 73))),
     "two_processes": ("both", sorted([*range(100), *range(100)])),
 }
 

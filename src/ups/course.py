@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Course", "Line", "attempts", "course"]
+__all__ = ["MOST_ATTEMPTS", "Course", "Line", "attempts", "course"]
+
+MOST_ATTEMPTS = 9
+"""A counter that begins again more often is one within another, as a batch is within each epoch."""
 
 _MOST_RUNS = 10_000  # of evenly spaced x that a line remembers: about 2 MB
 _TOLERANCE = 1e-9  # of an x, for spacings that no binary fraction holds, such as 0.1

@@ -12,7 +12,7 @@ from ups.charts import DEFAULT_AXIS, Axis
 from ups.check.axis_charts import RESULT, AxisRows
 from ups.check.findings import Finding, Verdict, severity_of
 from ups.check.sessions import Follows, SessionStart
-from ups.course import Course, attempts, course
+from ups.course import MOST_ATTEMPTS, Course, attempts, course
 from ups.runfile import Series
 from ups.text import number_text
 
@@ -25,7 +25,6 @@ _REPAIRABLE = {
     Verdict.LAGGING,
     Verdict.BACKWARDS,
 }
-_MOST_ATTEMPTS = 9  # a counter that begins again more often is one within another, as a batch within each epoch
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,7 @@ class Chart:
         best_axis: of the axes that W&B may choose from, the one that draws most of the metric; else None.
         own_step: the step metric of the metric's own stage, where it grows in the same rows; else None.
         counter: where the axis draws no line, a step of the metric's folder that grows in the same rows; else None.
+        grown: gives a step that counts up through all rows of the metric, though the axis begins again; else None.
         meant: the glob that was probably meant to match an orphan; None without a likely one.
         may_spread: whether points that share an x can be put between the x around them.
         sessions: how the sessions of the run follow each other, for a chart against ``_step``.
@@ -61,6 +61,7 @@ class Chart:
     best_axis: str | None
     own_step: str | None
     counter: str | None
+    grown: Callable[[], str | None]
     meant: str | None
     may_spread: Callable[[], bool]
     sessions: tuple[SessionStart, ...]
@@ -242,10 +243,15 @@ def backwards(chart: Chart) -> Finding | None:
 def _why_back(chart: Chart, times: int) -> tuple[str, str]:
     """The cause that the x of a chart show, and the fix for it."""
     axis, whole = chart.axis.metric, bool((chart.x == np.floor(chart.x)).all())
+    if chart.course is Course.AGAIN and (grown := chart.grown()) is not None:
+        return (
+            f"{axis} begins again {_times(times)}, while {grown} in the same rows counts on: no step was run twice",
+            _define(chart.metric, grown),
+        )
     if chart.course is Course.AGAIN:
         later = chart.x[attempts(chart.x) > 0]
         again = int(np.count_nonzero(np.isin(later, chart.x[: len(chart.x) - len(later)]))) if len(later) else 0
-        if times > _MOST_ATTEMPTS:
+        if times > MOST_ATTEMPTS:
             return (
                 f"{axis} begins again {times:,} times, as a counter within each epoch does: the line folds over itself",
                 _own_axis(chart),

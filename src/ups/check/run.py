@@ -18,7 +18,7 @@ from ups.check.sessions import session_starts
 from ups.runfile import Run
 from ups.runfile.history import Column
 
-__all__ = ["best_axis", "check_run", "counter_beside", "own_step"]
+__all__ = ["best_axis", "check_run", "counter_beside", "grown_beside", "own_step"]
 
 _MOST_TRIED = 64  # step metrics that may be the metric's own
 
@@ -62,6 +62,7 @@ def check_run(run: Run) -> RunCheck:
             best_axis=best_axis(run, metric),
             own_step=None if is_own_count(run, metric, own.get(metric)) else own.get(metric),
             counter=counters.get(metric),
+            grown=partial(grown_beside, run, metric, axes[metric].metric),
             meant=meant.get(metric),
             may_spread=partial(of_axis.may_spread, metric),
             sessions=sessions,
@@ -134,6 +135,19 @@ def counter_beside(run: Run, metric: str) -> str | None:
     for name in islice((name for name in run.step_like if name.rpartition("/")[0] == folder), _MOST_TRIED):
         x = _beside(run, held, name) if name != metric else None
         if x is not None and len(x) > 1 and _grows(x) and _is_whole(x):
+            return name
+    return None
+
+
+def grown_beside(run: Run, metric: str, axis: str) -> str | None:
+    """A step by its name, other than the axis, that counts up through all rows of a metric; None without one.
+
+    Where the axis begins again and such a step does not, no step was run twice.
+    """
+    held = run.column(metric)
+    for name in islice((name for name in run.step_like if name not in (metric, axis)), _MOST_TRIED):
+        x = _beside(run, held, name) if held is not None else None
+        if x is not None and _grows(x) and _is_whole(x):
             return name
     return None
 

@@ -36,9 +36,9 @@ def _why_lost(calls: Sequence[LostCall]) -> tuple[str, str]:
         return f"{given} was given, and W&B counts from 0", "run.log(row, step=0)  # or without step="
     if all(current == step + 1 for step, current in calls):
         return (
-            f"{given} was given, the step of the row that W&B had just closed: commit=True, or a call without step=,"
-            " closes a row",
-            "run.log(row, step=step, commit=False)  # in each call of a step but the last",
+            f"{given} was given when W&B had moved on by one: the row was closed, by commit=True or by a call without"
+            " step=, or another call gave the next step",
+            own_axis,
         )
     blocks = [list(block) for _, block in groupby(calls, key=lambda call: call.current)]
     firsts = {block[0].step for block in blocks}

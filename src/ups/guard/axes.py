@@ -8,10 +8,10 @@ from ups.charts import DEFAULT_AXIS, Definitions, matches, stage_prefix
 from ups.guard.axis import GuardedAxis, prefixed
 from ups.guard.notices import Notices
 
-__all__ = ["Axes", "Definition"]
+__all__ = ["LIBRARY_AXES", "Axes", "Definition"]
 
 # Lightning's WandbLogger and the Hugging Face WandbCallback define '*' with these, when they open the run.
-_LIBRARY_AXES = ("trainer/global_step", "train/global_step")
+LIBRARY_AXES = ("trainer/global_step", "train/global_step")
 _STAGED = re.compile(stage_prefix("") + r"[^/]+/(?=.)")
 
 
@@ -176,7 +176,7 @@ class Axes:
             if metric not in self._assumed:
                 self._assumed.add(metric)
             return name
-        return next((name for name in _LIBRARY_AXES if name in row), DEFAULT_AXIS)
+        return next((name for name in LIBRARY_AXES if name in row), DEFAULT_AXIS)
 
     def _options_of(self, metric: str) -> dict[str, Any]:
         if metric in self._options:

@@ -5,7 +5,7 @@ from math import inf
 from typing import Any
 
 from ups.charts import DEFAULT_AXIS
-from ups.guard.axes import Axes
+from ups.guard.axes import LIBRARY_AXES, Axes
 from ups.guard.axis import GuardedAxis
 from ups.guard.notices import Notices
 from ups.guard.place import Place
@@ -52,6 +52,10 @@ class MissingAxes:
             if place.step is None and place.open:
                 self.waits |= dict.fromkeys(metrics, axis)
                 return None, False
+            if place.step is None and axis.synced and axis.name in LIBRARY_AXES:
+                self.implied[axis.name] = 0.0  # which wandb fills in, until the library logs its axis
+                self.filled.add(axis.name)
+                return 0.0, False
             counted = self._given(axis, metrics, numbers) if place.step is None else place.step
             axis.know(counted, late=place.late)
             if not axis.given:

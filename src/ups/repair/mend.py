@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ups.charts import DEFAULT_AXIS
 from ups.check import Verdict
 from ups.check.axis_charts import AxisCharts
-from ups.course import Course, course
+from ups.course import MOST_ATTEMPTS, Course, course
 from ups.repair.axis import Keep, StageRows, attempts_of, count_on, later_places, meant, superseded
 from ups.runfile import Run
 from ups.runfile.digits import Values
@@ -109,7 +109,7 @@ def mend(
         number = attempts_of(x, again)
     out: dict[str, _Mask] = {}
     count = int(number[-1]) if len(number) else 0
-    if count and keep == "all" and attempts is None:
+    if count and attempts is None and (keep == "all" or count > MOST_ATTEMPTS):
         x = count_on(x, number)
         what.append(f"{axis} goes back {_times(count)}: it counts on from its last value")
     elif count and keep != "all":

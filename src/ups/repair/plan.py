@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ups.charts import DEFAULT_AXIS, fitting
+from ups.charts import DEFAULT_AXIS, fitting, points
 from ups.check import RunCheck, Verdict, check_run
 from ups.check.mismatch import meant_for
-from ups.check.run import best_axis, counter_beside, own_step
+from ups.check.run import best_axis, counter_beside, grown_beside, own_step
+from ups.course import Course, course
 from ups.errors import UsageError
 from ups.repair.axis import Keep
 from ups.repair.journal import Missing, missing_rows
@@ -208,7 +209,16 @@ def _definitions(run: Run, check: RunCheck, codes: dict[str, set[str]], wanted: 
             definitions[chart.metric] = best
         elif Verdict.ORPHAN in found and (own := own_step(run, chart.metric)):
             definitions[chart.metric] = own
+        elif Verdict.BACKWARDS in found and _begins_again(run, chart.metric):
+            grown = grown_beside(run, chart.metric, chart.axis)
+            if grown is not None:
+                definitions[chart.metric] = grown
     return definitions
+
+
+def _begins_again(run: Run, metric: str) -> bool:
+    series = run.series(metric)
+    return course(series.x[points(series.x, series.y)]) is Course.AGAIN
 
 
 def _results(run: Run, check: RunCheck) -> dict[str, NDArray[np.int64]]:
