@@ -20,11 +20,13 @@ import pytest
 
 import ups.dashboard.library
 from dashboard.server import PATIENCE, Shown, eventually, show
+from run_directories import row, write_run
 from runfile.real_runs import wandb_file
 from ups.dashboard.encoding import as_json, plain
 from ups.dashboard.found import Found
 from ups.dashboard.library import Library
 from ups.dashboard.media import Medium, Unknown, read_image, read_table
+from ups.dashboard.report import write_report
 from ups.runfile.chunks import BLOCK
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -137,6 +139,13 @@ def test_a_description_of_wrong_types(created: Any, tmp_path: Path) -> None:
         states = {Path(card["path"]).name: card["state"] for card in shown.runs()}
         assert states.keys() == {"odd", "good"}
         assert states["good"] == "finished"
+
+
+def test_a_name_with_half_a_surrogate_pair_is_in_the_report(tmp_path: Path) -> None:
+    """A run's name that no UTF-8 can hold is written out; the report is made."""
+    run = write_run(tmp_path / "r", [row(0)], name="half \ud800")
+    write_report(run, tmp_path / "report.html")
+    assert "<title>half \\ud800" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_pipes_and_links_are_not_read(tmp_path: Path) -> None:

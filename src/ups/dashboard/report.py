@@ -34,7 +34,8 @@ def write_report(path: Path, output: str | os.PathLike[str]) -> int:
         run = open_path(path)
         try:
             run.read_all()
-            return file.write(report_html(run).encode())
+            # A name that anyone wrote may hold half a surrogate pair.
+            return file.write(report_html(run).encode(errors="backslashreplace"))
         finally:
             run.close()
 

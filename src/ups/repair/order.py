@@ -13,6 +13,7 @@ from ups.runfile import Run
 __all__ = ["StepNumbers", "WrittenOrder"]
 
 _Rows = NDArray[np.int64]
+_HIGHEST = 2**62  # steps beyond are taken for none when a run is read
 _NOTHING: _Rows = np.empty(0, dtype=np.int64)
 
 
@@ -28,6 +29,8 @@ class StepNumbers:
             taken = self._last + 1
         else:
             taken = max(step + self._shift, self._last + 1)
+            if taken > _HIGHEST:
+                taken = self._last + 1
             self._shift = taken - step
         self._last = taken
         return taken
