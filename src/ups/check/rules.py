@@ -1,22 +1,29 @@
 """The rules: one pure function each, from the facts about a chart to a finding or None."""
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ups.charts import DEFAULT_AXIS, Axis
-from ups.check.axis_charts import RESULT, AxisRows
+from ups.charts import DEFAULT_AXIS
+from ups.check.axis_charts import RESULT
+from ups.check.causes import (
+    as_code,
+    define,
+    dropped,
+    held_twice,
+    logged_with,
+    own_axis,
+    redefined,
+    session_cause,
+    times,
+    why_back,
+)
+from ups.check.chart import Chart
 from ups.check.findings import Finding, Verdict, severity_of
-from ups.check.sessions import Follows, SessionStart
-from ups.course import MOST_ATTEMPTS, Course, attempts, course
-from ups.runfile import Series
 from ups.text import number_text
 
-__all__ = ["RULES", "Chart", "never_logged"]
+__all__ = ["RULES", "never_logged"]
 
 _REPAIRABLE = {
     Verdict.EMPTY,
@@ -25,55 +32,6 @@ _REPAIRABLE = {
     Verdict.LAGGING,
     Verdict.BACKWARDS,
 }
-
-
-@dataclass(frozen=True)
-class Chart:
-    """The facts about one chart that the rules judge.
-
-    Attributes:
-        metric, stage, axis: as in :class:`~ups.check.findings.ChartCheck`, the axis with its candidates.
-        series: the metric against its axis.
-        x, y: float64, shape (points,): the points, in the order in which they were logged.
-        axis_rows: the rows that hold the axis; None where it was never logged.
-        before_axis: how many rows hold the metric before the first that holds the axis.
-        best_axis: of the axes that W&B may choose from, the one that draws most of the metric; else None.
-        own_step: the step metric of the metric's own stage, where it grows in the same rows; else None.
-        counter: where the axis draws no line, a step of the metric's folder that grows in the same rows; else None.
-        grown: gives a step that counts up through all rows of the metric, though the axis begins again; else None.
-        meant: the glob that was probably meant to match an orphan; None without a likely one.
-        may_spread: whether points that share an x can be put between the x around them.
-        sessions: how the sessions of the run follow each other, for a chart against ``_step``.
-        run_id: the run.
-        lost: how many calls of ``log()`` wandb dropped in this run.
-        named: whether it was defined by its exact name.
-        finished: whether the run ended by itself.
-    """
-
-    metric: str
-    stage: str | None
-    axis: Axis
-    series: Series
-    x: NDArray[np.float64]
-    y: NDArray[np.float64]
-    axis_rows: AxisRows | None
-    before_axis: int
-    best_axis: str | None
-    own_step: str | None
-    counter: str | None
-    grown: Callable[[], str | None]
-    meant: str | None
-    may_spread: Callable[[], bool]
-    sessions: tuple[SessionStart, ...]
-    run_id: str
-    lost: int
-    named: bool
-    finished: bool
-
-    @cached_property
-    def course(self) -> Course:
-        """How x moves from point to point."""
-        return course(self.x)
 
 
 def empty(chart: Chart) -> Finding | None:
@@ -91,7 +49,7 @@ def empty(chart: Chart) -> Finding | None:
             return None
     if not count:
         return None
-    fix, late = _redefined(chart) or _log(chart), False
+    fix, late = redefined(chart) or logged_with(chart), False
     if chart.axis_rows is None:
         cause = f"{axis} is only named by define_metric; it was never logged as data"
     elif with_axis.any() and count == chart.before_axis:
@@ -122,7 +80,7 @@ def not_numeric(chart: Chart) -> Finding | None:
         return None
     shown = repr(sample) if len(repr(sample)) <= 40 else repr(sample)[:37] + "..."
     values = f"all {count:,}" if count == held else f"{count:,} of the {held:,}"
-    name = _text(chart.metric)
+    name = as_code(chart.metric)
     fix = f"run.log({{{name}: float(value)}})"
     if not _is_number(sample):
         fix = f"run.log({{{name}: value}})  # value: a number that stands for it"
@@ -142,17 +100,17 @@ def frozen(chart: Chart) -> Finding | None:
     if not _at_one_x(x):
         return None
     axis, at = chart.axis.metric, number_text(x[0].item())
-    fix = _redefined(chart) or _log(chart)
+    fix = redefined(chart) or logged_with(chart)
     axis_rows = chart.axis_rows
     if axis == DEFAULT_AXIS:
-        cause, fix = _session_cause(chart)
+        cause, fix = session_cause(chart)
     elif axis_rows is not None and (axis_rows.x != x[0]).any():
         cause = f"{axis} moves in other rows, and is {at} in each row of {chart.metric}: as it was logged, or filled in"
     else:
         cause = (
             f"{axis} was never logged with a new value, so wandb filled in {at}, or it was logged as {at} in each row"
         )
-    cause, fix = _twice(chart) or (cause, fix)
+    cause, fix = held_twice(chart) or (cause, fix)
     return _finding(
         chart,
         Verdict.FROZEN,
@@ -175,7 +133,7 @@ def ambiguous_axis(chart: Chart) -> Finding | None:
         len(axes),
         message=f"{chart.metric} may be drawn against {' or '.join(axes)}",
         cause="several globs match its name, and wandb takes any of them, in an order that changes from run to run",
-        fix=_define(chart.metric, chart.best_axis or DEFAULT_AXIS),
+        fix=define(chart.metric, chart.best_axis or DEFAULT_AXIS),
     )
 
 
@@ -193,7 +151,7 @@ def orphan(chart: Chart) -> Finding | None:
         chart.series.held,
         message=f"{chart.metric} is drawn against _step, though the same rows hold {chart.own_step}",
         cause=cause,
-        fix=_define(chart.metric, chart.own_step),
+        fix=define(chart.metric, chart.own_step),
     )
 
 
@@ -218,7 +176,7 @@ def lagging(chart: Chart) -> Finding | None:
         len(chart.x),
         message=f"the {len(chart.x):,} points of {chart.metric} are drawn one step early",
         cause=f"{chart.axis.metric} comes in a row of its own, after the metric's, where wandb put the last one",
-        fix=_log(chart),
+        fix=logged_with(chart),
     )
 
 
@@ -228,88 +186,15 @@ def backwards(chart: Chart) -> Finding | None:
     if not back.size:
         return None
     first, axis = int(back[0]), chart.axis.metric
-    cause, fix = _session_cause(chart) if axis == DEFAULT_AXIS else _twice(chart) or _why_back(chart, int(back.size))
+    cause, fix = session_cause(chart) if axis == DEFAULT_AXIS else held_twice(chart) or why_back(chart, int(back.size))
     return _finding(
         chart,
         Verdict.BACKWARDS,
         int(back.size),
-        message=f"{axis} goes back {_times(back.size)},"
+        message=f"{axis} goes back {times(back.size)},"
         f" first from {number_text(chart.x[first].item())} to {number_text(chart.x[first + 1].item())}",
         cause=cause,
         fix=fix,
-    )
-
-
-def _why_back(chart: Chart, times: int) -> tuple[str, str]:
-    """The cause that the x of a chart show, and the fix for it."""
-    axis, whole = chart.axis.metric, bool((chart.x == np.floor(chart.x)).all())
-    if chart.course is Course.AGAIN and (grown := chart.grown()) is not None:
-        return (
-            f"{axis} begins again {_times(times)}, while {grown} in the same rows counts on: no step was run twice",
-            _define(chart.metric, grown),
-        )
-    if chart.course is Course.AGAIN:
-        later = chart.x[attempts(chart.x) > 0]
-        again = int(np.count_nonzero(np.isin(later, chart.x[: len(chart.x) - len(later)]))) if len(later) else 0
-        if times > MOST_ATTEMPTS:
-            return (
-                f"{axis} begins again {times:,} times, as a counter within each epoch does: the line folds over itself",
-                _own_axis(chart),
-            )
-        return (
-            f"the stage was run twice, or resumed from an older checkpoint, so the line folds over itself: {again:,} of"
-            f" the values of {axis} come again, in order",
-            _log(chart, "offset + step") + "  # or a stage of its own",
-        )
-    if chart.course is Course.FALLING:
-        return (
-            f"{axis} falls from each point to the next: it counts down, or is measured rather than counted",
-            f"{_define(chart.metric, DEFAULT_AXIS)}  # and {axis} in a chart of its own",
-        )
-    late = int(np.count_nonzero(chart.x < np.maximum.accumulate(chart.x)))
-    seen = (
-        f"{late:,} of its points come after larger {axis}, and run through no earlier points again: results came out of"
-        f" order, as evaluations that finish late do, or {axis} is measured rather than counted"
-    )
-    if whole:
-        return (
-            seen,
-            f"for step in sorted(results): run.log({{{_text(chart.metric)}: results[step], {_text(axis)}: step}})",
-        )
-    return seen, f"wandb.plot.scatter(table, {_text(axis)}, {_text(chart.metric)})  # points that no line joins"
-
-
-def _twice(chart: Chart) -> tuple[str, str] | None:
-    """The cause and the fix where the rows hold the axis twice; None where they do not."""
-    axis = chart.axis.metric
-    if chart.axis_rows is None or not chart.axis_rows.twice:
-        return None
-    return (
-        f"{chart.axis_rows.twice:,} rows hold {axis} twice: as it was logged, and as wandb filled it in, since it looks"
-        " a name up by its dots",
-        f"{_define(chart.metric, axis.replace('.', '_'))}  # an axis without a dot in its name, logged as such",
-    )
-
-
-def _session_cause(chart: Chart) -> tuple[str, str]:
-    """Why W&B's own step stands still or goes back, by how the run's sessions follow each other."""
-    start = next((start for start in chart.sessions if start.follows is not Follows.BEHIND), None)
-    if start is None and chart.x.min() > 0:
-        return "the rows of the file do not stand in the order of W&B's own step", _log(chart)
-    if start is None or start.follows is Follows.FROM_ZERO:
-        return (
-            "a later session of the run began without step=, so wandb counted its rows from 0 again, or it gave step=0",
-            _log(chart),
-        )
-    if start.follows is Follows.BESIDE:
-        return (
-            "two processes wrote the run at the same time: the rows of one file begin before those of another end",
-            f"wandb.init(group={_text(chart.run_id)})  # a run per process, in one group",
-        )
-    return (
-        f"a later session of the run began at _step {start.first}, where the run had reached {start.reached}: it was"
-        " resumed from an older checkpoint",
-        f'wandb.init(resume_from="{chart.run_id}?_step={start.first - 1}")  # W&B then leaves out the rows behind it',
     )
 
 
@@ -328,10 +213,10 @@ def stale(chart: Chart) -> Finding | None:
         f"{sizes[most]:,} points stand at {shared}: several rows were logged at one {axis}, or rows without it got its"
         " last value from wandb"
     )
-    fix = _redefined(chart) or _own_axis(chart)
+    fix = redefined(chart) or own_axis(chart)
     if axis == DEFAULT_AXIS:
-        cause, fix = _session_cause(chart)
-    cause, fix = _twice(chart) or (cause, fix)
+        cause, fix = session_cause(chart)
+    cause, fix = held_twice(chart) or (cause, fix)
     return _finding(
         chart,
         Verdict.STALE,
@@ -365,16 +250,16 @@ def single_point(chart: Chart) -> Finding | None:
     if len(chart.x) != 1:
         return None
     is_result = bool(RESULT.search(chart.metric))
-    dropped = chart.lost if not is_result else 0
+    lost = chart.lost if not is_result else 0
     return _finding(
         chart,
         Verdict.SINGLE_POINT,
         1,
         message=f"{chart.metric} has one point",
-        cause=_dropped(dropped) if dropped else "one value was logged: a result, or a history that ended there",
-        fix=f"run.log({{{_text(chart.metric)}: value}})  # without step="
-        if dropped
-        else f"run.summary[{_text(chart.metric)}] = value",
+        cause=dropped(lost) if lost else "one value was logged: a result, or a history that ended there",
+        fix=f"run.log({{{as_code(chart.metric)}: value}})  # without step="
+        if lost
+        else f"run.summary[{as_code(chart.metric)}] = value",
         repairable=is_result and chart.series.held == 1,
     )
 
@@ -405,14 +290,14 @@ def never_logged(metric: str, stage: str | None, *, axis: str, finished: bool, l
     code = Verdict.NEVER_LOGGED
     name = metric[:-1] + "loss" if metric.endswith("*") else metric
     cause = "the code that logs it never ran, or logs it under another name"
-    fix = f"run.log({{{_text(name)}: value" + (f", {_text(axis)}: step}})" if axis != DEFAULT_AXIS else "})")
+    fix = f"run.log({{{as_code(name)}: value" + (f", {as_code(axis)}: step}})" if axis != DEFAULT_AXIS else "})")
     if lost:
-        cause = _dropped(lost)
+        cause = dropped(lost)
         fix += "  # without step="
     elif meant is not None:
         wanted = meant.rpartition("/")[0] + "/*" if metric.endswith("*") and "/" in meant else meant
         cause = f"it does not match {meant}, which was probably meant: only a trailing '*' is a wildcard"
-        fix = _define(wanted, axis)
+        fix = define(wanted, axis)
     return Finding(
         code=code,
         severity=severity_of(code, finished=finished),
@@ -446,28 +331,6 @@ def _at_one_x(x: NDArray[np.float64]) -> bool:
     return len(x) > 1 and bool(x.min() == x.max())
 
 
-def _log(chart: Chart, step: str = "step") -> str:
-    """The call that puts the metric and its axis in one row."""
-    if chart.axis.metric == DEFAULT_AXIS:  # which wandb sets itself, whatever is logged under that name
-        return f"run.log({{{_text(chart.metric)}: value}}, step=last + 1)  # the first row of a later session"
-    return f"run.log({{{_text(chart.metric)}: value, {_text(chart.axis.metric)}: {step}}})"
-
-
-def _define(name: str, axis: str) -> str:
-    return f"run.define_metric({_text(name)}, step_metric={_text(axis)})"
-
-
-def _redefined(chart: Chart) -> str | None:
-    """The definition against a step of the metric's folder that grows in its rows, where there is one."""
-    return _define(chart.metric, chart.counter) if chart.counter is not None else None
-
-
-def _own_axis(chart: Chart) -> str:
-    """An axis that moves with each row of the metric."""
-    step = f"{chart.metric}/step"
-    return f"{_define(chart.metric, step)}  # and log it in each of these rows, growing"
-
-
 def _is_number(sample: object) -> bool:
     """True for text that Python reads as a number."""
     try:
@@ -475,17 +338,3 @@ def _is_number(sample: object) -> bool:
     except (TypeError, ValueError, OverflowError):
         return False
     return True
-
-
-def _text(name: str) -> str:
-    """A name as a string in code."""
-    return json.dumps(name, ensure_ascii=False)
-
-
-def _dropped(lost: int) -> str:
-    calls = "1 call" if lost == 1 else f"{lost:,} calls"
-    return f"wandb dropped {calls} of log() whose step= was below its own: rows of it may be among them"
-
-
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count:,} times"

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from ups.charts import DEFAULT_AXIS, fitting, metric_key, own_steps, points, stage_of_axis, step_metric
 from ups.check.axis_charts import AxisCharts
+from ups.check.chart import Chart
 from ups.check.findings import ChartCheck, Finding, RunCheck, Verdict
 from ups.check.media_rules import media_findings
 from ups.check.mismatch import meant_for
-from ups.check.rules import RULES, Chart, never_logged
+from ups.check.rules import RULES, never_logged
 from ups.check.run_rules import damaged_file, lost_rows, unfinished
 from ups.check.sessions import session_starts
 from ups.runfile import Run
