@@ -17,7 +17,7 @@ from ups.charts import Definitions
 from ups.check import RunCheck, Verdict, check_run
 from ups.course import Course, course
 from ups.dashboard.meant import meant_run
-from ups.repair import plan_repair
+from ups.repair import Plan, plan_repair
 from ups.repair.axis import Keep
 from ups.repair.mend import MEND
 from ups.runfile import Run
@@ -52,29 +52,29 @@ def right(run: Run, check: RunCheck) -> list[str]:
 
 @many
 @given(logged=logged_runs(), keep=st.sampled_from(KEEPS))
-def test_a_full_chart_keeps_its_points_and_their_x(logged: LoggedRun, keep: Keep) -> None:
-    """A chart that is right stays as it is, whatever stands beside it."""
+def test_a_repair_does_no_harm(logged: LoggedRun, keep: Keep) -> None:
+    """A full chart stays as it is; points are left out only where attempts overlap; and no chart is worse."""
     run = logged.run()
-    check = check_run(run)
-    plan = plan_repair(run, keep=keep, check=check)
+    before = check_run(run)
+    plan = plan_repair(run, keep=keep, check=before)
     meant = meant_run(plan)
+    full_charts_are_as_they_were(run, before, plan, meant)
+    only_attempts_lose_points(run, before, plan, meant, keep)
+    no_chart_is_worse(before, meant)
+
+
+def full_charts_are_as_they_were(run: Run, check: RunCheck, plan: Plan, meant: Run) -> None:
+    """A chart that is right keeps its points and their x, whatever stands beside it."""
     for metric in right(run, check):
         assert points(meant, metric) == points(run, metric)
     assert not {change.metric for change in plan.charts if change.gone} & set(right(run, check))
 
 
-@many
-@given(logged=logged_runs(), keep=st.sampled_from(KEEPS))
-def test_a_point_is_left_out_only_where_attempts_overlap(logged: LoggedRun, keep: Keep) -> None:
+def only_attempts_lose_points(run: Run, check: RunCheck, plan: Plan, meant: Run, keep: Keep) -> None:
     """Every value is in the copy but those that the plan counts, of charts whose x comes again."""
-    run = logged.run()
-    check = check_run(run)
-    plan = plan_repair(run, keep=keep, check=check)
-    meant = meant_run(plan)
     gone = {change.metric: change.gone for change in plan.charts}
-    moved = set(plan.to_summary)
     for chart in check.charts:
-        if not chart.rows or chart.metric in moved:
+        if not chart.rows or chart.metric in plan.to_summary:
             continue
         lost = values(run, chart.metric) - values(meant, chart.metric)
         assert not values(meant, chart.metric) - values(run, chart.metric)
@@ -83,32 +83,25 @@ def test_a_point_is_left_out_only_where_attempts_overlap(logged: LoggedRun, keep
             assert keep != "all"
             metrics = [each.metric for each in check.charts if each.axis == chart.axis and each.rows]
             x = [np.array([x for x, _ in points(run, metric)]) for metric in metrics]
-            assert any(course(each) is Course.AGAIN for each in x) or _is_rebuilt(check, metrics)
+            assert any(course(each) is Course.AGAIN for each in x) or is_rebuilt(check, metrics)
 
 
-def _is_rebuilt(check: RunCheck, metrics: list[str]) -> bool:
+def is_rebuilt(check: RunCheck, metrics: list[str]) -> bool:
     """True where the x of one of some charts was not logged as it was meant."""
     codes = {finding.code for finding in check.findings if finding.metric in metrics}
     return bool(codes & (MEND - {Verdict.BACKWARDS} | {Verdict.AMBIGUOUS_AXIS, Verdict.ORPHAN}))
 
 
-@many
-@given(logged=logged_runs(), keep=st.sampled_from(KEEPS))
-def test_a_repair_makes_no_chart_worse(logged: LoggedRun, keep: Keep) -> None:
+def no_chart_is_worse(before: RunCheck, meant: Run) -> None:
     """No verdict is worse in the copy than in the run; what is called repairable is gone; no x goes back."""
-    run = logged.run()
-    before = check_run(run)
-    plan = plan_repair(run, keep=keep, check=before)
-    meant = meant_run(plan)
     after = check_run(meant)
     verdicts = {chart.metric: chart.verdict for chart in before.charts}
     for chart in after.charts:
         assert chart.metric not in verdicts or chart.verdict.rank >= verdicts[chart.metric].rank
-    mended = {(found.code, found.metric) for found in before.findings if found.repairable}
-    assert not mended & {(found.code, found.metric) for found in after.findings}
-    for chart in after.charts:
         x = [x for x, _ in points(meant, chart.metric)] if chart.rows else []
         assert x == sorted(x)
+    mended = {(found.code, found.metric) for found in before.findings if found.repairable}
+    assert not mended & {(found.code, found.metric) for found in after.findings}
 
 
 @pytest.mark.parametrize("begin", [0, 2**60])

@@ -14,7 +14,7 @@ from soak import fuzz_run_files
 
 SEED = int(os.environ.get("FUZZ_SEED", "20260101"))
 FILES = int(os.environ.get("FUZZ_FILES", "20000"))
-IN_CI = 400
+IN_CI = 240
 
 
 def run_fuzzer(first: int, count: int, folder: Path) -> str:
