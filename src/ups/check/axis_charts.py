@@ -110,8 +110,11 @@ class AxisCharts:
 
     @cached_property
     def _is_forward(self) -> bool:
-        """True where no chart goes back."""
-        return all(bool((points.x[1:] >= points.x[:-1]).all()) for points in self.points.values())
+        """True where the axis never goes back, from row to row."""
+        if self.axis_rows is None:
+            return True
+        x = self.axis_rows.x[np.isfinite(self.axis_rows.x)]
+        return bool((x[1:] >= x[:-1]).all())
 
     def _is_run_again(self, metric: str, x: NDArray[np.float64]) -> bool:
         """True where single steps were run twice, with all that they log: no right chart has their x.
@@ -128,8 +131,9 @@ class AxisCharts:
 
         The axis does not keep up with the metric: it is not in every row, or most x of the chart have several points,
         and most of these as many. It is drawn against no finer axis: no right chart has an x between those of the
-        chart, and none at all where the chart is frozen. And not all these points are in rows of right charts. So the
-        results of two evaluations at one step stay where they are, and those of many at a few.
+        chart, and none at all where the chart is frozen. And not all these points, and of those at one x at most one,
+        are in rows of right charts. So the results of two evaluations at one step stay where they are, and those of
+        many at a few.
         """
         series, rows, x, _ = self.points[metric]
         if len(x) < 2:
@@ -144,7 +148,9 @@ class AxisCharts:
         inside = used[(used > values[0]) & (used < values[-1])]
         if not np.isin(inside, values).all():
             return False
-        return not np.isin(rows, self.right_rows, assume_unique=True).all()
+        fixed = np.isin(rows, self.right_rows, assume_unique=True)
+        group = np.cumsum(np.append(True, x[1:] != x[:-1]))
+        return not fixed.all() and not (np.bincount(group[fixed]) > 1).any()
 
 
 def _points(series: Series) -> Points:
