@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from held import read_held
+from printed_steps import read_rest, read_until
 from ups.runfile import open_run
 from ups.tracking import liveness
 from ups.tracking.run_directory import RunDirectory
@@ -48,24 +49,6 @@ def trainer() -> Iterator[subprocess.Popen[str]]:
 
 def directory() -> RunDirectory:
     return RunDirectory(Path.cwd() / "ups-runs" / "killed")
-
-
-def read_until(process: subprocess.Popen[str], step: int) -> int:
-    """Read what the trainer prints up to ``step``."""
-    assert process.stdout is not None
-    for line in process.stdout:
-        if int(line) >= step:
-            return int(line)
-    raise AssertionError("the trainer ended")
-
-
-def read_rest(process: subprocess.Popen[str], last: int) -> int:
-    """The last step that the trainer printed whole."""
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.endswith("\n"):
-            last = int(line)
-    return last
 
 
 def end(process: subprocess.Popen[str]) -> int:

@@ -15,6 +15,7 @@ import pytest
 
 import ups
 from held import read_held
+from printed_steps import read_rest, read_until
 from ups.dashboard.source import JournalSource
 from ups.repair.journal import journaled_rows
 from ups.tracking.readback import journaled_run
@@ -57,25 +58,6 @@ def begin(trainers: list[subprocess.Popen[str]], first: int = 0) -> subprocess.P
     command = [sys.executable, "-c", TRAINER, str(first)]
     trainers.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
     return trainers[-1]
-
-
-def read_until(process: subprocess.Popen[str], step: int) -> int:
-    """Read what a trainer prints up to ``step``."""
-    assert process.stdout is not None
-    for line in process.stdout:
-        if int(line) >= step:
-            return int(line)
-    raise AssertionError("the trainer ended")
-
-
-def read_rest(process: subprocess.Popen[str], last: int) -> int:
-    """The last step that a trainer printed whole."""
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.endswith("\n"):
-            last = int(line)
-    process.wait()
-    return last
 
 
 def directory() -> RunDirectory:

@@ -22,7 +22,7 @@ _FIRST = 3  # names in a message
 _MOST_IN_FILE = 10_000  # rows of a table; more stand only in its artifact, which wandb makes at the same time
 _MOST_READ = 100  # tables of a run whose files are read
 _NAME = re.compile(r"(?P<key>.+)_\d+_(?P<hash>[0-9a-f]{20})\.[^/]+\Z")  # as wandb names a file: key, step, SHA-256
-_SHOWN_ALONE = re.compile(r"media/(?!metadata/|images/mask/)")  # what is no part of another medium
+_SHOWN_ALONE = re.compile(r"media/(?!metadata/|images/mask/)")  # not a part of another medium
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ MEDIA_RULES: tuple[Callable[[Media], Finding | None], ...] = (frozen_table, miss
 
 
 def media_findings(run: Run) -> list[Finding]:
-    """What is wrong with the media of a run. A run that logged none has nothing, and is not looked at."""
+    """The findings about the media of a run; a run that logged none is not looked at."""
     logged = run.media
     if not logged:
         return []

@@ -242,7 +242,7 @@ def _unmatched(run: Run, logged: Collection[str], step_metrics: Container[str]) 
 
 
 def _run_findings(run: Run) -> list[Finding]:
-    """What is wrong with the run as a whole, and with its media."""
+    """The findings about the run as a whole, and about its media."""
     torn = sum(segment.torn for segment in run.segments[-1:])
     files = [segment.path for segment in run.segments]
     damaged = damaged_file(files, run.damage, run.nameless, run.rows)

@@ -139,7 +139,7 @@ def line_of(run: Run, metric: str, *, by_time: bool = False, since: int = 0) -> 
 
 
 def origin_and_digits(line: Line, places: NDArray[np.int64]) -> dict[str, object]:
-    """What JSON has beside the numbers of some points; nothing where these are all that there is to a point.
+    """The JSON beside the numbers of some points; none where the numbers are all of a point.
 
     ``origin`` is the x from which they count; ``x_digits`` and ``y_digits`` are the whole numbers that were logged.
     """

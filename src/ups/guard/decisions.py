@@ -1,4 +1,4 @@
-"""What a guard does about each call of a run, decided from the calls alone.
+"""The actions of a guard on each call of a run, decided from the calls alone.
 
 Nothing here knows wandb, reads or writes: the same calls give the same actions. ``guarded_run`` performs them.
 """
@@ -21,7 +21,7 @@ _DEFINITION = ("step_metric", "step_sync", "hidden", "summary", "overwrite")  # 
 
 
 class Actions(NamedTuple):
-    """What to do about one call, in this order.
+    """The actions on one call, in this order.
 
     Attributes:
         definitions: calls of ``define_metric`` to make.
@@ -59,7 +59,7 @@ class Decisions:
         self._several = False
 
     def log(self, data: dict[str, Any], step: int | None = None, commit: bool | None = None) -> Actions:
-        """What to do about a call of ``log``. Tell :meth:`logged` when wandb has taken it."""
+        """Decide on a call of ``log``. Call :meth:`logged` when wandb has taken it."""
         if not _can_judge(data, step):
             return Actions(data, step, commit, judged=False)
         if step is None and commit is not False and (self._wandb_step.is_between or self._several):
@@ -71,7 +71,7 @@ class Decisions:
         return self._complete(actions)
 
     def define_metric(self, name: str, *args: Any, **options: Any) -> Actions:
-        """What to do after ``define_metric`` has been called by the script; its ``row`` is nothing to log."""
+        """Decide on a call of ``define_metric`` that the script has made; the ``row`` of the actions is not for logging."""
         self._axes.script_defined(name, **dict(zip(_DEFINITION, args, strict=False)), **options)
         self._rows.forget_plans()
         return self._complete(Actions({}, None, None))
@@ -102,14 +102,14 @@ class Decisions:
             self._notices.silence("processes")
 
     def fault(self, error: Exception) -> tuple[str, ...]:
-        """What to print where wandb could not take a call."""
+        """The lines to print where wandb could not take a call."""
         self._notices.add(
             "fault", lambda: f"wandb takes no more rows ({error}): the run ends here, the training continues"
         )
         return self._notices.take()
 
     def summary(self) -> str:
-        """What there was, as one line; empty where there was nothing."""
+        """All that was counted, as one line; empty where there was nothing."""
         return self._notices.summary()
 
     def _numbered(self, data: dict[str, Any], step: int | None, commit: bool | None) -> Actions:

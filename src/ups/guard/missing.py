@@ -17,7 +17,7 @@ _COUNTER = re.compile(r"(?:.*_)?(?:step|epoch|iter|iteration|batch|update|episod
 
 
 class MissingAxes:
-    """What stands for an axis that is not in a row, and the metrics of an open row whose axis may yet come.
+    """The stand-in for an axis that is not in a row, and the metrics of an open row whose axis may yet come.
 
     Attributes:
         filled: the axes that wandb fills in for the row.

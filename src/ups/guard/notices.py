@@ -1,4 +1,4 @@
-"""What a guard reports of its changes: counted by kind, one line at the first of each kind."""
+"""The changes of a guard, counted by kind; one line is printed at the first of each kind."""
 
 from collections.abc import Callable
 

@@ -46,7 +46,7 @@ class WandbStep:
         return self._cut if step is None or step == self._cut_step else _NONE
 
     def beside(self, step: int | None) -> tuple[Mapping[str, Any], int | None]:
-        """What a call adds to, by what the script says: what is in its row already, and the row's ``step=``.
+        """The row that a call adds to, by the script's arguments: the values in it already, and its ``step=``.
 
         A call without ``step=``, or with the same again, adds to a row.
         """

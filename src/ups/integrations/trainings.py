@@ -60,7 +60,7 @@ class _Count(NamedTuple):
 
     Attributes:
         last: Its last step.
-        next: The step that comes next if all goes on as it did; None where that cannot be told.
+        next: The step that comes next at the pace so far; None where the pace is not known.
         single: Whether there was but one step.
     """
 

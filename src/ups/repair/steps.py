@@ -29,7 +29,7 @@ _NOTHING: _Rows = np.empty(0, dtype=np.int64)
 
 
 class KeptSteps(NamedTuple):
-    """What becomes of the charts against W&B's own step.
+    """The changes of the charts against W&B's own step.
 
     Attributes:
         mended: that step, where points of it are left out; and the axis that holds old steps, where there is one.

@@ -62,5 +62,5 @@ def of_one_type(*parts: Values) -> list[Values]:
 
 
 def _is_whole(values: NDArray[np.float64]) -> bool:
-    """Whether int64 holds all of some floats; not -2**63, for which a float also stands that was lower."""
+    """True where int64 holds all of some floats; not for -2**63, which also stands for a lower number."""
     return bool(((np.abs(values) < _BEYOND) & (values == np.rint(values))).all())

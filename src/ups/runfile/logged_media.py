@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ups.runfile.framing import Batch
 from ups.runfile.records import Kind, Payloads, parse_message, path_of, readable, value_of
 from ups.runfile.regular_file import open_below
+from ups.runfile.summary import put
 from ups.runfile.wire import sized
 
 __all__ = ["LoggedMedia", "MediaReader", "media_files", "table_size"]
@@ -62,11 +63,11 @@ class MediaReader:
 
     @property
     def logged(self) -> tuple[LoggedMedia, ...]:
-        """What was read so far, in the order of the rows."""
+        """The media read so far, in the order of the rows."""
         return tuple(self._logged)
 
     def as_it_is(self) -> "MediaReader":
-        """What was read so far, which stays so while this one reads on."""
+        """The media read so far, which stay as they are while this one reads on."""
         still = MediaReader()
         still._logged = self._logged[:]
         return still
@@ -96,7 +97,7 @@ class MediaReader:
         for item in history.item:
             path = path_of(item)
             if path[-1] in _FIELDS or '"_type"' in item.value_json:
-                _put(row, path, value_of(item))
+                put(row, path, value_of(item))
         for key, value in _media_in(row, ()):
             paths = tuple(dict.fromkeys(path for path in _paths(value) if path.startswith(f"{_FOLDER}/")))
             if paths:
@@ -171,16 +172,6 @@ def _list(folder: Path, prefix: str, found: set[str], deepest: int) -> None:
                 found.add(prefix + entry.name)
                 if len(found) > _MOST_FILES:
                     raise OverflowError
-
-
-def _put(row: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
-    inner = row
-    for key in path[:-1]:
-        below = inner.get(key)
-        if not isinstance(below, dict):
-            below = inner[key] = {}
-        inner = below
-    inner[path[-1]] = value
 
 
 def _media_in(values: dict[str, Any], above: tuple[str, ...]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -14,7 +14,7 @@ from ups.runfile.framing import Batch, FrameReader
 from ups.runfile.history import last_rows
 from ups.runfile.records import ConfigChange, Kind, Payloads, SummaryChange, find_payloads, parse
 
-__all__ = ["SummaryReader", "apply_change"]
+__all__ = ["SummaryReader", "apply_change", "put"]
 
 
 class SummaryReader:
@@ -60,16 +60,20 @@ class SummaryReader:
 def apply_change(target: dict[str, Any], change: ConfigChange | SummaryChange) -> None:
     """Carry out a change in nested dictionaries."""
     for path, value in change.update.items():
-        inner = target
-        for key in path[:-1]:
-            below = inner.get(key)
-            if not isinstance(below, dict):
-                below = inner[key] = {}
-            inner = below
-        inner[path[-1]] = value
+        put(target, path, value)
     for path in change.remove:
         inner = target
         for key in path[:-1]:
             below = inner.get(key)
             inner = below if isinstance(below, dict) else {}
         inner.pop(path[-1], None)
+
+
+def put(target: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    """Put a value into nested dictionaries, which are made where there are none."""
+    for key in path[:-1]:
+        below = target.get(key)
+        if not isinstance(below, dict):
+            below = target[key] = {}
+        target = below
+    target[path[-1]] = value

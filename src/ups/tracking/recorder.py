@@ -235,7 +235,7 @@ class Recorder:
             held.log_open(step, metrics)
 
     def _stage_to_log(self, call: str, stage: str, metrics: Mapping[str, Any], step: int) -> Stage | None:
-        """The stage of a row; None where nothing is tracked, or where that it cannot be drawn has been told."""
+        """The stage of a row; None where nothing is tracked, or where a fault has been reported instead."""
         if self._directory is None or not self.is_mapping(call, metrics):
             return None
         held = self._stages.get(stage) if isinstance(stage, str) else None
