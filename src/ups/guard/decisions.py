@@ -71,7 +71,7 @@ class Decisions:
         return self._complete(actions)
 
     def define_metric(self, name: str, *args: Any, **options: Any) -> Actions:
-        """Decide on a call of ``define_metric`` that the script has made; the ``row`` of the actions is not for logging."""
+        """Decide on a call of ``define_metric`` that the script has made; the actions have no row to log."""
         self._axes.script_defined(name, **dict(zip(_DEFINITION, args, strict=False)), **options)
         self._rows.forget_plans()
         return self._complete(Actions({}, None, None))
