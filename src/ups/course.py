@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["MOST_ATTEMPTS", "Course", "Line", "attempts", "course"]
+__all__ = ["MOST_ATTEMPTS", "Course", "Courses", "Line", "attempts", "course"]
 
 MOST_ATTEMPTS = 9
 """A counter that begins again more often is one within another, as a batch is within each epoch."""
@@ -69,16 +69,34 @@ def course(x: NDArray[np.float64]) -> Course:
     return Course.AGAIN if longest > 1 else Course.OUT_OF_ORDER
 
 
-def attempts(x: NDArray[np.float64]) -> NDArray[np.int64]:
+class Courses:
+    """The courses of several charts, each x looked at once: those of one axis often have the same."""
+
+    def __init__(self) -> None:
+        self._known: list[tuple[NDArray[np.float64], Course]] = []
+
+    def of(self, x: NDArray[np.float64]) -> Course:
+        """As :func:`course`."""
+        import numpy as np
+
+        for known, found in self._known:
+            if np.array_equal(known, x):
+                return found
+        self._known.append((x, course(x)))
+        return self._known[-1][1]
+
+
+def attempts(x: NDArray[np.float64], known: Course | None = None) -> NDArray[np.int64]:
     """The number of each point's attempt, from 0; int64, shape (points,). All 0 unless x begins again.
 
     Args:
         x: as for :func:`course`.
+        known: its course, where that was asked already.
     """
     import numpy as np
 
     number = np.zeros(len(x), dtype=np.int64)
-    if course(x) is Course.AGAIN:
+    if (known or course(x)) is Course.AGAIN:
         number[_begins(x)] = 1
     return np.cumsum(number)
 

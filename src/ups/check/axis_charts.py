@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups.charts import DEFAULT_AXIS, points
+from ups.course import Courses
 from ups.runfile import Run, Series
 
 __all__ = ["RESULT", "AxisCharts", "AxisRows", "Points"]
@@ -63,6 +64,7 @@ class AxisCharts:
     def __init__(self, run: Run, axis: str, metrics: Iterable[str]) -> None:
         self._run = run
         self._axis = axis
+        self.courses = Courses()
         self.points = {metric: _points(run.series(metric, axis=axis)) for metric in metrics}
 
     @cached_property
@@ -106,7 +108,7 @@ class AxisCharts:
         """True where the points of a chart stand at one x, or fewer than half of its rows make a point."""
         series, _, x, _ = self.points[metric]
         numbers = series.held - series.not_numeric - series.not_finite
-        return numbers > 1 and (2 * len(x) <= numbers or bool(x.min() == x.max()))
+        return numbers > 1 and (2 * len(x) <= numbers or bool(x[0] == x[-1] and x.min() == x.max()))
 
     @cached_property
     def _is_forward(self) -> bool:
@@ -141,12 +143,12 @@ class AxisCharts:
         in_every_row = series.held - series.not_numeric - series.not_finite == len(x)
         if in_every_row and not _is_crowded(x) and not self._is_run_again(metric, x):
             return False
-        values = np.unique(x)
-        if len(values) == 1:
-            return all(not (other.x != values[0]).any() for other in self.points.values())
+        low, high = x.min(), x.max()
+        if low == high:
+            return all(not (other.x != low).any() for other in self.points.values())
         used = self.right_x
-        inside = used[(used > values[0]) & (used < values[-1])]
-        if not np.isin(inside, values).all():
+        inside = used[(used > low) & (used < high)]
+        if not np.isin(inside, x).all():
             return False
         fixed = np.isin(rows, self.right_rows, assume_unique=True)
         group = np.cumsum(np.append(True, x[1:] != x[:-1]))

@@ -32,7 +32,7 @@ def why_back(chart: Chart, count: int) -> tuple[str, str]:
             define(chart.metric, grown),
         )
     if chart.course is Course.AGAIN:
-        later = chart.x[attempts(chart.x) > 0]
+        later = chart.x[attempts(chart.x, chart.course) > 0]
         again = int(np.count_nonzero(np.isin(later, chart.x[: len(chart.x) - len(later)]))) if len(later) else 0
         if count > MOST_ATTEMPTS:
             return (

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ups.charts import Axis
 from ups.check.axis_charts import AxisRows
 from ups.check.sessions import SessionStart
-from ups.course import Course, course
+from ups.course import Course, Courses
 from ups.runfile import Series
 
 __all__ = ["Chart"]
@@ -32,6 +32,7 @@ class Chart:
         grown: gives a step that counts up through all rows of the metric, though the axis begins again; else None.
         meant: the glob that was probably meant to match an orphan; None without a likely one.
         may_spread: whether points that share an x can be put between the x around them.
+        courses: how x moves along the charts of the axis.
         sessions: how the sessions of the run follow each other, for a chart against ``_step``.
         run_id: the run.
         lost: how many calls of ``log()`` wandb dropped in this run.
@@ -53,6 +54,7 @@ class Chart:
     grown: Callable[[], str | None]
     meant: str | None
     may_spread: Callable[[], bool]
+    courses: Courses
     sessions: tuple[SessionStart, ...]
     run_id: str
     lost: int
@@ -62,4 +64,4 @@ class Chart:
     @cached_property
     def course(self) -> Course:
         """How x moves from point to point."""
-        return course(self.x)
+        return self.courses.of(self.x)

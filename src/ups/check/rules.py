@@ -328,7 +328,7 @@ def _finding(
 
 
 def _at_one_x(x: NDArray[np.float64]) -> bool:
-    return len(x) > 1 and bool(x.min() == x.max())
+    return len(x) > 1 and bool(x[0] == x[-1] and x.min() == x.max())
 
 
 def _is_number(sample: object) -> bool:

@@ -66,6 +66,7 @@ def check_run(run: Run) -> RunCheck:
             grown=partial(grown_beside, run, metric, axes[metric].metric),
             meant=meant.get(metric),
             may_spread=partial(of_axis.may_spread, metric),
+            courses=of_axis.courses,
             sessions=sessions,
             run_id=run.run_id,
             lost=run.lost_rows.count,

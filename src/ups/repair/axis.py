@@ -23,6 +23,7 @@ __all__ = [
     "StageRows",
     "attempts_of",
     "count_on",
+    "distinct",
     "later_places",
     "meant",
     "superseded",
@@ -135,6 +136,12 @@ def _steps(previous: _Places, anchor: _Mask) -> _Places:
                 begins[at] = True
     begins[:1] = True
     return np.cumsum(begins) - 1
+
+
+def distinct(x: NDArray[np.generic]) -> int:
+    """How many different values there are. Faster than ``np.unique``, which hashes each."""
+    ordered = np.sort(x)
+    return len(x) and 1 + int(np.count_nonzero(ordered[1:] != ordered[:-1]))
 
 
 def attempts_of(x: _Values, charts: Iterable[_Places]) -> _Places:

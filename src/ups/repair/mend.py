@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from ups.charts import DEFAULT_AXIS
 from ups.check import Verdict
 from ups.check.axis_charts import AxisCharts
-from ups.course import MOST_ATTEMPTS, Course, course
-from ups.repair.axis import Keep, StageRows, attempts_of, count_on, later_places, meant, superseded
+from ups.course import MOST_ATTEMPTS, Course, Courses
+from ups.repair.axis import Keep, StageRows, attempts_of, count_on, distinct, later_places, meant, superseded
 from ups.runfile import Run
 from ups.runfile.digits import Values
 
@@ -105,7 +105,8 @@ def mend(
     number = np.zeros(len(x), dtype=np.int64) if attempts is None else attempts[stage.rows]
     if attempts is None:
         points = {metric: _where(np.isfinite(x[drawn[metric]]), drawn[metric]) for metric in others}
-        again = [places for places in points.values() if course(x[places]) is Course.AGAIN]
+        courses = Courses()
+        again = [places for places in points.values() if courses.of(x[places]) is Course.AGAIN]
         number = attempts_of(x, again)
     out: dict[str, _Mask] = {}
     count = int(number[-1]) if len(number) else 0
@@ -122,7 +123,7 @@ def mend(
         places = drawn[metric][np.isfinite(x[drawn[metric]])]
         kept = places[~gone[places]]
         lost[metric] = len(places) - len(kept)
-        counts[metric] = len(np.unique(x[kept]))
+        counts[metric] = distinct(x[kept])
         if codes.get(metric, set()) & MEND:  # the same point again is drawn once
             values = run.column(metric)
             assert values is not None
@@ -285,8 +286,7 @@ def _superseded(x: NDArray[np.float64], held: _Rows, attempts: _Rows, keep: Keep
     out = np.zeros(len(x), dtype=np.bool_)
     places = held[np.isfinite(x[held])]
     values, number = np.unique(x[places], return_inverse=True)
-    pairs = np.unique(number * (int(attempts[-1]) + 1) + attempts[places])
-    if len(values) < len(pairs):
+    if len(values) < distinct(number * (int(attempts[-1]) + 1) + attempts[places]):
         out[places] = superseded(x[places], attempts[places], "last" if keep == "last" else "first")
     return out
 

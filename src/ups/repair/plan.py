@@ -16,7 +16,7 @@ from ups.check.mismatch import meant_for
 from ups.check.run import best_axis, counter_beside, grown_beside, own_step
 from ups.course import Course, course
 from ups.errors import UsageError
-from ups.repair.axis import Keep
+from ups.repair.axis import Keep, distinct
 from ups.repair.journal import Missing, missing_rows
 from ups.repair.mend import MEND, Mended, mend
 from ups.repair.steps import keep_steps
@@ -241,7 +241,7 @@ def _results(run: Run, check: RunCheck) -> dict[str, NDArray[np.int64]]:
 def _different(run: Run, metric: str) -> int:
     """How many points of a chart a person can tell apart: those at different x."""
     series = run.series(metric)
-    return len(np.unique(series.x[np.isfinite(series.x) & np.isfinite(series.y)]))
+    return distinct(series.x[np.isfinite(series.x) & np.isfinite(series.y)])
 
 
 def _redefined(run: Run, definitions: dict[str, str]) -> Run:
