@@ -1,6 +1,7 @@
 """Environments with other packages than the tests' own, and other folders that take long to fill; kept."""
 
 import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
@@ -8,12 +9,13 @@ import sys
 import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-__all__ = ["ROOT", "THIS_SESSION", "environment", "kept", "lower_bounds", "pip"]
+__all__ = ["ROOT", "THIS_SESSION", "environment", "kept", "lower_bounds", "made_by", "pip"]
 
 ROOT = Path(__file__).parents[1]
 THIS_SESSION = os.environ.get("PYTEST_XDIST_TESTRUNUID") or f"process {os.getpid()}"
@@ -39,6 +41,15 @@ def kept(name: str, content: str = "") -> Iterator[tuple[Path, bool]]:
         yield folder, new
         if new:
             done.write_text(content, encoding="utf-8")
+
+
+def made_by(name: str, maker: Path) -> Path:
+    """The folder that a script fills when it is given it; kept until the script or wandb changes."""
+    content = f"{metadata.version('wandb')} {hashlib.sha256(maker.read_bytes()).hexdigest()}"
+    with kept(name, content) as (folder, new):
+        if new:
+            subprocess.run([sys.executable, maker, folder], capture_output=True, timeout=500, check=True)
+    return folder
 
 
 def environment(

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import shutil
-import subprocess
-import sys
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import loops_people_write
-from environments import kept
+from environments import made_by
 from ups.check import Finding, RunCheck, Verdict, check_run
 from ups.repair import Plan, plan_lines, plan_repair, write_repair
 from ups.runfile import Run, open_run
@@ -27,11 +23,7 @@ MAKER = Path(loops_people_write.__file__)
 @functools.cache
 def made() -> Path:
     """The folder of all loops' runs; made once for all test processes."""
-    content = f"{metadata.version('wandb')} {hashlib.sha256(MAKER.read_bytes()).hexdigest()}"
-    with kept("loops", content) as (folder, new):
-        if new:
-            subprocess.run([sys.executable, MAKER, folder], capture_output=True, timeout=300, check=True)
-    return folder
+    return made_by("loops", MAKER)
 
 
 @functools.cache

@@ -6,14 +6,11 @@ import atexit
 import functools
 import hashlib
 import shutil
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
-from environments import kept
+from environments import made_by
 from repair.broken_runs import CASES
 from runfile.real_runs import made_runs
 from ups.check import RunCheck, check_run
@@ -41,11 +38,7 @@ class Repaired:
 @functools.cache
 def broken_runs() -> Path:
     """The folder that holds every run of ``broken_runs.py`` under its name; made once for all test processes."""
-    content = f"{metadata.version('wandb')} {hashlib.sha256(MAKER.read_bytes()).hexdigest()}"
-    with kept("broken-runs", content) as (folder, new):
-        if new:
-            subprocess.run([sys.executable, MAKER, folder], capture_output=True, timeout=500, check=True)
-    return folder
+    return made_by("broken-runs", MAKER)
 
 
 def original(name: str) -> Path:

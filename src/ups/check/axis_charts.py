@@ -107,8 +107,7 @@ class AxisCharts:
     def draws_no_line(self, metric: str) -> bool:
         """True where the points of a chart stand at one x, or fewer than half of its rows make a point."""
         series, _, x, _ = self.points[metric]
-        numbers = series.held - series.not_numeric - series.not_finite
-        return numbers > 1 and (2 * len(x) <= numbers or bool(x[0] == x[-1] and x.min() == x.max()))
+        return series.finite > 1 and (2 * len(x) <= series.finite or bool(x[0] == x[-1] and x.min() == x.max()))
 
     @cached_property
     def _is_forward(self) -> bool:
@@ -121,7 +120,8 @@ class AxisCharts:
     def _is_run_again(self, metric: str, x: NDArray[np.float64]) -> bool:
         """True where single steps were run twice, with all that they log: no right chart has their x.
 
-        A result by its name may come twice at one step, from two evaluations. Behind the last x there is no room.
+        A result by its name may come twice at one step, from two evaluations. Points at the last x have none
+        behind them to be put before.
         """
         shared = x[1:][x[1:] == x[:-1]]
         if not len(shared) or len(np.unique(shared)) < len(shared) or RESULT.search(metric):
@@ -140,7 +140,7 @@ class AxisCharts:
         series, rows, x, _ = self.points[metric]
         if len(x) < 2:
             return False
-        in_every_row = series.held - series.not_numeric - series.not_finite == len(x)
+        in_every_row = series.finite == len(x)
         if in_every_row and not _is_crowded(x) and not self._is_run_again(metric, x):
             return False
         low, high = x.min(), x.max()

@@ -43,9 +43,8 @@ def empty(chart: Chart) -> Finding | None:
     with_axis = np.isfinite(series.x)
     count = series.held
     if with_axis.any():
-        drawable = series.held - series.not_numeric - series.not_finite
-        count = drawable - len(chart.x)
-        if not count or 2 * count < drawable or _at_one_x(chart.x):
+        count = series.finite - len(chart.x)
+        if not count or 2 * count < series.finite or _at_one_x(chart.x):
             return None
     if not count:
         return None
@@ -69,7 +68,7 @@ def empty(chart: Chart) -> Finding | None:
         else f"{count:,} of the {series.held:,} rows that hold {chart.metric} hold no number for its axis {axis}",
         cause=cause,
         fix=fix,
-        repairable=series.held > series.not_numeric + series.not_finite and not late,
+        repairable=series.finite > 0 and not late,
     )
 
 

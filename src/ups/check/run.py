@@ -61,7 +61,7 @@ def check_run(run: Run) -> RunCheck:
             axis_rows=of_axis.axis_rows,
             before_axis=of_axis.before_axis(metric),
             best_axis=best_axis(run, metric),
-            own_step=None if is_own_count(run, metric, own.get(metric)) else own.get(metric),
+            own_step=None if _is_own_count(run, metric, own.get(metric)) else own.get(metric),
             counter=counters.get(metric),
             grown=partial(grown_beside, run, metric, axes[metric].metric),
             meant=meant.get(metric),
@@ -106,7 +106,7 @@ def own_step(run: Run, metric: str) -> str | None:
     """The step metric of a metric's stage, against which its line would be full, yet no definition names an axis.
 
     Every row of the metric holds it, each with a larger value: an epoch in the rows of its batches, or the length
-    of an episode, is no axis for them. One that no definition names counts in whole numbers, unlike a duration.
+    of an episode, is not an axis for them. One that no definition names counts in whole numbers, unlike a duration.
     """
     held = run.column(metric)
     if held is None or run.axis(metric).defined:
@@ -120,7 +120,7 @@ def own_step(run: Run, metric: str) -> str | None:
     return None
 
 
-def is_own_count(run: Run, metric: str, step: str | None) -> bool:
+def _is_own_count(run: Run, metric: str, step: str | None) -> bool:
     """True where a step is W&B's own in every row of a metric, so that its line is at the right x."""
     held = run.column(metric)
     if held is None or step is None:
@@ -131,14 +131,8 @@ def is_own_count(run: Run, metric: str, step: str | None) -> bool:
 
 def counter_beside(run: Run, metric: str) -> str | None:
     """A metric of the same folder, a step by its name, that counts up in whole numbers in every row of the metric."""
-    held, folder = run.column(metric), metric.rpartition("/")[0]
-    if held is None:
-        return None
-    for name in islice((name for name in run.step_like if name.rpartition("/")[0] == folder), _MOST_TRIED):
-        x = _beside(run, held, name) if name != metric else None
-        if x is not None and len(x) > 1 and _grows(x) and _is_whole(x):
-            return name
-    return None
+    folder = metric.rpartition("/")[0]
+    return _first_counter(run, metric, (name for name in run.step_like if name.rpartition("/")[0] == folder))
 
 
 def grown_beside(run: Run, metric: str, axis: str) -> str | None:
@@ -146,9 +140,16 @@ def grown_beside(run: Run, metric: str, axis: str) -> str | None:
 
     Where the axis begins again and such a step does not, no step was run twice.
     """
+    return _first_counter(run, metric, (name for name in run.step_like if name != axis))
+
+
+def _first_counter(run: Run, metric: str, names: Iterable[str]) -> str | None:
+    """The first of some names that counts up in whole numbers in every row of a metric, of which there are several."""
     held = run.column(metric)
-    for name in islice((name for name in run.step_like if name not in (metric, axis)), _MOST_TRIED):
-        x = _beside(run, held, name) if held is not None else None
+    if held is None or len(held.rows) < 2:
+        return None
+    for name in islice((name for name in names if name != metric), _MOST_TRIED):
+        x = _beside(run, held, name)
         if x is not None and _grows(x) and _is_whole(x):
             return name
     return None
@@ -191,7 +192,8 @@ def best_axis(run: Run, metric: str) -> str | None:
         if axis != DEFAULT_AXIS:
             series = run.series(metric, axis=axis)
             x = series.x[points(series.x, series.y)]
-            drawn[axis] = len(np.unique(x)) if len(np.unique(x)) > 1 else 0
+            different = len(np.unique(x))
+            drawn[axis] = different if different > 1 else 0
     return max(drawn, key=lambda axis: drawn[axis], default=None)
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ups.charts import DEFAULT_AXIS
 from ups.check import Verdict
 from ups.check.axis_charts import AxisCharts
+from ups.check.causes import times
 from ups.course import MOST_ATTEMPTS, Course, Courses
 from ups.repair.axis import Keep, StageRows, attempts_of, count_on, distinct, later_places, meant, superseded
 from ups.runfile import Run
@@ -112,11 +113,11 @@ def mend(
     count = int(number[-1]) if len(number) else 0
     if count and attempts is None and (keep == "all" or count > MOST_ATTEMPTS):
         x = count_on(x, number)
-        what.append(f"{axis} goes back {_times(count)}: it counts on from its last value")
+        what.append(f"{axis} goes back {times(count)}: it counts on from its last value")
     elif count and keep != "all":
         out = {metric: _superseded(x, work.held(metric), number, keep) for metric in others}
         if any(gone.any() for gone in out.values()):
-            what.append(f"{axis} goes back {_times(count)}: where attempts overlap, the {keep} is kept")
+            what.append(f"{axis} goes back {times(count)}: where attempts overlap, the {keep} is kept")
     counts, lost = {}, {}
     for metric in others:
         gone = out.setdefault(metric, np.zeros(len(x), dtype=np.bool_))
@@ -361,7 +362,3 @@ def _rebuilt(axis: str, stage: StageRows, lagging: bool) -> str:
     if len(np.unique(values)) < 2:
         return f"{axis} is rebuilt from the order of its {np.count_nonzero(~stage.bare):,} rows"
     return f"{axis} is filled in evenly between the values that were logged"
-
-
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count:,} times"

@@ -153,9 +153,10 @@ def plan_repair(
     view = _redefined(run, definitions) if definitions else run
     to_summary = _results(view, before)
     checked = check_run(view) if definitions else before
-    mended = _mended(view, checked, keep, to_summary)
+    codes = _codes(checked)
+    mended = _mended(view, checked, codes, keep, to_summary)
     missing = missing_rows(run)
-    kept_steps = keep_steps(view, checked, mended, to_summary, missing, keep)
+    kept_steps = keep_steps(view, checked, codes, mended, to_summary, missing, keep)
     mended |= kept_steps.mended
     definitions |= kept_steps.definitions
     changes = _changes(run, view, before, mended, definitions, to_summary, missing, kept_steps.what)
@@ -260,9 +261,10 @@ def _hidden(run: Run, definitions: dict[str, str]) -> tuple[str, ...]:
     return tuple(sorted(axis for axis in axes if axis in old - new or axis not in run.definitions.names()))
 
 
-def _mended(view: Run, check: RunCheck, keep: Keep, to_summary: Iterable[str]) -> dict[str, Mended]:
+def _mended(
+    view: Run, check: RunCheck, codes: dict[str, set[str]], keep: Keep, to_summary: Iterable[str]
+) -> dict[str, Mended]:
     """Every axis with a chart that needs it mended, but W&B's own."""
-    codes = _codes(check)
     by_axis: dict[str, list[str]] = {}
     for chart in check.charts:
         if chart.rows and chart.axis != DEFAULT_AXIS and chart.metric not in to_summary:

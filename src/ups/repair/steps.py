@@ -47,6 +47,7 @@ class KeptSteps(NamedTuple):
 def keep_steps(
     run: Run,
     check: RunCheck,
+    codes: Mapping[str, set[str]],
     mended: Mapping[str, Mended],
     to_summary: Mapping[str, _Rows],
     missing: Missing | None,
@@ -57,13 +58,11 @@ def keep_steps(
     Args:
         run: The run, with the definitions that the copy has.
         check: Its check.
+        codes: The codes of each chart's findings.
         mended: The other axes that change.
         to_summary, missing: As in :class:`~ups.repair.plan.Plan`.
         keep: What to keep where attempts overlap.
     """
-    codes: dict[str, set[str]] = {}
-    for finding in check.findings:
-        codes.setdefault(finding.metric or "", set()).add(finding.code)
     drawn = [
         chart.metric
         for chart in check.charts
@@ -80,9 +79,9 @@ def keep_steps(
         moved = _renumbered(run, {**mended, **found}, to_summary, missing)
         more = []
         for metric in drawn:
-            if metric in own or not np.isin(_kept(run, metric, found), moved).any():
-                continue
             rows = _kept(run, metric, found)
+            if metric in own or not np.isin(rows, moved).any():
+                continue
             counts_on = keep == "all" or not any(_is_in(rows, session) for session in not_behind)
             if metric in broken and counts_on:
                 what[metric] = "W&B's own step counts on over the sessions of the run"

@@ -62,6 +62,11 @@ class Series:
     not_finite: int
     sample: Any = None
 
+    @property
+    def finite(self) -> int:
+        """How many rows hold the metric as a finite number, with the axis or without."""
+        return self.held - self.not_numeric - self.not_finite
+
 
 class Run:
     """A run, read from one file or more. :func:`open_run` makes one.

@@ -387,7 +387,7 @@ export class Chart {
     return base?.y.length ? { ...this.#text(base, base.y.length - 1), value: base.y.at(-1) } : null;
   }
 
-  /** A point in words: the seconds of a time are told in short, all else with every digit. */
+  /** A point in words: the seconds of a time are shortened, all else has every digit. */
   #text(line, at) {
     return { x: this.board.settings.x === "time" ? number(line.x[at]) : xText(line, at), y: valueText(line, at) };
   }
