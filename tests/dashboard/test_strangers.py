@@ -185,9 +185,11 @@ def test_room_is_made_for_the_newest() -> None:
     early, late = ([connection(None) for _ in range(40)] for _ in range(2))
     for opened, each in enumerate([*listening, *early, *late]):
         each.opened = opened
-    make_room([*late, *early, *listening])
+    connections = {*late, *early, *listening}
+    make_room(connections)
     ended = [bool(each.transport.ended) for each in (*listening, *early, *late)]  # type: ignore[attr-defined]
     assert ended == [False] * 200 + [True] * 30 + [False] * 50
+    assert connections == {*listening, *early[30:], *late}  # a request that comes in the same burst is not refused
 
 
 def test_connections_that_ask_for_nothing_are_closed(tmp_path: Path) -> None:

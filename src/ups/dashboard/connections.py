@@ -1,7 +1,7 @@
 """Connections that are open for nothing are closed: they take descriptors, and threads that read for them."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, MutableSet
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -57,9 +57,14 @@ class Patience:
                 connection.transport.abort()
 
 
-def make_room(connections: Collection[Connection]) -> None:
-    """Close the oldest connections that wait for a request, down to the most; one that has asked before comes last."""
+def make_room(connections: MutableSet[Connection]) -> None:
+    """Close the oldest connections that wait for a request, down to the most; one that has asked before comes last.
+
+    A closed connection leaves the set at once: the event loop reports its end only after it has read from the others,
+    and until then a request among them would be refused for the sake of connections that are gone.
+    """
     left = [each for each in connections if not each.transport.is_closing()]
     waiting = sorted((each for each in left if each.is_waiting), key=lambda each: (each.cycle is not None, each.opened))
     for connection in waiting[: max(0, len(left) - _MOST)]:
         connection.transport.close()
+        connections.discard(connection)
