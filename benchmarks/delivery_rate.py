@@ -54,8 +54,8 @@ with ups.create_wandb_context({}, "r", mode="local", dir=sys.argv[2]) as ctx:
 DELIVERED = """
 import sys, time
 from pathlib import Path
-from ups.tracking.delivery import Delivery
-from ups.tracking.run_directory import RunDirectory
+from ups.delivery.delivery import Delivery
+from ups.journal.run_directory import RunDirectory
 if sys.argv[3] == "unsynced":
     import os
     os.fsync = lambda descriptor: None
@@ -71,7 +71,7 @@ print(int(sys.argv[1]) / (time.perf_counter() - started[0]))
 
 LIVE = """
 import os, statistics, sys, time, ups
-from ups.tracking.session import Session
+from ups.delivery.session import Session
 if sys.argv[3] == "unsynced":
     os.fsync = lambda descriptor: None
 took, log = [], Session.log

@@ -27,8 +27,8 @@ from rich.console import Console
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from ups.tracking.run_directory import RunDirectory
-from ups.tracking.status import read_status
+from ups.journal.run_directory import RunDirectory
+from ups.journal.status import read_status
 from wandb_server import Fault, Run, WandBServer
 
 PARTS = 10

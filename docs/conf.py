@@ -33,7 +33,14 @@ napoleon_numpy_docstring = False
 # A reference to UPS must lead somewhere. Those to Python and to other libraries are names without a link, for their
 # inventories would have to be fetched: the build needs no network.
 nitpicky = True
-_INTERNAL = ("runfile.framing", "runfile.history", "runfile.records", "runfile.run", "repair.journal", "repair.mend")
+_INTERNAL = (
+    "runfile.framing",
+    "runfile.history",
+    "runfile.records",
+    "runfile.run",
+    "repair.missing_rows",
+    "repair.mend",
+)
 nitpick_ignore_regex = [
     ("py:.*", r"(?!ups\b).*"),
     ("py:.*", rf"ups\.({'|'.join(_INTERNAL)}|report\.tree)\b.*"),

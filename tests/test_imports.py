@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -25,40 +26,67 @@ HEAVY = {
     "rich",
     "starlette",
     "torch",
+    "ups.delivery",
     "ups.tracking",
     "uvicorn",
     "wandb",
 }
 
+_GROUND = {"errors", "text", "course", "charts", "durable", "regular_file", "credentials"}
+_READING = _GROUND | {"runfile", "journal", "runs", "check", "report"}
 # A part may import those that stand in its line, and itself.
 ALLOWED = {
     "errors": set(),
     "text": set(),
     "course": set(),
+    "credentials": set(),
+    "regular_file": {"errors"},
+    "durable": {"errors"},
     "charts": {"errors", "text"},
-    "runfile": {"errors", "text", "course", "charts"},
-    "check": {"errors", "text", "course", "charts", "runfile"},
-    "report": {"errors", "text", "course", "charts", "runfile", "check"},
-    "repair": {"errors", "text", "course", "charts", "runfile", "check", "tracking"},
-    "tracking": {"errors", "text", "course", "charts", "runfile", "check", "report"},
-    "dashboard": {"errors", "text", "course", "charts", "runfile", "check", "report", "repair", "tracking"},
-    "simulator": {"errors", "text", "tracking"},
-    "guard": {"errors", "text", "course", "charts", "tracking"},
-    "integrations": {"errors", "text", "charts", "tracking"},
-    "cli": {
-        "errors",
-        "text",
-        "course",
-        "charts",
-        "runfile",
-        "check",
-        "report",
-        "repair",
-        "dashboard",
-        "tracking",
-        "simulator",
-    },
+    "runfile": _GROUND,
+    "journal": _GROUND,
+    "runs": _GROUND | {"runfile", "journal"},
+    "check": _GROUND | {"runfile"},
+    "report": _GROUND | {"runfile", "check"},
+    "repair": _GROUND | {"runfile", "journal", "runs", "check"},
+    "delivery": _GROUND | {"runfile", "journal"},
+    "tracking": _READING | {"delivery"},
+    "guard": _GROUND | {"journal", "tracking"},
+    "integrations": _GROUND | {"journal", "tracking"},
+    "simulator": _GROUND | {"journal", "tracking"},
+    "dashboard": _READING | {"repair"},
+    "cli": _READING | {"repair", "delivery", "tracking", "dashboard", "simulator"},
 }
+# These alone import wandb: the delivery process, and the guard of a process that has wandb itself.
+WITH_WANDB = ("delivery/", "guard/guarded_run.py", "guard/patch_init.py")
+
+
+def modules_imported(path: Path) -> set[str]:
+    """The modules that a module imports anywhere in it, also for a type checker alone."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def modules_of(root: Path) -> dict[str, Path]:
+    """The modules of the package ``ups`` below ``root``, by name."""
+    return {
+        ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in root.rglob("*.py")
+    }
+
+
+def circle_in(imports: dict[str, set[str]]) -> list[str]:
+    """Modules that import each other in a circle; none if there is no circle."""
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
 
 
 def imported_parts(path: Path) -> set[str]:
@@ -86,11 +114,42 @@ def test_imports_point_one_way(path: Path) -> None:
     assert imported_parts(path) <= ALLOWED[part] | {part}
 
 
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """Nor inside a folder. What ``ups`` itself has is loaded when it is used."""
+    modules = modules_of(SOURCE.parent)
+    assert len(modules) > 100
+    imports = {name: (modules_imported(path) & modules.keys()) - {name} for name, path in modules.items()}
+    for name in imports:  # `from ups.a import b` names the package and its module; only the module is meant
+        packages = {each for each in imports[name] if any(other.startswith(f"{each}.") for other in imports[name])}
+        imports[name] -= packages | {"ups"}
+    assert circle_in(imports) == []
+
+
+def test_a_circle_is_seen() -> None:
+    """Of two modules, and of three."""
+    assert circle_in({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+    assert set(circle_in({"a": {"b"}, "b": {"a"}})) == {"a", "b"}
+    assert set(circle_in({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})) == {"a", "b", "c"}
+
+
+def test_wandb_is_imported_by_delivery_and_by_what_guards_a_run() -> None:
+    """A training process that tracks with UPS never loads wandb; nor does whatever only reads."""
+    with_wandb = {
+        path.relative_to(SOURCE).as_posix()
+        for path in SOURCE.rglob("*.py")
+        if any(name.split(".")[0] == "wandb" for name in modules_imported(path))
+    }
+    assert "delivery/session.py" in with_wandb
+    assert [path for path in sorted(with_wandb) if not path.startswith(WITH_WANDB)] == []
+
+
 def test_a_public_name_counts_as_the_part_that_has_it(tmp_path: Path) -> None:
-    """``from ups import open_run`` imports the part runfile, and ``guard`` is a part as well as a name."""
+    """``from ups import open_run`` imports the part runs, and ``guard`` is a part as well as a name."""
     module = tmp_path / "module.py"
-    module.write_text("from ups import charts, guard, open_run\nfrom ups.tracking.rows import Row\nimport ups.check\n")
-    assert imported_parts(module) == {"charts", "guard", "runfile", "tracking", "check"}
+    module.write_text(
+        "from ups import charts, guard, open_run\nfrom ups.journal.row_rule import Row\nimport ups.check\n"
+    )
+    assert imported_parts(module) == {"charts", "guard", "runs", "journal", "check"}
 
 
 def test_the_design_lays_out_every_file() -> None:

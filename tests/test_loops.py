@@ -13,9 +13,10 @@ import loops_people_write
 from environments import made_by
 from ups.check import Finding, RunCheck, Verdict, check_run
 from ups.repair import Plan, plan_lines, plan_repair, write_repair
-from ups.runfile import Run, open_run
+from ups.runfile import Run
 from ups.runfile.framing import FrameReader
 from ups.runfile.records import parse_message
+from ups.runs import open_run
 
 MAKER = Path(loops_people_write.__file__)
 

@@ -13,7 +13,7 @@ from environments import THIS_SESSION, kept
 from held import read_held
 from ups.check import RunCheck, Verdict, check_run
 from ups.repair import plan_repair, write_repair
-from ups.runfile import open_run
+from ups.runs import open_run
 
 SCRIPTS = Path(__file__).with_name("other_loggers")
 TRAINER_CHARTS = {

@@ -59,7 +59,7 @@ def _wandb(folder: Path, *, numbered: bool) -> Held:
 def _held_by_wandb(folder: Path) -> Held:
     import wandb
 
-    from ups.runfile import open_run
+    from ups.runs import open_run
 
     wandb.teardown()  # the file is whole after that
     run = open_run(folder / "wandb")

@@ -100,7 +100,7 @@ def held_by_ups(folder: Path) -> list[int]:
     import subprocess
     import sys
 
-    from ups.runfile import open_run
+    from ups.runs import open_run
 
     subprocess.run([sys.executable, "-m", "ups", "deliver", folder / "run"], check=True, stdout=subprocess.DEVNULL)
     return [int(x) for x in open_run(folder / "run").series("training/operator/loss").x]
@@ -108,7 +108,7 @@ def held_by_ups(folder: Path) -> list[int]:
 
 def held_by_wandb(folder: Path) -> list[int]:
     """The steps in W&B's file as far as it can be read, which is as far as ``wandb sync`` takes it."""
-    from ups.runfile import find_runs
+    from ups.runs import find_runs
 
     return [int(x) for run in find_runs(folder) for x in run.open().series("loss").x]
 

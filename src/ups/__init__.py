@@ -8,7 +8,8 @@ from ups import errors
 TYPE_CHECKING = False  # type checkers take it for typing's, which takes longer to import than all the rest
 if TYPE_CHECKING:
     from ups.guard import guard
-    from ups.runfile import Run, open_run
+    from ups.runfile import Run
+    from ups.runs import open_run
     from ups.tracking import Stage, WandBContext, create_wandb_context, join_wandb_context
 
 __version__ = "0.1.0"
@@ -27,7 +28,7 @@ __all__ = [
 _HOMES = {
     "Run": "ups.runfile",
     "guard": "ups.guard",
-    "open_run": "ups.runfile",
+    "open_run": "ups.runs",
     "Stage": "ups.tracking",
     "WandBContext": "ups.tracking",
     "create_wandb_context": "ups.tracking",

@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 DEFAULT_AXIS = "_step"
+LARGEST_STEP = 2**53  # beyond it a float, as which a chart holds its x, cannot tell one step from the next
 _ROOT = "training/"
 _STAGE_NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
 

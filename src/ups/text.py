@@ -3,8 +3,9 @@
 import os
 import shlex
 from pathlib import PurePath
+from typing import Any
 
-__all__ = ["command_line", "number_text", "printable", "spreadsheet_text"]
+__all__ = ["command_line", "number_text", "printable", "shown", "spreadsheet_text"]
 
 _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # a spreadsheet takes the wide ones too
 
@@ -47,3 +48,12 @@ def _word(word: str | PurePath) -> str:
 
 def _escaped(letter: str) -> str:
     return "".join(f"\\x{byte:02x}" for byte in os.fsencode(letter))
+
+
+def shown(value: Any, width: int = 60) -> str:
+    """``value`` as text for a message: its ``repr``, cut at ``width`` characters."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception as error:  # noqa: BLE001 - a value's own repr may fail in any way, and a message must not
+        text = f"<{type(value).__name__}: repr failed with {type(error).__name__}>"
+    return text if len(text) <= width else text[: width - 1] + "…"

@@ -11,7 +11,8 @@ from runfile.real_runs import VERSIONS, made_runs, row_offsets, wandb_file
 from ups.charts import Definitions
 from ups.check import Finding, RunCheck, Severity, Verdict, check_run
 from ups.check.mismatch import meant_for
-from ups.runfile import Run, open_run
+from ups.runfile import Run
+from ups.runs import open_run
 
 LOSS = "training/operator/loss"
 STEP = "training/operator/step"

@@ -74,7 +74,7 @@ def test_one_bad_run_hides_no_other(ups: Command, tmp_path: Path) -> None:
         "run-device.wandb cannot be read: it is a device",
         "run-text.wandb is not a W&B run file",
         "run-empty.wandb is empty",
-        "run.json cannot be read as a UPS run's description",
+        "run.json cannot be read as a UPS run's manifest",
     ):
         assert said in err
 

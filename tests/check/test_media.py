@@ -15,8 +15,8 @@ import pytest
 from ups.check import CODES, Finding, Severity, check_run
 from ups.check.media_rules import Media, frozen_table, stacked_media
 from ups.report import render_tree
-from ups.runfile import open_run
 from ups.runfile.logged_media import LoggedMedia, media_files, table_size
+from ups.runs import open_run
 
 MAKER = Path(__file__).with_name("media_runs.py")
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from runfile.real_runs import made_runs
 from ups.check import check_run
 from ups.report.tree import render_tree, sparkline
-from ups.runfile import open_run
+from ups.runs import open_run
 
 
 def printed(name: str, *, width: int = 80, encoding: str = "utf-8", faults: tuple[tuple[str, int], ...] = ()) -> str:

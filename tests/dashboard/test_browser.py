@@ -31,7 +31,7 @@ from dashboard.browser import (
 )
 from runfile.real_runs import wandb_file
 from ups.check import Verdict
-from ups.dashboard.reduce import reduce_line
+from ups.dashboard.downsample import reduce_line
 from waiting import wait_for
 
 Take = Callable[[Page, str], None]

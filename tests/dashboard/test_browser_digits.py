@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from dashboard.browser import DIGITS, DRAWN, grown, make, open_chromium, open_run, shown, training, watched
-from ups.runfile import open_runs
+from ups.runs import open_runs
 from waiting import wait_for
 
 FIRST = 2**60

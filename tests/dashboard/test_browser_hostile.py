@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from dashboard.browser import DRAWN, Watched, make, open_chromium, shown, watched
-from ups.dashboard.report import write_report
+from ups.dashboard.html_report import write_report
 
 HOSTILE = r"""
     import sys

@@ -22,7 +22,7 @@ from waiting import wait_for
         (("--port", "70000"), "--port 70000 is no port: give a number from 0 to 65535"),
         (("--port", "http"), "--port http is no port"),
         (("nowhere",), "nowhere does not exist: name a run, or a folder with runs below it"),
-        (("note.txt",), "note.txt is no run"),
+        (("note.txt",), "note.txt is not a run"),
         (("--host", "192.0.2.1"), "nothing can listen on 192.0.2.1"),
     ],
 )

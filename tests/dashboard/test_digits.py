@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from runfile.real_runs import made_runs
 from ups.charts import Definitions
+from ups.dashboard.downsample import Line, line_of, origin_and_digits, reduce_line
 from ups.dashboard.encoding import plain
 from ups.dashboard.live import _new_points
-from ups.dashboard.opened import OpenedRun, open_path
-from ups.dashboard.reduce import Line, line_of, origin_and_digits, reduce_line
+from ups.dashboard.opened_run import OpenedRun, open_path
 from ups.runfile import Run
 
 BEGIN = 2**60

@@ -18,16 +18,16 @@ from typing import Any
 import psutil
 import pytest
 
-import ups.dashboard.library
+import ups.dashboard.run_index
 from dashboard.server import PATIENCE, Shown, eventually, show
 from run_directories import row, write_run
 from runfile.real_runs import wandb_file
 from ups.dashboard.encoding import as_json, plain
-from ups.dashboard.found import Found
-from ups.dashboard.library import Library
-from ups.dashboard.media import Medium, Unknown, read_image, read_table
-from ups.dashboard.report import write_report
+from ups.dashboard.html_report import write_report
+from ups.dashboard.media_files import Medium, Unknown, read_image, read_table
+from ups.dashboard.run_index import RunIndex
 from ups.runfile.chunks import BLOCK
+from ups.runs import FoundRun
 
 PNG = b"\x89PNG\r\n\x1a\n"
 MEGABYTE = 1024 * 1024
@@ -97,28 +97,28 @@ def test_a_fault_in_one_run_leaves_the_others(tmp_path: Path, monkeypatch: pytes
     """A run over which the check stumbles gets a card that says so; the runs after it are judged."""
     for name in ("one", "two", "three"):
         shutil.copytree(wandb_file("staged").parent, tmp_path / name, symlinks=True)
-    health_of = ups.dashboard.library.health_of
+    health_of = ups.dashboard.run_index.health_of
 
-    def stumbles(found: Found, stop: Callable[[], bool]) -> Any:
+    def stumbles(found: FoundRun, stop: Callable[[], bool]) -> Any:
         if "two" in str(found.path):
             raise RecursionError("too deep")
         return health_of(found, stop)
 
-    monkeypatch.setattr(ups.dashboard.library, "health_of", stumbles)
+    monkeypatch.setattr(ups.dashboard.run_index, "health_of", stumbles)
 
     async def cards() -> dict[str, dict[str, Any]]:
-        library = Library([tmp_path])
-        library.start()
+        run_index = RunIndex([tmp_path])
+        run_index.start()
         until = time.monotonic() + PATIENCE
         try:
             while True:
-                cards = {Path(card["path"]).parent.name: card for card in await library.cards()}
+                cards = {Path(card["path"]).parent.name: card for card in await run_index.cards()}
                 if all(card["health"] or card["state"] == "unreadable" for card in cards.values()):
                     return cards
                 assert time.monotonic() < until, cards
                 await asyncio.sleep(0.1)
         finally:
-            await library.stop()
+            await run_index.stop()
 
     shown = asyncio.run(cards())
     assert {name: card["state"] for name, card in shown.items()} == {

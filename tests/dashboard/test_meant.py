@@ -11,9 +11,9 @@ from repair.broken_runs import CASES, RANDOM_RUNS
 from repair.repaired import MADE_FOR_THE_CHECK, original
 from runfile.real_runs import made_runs
 from ups.check import check_run
-from ups.dashboard.meant import meant_run
+from ups.dashboard.repaired_view import meant_run
 from ups.repair import plan_repair, write_repair
-from ups.runfile import open_run
+from ups.runs import open_run
 
 NAMES = (*MADE_FOR_THE_CHECK, *CASES, *(f"random{seed}" for seed in range(RANDOM_RUNS)))
 

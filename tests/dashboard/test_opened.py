@@ -1,7 +1,7 @@
 """One run that is opened: what a page is told of it while it is read."""
 
 from runfile.real_runs import made_runs
-from ups.dashboard.opened import open_path
+from ups.dashboard.opened_run import open_path
 
 
 def test_a_run_is_all_read_once_its_summary_is_there() -> None:

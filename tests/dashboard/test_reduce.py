@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ups.dashboard.reduce import reduce_line
+from ups.dashboard.downsample import reduce_line
 
 ROWS = 200_000
 

@@ -12,7 +12,7 @@ import wandb
 from guard.loops import STAGES, full, held_by, stages_of
 from held import read_held
 from ups.check import Verdict, check_run
-from ups.runfile import open_run
+from ups.runs import open_run
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
 

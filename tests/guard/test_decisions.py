@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from ups.guard import axis, rows
+from ups.guard import row_plan as rows
+from ups.guard import strands as axis
 from ups.guard.axes import Definition
-from ups.guard.axis import MOST_PARTS
 from ups.guard.decisions import Actions, Decisions
+from ups.guard.strands import MOST_PARTS
 
 
 def log(decisions: Decisions, data: dict[str, Any], step: int | None = None, commit: bool | None = None) -> Actions:

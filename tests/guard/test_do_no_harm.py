@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from guard.made_loops import Call, made, play
 from guard.model import Chart, Model
 from ups.charts import DEFAULT_AXIS
-from ups.guard import axis, rows
+from ups.guard import row_plan as rows
+from ups.guard import strands as axis
 from ups.guard.decisions import Actions, Decisions
 
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "2000"))

@@ -12,7 +12,7 @@ import pytest
 
 from held import read_held
 from ups.check import Verdict, check_run
-from ups.runfile import find_runs
+from ups.runs import find_runs
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 BESIDE = Path(sys.executable).parent  # where `ups` and `torchrun` are

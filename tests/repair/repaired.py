@@ -15,7 +15,7 @@ from repair.broken_runs import CASES
 from runfile.real_runs import made_runs
 from ups.check import RunCheck, check_run
 from ups.repair import Plan, Written, plan_repair, write_repair
-from ups.runfile import open_run
+from ups.runs import open_run
 from wandb_server import Run, WandBServer, run_sync
 
 MAKER = Path(__file__).with_name("broken_runs.py")

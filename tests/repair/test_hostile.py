@@ -15,9 +15,9 @@ from runfile.test_hostile import CONFIG, METRIC, item, row
 from soak.mutants import framed, message_of, records_of, sized
 from ups.errors import RunFileError
 from ups.repair import Written, plan_repair, write_repair
-from ups.runfile import open_run
 from ups.runfile.framing import FrameReader
 from ups.runfile.records import Kind, find_payloads, parse_message
+from ups.runs import open_run
 
 EXIT = 18
 

@@ -16,9 +16,9 @@ from repair.loops import LoggedRun, logged_runs
 from ups.charts import Definitions
 from ups.check import RunCheck, Verdict, check_run
 from ups.course import Course, course
-from ups.dashboard.meant import meant_run
+from ups.dashboard.repaired_view import meant_run
 from ups.repair import Plan, plan_repair
-from ups.repair.axis import Keep
+from ups.repair.meant_axis import Keep
 from ups.repair.mend import MEND
 from ups.runfile import Run
 

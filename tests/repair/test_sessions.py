@@ -14,12 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ups.check import Verdict, check_run
-from ups.dashboard.meant import meant_run
+from ups.dashboard.repaired_view import meant_run
 from ups.repair import plan_repair, write_repair
-from ups.repair.axis import Keep
-from ups.runfile import Run, open_run
+from ups.repair.meant_axis import Keep
+from ups.runfile import Run
 from ups.runfile.framing import Writer
 from ups.runfile.records import parse_message
+from ups.runs import open_run
 
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "2000")) // 10  # each writes and reads two runs
 some = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))

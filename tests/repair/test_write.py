@@ -17,13 +17,14 @@ from repair.repaired import broken_runs, fingerprint, original
 from runfile.real_runs import made_runs, row_offsets, wandb_file
 from ups.charts import Definitions
 from ups.check import Verdict, check_run
-from ups.dashboard.meant import meant_run
+from ups.dashboard.repaired_view import meant_run
 from ups.errors import RunFileError, UsageError
 from ups.repair import Plan, plan_lines, plan_repair, write_repair
-from ups.repair.axis import Keep
-from ups.runfile import Run, open_run
+from ups.repair.meant_axis import Keep
+from ups.runfile import Run
 from ups.runfile.framing import FrameReader, Writer
 from ups.runfile.records import parse_message
+from ups.runs import open_run
 from wandb_server import WandBServer, run_client, run_sync
 
 

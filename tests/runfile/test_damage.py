@@ -14,9 +14,10 @@ import pytest
 from runfile.real_runs import wandb_file
 from ups.check import check_run
 from ups.errors import RunFileError
-from ups.runfile import Damage, Run, open_run
+from ups.runfile import Damage, Run
 from ups.runfile.chunks import BLOCK
 from ups.runfile.framing import HEADER, FrameReader, Writer
+from ups.runs import open_run
 
 SOURCES = (
     ("staged", "newest"),

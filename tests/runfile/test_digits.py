@@ -20,9 +20,10 @@ from ups.charts import Definitions
 from ups.check import Verdict, check_run
 from ups.repair import plan_repair
 from ups.report import render_tree
-from ups.runfile import Run, open_run
+from ups.runfile import Run
 from ups.runfile.history import Column, Columns
 from ups.runfile.records import parse_item
+from ups.runs import open_run
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 AROUND = st.sampled_from([0, 2**53, 2**60, 2**63, -(2**53), -(2**60), -(2**63)])

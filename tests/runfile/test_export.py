@@ -12,7 +12,7 @@ import ups
 from runfile.real_runs import made_runs
 from ups.cli import main
 from ups.errors import MissingDependency
-from ups.runfile import open_run
+from ups.runs import open_run
 
 STEP, LOSS = "training/operator/step", "training/operator/loss"
 

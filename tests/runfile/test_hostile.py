@@ -14,14 +14,14 @@ from runfile.real_runs import wandb_file
 from soak.mutants import Field, framed, message_of, records_of, sized
 from ups.charts import Definitions, fitting, matches
 from ups.check import check_run
-from ups.errors import RunFileError
-from ups.runfile import find_runs, open_run
+from ups.errors import RunFileError, UPSError
 from ups.runfile.chunks import BLOCK
 from ups.runfile.framing import FrameReader
 from ups.runfile.items import Form
 from ups.runfile.records import find_payloads
 from ups.runfile.run import Run
 from ups.runfile.wire import MARGIN, fields_in, read_fields
+from ups.runs import open_run
 
 HISTORY, SUMMARY, CONFIG, METRIC = 2, 3, 5, 12
 SIZED, VARINT = 2, 0
@@ -198,13 +198,13 @@ def test_a_message_is_taken_apart_alike_alone_and_among_many() -> None:
 @pytest.mark.parametrize(
     "stages", ['{"stages": 5}', '{"stages": {"a": 1}}', "[]", "5", "[" * 100_000, '{"stages": null}']
 )
-def test_a_description_of_another_form_is_said(stages: str, tmp_path: Path) -> None:
+def test_a_manifest_of_another_form_is_said(stages: str, tmp_path: Path) -> None:
     """``run.json`` is anybody's."""
     (tmp_path / "wandb" / "offline-run-20260101_000000-a").mkdir(parents=True)
     file = tmp_path / "wandb" / "offline-run-20260101_000000-a" / "run-a.wandb"
     file.write_bytes(wandb_file("frozen").read_bytes())
     (tmp_path / "run.json").write_text(stages)
-    with pytest.raises(RunFileError, match=r"run\.json cannot be read as a UPS run's description"):
+    with pytest.raises(RunFileError, match=r"run\.json cannot be read as a UPS run's manifest"):
         open_run(tmp_path)
 
 
@@ -219,8 +219,8 @@ def test_a_pipe_in_place_of_a_file_is_said(name: str, tmp_path: Path) -> None:
     pipe = (tmp_path if name == "run.json" else segment) / name
     pipe.unlink(missing_ok=True)
     os.mkfifo(pipe)
-    with pytest.raises(RunFileError, match=f"{pipe.name} cannot be read: it is a named pipe, not a regular file"):
-        check_run(find_runs(tmp_path)[0].open())
+    with pytest.raises(UPSError, match=f"{pipe.name} cannot be read: it is a named pipe, not a regular file"):
+        check_run(open_run(tmp_path))
 
 
 def test_bytes_at_each_of_which_a_chunk_may_begin_are_passed_in_time(tmp_path: Path) -> None:

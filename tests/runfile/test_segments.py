@@ -14,7 +14,8 @@ from runfile.real_runs import wandb_file
 from ups.charts import Definitions
 from ups.check import Verdict, check_run
 from ups.errors import RunFileError
-from ups.runfile import Run, open_run, open_runs
+from ups.runfile import Run
+from ups.runs import open_run, open_runs
 
 SEGMENTS = """
 import sys, time, wandb

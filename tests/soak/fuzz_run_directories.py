@@ -19,14 +19,14 @@ from click.testing import CliRunner
 
 import ups
 from ups.cli import check, export, repair, report
-from ups.dashboard.card import card_of
-from ups.dashboard.found import find_below
-from ups.dashboard.opened import open_path
+from ups.dashboard.opened_run import open_path
+from ups.dashboard.run_card import card_of
+from ups.delivery import delivery
 from ups.errors import UPSError
-from ups.tracking import delivery
-from ups.tracking.journal import JournalReader
-from ups.tracking.rows import Row
-from ups.tracking.run_directory import RunDirectory
+from ups.journal.reader import JournalReader
+from ups.journal.row_rule import Row
+from ups.journal.run_directory import RunDirectory
+from ups.runs.discovery import find_below
 
 __all__ = ["READERS", "Changed", "change", "make_originals", "read"]
 

@@ -20,14 +20,15 @@ from pathlib import Path
 from memory import peak_memory
 from soak.mutants import HISTORY, KEY, NESTED_KEY, SOURCES, STEP, VALUE_JSON, fields_of, mutant, records_of, write_case
 from ups.check import check_run
-from ups.dashboard.opened import open_path
-from ups.dashboard.report import report_html
+from ups.dashboard.html_report import report_html
+from ups.dashboard.opened_run import open_path
 from ups.errors import UPSError
 from ups.repair import plan_lines, plan_repair, write_repair
 from ups.report import as_data, as_markdown, render_tree
-from ups.runfile import Run, open_run
+from ups.runfile import Run
 from ups.runfile.items import Form
 from ups.runfile.table import write_csv
+from ups.runs import open_run
 
 LONGEST = 20.0  # seconds that a file may take
 MOST_MEMORY = 1 << 30  # bytes above what the process has when it begins

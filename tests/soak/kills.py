@@ -18,8 +18,8 @@ from typing import Any, Literal
 import psutil
 
 from ups.errors import RunDirectoryError
-from ups.tracking.run_directory import RunDirectory
-from ups.tracking.status import Status, read_status
+from ups.journal.run_directory import RunDirectory
+from ups.journal.status import Status, read_status
 from waiting import wait_for
 from wandb_server import Run, WandBServer, run_sync, start_client, start_process
 

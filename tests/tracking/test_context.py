@@ -17,7 +17,7 @@ import pytest
 import ups
 from held import Held, read_held
 from ups.errors import RunDirectoryError, UsageError
-from ups.tracking.journal import JournalReader
+from ups.journal.reader import JournalReader
 from ups.tracking.mode import resolve_mode
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]

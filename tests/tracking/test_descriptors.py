@@ -12,9 +12,10 @@ import pytest
 
 from held import read_held
 from memory import peak_memory
-from ups.tracking import liveness
-from ups.tracking.journal import Journal, JournalReader
-from ups.tracking.own_descriptor import OwnDescriptor
+from ups.journal import liveness
+from ups.journal.own_descriptor import OwnDescriptor
+from ups.journal.reader import JournalReader
+from ups.journal.writer import Journal
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
 

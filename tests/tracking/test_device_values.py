@@ -18,7 +18,7 @@ import torch
 
 import ups
 from held import read_held
-from ups.tracking.journal import Journal
+from ups.journal.writer import Journal
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -46,7 +46,7 @@ def ctx() -> Iterator[ups.WandBContext]:
 
 def rows(ctx: ups.WandBContext) -> list[dict[str, Any]]:
     """The rows in the journal's file."""
-    records = [json.loads(line) for line in ctx.journal.path.read_text(encoding="utf-8").splitlines()]
+    records = [json.loads(line) for line in ctx.sink.journal.path.read_text(encoding="utf-8").splitlines()]
     return [record for record in records if "stage" in record]
 
 

@@ -15,10 +15,10 @@ import pytest
 
 from held import read_held
 from printed_steps import read_rest, read_until
-from ups.runfile import open_run
-from ups.tracking import liveness
-from ups.tracking.run_directory import RunDirectory
-from ups.tracking.status import Status, read_status
+from ups.journal import liveness
+from ups.journal.run_directory import RunDirectory
+from ups.journal.status import Status, read_status
+from ups.runs import open_run
 from waiting import wait_for
 
 TRAINER = """

@@ -16,13 +16,13 @@ import pytest
 import ups
 from held import read_held
 from printed_steps import read_rest, read_until
-from ups.dashboard.source import JournalSource
-from ups.repair.journal import journaled_rows
-from ups.tracking.readback import journaled_run
-from ups.tracking.rows import Row, RowRule
-from ups.tracking.run_directory import RunDirectory
-from ups.tracking.sequence import Sequence, Stretch, stretches
-from ups.tracking.status import read_status
+from ups.journal.ledger import JournalSpan, Ledger, spans_of
+from ups.journal.row_rule import Row, RowRule
+from ups.journal.run_directory import RunDirectory
+from ups.journal.status import read_status
+from ups.repair.missing_rows import journaled_rows
+from ups.runs.source import JournalSource
+from ups.tracking.read_back import journaled_run
 from waiting import wait_for
 
 # Gives each step's loss four times, and prints the step when the last call has returned.
@@ -95,11 +95,11 @@ def test_a_killed_trainer_leaves_the_last_value_of_its_last_step(trainers: list[
     last = read_rest(trainer, last)
     wait_for(is_finished)
     assert_whole(last)
-    assert [stretch.settled for stretch in stretches(directory().delivery / "sequence.jsonl")].count(True) == 1
+    assert [span.settled for span in spans_of(directory().delivery / "sequence.jsonl")].count(True) == 1
 
 
 def test_after_all_have_died_deliver_brings_every_row_once(trainers: list[subprocess.Popen[str]]) -> None:
-    """``ups deliver`` goes through the same stretches, numbers the same rows alike and settles what was left open."""
+    """``ups deliver`` goes through the same spans, numbers the same rows alike and settles what was left open."""
     trainer = begin(trainers)
     last = read_until(trainer, 200)
     status = wait_for(lambda: (now := read_status(directory())) is not None and now.rows > 50 and now)
@@ -180,7 +180,7 @@ def test_rows_are_settled_by_the_next_step_of_any_stage_that_was_open() -> None:
         ("training/a/step", {"loss": 4.0, "step": 1})
     ]
     assert not rule.is_open("p")
-    assert not rule.withheld
+    assert not rule.skipped_values
 
 
 def test_a_row_that_is_not_open_comes_behind_the_one_that_is() -> None:
@@ -194,22 +194,22 @@ def test_a_row_that_is_not_open_comes_behind_the_one_that_is() -> None:
     ]
     assert rule.is_open("q")
     assert rule.settle("q") == []
-    assert rule.withheld == {"a": 1}
+    assert rule.skipped_values == {"a": 1}
 
 
 def test_a_settled_stretch_is_kept_apart_and_read_again(tmp_path: Path) -> None:
     """What is written down behind it does not join it, so that the rows are settled at the same place again."""
     (tmp_path / "delivery").mkdir()
     path = tmp_path / "delivery" / "sequence.jsonl"
-    sequence = Sequence(path)
-    for stretch in (
-        Stretch("p", 0, 10, 1),
-        Stretch("p", 10, 20, 1),
-        Stretch("p", 20, 20, 2, settled=True),
-        Stretch("p", 20, 30, 1),
+    ledger = Ledger(path)
+    for span in (
+        JournalSpan("p", 0, 10, 1),
+        JournalSpan("p", 10, 20, 1),
+        JournalSpan("p", 20, 20, 2, settled=True),
+        JournalSpan("p", 20, 30, 1),
     ):
-        sequence.add(stretch)
-    sequence.close()
-    expected = [Stretch("p", 0, 20, 4, settled=True), Stretch("p", 20, 30, 1)]
-    assert list(sequence) == expected
-    assert list(Sequence(path)) == expected
+        ledger.add(span)
+    ledger.close()
+    expected = [JournalSpan("p", 0, 20, 4, settled=True), JournalSpan("p", 20, 30, 1)]
+    assert list(ledger) == expected
+    assert list(Ledger(path)) == expected

@@ -16,11 +16,10 @@ import pytest
 import ups
 from held import read_held
 from ups.errors import InvalidValue
-from ups.tracking import liveness
-from ups.tracking.delivery_process import Watch
-from ups.tracking.faults import Faults
-from ups.tracking.run_directory import RunDirectory
-from ups.tracking.status import Status, write_status
+from ups.journal import liveness
+from ups.journal.run_directory import RunDirectory
+from ups.journal.status import Status, write_status
+from ups.tracking.supervisor import Supervisor
 
 PROCESSES = 4
 ROUNDS = 12  # runs that the processes fall upon, one after another
@@ -135,7 +134,7 @@ def test_a_delivery_that_finished_before_its_trainer_did_has_not_delivered() -> 
         directory = RunDirectory(ctx.dir)
         (process,) = directory.processes()
         write_status(directory, Status(state="finished", owner=process))
-        watch = Watch(directory, directory.mark_of(process), ctx, None, Faults())
+        watch = Supervisor(directory, directory.mark_of(process), ctx.sink, None)
         assert not watch.is_delivered()
         taken = {"journal": process, "start": 0, "end": directory.journal_of(process).stat().st_size}
         (directory.delivery / "sequence.jsonl").write_text(json.dumps(taken) + "\n")

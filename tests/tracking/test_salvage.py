@@ -17,9 +17,9 @@ from held import read_held
 from memory import PRINT_PEAK
 from run_directories import PROCESS, deliver, row, write_run
 from ups.errors import UsageError
-from ups.tracking.records import decode_record
-from ups.tracking.run_directory import RunDirectory
-from ups.tracking.untrusted import is_plain, parse
+from ups.journal.record_types import decode_record
+from ups.journal.run_directory import RunDirectory
+from ups.journal.untrusted import is_plain, parse
 from wandb_server import WandBServer, run_client, run_sync
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ups.tracking.session import missing_rows
+from ups.delivery.server import missing_rows
 from wandb_server import Fault, Run, WandBServer, run_client, start_client, start_process
 from wandb_server.state import HISTORY
 

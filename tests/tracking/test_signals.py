@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 from held import read_held
-from ups.tracking.run_directory import RunDirectory
-from ups.tracking.status import read_status
+from ups.journal.run_directory import RunDirectory
+from ups.journal.status import read_status
 from waiting import wait_for
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -19,8 +19,8 @@ import ups
 from held import read_held
 from run_directories import PROCESS, deliver, row, write_run
 from ups.errors import RunDirectoryError, UsageError
-from ups.tracking import liveness
-from ups.tracking.description import description_from
+from ups.journal import liveness
+from ups.journal.run_manifest import manifest_from
 from waiting import wait_for
 from wandb_server import WandBServer, run_client, start_process
 
@@ -98,7 +98,7 @@ def test_only_variables_about_the_run_are_taken() -> None:
             "LD_PRELOAD": "x",
         }
     }
-    description = description_from(json.dumps(held).encode(), run_id="r", created=0.0, source="run.json")
+    description = manifest_from(json.dumps(held).encode(), run_id="r", created=0.0, source="run.json")
     assert description.environment == {"WANDB_PROJECT": "p", "WANDB_NOTES": "n", "WANDB_TAGS": "a,b"}
     assert description.base_url == "https://theirs.example"
     assert "LD_PRELOAD" in description.problems[0]

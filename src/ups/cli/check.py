@@ -4,7 +4,6 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -13,7 +12,7 @@ from ups.check import CODES, RunCheck, Severity, check_run, explain, worst
 from ups.cli.output import echo
 from ups.errors import RunFileError, UPSError
 from ups.report import as_data, as_markdown, render_tree, summary_line
-from ups.runfile import Run, RunFiles, find_runs
+from ups.runs import FoundRun, find_runs, read_run
 from ups.text import command_line
 
 _WORTH_A_BAR = 50_000_000  # bytes; less is read before a bar is seen
@@ -58,19 +57,17 @@ def command(paths: tuple[Path, ...], form: str, fail_on: str, code: str | None) 
     if not paths:
         raise click.UsageError("name at least one PATH: a .wandb file, a run's directory or a folder of runs")
     unreadable: list[str] = []
-    runs = _find(paths, unreadable)
-    checks = list(_check(runs, unreadable))
+    waiting: list[Path] = []
+    checks = list(_check(_find(paths, unreadable), waiting, unreadable))
     if form == "json":
         click.echo(json.dumps(as_data(checks), indent=1, allow_nan=False))
     elif checks and form == "markdown":
         click.echo(as_markdown(checks), nl=False)
     elif checks:
         _print_trees(checks)
-    for run in runs:
-        if isinstance(run, _Journaled):
-            told = f"{run.path} is checked as its journal has it: not every row is in W&B yet"
-            deliver = command_line("ups", "deliver", run.path)
-            echo(f"ups: {told}. Where nothing is delivering it: {deliver}", err=True)
+    for path in waiting:
+        told = f"{path} is checked as its journal has it: not every row is in W&B yet"
+        echo(f"ups: {told}. Where nothing is delivering it: {command_line('ups', 'deliver', path)}", err=True)
     for message in unreadable:
         echo(f"ups: {message}", err=True)
     severity = worst(finding for check in checks for finding in check.findings)
@@ -78,59 +75,31 @@ def command(paths: tuple[Path, ...], form: str, fail_on: str, code: str | None) 
     sys.exit(2 if unreadable else 1 if found else 0)
 
 
-@dataclass(frozen=True)
-class _Journaled:
-    """A UPS run of which W&B does not have all yet: checked as W&B will hold it."""
-
-    path: Path
-    size: int = 0
-
-    def open(self, on_read: Callable[[int], None] | None = None) -> Run:
-        from ups.tracking.readback import journaled_run
-        from ups.tracking.run_directory import RunDirectory
-
-        return journaled_run(RunDirectory.open(self.path))
-
-
-def _waiting(run: RunFiles) -> Path | None:
-    """The directory of a UPS run in whose journals rows may wait; None of any other run."""
-    if run.description is None:
-        return None
-    from ups.tracking.run_directory import RunDirectory  # W&B's own runs are checked without tracking
-    from ups.tracking.status import may_lack_rows
-
-    try:
-        directory = RunDirectory.open(run.description.parent)
-        if not directory.journal.is_dir() or not directory.processes():
-            return None
-        return directory.path if not run.files or may_lack_rows(directory) else None
-    except (OSError, UPSError):
-        return None
-
-
-def _find(paths: tuple[Path, ...], unreadable: list[str]) -> list[RunFiles | _Journaled]:
+def _find(paths: tuple[Path, ...], unreadable: list[str]) -> list[FoundRun]:
     """The runs at all paths, each once; what cannot be read is added to ``unreadable``."""
-    runs: dict[tuple[Path, ...], RunFiles | _Journaled] = {}
+    runs: dict[tuple[Path, ...], FoundRun] = {}
     errors: list[RunFileError] = []
     for path in paths:
         try:
             for run in find_runs(path, unreadable=errors):
-                key = tuple(file.resolve() for file in run.files or (run.path,))
-                home = _waiting(run)
-                runs.setdefault(key, _Journaled(home) if home is not None else run)
+                runs.setdefault(tuple(file.resolve() for file in run.files or (run.path,)), run)
         except RunFileError as error:
             errors.append(error)
     unreadable += dict.fromkeys(map(str, errors))
     return list(runs.values())
 
 
-def _check(runs: list[RunFiles | _Journaled], unreadable: list[str]) -> Iterator[RunCheck]:
-    with _progress(sum(run.size for run in runs)) as advance:
-        for run in runs:
+def _check(found: list[FoundRun], waiting: list[Path], unreadable: list[str]) -> Iterator[RunCheck]:
+    """The checks of the runs; ``waiting`` takes the paths of those of which W&B may not hold all yet."""
+    with _progress(sum(each.size for each in found)) as advance:
+        for each in found:
             try:
-                yield check_run(run.open(advance))
+                run = read_run(each, advance)
+                yield check_run(run)
             except UPSError as error:
                 unreadable.append(str(error))
+            else:
+                waiting += [run.path] if run.is_journaled else []
 
 
 @contextmanager

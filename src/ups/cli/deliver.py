@@ -45,11 +45,11 @@ def command(run_dir: Path, mode: str | None, base_url: str | None, as_new: bool,
     """
     if owner is not None:
         _outlive_the_job()
-    from ups.tracking.delivery import Delivery
-    from ups.tracking.drain import journaled, progress_line
+    from ups.delivery.delivery import Delivery
+    from ups.journal.new_run import copy_as_new
+    from ups.journal.run_directory import RunDirectory
     from ups.tracking.mode import require_wandb, resolve_mode
-    from ups.tracking.new_run import copy_as_new
-    from ups.tracking.run_directory import RunDirectory
+    from ups.tracking.wait import progress_line
 
     if nice and hasattr(os, "nice"):
         os.nice(nice)
@@ -63,7 +63,7 @@ def command(run_dir: Path, mode: str | None, base_url: str | None, as_new: bool,
     if as_new:
         directory = copy_as_new(directory)
         echo(f"The copy is the run {directory.path.name}, in {directory.path}", err=True)
-    made = directory.describe().mode
+    made = directory.read_manifest().mode
     chosen = mode or (made if made in ("online", "offline") else resolve_mode(None))
     if chosen not in ("online", "offline"):
         raise UsageError(f"{run_dir} was made with mode {made!r}: say --mode online or --mode offline")
@@ -75,7 +75,7 @@ def command(run_dir: Path, mode: str | None, base_url: str | None, as_new: bool,
                 directory,
                 chosen,
                 any_server=base_url is not None,
-                on_progress=lambda told: show(told, journaled(directory)),
+                on_progress=lambda told: show(told, directory.journaled_bytes()),
             )
             status = delivery.run()
     if owner is None:
@@ -83,14 +83,13 @@ def command(run_dir: Path, mode: str | None, base_url: str | None, as_new: bool,
             echo(f"{fault['count']:,} x {fault['message']}", err=True)
     if status.state == "incomplete":
         raise DeliveryError(
-            f"W&B holds {status.held or 0:,} of {status.rows:,} rows, and takes no rows between those. To bring all of"
+            f"W&B holds {status.held_of_all}, and takes no rows between those. To bring all of"
             f" them to W&B as a new run: {directory.deliver_command('--as-new')}"
         )
     if status.state != "finished":
-        held = f"W&B holds {status.held:,} of" if status.held is not None else "it is not known how many W&B holds of"
-        raise DeliveryError(
-            f"{held} {status.rows:,} rows. The rest waits in {directory.journal}: try again later with the same command"
-        )
+        unknown = f"it is not known how many of {status.rows:,} rows W&B holds"
+        held = unknown if status.confirmed_rows is None else f"W&B holds {status.held_of_all}"
+        raise DeliveryError(f"{held}. The rest waits in {directory.journal}: try again later with the same command")
     if not status.confirmed:
         echo(
             f"{status.rows:,} rows of {directory.path.name} were given to W&B, and its server has not confirmed them."

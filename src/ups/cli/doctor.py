@@ -20,7 +20,7 @@ import click
 
 import ups
 from ups.errors import RunDirectoryError, RunFileError, UPSError
-from ups.text import command_line, printable
+from ups.text import printable
 
 __all__ = ["command"]
 
@@ -153,7 +153,7 @@ def _version(package: str) -> str | None:
 
 
 def _folder() -> Iterator[_Told]:
-    from ups.tracking.run_directory import runs_folder
+    from ups.journal.run_directory import runs_folder
 
     folder = runs_folder().absolute()
     exists = next(path for path in (folder, *folder.parents) if path.exists())
@@ -168,8 +168,8 @@ def _folder() -> Iterator[_Told]:
 
 def _environment() -> Iterator[_Told]:
     """The variables that change what UPS and wandb do; of those that may hold a secret, only that they are set."""
-    from ups.tracking.credentials import without_user
-    from ups.tracking.surroundings import SECRET_VARIABLE
+    from ups.credentials import without_user
+    from ups.tracking.provenance import SECRET_VARIABLE
 
     shown = []
     for name, value in sorted(os.environ.items()):
@@ -179,7 +179,7 @@ def _environment() -> Iterator[_Told]:
 
 
 def _server() -> Iterator[_Told]:
-    from ups.tracking.credentials import credentials_source, server_address, without_user
+    from ups.credentials import credentials_source, server_address, without_user
     from ups.tracking.mode import resolve_mode
 
     try:
@@ -231,36 +231,35 @@ def _credentials(source: str, *, answers: bool, used: bool) -> _Told:
     Args:
         used: Whether a run would need them.
     """
-    import wandb
+    from ups.delivery.server import WrongCredentials, account_name
 
     do = f"wandb login --relogin; until then: {_UNTIL_THEN}"
     try:
-        name = wandb.Api(timeout=int(_TIMEOUT) if answers else 1).viewer.username
-    except (wandb.Error, ValueError) as error:
-        if isinstance(error, wandb.errors.AuthenticationError) and error.__cause__ is None:
-            # wandb's own word on their form; the server's, which is its cause, might repeat what it was sent
-            found = f"in {source}, but wandb does not take them: {error}"
-            return _Told("credentials", "wrong" if used else "note", found, do)
-        if not answers:
-            return _Told("credentials", "ok", f"in {source}, not tried")
-        return _Told("credentials", "note", f"in {source}, but the server does not take them", do)
-    return _Told("credentials", "ok", f"in {source}, of {name}")
+        name = account_name(int(_TIMEOUT) if answers else 1)
+    except WrongCredentials as error:
+        found = f"in {source}, but wandb does not take them: {error}"
+        return _Told("credentials", "wrong" if used else "note", found, do)
+    if name is not None:
+        return _Told("credentials", "ok", f"in {source}, of {name}")
+    if not answers:
+        return _Told("credentials", "ok", f"in {source}, not tried")
+    return _Told("credentials", "note", f"in {source}, but the server does not take them", do)
 
 
 def _undelivered() -> Iterator[_Told]:
     """Runs here whose rows are not all in W&B, and that nobody is delivering."""
-    from ups.tracking.run_directory import RunDirectory, runs_folder
-    from ups.tracking.status import is_finished
+    from ups.journal.run_directory import MANIFEST, RunDirectory, runs_folder
+    from ups.journal.waiting import waits
 
-    for path in sorted(runs_folder().absolute().glob("*/run.json")):
-        directory = RunDirectory(path.parent)
+    for manifest in sorted(runs_folder().absolute().glob(f"*/{MANIFEST}")):
+        directory = RunDirectory(manifest.parent)
         try:
-            if is_finished(directory) or directory.delivery_is_running() or directory.living():
+            if directory.delivery_is_running() or directory.living() or not waits(directory):
                 continue
         except (RunDirectoryError, OSError) as error:
-            yield _Told("run", "note", f"{path.parent}: {error}")
+            yield _Told("run", "note", f"{directory.path}: {error}")
         else:
-            yield _Told("run", "note", f"{path.parent} is not in W&B", command_line("ups", "deliver", path.parent))
+            yield _Told("run", "note", f"{directory.path} is not in W&B", directory.deliver_command())
 
 
 def _trial() -> Iterator[_Told]:
@@ -268,7 +267,7 @@ def _trial() -> Iterator[_Told]:
     if _version("wandb") is None:
         return
     from ups.check import check_run
-    from ups.runfile import open_run
+    from ups.runs import open_run
 
     with tempfile.TemporaryDirectory(prefix="ups-doctor-", ignore_cleanup_errors=True) as folder:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "UPS_"))}

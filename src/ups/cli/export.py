@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from ups.cli.output import echo, output_option
-from ups.runfile import open_run
 from ups.runfile.table import write_csv, write_parquet
+from ups.runs import open_run
 
 
 @click.command()

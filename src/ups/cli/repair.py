@@ -9,7 +9,7 @@ from ups.cli.output import echo
 from ups.text import command_line
 
 if TYPE_CHECKING:
-    from ups.repair.axis import Keep
+    from ups.repair.meant_axis import Keep
 
 __all__ = ["command"]
 
@@ -41,11 +41,11 @@ def command(run: Path, into: Path | None, dry_run: bool, axis: str | None, keep:
     from ups.errors import UsageError
     from ups.repair import plan_lines, plan_repair, write_repair
     from ups.repair.write import target_folders
-    from ups.runfile import open_run
+    from ups.runs import find_run, open_files
 
     if into is None and not dry_run:
         raise UsageError("say where the copy goes with -o DIR, or see the plan alone with --dry-run")
-    plan = plan_repair(open_run(run), keep=keep, axis=axis, run_id=run_id)
+    plan = plan_repair(open_files(find_run(run)), keep=keep, axis=axis, run_id=run_id)
     for line in plan_lines(plan):
         echo(line)
     if into is None or plan.changes_nothing:

@@ -20,7 +20,7 @@ def command(run: Path, output: Path) -> None:
     Example:
       ups report wandb/latest-run -o report.html
     """
-    from ups.dashboard.report import write_report
+    from ups.dashboard.html_report import write_report
 
     size = write_report(run, output)
     echo(f"{output}: {size / 1e6:.1f} MB")

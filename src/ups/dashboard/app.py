@@ -44,10 +44,10 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from ups.dashboard.encoding import as_json
-from ups.dashboard.library import Library
 from ups.dashboard.live import LiveRun
 from ups.dashboard.modules import modules_of
-from ups.dashboard.opened import VIEWS, Unknown
+from ups.dashboard.opened_run import VIEWS, Unknown
+from ups.dashboard.run_index import RunIndex
 from ups.dashboard.security import RequestGuard, plotly_script
 from ups.errors import UPSError, UsageError
 
@@ -67,11 +67,11 @@ class _Missing(UPSError):
     """There is nothing at this address."""
 
 
-def create_app(library: Library, *, host: str, token: str, on_stranger: Callable[[], None]) -> Starlette:
-    """The application; it watches the library while it runs.
+def create_app(run_index: RunIndex, *, host: str, token: str, on_stranger: Callable[[], None]) -> Starlette:
+    """The application; it watches the run_index while it runs.
 
     Args:
-        library: The runs.
+        run_index: The runs.
         host: What the server listens on.
         token: What a browser must show that does not run as the user on this machine.
         on_stranger: Called when one on this machine did not.
@@ -79,12 +79,12 @@ def create_app(library: Library, *, host: str, token: str, on_stranger: Callable
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        library.start()
+        run_index.start()
         yield
-        await library.stop()
+        await run_index.stop()
 
-    pages = _Pages(library)
-    api = _Api(library)
+    pages = _Pages(run_index)
+    api = _Api(run_index)
     routes = [
         Route("/", pages.page),
         Route("/run/{key}", pages.page),
@@ -126,14 +126,14 @@ async def _nothing(request: Request) -> object:
 class _Pages:
     """The page and its files."""
 
-    def __init__(self, library: Library) -> None:
-        self._library = library
+    def __init__(self, run_index: RunIndex) -> None:
+        self._index = run_index
         self._folder = resources.files("ups.dashboard") / "page"
 
     async def page(self, request: Request) -> Response:
         """The page; it finds out by its address what to show."""
         key = request.path_params.get("key")
-        known = key is None or await self._library.knows(key)
+        known = key is None or await self._index.knows(key)
         file = self._file("page.html")
         if file is None:
             return Response("the page is not installed", 500)
@@ -168,17 +168,17 @@ class _Pages:
 class _Api:
     """What the page asks for."""
 
-    def __init__(self, library: Library) -> None:
-        self._library = library
+    def __init__(self, run_index: RunIndex) -> None:
+        self._index = run_index
         self._reading_table = asyncio.Lock()  # one may take a hundred megabytes
 
     async def runs(self, request: Request) -> object:
         """The runs that there are."""
-        return {"folders": [str(path) for path in self._library.paths], "runs": await self._library.cards()}
+        return {"folders": [str(path) for path in self._index.paths], "runs": await self._index.cards()}
 
     async def events(self, request: Request) -> Response:
         """The runs that there are, and what changes among them from then on."""
-        return self._library.channel.stream("", ("runs", await self.runs(request)))
+        return self._index.channel.stream("", ("runs", await self.runs(request)))
 
     async def run(self, request: Request) -> object:
         """A run, without points."""
@@ -244,7 +244,7 @@ class _Api:
         return Response(content, media_type=kind)
 
     async def _run(self, request: Request) -> LiveRun:
-        run = await self._library.opened(request.path_params["key"])
+        run = await self._index.opened(request.path_params["key"])
         if run is None:
             raise _Missing("there is no such run here: it was deleted, or lies below another folder")
         return run

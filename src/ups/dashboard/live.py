@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from starlette.responses import StreamingResponse
 
-from ups.dashboard.card import unreadable_card
+from ups.dashboard.downsample import MARK_KINDS, line_of, mark_kinds, origin_and_digits, seconds_of
 from ups.dashboard.encoding import as_json
 from ups.dashboard.events import Channel
-from ups.dashboard.found import Found
-from ups.dashboard.opened import VIEWS, OpenedRun
-from ups.dashboard.reduce import MARK_KINDS, line_of, mark_kinds, origin_and_digits, seconds_of
+from ups.dashboard.opened_run import VIEWS, OpenedRun
+from ups.dashboard.run_card import unreadable_card
 from ups.errors import UPSError
 from ups.runfile import Run
+from ups.runs import FoundRun
 
 __all__ = ["LiveRun"]
 
@@ -44,7 +44,7 @@ class LiveRun:
         RunDirectoryError, RunFileError: The run cannot be read.
     """
 
-    def __init__(self, found: Found, on_card: Callable[["LiveRun"], None]) -> None:
+    def __init__(self, found: FoundRun, on_card: Callable[["LiveRun"], None]) -> None:
         self.found = found
         self.opened = OpenedRun(found)
         self.channel = Channel()

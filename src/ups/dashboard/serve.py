@@ -16,10 +16,10 @@ import uvicorn
 
 from ups.dashboard.app import create_app
 from ups.dashboard.connections import MOST_ACTIVE, Connection, Patience
-from ups.dashboard.found import check_path
-from ups.dashboard.library import Library
+from ups.dashboard.run_index import RunIndex
 from ups.dashboard.security import OWN, is_loopback
 from ups.errors import UsageError
+from ups.runs.discovery import check_path
 
 __all__ = ["DEFAULT_PORT", "serve"]
 
@@ -64,8 +64,8 @@ def serve(
             refused = True
             say(f"A browser was refused: it does not run as you on this machine. If it is yours, open {with_token}")
 
-    library = Library(paths)
-    app = create_app(library, host=host, token=token, on_stranger=on_stranger)
+    run_index = RunIndex(paths)
+    app = create_app(run_index, host=host, token=token, on_stranger=on_stranger)
     config = uvicorn.Config(
         app,
         http=Connection,
@@ -97,11 +97,11 @@ def serve(
                     say("No browser could be opened here: open the address yourself")
             if server.started and not told:
                 told = True
-                if await library.is_empty():
-                    where = ", ".join(str(path) for path in library.paths)
+                if await run_index.is_empty():
+                    where = ", ".join(str(path) for path in run_index.paths)
                     say(f"No run below {where} yet: one appears on the page as soon as its training starts")
             if server.should_exit:
-                library.end_streams()
+                run_index.end_streams()
         looking.cancel()
         await serving
 

@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from ups.charts import DEFAULT_AXIS, Definitions, matches, stage_prefix
-from ups.guard.axis import GuardedAxis, prefixed
 from ups.guard.notices import Notices
+from ups.guard.strands import GuardedAxis, prefixed
 
 __all__ = ["LIBRARY_AXES", "Axes", "Definition"]
 

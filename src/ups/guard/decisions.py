@@ -8,12 +8,12 @@ from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from ups.guard.axes import Axes, Definition
+from ups.guard.drawable import flat, same
 from ups.guard.notices import Notices
 from ups.guard.place import ALONE, Place
-from ups.guard.rows import Rows
-from ups.guard.values import flat, same
+from ups.guard.row_plan import Rows
 from ups.guard.wandb_step import WandbStep, leaves_open
-from ups.tracking.values import shown
+from ups.text import shown
 
 __all__ = ["Actions", "Decisions"]
 

@@ -9,7 +9,7 @@ from ups.errors import UsageError
 from ups.guard.axes import Definition
 from ups.guard.decisions import Actions, Decisions
 from ups.guard.processes import Processes
-from ups.tracking.faults import say
+from ups.journal.faults import say
 
 if TYPE_CHECKING:
     import wandb

@@ -6,9 +6,9 @@ from typing import Any
 
 from ups.charts import DEFAULT_AXIS
 from ups.guard.axes import LIBRARY_AXES, Axes
-from ups.guard.axis import GuardedAxis
 from ups.guard.notices import Notices
 from ups.guard.place import Place
+from ups.guard.strands import GuardedAxis
 from ups.text import number_text
 
 __all__ = ["MissingAxes"]

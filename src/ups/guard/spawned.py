@@ -5,22 +5,18 @@ is made by ``multiprocessing.spawn.get_preparation_data``; one entry more there 
 as the child imports it. A child that never does pays nothing for it.
 """
 
-import importlib.abc
-import importlib.machinery
-import importlib.util
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from multiprocessing import spawn
-from types import ModuleType
 from typing import Any
 
-__all__ = ["Carrier", "arm"]
+__all__ = ["Carrier"]
 
 _ARM = """
 import sys
 path, sys.path = sys.path, {path!r}
 try:
-    from ups.guard.spawned import arm
+    from ups.guard.armed import arm
     arm()
 except ImportError as error:
     sys.stderr.write(f"ups: this process has no guard ({{error}})\\n")
@@ -54,48 +50,3 @@ class _Arming:
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         return exec, (_ARM.format(path=[each for each in sys.path if isinstance(each, str)]), {})
-
-
-def arm() -> None:
-    """Guard every run of this process, from the import of wandb on."""
-    if "wandb" in sys.modules:
-        _guard()
-    else:
-        sys.meta_path.insert(0, _WandbFinder())
-
-
-def _guard() -> None:
-    from ups.guard.patch_init import guard_every_run
-
-    guard_every_run()
-
-
-class _WandbFinder(importlib.abc.MetaPathFinder):
-    """Finds wandb as others do, and guards it once it is there."""
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != "wandb":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
-        if spec is not None and spec.loader is not None:
-            spec.loader = _ThenGuard(spec.loader)
-        return spec
-
-
-class _ThenGuard(importlib.abc.Loader):
-    """A module's own loader, and the guard after it."""
-
-    def __init__(self, loader: importlib.abc.Loader) -> None:
-        self._loader = loader
-
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
-        return self._loader.create_module(spec)
-
-    def exec_module(self, module: ModuleType) -> None:
-        assert module.__spec__ is not None
-        module.__spec__.loader = module.__loader__ = self._loader
-        self._loader.exec_module(module)
-        _guard()

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from ups.charts import check_stage_name
 from ups.integrations.framework import require
 from ups.integrations.trainings import Trainings, go_on_in, make_run, must_take_rows, open_run
+from ups.journal.faults import say
 from ups.tracking import WandBContext
-from ups.tracking.faults import say
-from ups.tracking.process_end import held_here
+from ups.tracking.context import held_here
 
 require("lightning", "2.5", "lightning", "pytorch-lightning")
 

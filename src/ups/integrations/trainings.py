@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 from ups.charts import check_stage_name, stage_prefix
 from ups.errors import InvalidStep, UsageError
+from ups.journal.run_directory import RunDirectory
+from ups.text import shown
 from ups.tracking import WandBContext, create_wandb_context, join_wandb_context
 from ups.tracking.config import plain_config
-from ups.tracking.context import DISABLED, RUN_DIR_VARIABLE
-from ups.tracking.process_end import held_here
-from ups.tracking.run_directory import RunDirectory
-from ups.tracking.values import shown, whole_number
+from ups.tracking.context import DISABLED, RUN_DIR_VARIABLE, held_here
+from ups.tracking.values import whole_number
 
 __all__ = ["Trainings", "flattened", "go_on_in", "make_run", "must_take_rows", "name_text", "open_run"]
 
@@ -259,7 +259,7 @@ class Trainings:
         odd: list[Any] = []
         flat = flattened(values, odd)
         for name in odd:
-            self.context.note(
+            self.context.sink.note(
                 "names",
                 f"the name {shown(name)} is not a string: its values are logged as {name_text(name)!r}, and those of"
                 " other such names likewise",

@@ -128,7 +128,7 @@ class UPSCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
         trainings.begin(self._base or _base_of(args))
         self._is_training = True
         if "wandb" in (args.report_to or ()):
-            trainings.context.fault(
+            trainings.context.sink.fault(
                 "report_to",
                 UsageError(
                     'report_to has "wandb", whose callback makes a second run, with charts of its own: pass'

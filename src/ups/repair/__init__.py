@@ -10,7 +10,7 @@
 """
 
 from ups.repair.plan import ChartChange, Plan, Unrepaired, plan_repair
-from ups.repair.text import plan_lines
+from ups.repair.plan_lines import plan_lines
 from ups.repair.write import Written, write_repair
 
 __all__ = ["ChartChange", "Plan", "Unrepaired", "Written", "plan_lines", "plan_repair", "write_repair"]

@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 
 from ups.errors import RunFileError
-from ups.runfile.regular_file import kind_of, open_regular
+from ups.regular_file import kind_of, open_regular
 
 __all__ = ["copy_files"]
 

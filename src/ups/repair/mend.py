@@ -16,7 +16,7 @@ from ups.check import Verdict
 from ups.check.axis_charts import AxisCharts
 from ups.check.causes import times
 from ups.course import MOST_ATTEMPTS, Course, Courses
-from ups.repair.axis import Keep, StageRows, attempts_of, count_on, distinct, later_places, meant, superseded
+from ups.repair.meant_axis import Keep, StageRows, attempts_of, count_on, distinct, later_places, meant, superseded
 from ups.runfile import Run
 from ups.runfile.digits import Values
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups.charts import DEFAULT_AXIS
-from ups.repair.journal import Missing
 from ups.repair.mend import Mended
+from ups.repair.missing_rows import Missing
 from ups.runfile import Run
 
 __all__ = ["StepNumbers", "WrittenOrder"]

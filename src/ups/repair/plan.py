@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from ups.charts import DEFAULT_AXIS, fitting, points
 from ups.check import RunCheck, Verdict, check_run
 from ups.check.mismatch import meant_for
-from ups.check.run import best_axis, counter_beside, grown_beside, own_step
+from ups.check.run_check import best_axis, counter_beside, grown_beside, own_step
 from ups.course import Course, course
 from ups.errors import UsageError
-from ups.repair.axis import Keep, distinct
-from ups.repair.journal import Missing, missing_rows
+from ups.repair.meant_axis import Keep, distinct
 from ups.repair.mend import MEND, Mended, mend
+from ups.repair.missing_rows import Missing, missing_rows
 from ups.repair.steps import keep_steps
 from ups.runfile import Run
 

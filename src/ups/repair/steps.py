@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from ups.charts import DEFAULT_AXIS
 from ups.check import RunCheck, Verdict
 from ups.check.sessions import Follows, SessionStart, session_starts
-from ups.repair.axis import Keep
-from ups.repair.journal import Missing
+from ups.repair.meant_axis import Keep
 from ups.repair.mend import MEND, Mended, mend
+from ups.repair.missing_rows import Missing
 from ups.repair.order import WrittenOrder
 from ups.runfile import Run
 from ups.runfile.history import Column, Columns

@@ -19,19 +19,19 @@ import numpy as np
 
 from ups.charts import DEFAULT_AXIS, unescaped
 from ups.errors import RunFileError, UsageError
+from ups.journal.row_rule import Row
+from ups.repair.encoded_records import with_number, with_run_id
 from ups.repair.files import copy_files
 from ups.repair.order import StepNumbers
 from ups.repair.plan import Plan
-from ups.repair.rows import RowEdit, RowEdits, edit_row, encode, holds_values, new_row, set_step
-from ups.repair.text import plan_lines
-from ups.repair.wire import with_number, with_run_id
+from ups.repair.plan_lines import plan_lines
+from ups.repair.row_edits import RowEdit, RowEdits, edit_row, encode, holds_values, new_row, set_step
 from ups.runfile import Run
 from ups.runfile.framing import FrameReader, Writer
 from ups.runfile.history import Columns
-from ups.runfile.locate import segment_folder_time
 from ups.runfile.numbering import Numbering
 from ups.runfile.records import Kind, Payloads, find_payloads, parse_message, readable
-from ups.tracking.rows import Row
+from ups.runs.discovery import segment_folder_time
 
 __all__ = ["Written", "target_folders", "write_repair"]
 

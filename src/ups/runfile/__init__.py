@@ -5,11 +5,11 @@ Three layers, each with the one below: :mod:`~ups.runfile.framing` (bytes ↔ re
 """
 
 from ups.runfile.framing import Damage, close_torn_segment, intact_length
-from ups.runfile.locate import RunFiles, find_runs, last_step, open_run, open_runs
 from ups.runfile.logged_media import LoggedMedia
 from ups.runfile.logs import LostCall, LostRows
 from ups.runfile.run import Run, Segment, Series, Session
 from ups.runfile.run_record import set_start_time, start_time
+from ups.runfile.tail import last_step
 
 __all__ = [
     "Damage",
@@ -17,16 +17,12 @@ __all__ = [
     "LostCall",
     "LostRows",
     "Run",
-    "RunFiles",
     "Segment",
     "Series",
     "Session",
     "close_torn_segment",
-    "find_runs",
     "intact_length",
     "last_step",
-    "open_run",
-    "open_runs",
     "set_start_time",
     "start_time",
 ]

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups.errors import RunFileError
+from ups.regular_file import open_regular
 from ups.runfile.chunks import (
     BLOCK,
     CHUNK_HEAD,
@@ -36,7 +37,6 @@ from ups.runfile.chunks import (
     find_chunks,
     next_chunk,
 )
-from ups.runfile.regular_file import open_regular
 from ups.runfile.wire import MARGIN
 
 __all__ = ["Batch", "Damage", "FrameReader", "Writer", "close_torn_segment", "intact_length"]

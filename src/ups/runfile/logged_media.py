@@ -17,9 +17,9 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from ups.regular_file import open_below
 from ups.runfile.framing import Batch
 from ups.runfile.records import Kind, Payloads, parse_message, path_of, readable, value_of
-from ups.runfile.regular_file import open_below
 from ups.runfile.summary import put
 from ups.runfile.wire import sized
 

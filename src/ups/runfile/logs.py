@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from ups.runfile.regular_file import open_regular
+from ups.regular_file import open_regular
 
 __all__ = ["LostCall", "LostRows", "lost_rows"]
 

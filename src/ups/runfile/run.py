@@ -173,9 +173,9 @@ class Run:
         self._columns.add_rows(rows)
         self._forget()
 
-    def end(self, exit_code: int) -> None:
-        """Take note that a run whose rows are in memory has ended."""
-        self.exit_code, self._finished = exit_code, True
+    def end(self, exit_code: int | None) -> None:
+        """Take note that a run whose rows are in memory has ended, or with None that a training has resumed it."""
+        self.exit_code, self._finished = exit_code, exit_code is not None
 
     def as_it_is(self) -> "Run":
         """The run as it now stands, which stays so while this one grows. No values are copied."""
@@ -227,6 +227,11 @@ class Run:
     def finished(self) -> bool:
         """Whether the last segment holds the record of an exit; if not, the run was killed, or still runs."""
         return self._finished
+
+    @property
+    def is_journaled(self) -> bool:
+        """True where the rows come from a UPS journal: W&B's files may not hold all of them yet."""
+        return not self._readers
 
     @property
     def is_sorted(self) -> bool:

@@ -6,21 +6,29 @@ import math
 import os
 from collections.abc import Iterator
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ups.durable import new_file
 from ups.errors import MissingDependency
 from ups.runfile.digits import Values
+from ups.runfile.history import Column
 from ups.runfile.items import Form
-from ups.runfile.new_file import new_file
 from ups.text import spreadsheet_text
 
-if TYPE_CHECKING:
-    from ups.runfile.run import Run
+__all__ = ["TableColumn", "Tabular", "table_columns", "to_pandas", "to_polars", "write_csv", "write_parquet"]
 
-__all__ = ["TableColumn", "table_columns", "to_pandas", "to_polars", "write_csv", "write_parquet"]
+
+class Tabular(Protocol):
+    """The members of a run that make its table."""
+
+    @property
+    def rows(self) -> int: ...
+    @property
+    def metrics(self) -> list[str]: ...
+    def column(self, name: str) -> Column | None: ...
 
 
 class TableColumn(NamedTuple):
@@ -38,7 +46,7 @@ class TableColumn(NamedTuple):
     held: NDArray[np.bool_]
 
 
-def table_columns(run: "Run") -> Iterator[TableColumn]:
+def table_columns(run: Tabular) -> Iterator[TableColumn]:
     """The columns of a run's table, axes too; names that hold no number in any row are left out."""
     for name in ("_step", "_timestamp", *run.metrics):
         column = run.column(name)
@@ -54,7 +62,7 @@ def table_columns(run: "Run") -> Iterator[TableColumn]:
             yield TableColumn(name, values, held)
 
 
-def to_polars(run: "Run") -> Any:
+def to_polars(run: Tabular) -> Any:
     """A ``polars.DataFrame``; null where a row does not hold a metric.
 
     Raises:
@@ -68,7 +76,7 @@ def to_polars(run: "Run") -> Any:
     return polars.DataFrame(columns)
 
 
-def to_pandas(run: "Run") -> Any:
+def to_pandas(run: Tabular) -> Any:
     """A ``pandas.DataFrame``; NaN where a row does not hold a metric, ``<NA>`` in a column of whole numbers.
 
     Raises:
@@ -83,7 +91,7 @@ def to_pandas(run: "Run") -> Any:
     )
 
 
-def write_csv(run: "Run", path: str | os.PathLike[str]) -> None:
+def write_csv(run: Tabular, path: str | os.PathLike[str]) -> None:
     """Write the table to a new file, a header line first; empty where a row does not hold a metric.
 
     Raises:
@@ -100,7 +108,7 @@ def write_csv(run: "Run", path: str | os.PathLike[str]) -> None:
         writer.writerows(zip(*cells, strict=True))
 
 
-def write_parquet(run: "Run", path: str | os.PathLike[str]) -> None:
+def write_parquet(run: Tabular, path: str | os.PathLike[str]) -> None:
     """Write the table to a new file, through polars; null where a row does not hold a metric.
 
     Raises:

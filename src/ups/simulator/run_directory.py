@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from ups.errors import ConfigError, RunDirectoryError
+from ups.journal.run_directory import RunDirectory, new_run_id, runs_folder
+from ups.journal.untrusted import parse
 from ups.simulator.config import Config, from_dict
 from ups.tracking import WandBContext, create_wandb_context, join_wandb_context
-from ups.tracking.run_directory import new_run_id, runs_folder
-from ups.tracking.untrusted import parse
 
 __all__ = ["go_on", "latest", "load_config", "start"]
 
@@ -50,7 +50,7 @@ def go_on(run_dir: Path, *, beside: bool = False) -> tuple[Config, WandBContext]
         RunDirectoryError: there is no run of ``ups train`` in the directory.
     """
     config = load_config(run_dir)
-    if (run_dir / "run.json").exists():
+    if RunDirectory(run_dir).manifest_file.exists():
         if beside:
             return config, create_wandb_context(run_id=run_dir.name, dir=run_dir.absolute().parent, resume=True)
         return config, join_wandb_context(run_dir)

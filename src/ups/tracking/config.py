@@ -11,6 +11,7 @@ from typing import Any
 
 import ups.tracking.values as values
 from ups.errors import InvalidValue, UsageError
+from ups.text import shown
 
 __all__ = ["MASK", "plain_config", "sweep_parameters"]
 
@@ -158,7 +159,7 @@ def _as_mapping(config: Any) -> Mapping[Any, Any]:
         if isinstance(dumped, Mapping):
             return dumped
     raise UsageError(
-        f"config is {values.shown(config)} ({type(config).__name__}): pass a dictionary, a dataclass, an argparse"
+        f"config is {shown(config)} ({type(config).__name__}): pass a dictionary, a dataclass, an argparse"
         " namespace or an OmegaConf configuration"
     )
 

@@ -12,23 +12,26 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from ups.errors import DeliveryError, RunDirectoryError, UsageError
-from ups.tracking import liveness, process_end
-from ups.tracking.console import ConsoleCapture
-from ups.tracking.delivery_process import Deliverer, DeliveryProcess, DeliveryThread, Watch
-from ups.tracking.description import Description
-from ups.tracking.drain import drain, leave_nothing_behind
-from ups.tracking.faults import Faults
-from ups.tracking.journal import Journal, LateJournal, encode_record
+from ups.journal import liveness
+from ups.journal.faults import Faults
+from ups.journal.record_types import encode_record
+from ups.journal.run_directory import RunDirectory
+from ups.journal.run_manifest import RunManifest
+from ups.journal.writer import Journal, LateJournal
+from ups.text import shown
+from ups.tracking import exit_hooks
+from ups.tracking.console_capture import ConsoleCapture
+from ups.tracking.deliverers import Deliverer, DeliveryProcess, DeliveryThread
 from ups.tracking.rank import Rank
 from ups.tracking.recorder import Recorder
-from ups.tracking.run_directory import RunDirectory
 from ups.tracking.run_view import RunView
-from ups.tracking.values import shown
+from ups.tracking.supervisor import Supervisor
+from ups.tracking.wait import deliver_leftovers, wait_until_delivered
 
 if TYPE_CHECKING:
     from ups.check import RunCheck
 
-__all__ = ["DISABLED", "RUN_DIR_VARIABLE", "WandBContext"]
+__all__ = ["DISABLED", "RUN_DIR_VARIABLE", "WandBContext", "held_here"]
 
 RUN_DIR_VARIABLE = "UPS_RUN_DIR"
 DISABLED = "disabled"  # what the variable says where nothing is tracked
@@ -42,18 +45,18 @@ class WandBContext(Recorder):
     def __init__(
         self,
         directory: RunDirectory | None,
-        description: Description,
+        manifest: RunManifest,
         *,
         delivery: str = "process",
         strict: bool = False,
         owner: bool = False,
         rank: Rank | None = None,
     ) -> None:
-        super().__init__(directory, description, strict=strict, rank=rank)
+        super().__init__(directory, manifest, strict=strict, rank=rank)
         self._owner = owner
         self._finished = self._closed = False
         self._report: RunCheck | None = None
-        self._watch: Watch | None = None
+        self._supervisor: Supervisor | None = None
         self._console: ConsoleCapture | None = None
         self._delivery = delivery
         self._environment_before = os.environ.get(RUN_DIR_VARIABLE)
@@ -62,16 +65,16 @@ class WandBContext(Recorder):
             return
         _timeout(None)
         self._open_journal(directory)
-        for problem in description.problems:
-            self._faults.add(f"description:{problem}", problem)
-        delivers = owner and description.mode != "local"
+        for problem in manifest.problems:
+            self._sink.note(f"description:{problem}", problem)
+        delivers = owner and manifest.mode != "local"
         mark = directory.mark_of(self._process)
-        self._watch = Watch(directory, mark, self, self._deliverer() if delivers else None, self._faults)
+        self._supervisor = Supervisor(directory, mark, self._sink, self._deliverer() if delivers else None)
         if delivery == "process" and os.environ.get("WANDB_CONSOLE", "auto") != "off":
             self._console = ConsoleCapture(directory.console_of(self._process), on_failure=self._console_failed)
             self._console.start()
-        self._watch.start()
-        process_end.register(self)
+        self._supervisor.start()
+        exit_hooks.register(self)
 
     # ------------------------------------------------------------------ what the run is
 
@@ -83,12 +86,12 @@ class WandBContext(Recorder):
     @property
     def name(self) -> str | None:
         """The run's name, if it was given one."""
-        return self._description.name or os.environ.get("WANDB_NAME")
+        return self._manifest.name or os.environ.get("WANDB_NAME")
 
     @property
     def mode(self) -> str:
         """``online``, ``offline``, ``local`` or ``disabled``."""
-        return self._description.mode
+        return self._manifest.mode
 
     @property
     def dir(self) -> Path:
@@ -103,13 +106,13 @@ class WandBContext(Recorder):
     @property
     def url(self) -> str | None:
         """The run's page in W&B; None offline, and until the run is there."""
-        status = self._watch.hear() if self._watch is not None else None
+        status = self._supervisor.poll() if self._supervisor is not None else None
         return status.url if status is not None else None
 
     @property
     def should_stop(self) -> bool:
         """Whether somebody pressed Stop in W&B, or a sweep stops the run early. Cheap: ask it every step."""
-        return self._watch is not None and self._watch.stop_requested
+        return self._supervisor is not None and self._supervisor.stop_requested
 
     # ------------------------------------------------------------------ the end
 
@@ -119,9 +122,9 @@ class WandBContext(Recorder):
         A row is in the file when ``log`` returns, so only a power cut asks for this, or a value of a GPU.
         """
         if self._directory is not None:
-            self.settle_rows()
+            self._sink.settle_rows()
             try:
-                self.journal.sync()
+                self._sink.journal.sync()
             except OSError as error:
                 self._journal_failed(error)
 
@@ -148,55 +151,55 @@ class WandBContext(Recorder):
             return self._report
         code, patience = _exit_code(exit_code), _timeout(timeout)
         self._finished = True
-        process_end.unregister(self)
+        exit_hooks.unregister(self)
         self._restore_environment()
         if self._directory is None:
             return None
         directory = self._directory
-        if self._watch is not None and not self._owner:
-            self._watch.stop()
+        if self._supervisor is not None and not self._owner:
+            self._supervisor.stop()
         if self._console is not None:
             self._console.stop()
-        self.record(end={"exit_code": code})
-        lost = self.journal.close()
+        self._record(end={"exit_code": code})
+        lost = self._sink.journal.close()
         self._closed = True
         if lost:
             # Its end is not in the journal: this tells of it.
             liveness.release(directory.mark_of(self._process), remove=True)
-            message = f"{lost} lines could not be written to {self.journal.path}: the disk took no more"
-            self._faults.add("lost", message, lost)
+            message = f"{lost} lines could not be written to {self._sink.journal.path}: the disk took no more"
+            self._sink.faults.add("lost", message, lost)
         try:
-            self._report = self._see_out(directory, patience)
+            self._report = self._close_and_report(directory, patience)
         except (RunDirectoryError, OSError) as error:
             gone = RunDirectoryError(f"{directory.path} cannot be read at the end of the run: {error}")
-            self.fault("directory", gone)
+            self._sink.fault("directory", gone)
         return self._report
 
-    def _see_out(self, directory: RunDirectory, patience: float) -> RunCheck | None:
+    def _close_and_report(self, directory: RunDirectory, patience: float) -> RunCheck | None:
         """After this process's last word: let go of the run, and see that W&B gets what waits."""
         if not self._owner:
             liveness.release(directory.mark_of(self._process), remove=True)
             if self.mode != "local":
-                leave_nothing_behind(directory, self._process, self._deliverer)
+                deliver_leftovers(directory, self._process, self._deliverer)
             return None
-        assert self._watch is not None
+        assert self._supervisor is not None
         try:
-            delivered = self.mode == "local" or drain(
+            delivered = self.mode == "local" or wait_until_delivered(
                 directory,
                 self._process,
-                self._watch,
+                self._supervisor,
                 patience,
                 background=self._delivery == "process",
             )
         finally:
-            self._watch.stop()
+            self._supervisor.stop()
             liveness.release(directory.mark_of(self._process), remove=True)
         if self.mode != "local":
-            leave_nothing_behind(directory, self._process, self._deliverer)
-        from ups.tracking.readback import read_back
+            deliver_leftovers(directory, self._process, self._deliverer)
+        from ups.tracking.read_back import read_back
 
-        report = self._report = read_back(directory, self._faults)
-        if self._strict and not delivered:
+        report = self._report = read_back(directory, self._sink.faults)
+        if self._sink.strict and not delivered:
             raise DeliveryError(
                 f"W&B does not hold every row of {directory.path}: deliver the rest with: {directory.deliver_command()}"
             )
@@ -208,7 +211,7 @@ class WandBContext(Recorder):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.finish(process_end.exit_code_of(error))
+        self.finish(exit_hooks.exit_code_of(error))
 
     # ------------------------------------------------------------------ for the parts of tracking
 
@@ -218,18 +221,18 @@ class WandBContext(Recorder):
             return
         self._owner = False
         self._console = None
-        self._watch = None
-        self._faults = Faults()
-        self.journal = LateJournal(self._open_own_journal)
+        self._supervisor = None
+        self._sink.faults = Faults()
+        self._sink.journal = LateJournal(self._open_own_journal)
 
     def _open_own_journal(self) -> Journal:
         assert self._directory is not None
         self._open_journal(self._directory)
-        return self.journal
+        return self._sink.journal
 
     def _open_journal(self, directory: RunDirectory) -> None:
-        begins = [directory.begin_of(process) for process in directory.processes()]
-        nth = 1 + max((begin.nth for begin in begins if begin is not None), default=0)
+        starts = [directory.start_of(process) for process in directory.processes()]
+        order = 1 + max((start.order for start in starts if start is not None), default=0)
         for process in directory.new_process_names():
             if not liveness.hold(directory.mark_of(process)):
                 continue  # another machine of this name has a process of this number
@@ -249,11 +252,11 @@ class WandBContext(Recorder):
             "host": socket.gethostname(),
             "owner": self._owner,
             "rank": self._rank.index if self._rank is not None else None,
-            "nth": nth,
+            "nth": order,
             "inode": directory.journal_of(process).stat().st_ino,
         }
         journal.append(encode_record({"time": time.time(), "begin": begin}))  # before any other thread's row
-        self._process, self.journal = process, journal
+        self._process, self._sink.journal = process, journal
 
     def _deliverer(self) -> Deliverer:
         assert self._directory is not None
@@ -264,7 +267,7 @@ class WandBContext(Recorder):
     def _restore_environment(self) -> None:
         own = str(self._directory.path) if self._directory is not None else DISABLED
         if os.environ.get(RUN_DIR_VARIABLE) != own:  # a run that has begun since is still open, and comes back to here
-            for context in process_end.still_open():
+            for context in _open_contexts():
                 if context._environment_before == own:
                     context._environment_before = self._environment_before
             return
@@ -275,29 +278,32 @@ class WandBContext(Recorder):
 
     def _journal_failed(self, error: OSError | None) -> None:
         if error is None:
-            self._faults.add("journal-again", "the journal can be written again, and the rows that waited are in it")
+            self._sink.note("journal-again", "the journal can be written again, and the rows that waited are in it")
         elif self._closed and error.errno == errno.EBADF:
-            self.fault("finished", UsageError("a row was logged after finish(): it is not kept. Call finish() last"))
-        else:
-            self._faults.add(
-                "journal",
-                f"{self.journal.path} could not be written: {error.strerror}. Rows wait in memory: {_cure(error)}",
+            self._sink.fault(
+                "finished", UsageError("a row was logged after finish(): it is not kept. Call finish() last")
             )
-        if error is not None and self._strict and not self._closed:
+        else:
+            self._sink.note(
+                "journal",
+                f"{self._sink.journal.path} could not be written: {error.strerror}. Rows wait in memory:"
+                f" {_cure(error)}",
+            )
+        if error is not None and self._sink.strict and not self._closed:
             raise error
 
     def _row_lost(self) -> None:
-        self._faults.add("lost", "rows were given up: the journal's disk takes none, and no more can wait in memory")
+        self._sink.note("lost", "rows were given up: the journal's disk takes none, and no more can wait in memory")
 
     def _reopened(self) -> None:
-        self._faults.add(
+        self._sink.note(
             "closed",
-            f"the program has closed the descriptor of {self.journal.path}, as code that daemonises does: opened again,"
-            " and no row is lost",
+            f"the program has closed the descriptor of {self._sink.journal.path}, as code that daemonises does: opened"
+            " again, and no row is lost",
         )
 
     def _console_failed(self, error: OSError) -> None:
-        self._faults.add("console", f"the console log is no longer kept: {error.strerror}")
+        self._sink.note("console", f"the console log is no longer kept: {error.strerror}")
 
 
 def _cure(error: OSError) -> str:
@@ -321,3 +327,12 @@ def _timeout(given: float | None) -> float:
         return float(named) if named else _FINISH_TIMEOUT
     except ValueError:
         raise UsageError(f"UPS_FINISH_TIMEOUT is {named!r}: give seconds, as in 300") from None
+
+
+def held_here(directory: Path) -> WandBContext | None:
+    """This process's own context of the run in ``directory``, if it has one that is not finished."""
+    return next((context for context in _open_contexts() if context.dir == directory), None)
+
+
+def _open_contexts() -> list[WandBContext]:
+    return [run for run in exit_hooks.still_open() if isinstance(run, WandBContext)]

@@ -7,18 +7,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ups.charts import check_stage_name
+from ups.credentials import is_same_server, server_address, without_user
 from ups.errors import RunDirectoryError, UsageError
-from ups.tracking import process_end
+from ups.journal.run_directory import RunDirectory, new_run_id, runs_folder
+from ups.journal.run_manifest import RunManifest
+from ups.journal.wandb_limits import check_project, check_tag, check_text
+from ups.text import shown
 from ups.tracking.config import plain_config, sweep_parameters
-from ups.tracking.context import DISABLED, RUN_DIR_VARIABLE, WandBContext
-from ups.tracking.credentials import is_same_server, server_address, without_user
-from ups.tracking.description import Description
+from ups.tracking.context import DISABLED, RUN_DIR_VARIABLE, WandBContext, held_here
 from ups.tracking.mode import require_wandb, resolve_mode
-from ups.tracking.names import check_project, check_tag, check_text
+from ups.tracking.provenance import surroundings
 from ups.tracking.rank import Rank, this_rank
-from ups.tracking.run_directory import RunDirectory, new_run_id, runs_folder
-from ups.tracking.surroundings import surroundings
-from ups.tracking.values import shown
 
 __all__ = ["create_wandb_context", "join_wandb_context"]
 
@@ -80,7 +79,7 @@ def create_wandb_context(
     chosen = resolve_mode(mode)
     settings = {**plain_config(config), **plain_config(sweep_parameters())}
     if chosen == "disabled":
-        return WandBContext(None, Description(run_id=run_id or "disabled", mode=chosen, created=0, config=settings))
+        return WandBContext(None, RunManifest(run_id=run_id or "disabled", mode=chosen, created=0, config=settings))
     if chosen != "local":
         require_wandb()
     if stages:
@@ -101,7 +100,7 @@ def create_wandb_context(
         if resume and RunDirectory.exists(directory.path):
             context = _resume(directory, settings, delivery=delivery, strict=strict, rank=rank)
         else:
-            description = Description(
+            manifest = RunManifest(
                 run_id=identity,
                 mode=chosen,
                 created=time.time(),
@@ -115,8 +114,8 @@ def create_wandb_context(
                 repeated=repeated,
                 **surroundings(),
             )
-            directory.create(description)
-            context = WandBContext(directory, description, delivery=delivery, strict=strict, owner=True, rank=rank)
+            directory.create(manifest)
+            context = WandBContext(directory, manifest, delivery=delivery, strict=strict, owner=True, rank=rank)
     if rank is not None:
         rank.publish(parent, identity)
     return context
@@ -149,29 +148,29 @@ def join_wandb_context(
             " create_wandb_context(), or pass the run's directory"
         )
     if place == DISABLED or os.environ.get("WANDB_MODE") == DISABLED:
-        return WandBContext(None, Description(run_id="disabled", mode="disabled", created=0))
+        return WandBContext(None, RunManifest(run_id="disabled", mode="disabled", created=0))
     directory = RunDirectory.open(Path(place).absolute())
     return _join(directory, delivery=delivery, strict=strict, rank=None)
 
 
 def _join(directory: RunDirectory, *, delivery: str, strict: bool, rank: Rank | None) -> WandBContext:
-    description = directory.describe()
+    manifest = directory.read_manifest()
     if directory.living():
-        return WandBContext(directory, description, delivery=delivery, strict=strict, rank=rank)
-    if description.mode != "local":
+        return WandBContext(directory, manifest, delivery=delivery, strict=strict, rank=rank)
+    if manifest.mode != "local":
         require_wandb()
     with directory.beginning():
         owner = not directory.living()
         if owner:
-            _check_server(directory, description)
-        return WandBContext(directory, description, delivery=delivery, strict=strict, owner=owner, rank=rank)
+            _check_server(directory, manifest)
+        return WandBContext(directory, manifest, delivery=delivery, strict=strict, owner=owner, rank=rank)
 
 
 def _resume(
     directory: RunDirectory, settings: dict[str, Any], *, delivery: str, strict: bool, rank: Rank | None
 ) -> WandBContext:
-    """The run that was begun in ``directory``, as it was described then, with what ``settings`` has anew."""
-    if process_end.held_here(directory.path) is not None:
+    """The run that was begun in ``directory``, as it was manifest then, with what ``settings`` has anew."""
+    if held_here(directory.path) is not None:
         raise UsageError(
             f"this process trains the run in {directory.path} already: end it with ctx.finish() before you resume it,"
             " as when you run a notebook's cell again"
@@ -182,20 +181,20 @@ def _resume(
             f"{directory.path} is being trained by another process ({living[0]}): join it with"
             f" join_wandb_context({str(directory.path)!r}), or wait until it has ended"
         )
-    description = directory.describe()
-    _check_server(directory, description)
-    context = WandBContext(directory, description, delivery=delivery, strict=strict, owner=True, rank=rank)
+    manifest = directory.read_manifest()
+    _check_server(directory, manifest)
+    context = WandBContext(directory, manifest, delivery=delivery, strict=strict, owner=True, rank=rank)
     changed = {key: value for key, value in settings.items() if context.config.get(key) != value}
     if changed:
         context.update_config(changed)
     return context
 
 
-def _check_server(directory: RunDirectory, description: Description) -> None:
+def _check_server(directory: RunDirectory, manifest: RunManifest) -> None:
     """Raise UsageError where the run was made for another W&B server than the one that is configured here."""
-    named = description.base_url
+    named = manifest.base_url
     here = without_user(server_address())
-    if description.mode == "online" and named is not None and not is_same_server(named, here):
+    if manifest.mode == "online" and named is not None and not is_same_server(named, here):
         raise UsageError(
             f"the run in {directory.path} is on the W&B server {named}, and {here} is configured here:"
             f" set WANDB_BASE_URL={named}, or leave out run_id for a new run"

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ups.durable import write_atomically
 from ups.errors import InvalidValue, MissingDependency, UsageError
-from ups.tracking.durable import write_atomically
-from ups.tracking.values import number, shown
+from ups.text import shown
+from ups.tracking.values import number
 
 __all__ = ["keep_artifact", "keep_file", "keep_image", "keep_table"]
 

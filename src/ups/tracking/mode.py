@@ -3,8 +3,8 @@
 import os
 from importlib.util import find_spec
 
+from ups.credentials import credentials_source, workspace_setting
 from ups.errors import MissingDependency, UsageError
-from ups.tracking.credentials import credentials_source, workspace_setting
 
 __all__ = ["MODES", "require_wandb", "resolve_mode"]
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
+from ups.durable import write_atomically
 from ups.errors import RunDirectoryError
-from ups.tracking.durable import write_atomically
-from ups.tracking.run_directory import RunDirectory
+from ups.journal.run_directory import RunDirectory
 
 __all__ = ["Rank", "this_rank"]
 

@@ -7,20 +7,39 @@ goes to the journal, and ``finish`` to the context.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from ups.charts import metric_key, stage_of_axis, step_metric
 
-if TYPE_CHECKING:
-    from ups.tracking.context import WandBContext
+__all__ = ["RunView", "ViewedRun"]
 
-__all__ = ["RunView"]
+
+class ViewedRun(Protocol):
+    """The members of a context that a view of its run needs."""
+
+    @property
+    def run_id(self) -> str: ...
+    @property
+    def name(self) -> str | None: ...
+    @property
+    def url(self) -> str | None: ...
+    @property
+    def dir(self) -> Path: ...
+    @property
+    def config(self) -> Mapping[str, Any]: ...
+    @property
+    def summary(self) -> Mapping[str, Any]: ...
+    def log_values(self, values: Mapping[str, Any]) -> None: ...
+    def log_training_metrics(self, stage: str, metrics: Mapping[str, Any], step: int) -> None: ...
+    def alert(self, title: str, text: str = "", level: Any = "INFO") -> None: ...
+    def finish(self, exit_code: int | None = 0) -> object: ...
 
 
 class RunView:
     """A view of the wandb run behind a context."""
 
-    def __init__(self, context: WandBContext) -> None:
+    def __init__(self, context: ViewedRun) -> None:
         self._context = context
 
     @property

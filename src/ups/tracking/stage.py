@@ -9,18 +9,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import orjson
 
-from ups.charts import check_metric_name
+from ups.charts import LARGEST_STEP, check_metric_name
 from ups.errors import InvalidName, InvalidStep, InvalidValue, UPSError, UsageError
-from ups.tracking.device import Arriving, arriving
-from ups.tracking.journal import encode_record
-from ups.tracking.values import LARGEST_STEP, number, shown, whole_number
-
-if TYPE_CHECKING:
-    from ups.tracking.recorder import Recorder
+from ups.journal.record_types import encode_record
+from ups.text import shown
+from ups.tracking.pending_values import Arriving, arriving
+from ups.tracking.row_sink import RowSink
+from ups.tracking.values import number, whole_number
 
 __all__ = ["DisabledStage", "RankStage", "Stage"]
 
@@ -34,9 +33,9 @@ class Stage:
         name: The stage's name.
     """
 
-    def __init__(self, name: str, context: Recorder) -> None:
+    def __init__(self, name: str, sink: RowSink) -> None:
         self.name = name
-        self._context = context
+        self._sink = sink
         self._reached: dict[tuple[str, ...], float] = {}  # names that come together → their last step
         self._last_step: float = _NEVER
 
@@ -77,7 +76,7 @@ class Stage:
             try:
                 metrics = {**values, **metrics}
             except TypeError:
-                self._context.is_mapping(f"stage {self.name!r}: log", values)
+                self._sink.is_mapping(f"stage {self.name!r}: log", values)
                 return
         names = tuple(metrics)
         if type(step) is int and names in self._reached and step <= LARGEST_STEP:
@@ -87,7 +86,7 @@ class Stage:
             else:
                 line = _line(self.name, step, metrics)
                 if line is not None:
-                    self._context.journal.append(line)
+                    self._sink.journal.append(line)
                     if step > self._last_step:
                         self._last_step = self._reached[names] = step
                     else:
@@ -105,10 +104,10 @@ class Stage:
 
     def _log_with_care(self, step: Any, metrics: dict[str, Any], *, is_open: bool = False) -> None:
         """The row that is not all plain floats under known names: keep what is right of it, and tell what is not."""
-        context = self._context
+        sink = self._sink
         if not metrics:
             error = InvalidValue(f"stage {self.name!r}: log({shown(step)}) has no metric: pass them, as in loss=0.5")
-            context.fault(f"nothing:{self.name}", error)
+            sink.fault(f"nothing:{self.name}", error)
             return
         good: dict[str, int | float | Arriving] = {}
         rejected: dict[str, str] = {}
@@ -131,19 +130,19 @@ class Stage:
             faults.append((f"step:{self.name}", InvalidStep(message)))
         if rejected:
             record = {"time": time.time(), "stage": self.name, "step": shown(step), "rejected": rejected}
-            context.journal.append(encode_record(record))
+            sink.journal.append(encode_record(record))
         if good:
-            joins = is_open and context.joins_open_row(self.name, step)
+            joins = is_open and sink.joins_open_row(self.name, step)
             row: dict[str, Any] = {"time": time.time(), "stage": self.name, "step": step, "values": good}
             if is_open:
                 row["open"] = True
             if all(isinstance(value, int | float) for value in good.values()):
-                context.journal.append(encode_record(row))
+                sink.journal.append(encode_record(row))
             else:
-                context.journal.defer(_RowOfDevice(row, context))
+                sink.journal.defer(_RowOfDevice(row, sink))
             self._look_back(tuple(good), step, joins=joins)
         for kind, fault in faults:
-            context.fault(kind, fault)
+            sink.fault(kind, fault)
 
     def _look_back(self, names: tuple[str, ...], step: int, *, joins: bool = False) -> None:
         """Note that these metrics have reached ``step``; tell it if one of them had been there or beyond.
@@ -161,9 +160,9 @@ class Stage:
         if joins and step == last:
             self._reached[names] = step
             again = f"stage {self.name!r}: step {step} is given again: of each metric the last value stands"
-            self._context.note(f"again:{self.name}", again)
+            self._sink.note(f"again:{self.name}", again)
             return
-        self._context.fault(
+        self._sink.fault(
             f"step:{self.name}",
             InvalidStep(
                 f"stage {self.name!r}: step {step} after step {last:.0f}, and a chart cannot go back. The row is in the"
@@ -175,9 +174,9 @@ class Stage:
 class _RowOfDevice:
     """A row with values that a device is still to bring. What does not arrive is told, and kept as rejected."""
 
-    def __init__(self, record: dict[str, Any], context: Recorder) -> None:
+    def __init__(self, record: dict[str, Any], sink: RowSink) -> None:
         self._record = record
-        self._context = context
+        self._sink = sink
         self._lock = threading.Lock()
         self._lines: bytes | None = None
 
@@ -196,7 +195,7 @@ class _RowOfDevice:
                 values[name] = value if isinstance(value, int | float) else value.number()
             except Exception as error:  # noqa: BLE001 - whatever a device fails with; the training will meet it itself
                 rejected[name] = shown(error, 200)
-                self._context.device_failed(self._record["stage"], name, error)
+                self._sink.device_failed(self._record["stage"], name, error)
         lines = b""
         for kind, content in (("values", values), ("rejected", rejected)):
             if content:
@@ -208,13 +207,13 @@ class _RowOfDevice:
 class RankStage(Stage):
     """The stage in a rank beyond 0: its metrics are ``rank<k>/<metric>``, against the same steps."""
 
-    def __init__(self, name: str, context: Recorder, rank: int) -> None:
-        super().__init__(name, context)
+    def __init__(self, name: str, sink: RowSink, rank: int) -> None:
+        super().__init__(name, sink)
         self._prefix = f"rank{rank}/"
 
     def log(self, step: int, values: Mapping[str, Any] | None = None, /, **metrics: Any) -> None:
         """As :meth:`Stage.log`, under the rank's own names."""
-        if self._context.is_mapping(f"stage {self.name!r}: log", values if values is not None else {}):
+        if self._sink.is_mapping(f"stage {self.name!r}: log", values if values is not None else {}):
             super().log(step, {f"{self._prefix}{name}": value for name, value in {**(values or {}), **metrics}.items()})
 
     def log_open(self, step: int, values: Mapping[str, Any]) -> None:

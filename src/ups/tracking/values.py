@@ -2,11 +2,12 @@
 
 from typing import Any
 
+from ups.charts import LARGEST_STEP
 from ups.errors import InvalidStep, InvalidValue
+from ups.text import shown
 
-__all__ = ["LARGEST_STEP", "number", "shown", "unreadable", "whole_number"]
+__all__ = ["number", "unreadable", "whole_number"]
 
-LARGEST_STEP = 2**53  # beyond it a float, as which a chart holds its x, cannot tell one step from the next
 _LARGEST_INTEGER = 2**63 - 1  # wandb-core holds whole numbers as int64
 
 
@@ -64,15 +65,6 @@ def whole_number(step: Any) -> int:
 def unreadable(value: Any, error: Exception) -> InvalidValue:
     """What to raise where ``value`` fails with ``error`` when it is read: a deleted array, one without data."""
     return InvalidValue(f"{_kind(value)} could not be read ({type(error).__name__}: {shown(str(error), 200)})")
-
-
-def shown(value: Any, width: int = 60) -> str:
-    """``value`` as text for a message: its ``repr``, cut at ``width`` characters."""
-    try:
-        text = " ".join(repr(value).split())
-    except Exception as error:  # noqa: BLE001 - a value's own repr may fail in any way, and a message must not
-        text = f"<{type(value).__name__}: repr failed with {type(error).__name__}>"
-    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def _in_range(step: int) -> int:

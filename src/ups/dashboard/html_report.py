@@ -1,0 +1,152 @@
+"""A run → one HTML file with the dashboard's own page, charts and findings, for which no server is needed."""
+
+import base64
+import html
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from ups.dashboard.encoding import as_json
+from ups.dashboard.modules import bundle, page_file
+from ups.dashboard.opened_run import VIEWS, OpenedRun, Unknown, open_path
+from ups.dashboard.security import csp_hash, plotly_script, plotly_style_hashes
+from ups.durable import new_file
+
+__all__ = ["report_html", "write_report"]
+
+_PIXELS = 1000  # a chart: it is drawn with up to twice as many points, however wide it is
+_MOST_IMAGE_BYTES = 24 * 1024 * 1024
+_MOST_TABLE_ROWS = 5000  # all tables together
+
+
+def write_report(path: Path, output: str | os.PathLike[str]) -> int:
+    """Write the report of a run to a new file; its size in bytes.
+
+    Args:
+        path: a UPS run directory, a W&B run's directory or a ``.wandb`` file.
+
+    Raises:
+        UsageError: there is no run or more than one, or the file exists or cannot be written.
+        RunDirectoryError, RunFileError: the run cannot be read.
+    """
+    with new_file(output) as file:
+        run = open_path(path)
+        try:
+            run.read_all()
+            # A name that anyone wrote may hold half a surrogate pair.
+            return file.write(report_html(run).encode(errors="backslashreplace"))
+        finally:
+            run.close()
+
+
+def report_html(run: OpenedRun) -> str:
+    """The report of a run that was read to its end.
+
+    The file carries a content security policy of its own: only the scripts and styles in it run, and nothing is
+    fetched.
+    """
+    data = _data(run)
+    card = data["run"]["card"]
+    title = html.escape(card["name"] or card["run_id"] or "run")
+    theme, style = page_file("theme.js"), page_file("page.css")
+    plotly, page = _in_script(plotly_script()), _in_script(bundle("report.js"))
+    policy = "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src {' '.join(csp_hash(script) for script in (theme, plotly, page))}",
+            f"style-src {csp_hash(style)} {' '.join(plotly_style_hashes())}",
+            "img-src data: blob:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
+    )
+    return f"""<!doctype html>
+<html lang="en" data-theme="light">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="referrer" content="no-referrer">
+<title>{title} · UPS</title>
+<script>{theme}</script>
+<style>{style}</style>
+</head>
+<body>
+<noscript><p class="notice">These charts are drawn by JavaScript: please turn it on for this page.</p></noscript>
+<script type="application/json" id="ups-data">{_in_markup(as_json(data).decode())}</script>
+<script>{plotly}</script>
+<script>{page}</script>
+</body>
+</html>
+"""
+
+
+def _data(run: OpenedRun) -> dict[str, Any]:
+    about = run.as_data()
+    series: dict[str, dict[str, Any]] = {view: {} for view in VIEWS}
+    for view in VIEWS if about["differs"] else VIEWS[:1]:
+        for chart in about["views"][view]:
+            if chart["points"] or chart["not_finite"]:
+                metric = chart["metric"]
+                lines = {
+                    name: run.series(view, metric, by_time=name == "time", pixels=_PIXELS) for name in ("step", "time")
+                }
+                if as_json(series[VIEWS[0]].get(metric)) != as_json(lines):
+                    series[view][metric] = lines
+    tables, tables_out = _tables(run, about["tables"])
+    images, images_out = _images(run, about["images"])
+    about["images"] = [image for image in about["images"] if image["id"] in images]
+    out = [
+        f"{count:,} {noun}{'' if count == 1 else 's'}" for count, noun in ((tables_out, "table"), (images_out, "image"))
+    ]
+    left_out = " and ".join(text for text, count in zip(out, (tables_out, images_out), strict=True) if count)
+    return {
+        "made": time.time(),
+        "run": about,
+        "series": series,
+        "tables": tables,
+        "images": images,
+        "left_out": left_out,
+    }
+
+
+def _tables(run: OpenedRun, listed: list[dict[str, Any]]) -> tuple[dict[str, Any], int]:
+    """The tables by id, the newest first while there is room, and how many are left out."""
+    tables: dict[str, Any] = {}
+    room = _MOST_TABLE_ROWS
+    for about in reversed(listed):
+        try:
+            table = run.table(about["id"])
+        except Unknown:
+            continue
+        if len(table["rows"]) <= room:
+            room -= len(table["rows"])
+            tables[about["id"]] = table
+    return tables, len(listed) - len(tables)
+
+
+def _images(run: OpenedRun, listed: list[dict[str, Any]]) -> tuple[dict[str, str], int]:
+    """The images by id, as data addresses, the newest first while there is room, and how many are left out."""
+    images: dict[str, str] = {}
+    room = _MOST_IMAGE_BYTES
+    for about in reversed(listed):
+        try:
+            content, kind = run.image(about["id"])
+        except Unknown:
+            continue
+        if len(content) <= room:
+            room -= len(content)
+            images[about["id"]] = f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+    return images, len(listed) - len(images)
+
+
+def _in_script(source: str) -> str:
+    """Source that ends no script element: the escapes mean the same within a string or a pattern."""
+    return source.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def _in_markup(data: str) -> str:
+    """JSON in which no character is markup."""
+    return data.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")

@@ -1,0 +1,147 @@
+"""A run's tables and images, written by anyone: regular files in the run's own folder, read up to a limit."""
+
+import json
+import os
+import re
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from ups.errors import UsageError
+from ups.regular_file import open_below
+from ups.runs.source import Medium
+
+__all__ = ["Table", "Unknown", "read_image", "read_table"]
+
+_LARGEST_IMAGE = 64 * 1024 * 1024  # bytes
+_MOST_OF_TABLE = 16 * 1024 * 1024  # bytes; of a longer one the first rows are read
+_MOST_VALUES = 1_000_000  # of a table, which take 100 bytes each and more once they are read
+_PART = 64 * 1024  # bytes
+_SIGNATURES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
+_COLUMNS = re.compile(r'"columns"\s*:\s*')
+_ROWS = re.compile(r'"(?:rows|data)"\s*:\s*\[\s*')
+_SPACE = re.compile(r"\s*")
+
+
+class Unknown(UsageError):
+    """There is no chart, table or image of that name in the run."""
+
+
+class Table(NamedTuple):
+    """A table's columns and rows; ``partial`` if there are more rows than are read."""
+
+    columns: list[str]
+    rows: list[list[Any]]
+    partial: bool
+
+
+def read_image(medium: Medium, homes: Iterable[Path]) -> tuple[bytes, str]:
+    """An image's bytes, and its content type by what they begin with.
+
+    Args:
+        homes: The run's folders; the image must lie in one of them.
+
+    Raises:
+        Unknown: It cannot be read, or is none that a browser shows.
+    """
+    content, is_all = _read(medium, homes, _LARGEST_IMAGE)
+    if not is_all:
+        raise Unknown(f"the image {medium.name!r} is larger than {_LARGEST_IMAGE:,} bytes: open {medium.path}")
+    kind = next((kind for begin, kind in _SIGNATURES.items() if content.startswith(begin)), None)
+    if kind is None and content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        kind = "image/webp"
+    if kind is None:
+        raise Unknown(f"the image {medium.name!r} is neither PNG, JPEG, GIF nor WebP")
+    return content, kind
+
+
+def read_table(medium: Medium, homes: Iterable[Path]) -> Table:
+    """A table, or the first rows of one that is very long.
+
+    Raises:
+        Unknown: It cannot be read.
+    """
+    content, is_all = _read(medium, homes, _MOST_OF_TABLE)
+    end = _end_of_values(content)
+    try:
+        if is_all and end == len(content):
+            table = _loads(content)
+            columns, rows = table["columns"], table["rows"] if "rows" in table else table["data"]
+        else:
+            columns, rows = _first_rows(content[:end].decode("utf-8", "replace"))
+        return Table(
+            [str(column) for column in columns],
+            [row if isinstance(row, list) else [row] for row in rows],
+            partial=not is_all or end < len(content),
+        )
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Unknown(f"the table {medium.name!r} cannot be read: {error}") from error
+
+
+def _read(medium: Medium, homes: Iterable[Path], most: int) -> tuple[bytes, bool]:
+    """The first bytes of a file of the run, and whether that is all of it."""
+    try:
+        path = medium.path.resolve(strict=True)
+        home = next((each for each in homes if path.is_relative_to(each) and path != each), None)
+        if home is None:
+            raise Unknown(f"the {medium.kind} {medium.name!r} lies outside the run's folder")
+        with os.fdopen(open_below(home, path), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise Unknown(f"the {medium.kind} {medium.name!r} is not a regular file: {medium.path}")
+            content = file.read(most + 1)
+    except (OSError, ValueError, RuntimeError) as error:  # ValueError: a NUL in the path; RuntimeError: a ring of links
+        raise Unknown(f"the {medium.kind} {medium.name!r} cannot be read: {error}") from error
+    return content[:most], len(content) <= most
+
+
+def _end_of_values(content: bytes) -> int:
+    """Where the JSON that can be read at once ends: before there are too many values; its length if there are not."""
+    count = 0
+    for at in range(0, len(content), _PART):
+        part = content[at : at + _PART]
+        count += part.count(b",") + part.count(b"[") + part.count(b"{")
+        if count > _MOST_VALUES:
+            return at
+    return len(content)
+
+
+def _loads(content: bytes) -> Any:
+    """JSON, also with the NaN and the infinities that Python writes into it."""
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return json.loads(content)
+
+
+def _first_rows(text: str) -> tuple[Any, list[Any]]:
+    """The columns and the whole rows in the beginning of a table's JSON.
+
+    Raises:
+        ValueError: They are not there.
+    """
+    decoder = json.JSONDecoder()
+    names, begin = _COLUMNS.search(text), _ROWS.search(text)
+    if names is None or begin is None:
+        raise ValueError("it is too long to be read at once, and does not begin with its columns and rows")
+    columns, _ = decoder.raw_decode(text, names.end())
+    rows, at = [], begin.end()
+    while at < len(text):
+        try:
+            row, end = decoder.raw_decode(text, at)
+        except ValueError:  # cut off, or the end of the rows
+            break
+        after = _end_of_space(text, end)
+        if text[after : after + 1] not in (",", "]"):
+            break  # the row may be cut off
+        rows.append(row)
+        at = _end_of_space(text, after + 1) if text[after] == "," else len(text)
+    return columns, rows
+
+
+def _end_of_space(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    assert found is not None
+    return found.end()

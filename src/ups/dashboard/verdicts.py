@@ -1,0 +1,98 @@
+"""A run → its charts in both views, with verdicts and findings, as the page has them."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ups.check import Finding, RunCheck, Severity, check_run
+from ups.dashboard.repaired_view import meant_run
+from ups.repair import plan_repair
+from ups.report import chart_data
+from ups.runfile import Run
+from ups.text import command_line
+
+__all__ = ["Judged", "judge"]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A run, judged.
+
+    Attributes:
+        run: the run, as it was then.
+        check: what the check says of it.
+        meant: the run as it was meant; the run itself where that makes no difference.
+        charts: for each view, its charts as JSON has them.
+        findings: as JSON has them.
+    """
+
+    run: Run
+    check: RunCheck
+    meant: Run
+    charts: dict[str, list[dict[str, Any]]]
+    findings: list[dict[str, Any]]
+
+    @property
+    def differs(self) -> bool:
+        """Whether the run as it was meant is another one."""
+        return self.meant is not self.run
+
+
+def judge(run: Run, *, journaled: bool) -> Judged:
+    """Judge a run that does not change meanwhile.
+
+    Args:
+        journaled: the rows come from a journal, which holds them as they were meant.
+    """
+    check = check_run(run)
+    meant, meant_check = run, check
+    if not journaled and any(finding.severity is Severity.ERROR for finding in check.findings):
+        plan = plan_repair(run, check=check)
+        if plan.charts:
+            meant = meant_run(plan)
+            meant_check = check_run(meant)
+    charts = {"wandb": _charts(check), "meant": _charts(meant_check)}
+    command = command_line("ups", "repair", _shown(run.path), "-o", "repaired")
+    return Judged(run, check, meant, charts, [_finding(finding, command) for finding in check.findings])
+
+
+def _charts(check: RunCheck) -> list[dict[str, Any]]:
+    """The charts, by stage and name: a file has the names of a row in any order."""
+    codes: dict[str, list[str]] = {}
+    not_finite: dict[str, int] = {}
+    for finding in check.findings:
+        if finding.metric is not None:
+            codes.setdefault(finding.metric, []).append(finding.code)
+            if finding.code == "not-finite":
+                not_finite[finding.metric] = finding.count
+    places: dict[str | None, int] = {stage: place for place, stage in enumerate([*check.stages, None])}
+    return [
+        {
+            **chart_data(chart),
+            "codes": codes.get(chart.metric, []),
+            "not_finite": not_finite.get(chart.metric, 0),
+        }
+        for chart in sorted(check.charts, key=lambda chart: (places[chart.stage], _by_number(chart.metric)))
+    ]
+
+
+def _by_number(name: str) -> list[tuple[int, str]]:
+    """What sorts names so that ``layer2`` comes before ``layer10``."""
+    return [(int(part) if part.isdecimal() else -1, part) for part in re.split(r"(\d+)", name)]
+
+
+def _finding(finding: Finding, command: str) -> dict[str, Any]:
+    return {
+        **vars(finding),
+        "code": str(finding.code),
+        "severity": str(finding.severity),
+        "command": command if finding.repairable else None,
+    }
+
+
+def _shown(path: Path) -> Path:
+    """A path as short as it can be typed from here."""
+    here = Path.cwd()
+    absolute = path.absolute()
+    return absolute.relative_to(here) if absolute.is_relative_to(here) else absolute

@@ -1,0 +1,41 @@
+"""wandb's own processes: those of a session, found, and ended when it is over."""
+
+import contextlib
+
+import psutil
+
+__all__ = ["alive", "end_backend", "running_backend"]
+
+
+def running_backend() -> list[tuple[int, float]]:
+    """The processes that wandb runs for this one: (process id, start time)."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            # One that was killed stays behind as a zombie: wandb does not wait for it.
+            if process.name().startswith("wandb-core") and process.status() != psutil.STATUS_ZOMBIE:
+                found.append((process.pid, process.create_time()))
+    return found
+
+
+def end_backend(backend: list[tuple[int, float]], patience: float = 3.0) -> None:
+    """See to it that the backend processes of a session that is over are gone, and write to its files no more.
+
+    Without its owner wandb-core flushes and ends by itself; it has ``patience`` seconds for that.
+    """
+    _, left = psutil.wait_procs(alive(backend), timeout=patience)
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(left, timeout=3.0)
+
+
+def alive(backend: list[tuple[int, float]]) -> list[psutil.Process]:
+    alive = []
+    for process_id, started in backend:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(process_id)
+            same = process.name().startswith("wandb-") and abs(process.create_time() - started) < 5
+            if same and process.status() != psutil.STATUS_ZOMBIE:
+                alive.append(process)
+    return alive

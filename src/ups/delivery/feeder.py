@@ -1,0 +1,177 @@
+"""Handing a session what W&B does not hold yet: records in order → numbered rows, summary, media and the rest."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ups.delivery.server import EVERY_ROW
+from ups.delivery.session import Session
+from ups.delivery.wandb_errors import Refused
+from ups.errors import RunDirectoryError
+from ups.journal.ledger import Cursor, JournalSpan, Ledger
+from ups.journal.row_reader import Entry, RowReader
+from ups.journal.row_rule import Row
+from ups.journal.run_directory import RunDirectory
+from ups.journal.untrusted import check_folder, path_inside
+
+__all__ = ["Feeder"]
+
+
+class Feeder:
+    """Takes records in order and gives a session what W&B does not hold yet.
+
+    Args:
+        session: Takes it.
+        journals: Reads the run's journals, from their start.
+        directory: Where media lie.
+        ledger: Has the number of each row.
+        cursor: How far went what would show twice if it were given twice.
+        held: How many rows W&B holds.
+        on_end: Called with a process, a time and an exit code when the process has said that it is done.
+        on_refusal: Called with what wandb would not take, though it takes the rest.
+
+    Attributes:
+        rows: How many rows there were so far, up to the last that W&B holds or has taken.
+        gone: How many of them the journals have lost since they were taken up.
+        expected: In how many of them each metric stands, and their number, tables and images apart.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        journals: RowReader,
+        directory: RunDirectory,
+        ledger: Ledger,
+        cursor: Cursor,
+        held: int,
+        *,
+        on_end: Callable[[str, float, int], None],
+        on_refusal: Callable[[Refused], None],
+    ) -> None:
+        self._journals = journals
+        self._on_end = on_end
+        self._on_refusal = on_refusal
+        self._session = session
+        self._directory = directory
+        self._ledger = ledger
+        self._cursor = cursor
+        self.rows = self.gone = 0
+        self.expected: Counter[str] = Counter()
+        self._seen = 0
+        self._held = held
+        self._summary: dict[str, Any] = {}
+
+    def take(self, entries: Iterable[Entry]) -> None:
+        """Hand over what a journal holds next."""
+        for entry in entries:
+            try:
+                if entry.row is not None:
+                    self._take_row(entry.row)
+                elif entry.numbered:
+                    self._take_media(entry.record)
+                else:
+                    self._take_other(entry.process, entry.record, entry.offset)
+            except Refused as refused:
+                self._on_refusal(refused)
+
+    def take_again(self, span: JournalSpan) -> Iterator[None]:
+        """Hand over a span that was written down before, a record at each step.
+
+        Rows that the journal has lost since keep their numbers: W&B may hold them.
+        """
+        first = self._seen
+        for entries in self._journals.again(span):
+            self.take(entries)
+            yield
+        if span.rows is not None and self._seen < first + span.rows:
+            self.gone += first + span.rows - self._seen
+            self.rows = self._seen = first + span.rows
+
+    @property
+    def skipped_values(self) -> dict[str, int]:
+        """How many values of each stage were not drawn, since their step went back."""
+        return dict(self._journals.rule.skipped_values)
+
+    def restore_summary(self) -> None:
+        """After a cut: set the summary of what earlier sessions delivered, which a new session does not know."""
+        if self._held:
+            try:
+                self._session.update_summary({**self._journals.rule.last, **self._summary})
+            except Refused as refused:
+                self._on_refusal(refused)
+
+    def _next(self) -> int | None:
+        """The next row's number; None where W&B holds that row already."""
+        row = self._seen
+        self._seen += 1
+        if row < self._held:
+            self.rows = self._seen
+            return None
+        return self._ledger.number(row)
+
+    def _take_row(self, row: Row) -> None:
+        self.expected.update((EVERY_ROW, *row.values))
+        number = self._next()
+        if number is not None:
+            self._session.log(row, number)
+            self.rows = self._seen
+
+    def _take_media(self, record: dict[str, Any]) -> None:
+        number = self._next()
+        if number is None:
+            return
+        kind = "table" if "table" in record else "image"
+        path = self._inside(record["path"], f"the {kind} {record[kind]!r}")
+        if kind == "table":
+            self._session.log_table(record["table"], path, number)
+        else:
+            self._session.log_image(record["image"], path, record.get("caption"), number)
+        self.rows = self._seen
+
+    def _take_other(self, process: str, record: dict[str, Any], offset: int) -> None:
+        if "summary" in record:
+            self._summary.update(record["summary"])
+            self._session.update_summary(record["summary"])
+        elif "config" in record:
+            self._session.update_config(record["config"])
+        elif "tags" in record:
+            self._session.add_tags(record["tags"])
+        elif "end" in record:
+            self._on_end(process, record["time"], record["end"]["exit_code"])
+        elif offset > self._cursor.get(f"journal/{process}"):
+            self._take_once(record)
+            self._cursor.set(f"journal/{process}", offset)
+
+    def _take_once(self, record: dict[str, Any]) -> None:
+        """What would show twice if it were given twice."""
+        if "alert" in record:
+            alert = record["alert"]
+            self._session.alert(alert["title"], alert["text"], alert["level"])
+        elif "artifact" in record:
+            artifact = record["artifact"]
+            path = self._inside(artifact["path"], f"the artifact {artifact['name']!r}")
+            self._session.log_artifact(path, artifact["name"], artifact["type"])
+        elif "file" in record:
+            base, name = record["file"]["base"], record["file"]["name"]
+            path = self._inside(f"{base}/{name}", f"the file {name!r}")
+            self._session.save_file(path, self._inside(base, "its folder"))
+
+    def _inside(self, relative: str, what: str) -> Path:
+        """A file or folder of the run by its path in there: nothing else is given to W&B, whatever the journal names.
+
+        Raises:
+            Refused: It leads out of the run's directory, or is not there.
+        """
+        path = self._directory.path / relative
+        try:
+            if Path(relative).is_absolute():
+                raise RunDirectoryError(f"{relative} is not a path in the run's directory")
+            resolved = path_inside(path, self._directory.path)
+            if resolved.is_dir():
+                check_folder(path, self._directory.path)
+            elif not resolved.is_file():
+                raise RunDirectoryError(f"{path} is not a regular file: it is left alone")
+        except (OSError, RunDirectoryError) as error:
+            raise Refused(what, str(error)) from error
+        return resolved

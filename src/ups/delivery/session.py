@@ -1,0 +1,296 @@
+"""A W&B session: one ``wandb.init`` … ``finish``. Every call of wandb that delivery makes is here.
+
+What wandb raises while a session is open means that the session is over (its backend process has died, or the
+server has refused for good); it becomes :class:`SessionLost`, and delivery opens the next one from the journal.
+"""
+
+import contextlib
+import os
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from ups.delivery.backend import alive, end_backend, running_backend
+from ups.delivery.wandb_errors import Refused, SessionLost, error_text, losing
+from ups.journal.row_rule import Row
+from ups.journal.run_directory import ProcessStart, RunDirectory
+from ups.journal.run_manifest import RunManifest
+from ups.journal.untrusted import LARGEST, parse
+
+__all__ = ["Session", "load_wandb"]
+
+_MOST_ROWS = 1_000_000  # of a table; W&B itself shows 200,000
+_FINISH_TIMEOUT = 900.0  # seconds; wandb's own default is to wait for ever
+_INIT_TIMEOUT = 60.0  # seconds
+
+
+class Session:
+    """An open W&B run.
+
+    Args:
+        directory: The run's directory; W&B's files go below its ``wandb``.
+        manifest: Who the run is.
+        mode: ``online`` or ``offline``.
+        begin: The process whose system metrics are the run's.
+        by_trainer: Whether the training itself started this delivery, so that the files that it names are its own.
+        own_process: Whether this process is delivery's alone, so that it may speak for the training process.
+
+    Attributes:
+        next_step: The lowest W&B step that the server still takes; 0 offline, where there is nobody to ask.
+        resumed: Whether the server knew the run.
+        backend: The processes that wandb runs for this session: (process id, start time).
+        stop_requested: Whether W&B's Stop button was pressed, or an upload failed for good.
+
+    Raises:
+        SessionLost: wandb cannot open the run now.
+    """
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        manifest: RunManifest,
+        mode: str,
+        *,
+        begin: ProcessStart | None,
+        by_trainer: bool,
+        own_process: bool,
+    ) -> None:
+        if own_process:
+            _ensure_home(directory)
+            # wandb 0.31 times every row for its makers, which takes a quarter of run.log; read once, when it starts.
+            os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+            os.environ.pop("WANDB_MODE", None)  # the mode is given, and UPS's own ("local") would be refused
+            if manifest.program:
+                sys.argv = [manifest.program, *manifest.arguments]
+        self._own_process = own_process
+        self._defined: set[str] = set()
+        self._stop = threading.Event()
+        import wandb
+
+        self._wandb = wandb
+        settings = _settings(manifest, begin, self._stop.set, by_trainer=by_trainer, own_process=own_process)
+        try:
+            with losing("open the run"), _environment(manifest.environment):
+                self._run = wandb.init(
+                    id=manifest.run_id,
+                    project=manifest.project,
+                    entity=manifest.entity,
+                    name=manifest.name,
+                    tags=manifest.tags or None,
+                    group=manifest.group,
+                    config=manifest.config,
+                    dir=str(directory.path),
+                    mode=mode,  # type: ignore[arg-type]
+                    resume="allow" if mode == "online" else None,
+                    reinit="create_new",
+                    settings=wandb.Settings(**settings),
+                )
+                # Follows the server's last row or its summary, whichever is ahead; rows below it are dropped.
+                self.next_step = int(self._run.starting_step)
+                self.resumed = bool(self._run.resumed)
+        except SessionLost:
+            self.abandon()
+            raise
+        self.backend = running_backend()
+        if mode == "online":
+            for segment in directory.segments():
+                # What it holds is the server's, or comes again from the journal: 'wandb sync' would double it.
+                segment.with_name(f"{segment.name}.synced").touch()
+
+    @property
+    def url(self) -> str | None:
+        """The run's page; None offline."""
+        return None if self._run.offline else self._run.url
+
+    @property
+    def project(self) -> str:
+        """The project, as W&B resolved it."""
+        return self._run.project
+
+    @property
+    def entity(self) -> str:
+        """The entity, as W&B resolved it; empty offline where none was given."""
+        return self._run.entity
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether W&B asked to stop: by its button, or because it can upload no more."""
+        return self._stop.is_set()
+
+    def take_stop_for_seen(self) -> None:
+        """Forget that W&B asked to stop, where nobody can say why."""
+        self._stop.clear()
+
+    def check(self) -> None:
+        """Raise :class:`SessionLost` if wandb's backend has died."""
+        if len(alive(self.backend)) < len(self.backend):
+            raise SessionLost("wandb's backend process has died")
+
+    def log(self, row: Row, number: int) -> None:
+        """Hand a row over as W&B's step ``number``, with its metrics defined first."""
+        with losing("log a row"):
+            if row.axis is not None:
+                self._define(row)
+            self._run.log({**row.values, "_timestamp": row.time}, step=number, commit=True)
+
+    def log_table(self, name: str, path: Path, number: int) -> None:
+        """Hand over a table that was written to ``path``."""
+        with self._refusing("a table"):
+            content = _table_in(path)
+            table = self._wandb.Table(columns=content["columns"], data=content["rows"], allow_mixed_types=True)
+            self._run.log({name: table}, step=number, commit=True)
+
+    def log_image(self, name: str, path: Path, caption: str | None, number: int) -> None:
+        """Hand over the image in ``path``."""
+        if find_spec("PIL") is None:
+            raise Refused("an image", "wandb needs Pillow for it: pip install 'ups-tracking[media]'")
+        with self._refusing("an image"):
+            self._run.log({name: self._wandb.Image(str(path), caption=caption)}, step=number, commit=True)
+
+    def update_summary(self, values: dict[str, Any]) -> None:
+        """Set summary values."""
+        with self._refusing("a summary value"):
+            self._run.summary.update(values)
+
+    def update_config(self, values: dict[str, Any]) -> None:
+        """Set configuration values."""
+        with self._refusing("a configuration value"):
+            self._run.config.update(values, allow_val_change=True)  # type: ignore[no-untyped-call]
+
+    def add_tags(self, tags: list[str]) -> None:
+        """Add tags."""
+        with self._refusing("tags"):
+            self._run.tags = tuple(dict.fromkeys((*(self._run.tags or ()), *tags)))
+
+    def save_file(self, path: Path, base: Path) -> None:
+        """Save a file with the run, under its path relative to ``base``."""
+        with self._refusing("a saved file"):
+            self._run.save(str(path), base_path=str(base), policy="now")
+
+    def log_artifact(self, path: Path, name: str, type_: str) -> None:
+        """Log a file or a folder as an artifact."""
+        with self._refusing("an artifact"):
+            self._run.log_artifact(str(path), name=name, type=type_)
+
+    def alert(self, title: str, text: str, level: str) -> None:
+        """Send an alert."""
+        with self._refusing("an alert"):
+            self._run.alert(title=title, text=text, level=level)
+
+    def write_console(self, text: str) -> None:
+        """Add to the run's console log."""
+        with losing("write the console log"):
+            self._run.write_logs(text)
+
+    def finish(self, exit_code: int) -> None:
+        """Close the run and wait until wandb has let go of its data. The session is over after this.
+
+        ``run.finish()`` alone may return before wandb-core has written its last block.
+        """
+        exit_code = max(-(2**31), min(exit_code, 2**31 - 1))  # all that wandb-core can be told
+        with losing("finish the run"):
+            self._run.finish(exit_code=exit_code)
+            if self._own_process:
+                self._wandb.teardown(exit_code=exit_code)
+
+    def abandon(self) -> None:
+        """Give a lost session up: end wandb's backend, so that the next session starts clean."""
+        end_backend(running_backend(), patience=0.2)
+        with contextlib.suppress(SessionLost), losing("tear wandb down"):
+            self._wandb.teardown(exit_code=1)
+
+    @contextlib.contextmanager
+    def _refusing(self, what: str) -> Iterator[None]:
+        """A failure that is about the thing itself is :class:`Refused`; about the connection, :class:`SessionLost`."""
+        try:
+            yield
+        except ConnectionError as error:
+            raise SessionLost(f"wandb could not take {what}: {error}") from error
+        except Exception as error:
+            self.check()
+            raise Refused(what, error_text(error)) from error
+
+    def _define(self, row: Row) -> None:
+        assert row.axis is not None
+        for name in (row.axis, *row.values):
+            if name not in self._defined:
+                self._defined.add(name)
+                if name == row.axis:
+                    self._run.define_metric(name, hidden=True)
+                else:
+                    self._run.define_metric(name, step_metric=row.axis, step_sync=False)
+
+
+def load_wandb() -> None:
+    """Import wandb in this thread: another one cannot while the interpreter ends."""
+    import wandb  # noqa: F401
+
+
+def _settings(
+    manifest: RunManifest, begin: ProcessStart | None, stop: Any, *, by_trainer: bool, own_process: bool
+) -> dict[str, Any]:
+    settings: dict[str, Any] = {"stop_fn": stop, "stop_on_fatal_error": True, "init_timeout": _INIT_TIMEOUT}
+    settings["finish_timeout"] = _FINISH_TIMEOUT
+    if not own_process:
+        return settings | {"silent": True}
+    if "WANDB_CONSOLE" not in os.environ:
+        settings["console"] = "wrap"
+    settings |= {
+        "silent": True,
+        "host": manifest.host,
+        "x_executable": manifest.executable,
+        "program": manifest.program,
+        "program_relpath": manifest.program_path,
+        "program_abspath": manifest.program,
+        "git_commit": manifest.git_commit,
+        "git_remote_url": manifest.git_remote,
+    }
+    if by_trainer:
+        settings["git_root"] = manifest.git_root
+    else:  # W&B would save the program and the changes in the checkout that the run names, of whoever delivers it
+        settings["save_code"] = False
+    if begin is not None and begin.host == socket.gethostname() and psutil.pid_exists(begin.pid):
+        settings["x_stats_pid"] = begin.pid
+    else:  # this machine is not where the training ran
+        settings["x_disable_stats"] = True
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def _table_in(path: Path) -> Any:
+    """The table in a file that :func:`ups.tracking.media.keep_table` wrote.
+
+    Raises:
+        ValueError: It is larger than a table is.
+    """
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"{path} has more than {LARGEST:,} bytes")
+    content = path.read_bytes()
+    if content.count(b"[") + content.count(b"{") > _MOST_ROWS:
+        raise ValueError(f"{path} has more than {_MOST_ROWS:,} rows")
+    return parse(content)
+
+
+def _ensure_home(directory: RunDirectory) -> None:
+    """See that wandb finds a home directory, where the user has none: a container that runs under a number alone."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = str(directory.delivery)
+
+
+@contextlib.contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """With ``variables`` set where the environment has no value for them, as they were when the run was made."""
+    added = {name: value for name, value in variables.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)

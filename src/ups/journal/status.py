@@ -1,0 +1,146 @@
+"""What a delivery tells of itself, in a small file that anyone may read: ``delivery/status.json``."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ups.durable import write_atomically
+from ups.errors import RunDirectoryError
+from ups.journal.run_directory import RunDirectory
+from ups.journal.untrusted import LARGEST, is_finite, open_inside, parse
+
+__all__ = ["Status", "read_status", "write_status"]
+
+
+@dataclass
+class Status:
+    """What a delivery tells of itself in ``delivery/status.json``.
+
+    Attributes:
+        state: ``starting``, ``delivering``, ``finishing``, ``finished`` (W&B holds every row, or cannot be asked),
+            ``incomplete`` (the server lacks rows that it takes no more), ``undelivered`` (given up) or ``stopped``
+            (ended by a fault of its own).
+        owner: The process whose end is the run's end; None for ``ups deliver``.
+        rows: Rows that were handed to wandb, in this session or before.
+        consumed_bytes: Bytes of the journals that were taken up.
+        confirmed_rows: Rows that W&B was last seen to hold; None where it was not asked, or cannot be.
+        confirmed: Whether W&B itself has said so; false where the server cannot be asked.
+        stop: Whether somebody pressed Stop in W&B.
+        denied: Whether the server has refused the credentials.
+        skipped_values: Values of each stage that were not drawn, since their step went back.
+        counts: Rows in which the server holds each metric; None offline.
+        expected: Rows of each metric that were journaled and are drawn; empty until the end.
+    """
+
+    state: str = "starting"
+    pid: int = 0
+    owner: str | None = None
+    mode: str = ""
+    rows: int = 0
+    consumed_bytes: int = 0
+    confirmed_rows: int | None = None
+    confirmed: bool = True
+    url: str | None = None
+    project: str | None = None
+    entity: str | None = None
+    stop: bool = False
+    denied: bool = False
+    skipped_values: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] | None = None
+    expected: dict[str, int] = field(default_factory=dict)
+    faults: dict[str, dict[str, Any]] = field(default_factory=dict)
+    backend: list[tuple[int, float]] = field(default_factory=list)
+
+    @property
+    def held_of_all(self) -> str:
+        """How many rows W&B holds, of those that were handed over: ``12 of 100 rows``.
+
+        A session that begins again counts the rows from the start, and W&B may hold more of them by then.
+        """
+        held = self.confirmed_rows or 0
+        return f"{held:,} of {max(self.rows, held):,} rows"
+
+
+def read_status(directory: RunDirectory) -> Status | None:
+    """The newest delivery's last report; None where there was none, or a power cut has left nothing of it.
+
+    Raises:
+        RunDirectoryError: The file cannot be opened.
+    """
+    path = directory.status_file
+    try:
+        with open_inside(path, directory.path) as file:
+            content = file.read(LARGEST)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RunDirectoryError(f"cannot read {path}: {error.strerror}") from error
+    try:
+        held = parse(content)
+    except ValueError:
+        return None
+    if not isinstance(held, dict):
+        return None
+    named = {_FORMER_NAMES.get(name, name): value for name, value in held.items()}
+    values = {name: value for name, value in named.items() if name in _TAKES}
+    if not all(_TAKES[name](value) for name, value in values.items()):
+        return None
+    values["backend"] = [(number, started) for number, started in values.get("backend", [])]
+    return Status(**values)
+
+
+_FORMER_NAMES = {"taken": "consumed_bytes", "held": "confirmed_rows", "withheld": "skipped_values"}
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_text_or_none(value: Any) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _are_counts(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_count, value.values()))
+
+
+def _is_fault(value: Any) -> bool:
+    return isinstance(value, dict) and _is_count(value.get("count")) and isinstance(value.get("message"), str)
+
+
+def _is_process(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and _is_count(value[0]) and value[0] > 0 and is_finite(value[1])
+
+
+_TAKES: dict[str, Callable[[Any], bool]] = {
+    "state": lambda value: isinstance(value, str),
+    "pid": _is_count,
+    "owner": _is_text_or_none,
+    "mode": lambda value: isinstance(value, str),
+    "rows": _is_count,
+    "consumed_bytes": _is_count,
+    "confirmed_rows": lambda value: value is None or _is_count(value),
+    "confirmed": lambda value: isinstance(value, bool),
+    "url": _is_text_or_none,
+    "project": _is_text_or_none,
+    "entity": _is_text_or_none,
+    "stop": lambda value: isinstance(value, bool),
+    "denied": lambda value: isinstance(value, bool),
+    "skipped_values": _are_counts,
+    "counts": lambda value: value is None or _are_counts(value),
+    "expected": _are_counts,
+    "faults": lambda value: isinstance(value, dict) and all(map(_is_fault, value.values())),
+    "backend": lambda value: isinstance(value, list) and all(map(_is_process, value)),
+}
+
+
+def write_status(directory: RunDirectory, status: Status, *, sync: bool = True) -> None:
+    """Replace what was reported before; on the disk when this returns, unless it is one report of many (``sync``).
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    text = json.dumps(dataclasses.asdict(status), indent=1)
+    write_atomically(directory.status_file, text + "\n", sync=sync)

@@ -1,0 +1,124 @@
+"""The rows that a run's UPS journal holds and its ``.wandb`` files do not.
+
+Delivery gives each row the time at which it was logged, so a row of the journal is in the files if a row there has
+the same ``_timestamp`` and holds the same metric. The journal's rows are gone through in the order in which
+delivery took them up (``delivery/sequence.jsonl``), then those that it never did; each missing row has its place
+behind the row before it in that order. Nothing is written.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ups.charts import DEFAULT_AXIS
+from ups.errors import RunFileError
+from ups.journal.row_reader import RowReader, rows_of
+from ups.journal.row_rule import Row
+from ups.journal.run_directory import RunDirectory
+from ups.runfile import Run
+
+__all__ = ["Missing", "journaled_rows", "missing_rows"]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """The rows of a journal that the run's files lack.
+
+    Attributes:
+        folder: the UPS run directory.
+        number: int64, shape (missing,): which of :func:`journaled_rows`, from 0, increasing.
+        after: int64, shape (missing,): the row of the files behind which it belongs; -1 before all.
+        points: for each metric, how many of them hold it.
+        axes: the step metric of each of these metrics, where it has one.
+        last: the journal's newest value of every name.
+    """
+
+    folder: Path
+    number: NDArray[np.int64]
+    after: NDArray[np.int64]
+    points: dict[str, int] = field(default_factory=dict)
+    axes: dict[str, str] = field(default_factory=dict)
+    last: dict[str, object] = field(default_factory=dict)
+
+    def rows(self) -> Iterator[tuple[int, Row]]:
+        """Each missing row with its ``after``, read from the journal once more."""
+        wanted = zip(self.number.tolist(), self.after.tolist(), strict=True)
+        number, after = next(wanted, (-1, -1))
+        for index, row in enumerate(journaled_rows(self.folder)):
+            if index == number:
+                yield after, row
+                number, after = next(wanted, (-1, -1))
+
+
+def missing_rows(run: Run) -> Missing | None:
+    """What the journal of the run's UPS directory holds beyond its files; None if it has no journal.
+
+    Raises:
+        RunFileError, RunDirectoryError: the journal, or the run's manifest, cannot be read.
+    """
+    try:
+        return _missing_rows(run)
+    except OSError as error:
+        raise RunFileError(f"the journal of {run.path} cannot be read: {error}") from error
+
+
+def _missing_rows(run: Run) -> Missing | None:
+    folder = next((place for place in _around(run) if any((place / "journal").glob("*.jsonl"))), None)
+    if folder is None:
+        return None
+    stamps = run.column("_timestamp")
+    times, rows = (stamps.values, stamps.rows) if stamps is not None else (np.empty(0), np.empty(0, dtype=np.int64))
+    order = np.argsort(times, kind="stable")
+    times, rows = times[order], rows[order]
+    numbers: list[int] = []
+    places: list[int] = []
+    points: Counter[str] = Counter()
+    axes: dict[str, str] = {}
+    last: dict[str, object] = {}
+    newest = -1
+
+    @cache
+    def rows_of(metric: str) -> NDArray[np.int64]:
+        column = run.column(metric)
+        return np.empty(0, dtype=np.int64) if column is None else column.rows
+
+    for number, row in enumerate(journaled_rows(folder)):
+        last.update(row.values)
+        metric = next(iter(row.values))
+        at = int(np.searchsorted(times, row.time))
+        while at < len(times) and times[at] == row.time and not _holds(rows_of(metric), int(rows[at])):
+            at += 1
+        if at < len(times) and times[at] == row.time:
+            newest = max(newest, int(rows[at]))
+            continue
+        numbers.append(number)
+        places.append(newest)
+        for name in row.values:
+            if name != row.axis:
+                points[name] += 1
+                axes[name] = row.axis or DEFAULT_AXIS
+    return Missing(folder, np.array(numbers, dtype=np.int64), np.array(places, dtype=np.int64), points, axes, last)
+
+
+def journaled_rows(folder: Path) -> Iterator[Row]:
+    """The rows that the journals in a UPS run directory give, in the order of their delivery."""
+    directory = RunDirectory(folder)
+    repeated = directory.read_manifest().repeated if RunDirectory.exists(folder) else "first"
+    return rows_of(RowReader(directory, repeated).all())
+
+
+def _around(run: Run) -> Iterator[Path]:
+    """The folders that may be the run's UPS directory: what was opened, and those around its first file."""
+    yield run.path
+    for segment in run.segments[:1]:
+        yield from segment.path.absolute().parents[1:3]
+
+
+def _holds(rows: NDArray[np.int64], row: int) -> bool:
+    at = int(np.searchsorted(rows, row))
+    return at < len(rows) and int(rows[at]) == row

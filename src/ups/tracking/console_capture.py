@@ -1,0 +1,87 @@
+"""The console log: what the training process prints, kept for W&B's Logs tab.
+
+As wandb's own ``wrap`` does, the ``write`` of ``sys.stdout`` and ``sys.stderr`` is wrapped; what they write goes
+where it went before, and into a file of the run's directory, which delivery follows.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from ups.errors import RunDirectoryError
+from ups.journal.fork_lock import ForkLock
+from ups.journal.own_descriptor import OwnDescriptor
+
+__all__ = ["ConsoleCapture"]
+
+
+class ConsoleCapture:
+    """Writes all that this process prints to ``path`` as well, from :meth:`start` to :meth:`stop`.
+
+    Args:
+        path: The file to append to.
+        on_failure: Called with the error when the file takes no more; capturing then ends, printing goes on.
+
+    Raises:
+        RunDirectoryError: The file cannot be created.
+    """
+
+    def __init__(self, path: Path, *, on_failure: Callable[[OSError], None]) -> None:
+        self._on_failure = on_failure
+        self._lock = ForkLock()
+        self._wrapped: list[tuple[IO[str], Any, Any]] = []
+        try:
+            self._file: OwnDescriptor | None = OwnDescriptor(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        except OSError as error:
+            raise RunDirectoryError(f"cannot write the console log {path}: {error.strerror}") from error
+
+    def start(self) -> None:
+        """Wrap the streams. A stream that cannot be wrapped, or that there is none of, is left as it is."""
+        for stream in (sys.stdout, sys.stderr):
+            if stream is None:
+                continue
+            original = stream.write
+            wrapper = self._wrapper(original)
+            try:
+                stream.write = wrapper  # type: ignore[method-assign]
+            except AttributeError:
+                continue
+            self._wrapped.append((stream, original, wrapper))
+
+    def stop(self) -> None:
+        """Give the streams their own ``write`` back, where nobody has wrapped them again since."""
+        for stream, original, wrapper in self._wrapped:
+            if stream.write is wrapper:
+                stream.write = original  # type: ignore[method-assign]
+        self._wrapped.clear()
+        with self._lock:
+            self._close()
+
+    def _wrapper(self, original: Callable[[str], int]) -> Callable[[str], int]:
+        def write(text: str) -> int:
+            written = original(text)
+            if self._file is not None and isinstance(text, str):
+                self._keep(text)
+            return written
+
+        return write
+
+    def _keep(self, text: str) -> None:
+        with self._lock:
+            if self._file is None:
+                return
+            try:
+                self._file.ensure()
+                os.write(self._file.number, text.encode("utf-8", "replace"))
+                return
+            except OSError as error:
+                failure = error
+            self._close()
+        self._on_failure(failure)
+
+    def _close(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()

@@ -1,0 +1,113 @@
+"""A run's delivery as the training process starts it: a process of its own, or a thread.
+
+The delivery process shares no interpreter lock with the training, runs in a session of its own so that Ctrl-C
+reaches only the trainer, and outlives it. ``delivery="thread"`` runs the same delivery in a thread of the training
+process instead, for notebooks and debuggers.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+from typing import Protocol
+
+from ups.errors import UPSError
+from ups.journal.run_directory import RunDirectory
+
+__all__ = ["Deliverer", "DeliveryProcess", "DeliveryThread"]
+
+_COMMAND = (sys.executable, "-P", "-m", "ups", "deliver", "--nice", "5")  # the training comes first
+
+
+class Deliverer(Protocol):
+    """What delivers a run: a process or a thread."""
+
+    def start(self) -> None:
+        """Start it."""
+
+    def is_running(self) -> bool:
+        """Whether it runs."""
+
+    def log_tail(self) -> str:
+        """The last line that it said, for a message."""
+
+
+class DeliveryProcess:
+    """A delivery in a process of its own."""
+
+    def __init__(self, directory: RunDirectory, owner: str) -> None:
+        self._directory = directory
+        self._owner = owner
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it. It inherits the environment and the working directory, and nothing else.
+
+        Not the address of a wandb backend that the training may run: delivery has one of its own.
+        """
+        own = ("UPS_RUN_DIR", "WANDB_SERVICE")
+        environment = {name: value for name, value in os.environ.items() if name not in own}
+        with (self._directory.log_file).open("ab") as log:
+            self._process = subprocess.Popen(
+                [*_COMMAND, str(self._directory.path), "--owner", self._owner],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
+            )
+
+    def is_running(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def log_tail(self) -> str:
+        """The last line of its log."""
+        try:
+            lines = (self._directory.log_file).read_text(encoding="utf-8", errors="replace").split("\n")
+        except OSError:
+            return ""
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+class DeliveryThread:
+    """The same delivery in a thread of this process.
+
+    wandb runs one backend for all runs of a process: where a session is lost, a run that the process itself has open
+    in wandb is lost with it. A process of its own has no such neighbours.
+    """
+
+    def __init__(self, directory: RunDirectory, owner: str, mode: str) -> None:
+        self._directory = directory
+        self._owner = owner
+        self._mode = mode
+        self._thread: threading.Thread | None = None
+        self._last = ""
+
+    def start(self) -> None:
+        """Start it."""
+        from ups.delivery.session import load_wandb
+
+        load_wandb()
+
+        self._thread = threading.Thread(target=self._deliver, name="ups-delivery", daemon=True)
+        self._thread.start()
+
+    def is_running(self) -> bool:
+        """Whether it runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def log_tail(self) -> str:
+        """The last line that it said."""
+        return self._last
+
+    def _deliver(self) -> None:
+        from ups.delivery.delivery import Delivery
+
+        try:
+            Delivery(self._directory, self._mode, owner=self._owner, own_process=False).run()
+        except UPSError as error:
+            self._last = str(error)
+        except Exception as error:
+            self._last = f"{type(error).__name__}: {error}"
+            raise

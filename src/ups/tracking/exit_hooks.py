@@ -1,0 +1,144 @@
+"""What becomes of open runs when their process ends or forks without having finished them."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any, NoReturn, Protocol
+
+from ups.errors import UPSError
+from ups.journal.faults import say
+
+__all__ = ["OpenRun", "exit_code_of", "register", "still_open", "unregister"]
+
+
+class OpenRun(Protocol):
+    """A run that this process holds."""
+
+    def finish(self, exit_code: int | None = 0) -> object:
+        """End it."""
+
+    def reopen_after_fork(self) -> None:
+        """In a forked child: make it the child's own."""
+
+
+_open: weakref.WeakSet[OpenRun] = weakref.WeakSet()
+_uncaught: BaseException | None = None
+_hooked = False
+
+
+def register(context: OpenRun) -> None:
+    """Finish ``context`` when the process ends, unless it has been by then."""
+    global _hooked, _uncaught
+    _uncaught = None  # an exit that was caught was none
+    _open.add(context)
+    if not _hooked:
+        _hooked = True
+        _note_uncaught()
+        _note_handlers()
+        atexit.register(_finish_all)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_after_fork)
+
+
+def unregister(context: OpenRun) -> None:
+    """``context`` is being finished."""
+    _open.discard(context)
+
+
+def still_open() -> list[OpenRun]:
+    """This process's contexts that are not finished."""
+    return list(_open)
+
+
+def exit_code_of(error: BaseException | None) -> int:
+    """The exit code of a process that ends with ``error``: 130 for Ctrl-C, as shells have it."""
+    if error is None:
+        return 0
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    return 1
+
+
+def _finish_all() -> None:
+    for context in still_open():
+        try:
+            context.finish(exit_code_of(_uncaught))
+        except UPSError as error:  # of a strict run; the others are finished all the same
+            say(str(error))
+        except KeyboardInterrupt:  # Ctrl-C while it waited, which has said what is left
+            continue
+
+
+def _after_fork() -> None:
+    for context in _open:
+        context.reopen_after_fork()
+
+
+def _note_uncaught() -> None:
+    """What ends the process is seen only by the hook that prints it, and ``SystemExit`` only where it is raised."""
+    before, leave = sys.excepthook, sys.exit
+
+    def exit_noted(status: Any = None, /) -> NoReturn:
+        global _uncaught
+        _uncaught = SystemExit(status)
+        leave(status)
+
+    def hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+        global _uncaught
+        _uncaught = error
+        before(kind, error, traceback)
+
+    sys.excepthook = hook
+    sys.exit = exit_noted
+
+
+class _Noting:
+    """A signal's handler that notes with which exit it ends the process."""
+
+    def __init__(self, handler: Callable[[int, FrameType | None], Any]) -> None:
+        self.handler = handler
+
+    def __call__(self, number: int, frame: FrameType | None) -> Any:
+        global _uncaught
+        try:
+            return self.handler(number, frame)
+        except SystemExit as error:
+            _uncaught = error
+            raise
+
+
+def _note_handlers() -> None:
+    """``raise SystemExit`` in a signal's handler passes no hook: the handlers themselves note it.
+
+    Who asks for a handler is given the one that was set.
+    """
+    install, ask = signal.signal, signal.getsignal
+
+    def noting(handler: Any) -> Any:
+        left = isinstance(handler, _Noting) or not callable(handler) or handler is signal.default_int_handler
+        return handler if left else _Noting(handler)
+
+    def given(handler: Any) -> Any:
+        return handler.handler if isinstance(handler, _Noting) else handler
+
+    def signal_noted(signalnum: int, handler: Any) -> Any:
+        return given(install(signalnum, noting(handler)))
+
+    def getsignal_noted(signalnum: int) -> Any:
+        return given(ask(signalnum))
+
+    if threading.current_thread() is threading.main_thread():
+        for number in signal.valid_signals():
+            if (handler := ask(number)) is not noting(handler):
+                install(number, noting(handler))
+    signal.signal = signal_noted
+    signal.getsignal = getsignal_noted

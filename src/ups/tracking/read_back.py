@@ -1,0 +1,93 @@
+"""After the end: read what W&B holds, check every chart, and print the tree."""
+
+import contextlib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from ups.check import RunCheck, check_run
+from ups.errors import RunFileError
+from ups.journal.faults import Faults, say
+from ups.journal.run_directory import RunDirectory
+from ups.journal.status import Status, read_status
+from ups.journal.waiting import waits
+from ups.report import render_tree
+from ups.runs import find_run, open_files
+from ups.runs.source import journaled_run
+from ups.text import command_line
+
+__all__ = ["read_back"]
+
+
+def read_back(directory: RunDirectory, faults: Faults) -> RunCheck | None:
+    """Check what W&B's files of a run hold and print it on stderr, with the faults that were survived and where it is.
+
+    Online, each chart's rows are compared with what the server said it holds. A run that is only journaled, or that
+    delivery has not brought to its end, is checked as W&B will hold it once it is delivered: of rows that wait in the
+    journal it is not to be said that nobody logged them.
+
+    Returns:
+        The check; None where there is nothing that can be read, which is said.
+    """
+    status = read_status(directory)
+    try:
+        check = check_run(journaled_run(directory) if waits(directory) else open_files(find_run(directory.path)))
+    except RunFileError as error:
+        say(f"there is nothing to read back yet: {error}")
+        return None
+    if status is not None:
+        _note_skipped(status.skipped_values, faults)
+        if status.counts is not None:
+            _compare_with_server(check, status.counts, faults)
+    if sys.stderr is not None:
+        from rich.console import Console
+
+        console = Console(stderr=True)
+        told = [(fault["message"], fault["count"]) for fault in faults.as_dict().values()]
+        with contextlib.suppress(OSError, ValueError):  # a stderr that takes nothing does not end the training
+            console.print(render_tree(check, faults=told))
+        say(_where(directory, status, check.rows))
+    return check
+
+
+def _where(directory: RunDirectory, status: Status | None, rows: int) -> str:
+    """Where the run is, and what a person may do with it next."""
+    if directory.read_manifest().mode == "local":
+        return f"journaled only. To bring it to W&B: {directory.deliver_command()}"
+    if status is not None and status.state == "incomplete":
+        held = f"W&B lacks some of {rows:,} rows, and takes them no more under this run id"
+        return f"{held}. To bring all of them there as a new run: {directory.deliver_command('--as-new')}"
+    if status is None or status.state != "finished":
+        known = status.confirmed_rows if status is not None else None
+        journaled = max(rows, known or 0)  # W&B may hold rows that a power cut has taken from the journal
+        held = (
+            f"it is not known yet how many of {rows:,} rows are"
+            if known is None
+            else f"{known:,} of {journaled:,} rows are"
+        )
+        return f"{held} in W&B. To bring the rest there: {directory.deliver_command()}"
+    if status.mode == "online":
+        return f"in W&B{'' if status.confirmed else ', which has not confirmed it'}: {status.url}"
+    sync = command_line("wandb", "sync", *(_shown(segment.parent) for segment in directory.segments()))
+    return f"in {_shown(directory.path)}. To see it: ups show. To send it: {sync}"
+
+
+def _shown(path: Path) -> Path:
+    """A path as short as it can be typed from here."""
+    with contextlib.suppress(OSError, ValueError):  # elsewhere, or where one is has been removed
+        return path.relative_to(Path.cwd())
+    return path
+
+
+def _note_skipped(skipped_values: Mapping[str, int], faults: Faults) -> None:
+    for stage, count in skipped_values.items():
+        message = f"stage {stage!r}: values at steps that went back are in the journal and are not drawn"
+        faults.merge({f"step:{stage}": {"count": count, "message": message}}, quiet=True)
+
+
+def _compare_with_server(check: RunCheck, counts: dict[str, int], faults: Faults) -> None:
+    for chart in check.charts:
+        held = counts.get(chart.metric, 0)
+        if held < chart.rows:
+            message = f"the server holds {held:,} of {chart.rows:,} rows of {chart.metric}"
+            faults.add(f"server:{chart.metric}", message, quiet=True)
