@@ -108,9 +108,9 @@ def held_by_ups(folder: Path) -> list[int]:
 
 def held_by_wandb(folder: Path) -> list[int]:
     """The steps in W&B's file as far as it can be read, which is as far as ``wandb sync`` takes it."""
-    from ups.runs import find_runs
+    from ups.runs import open_runs
 
-    return [int(x) for run in find_runs(folder) for x in run.open().series("loss").x]
+    return [int(x) for run in open_runs(folder) for x in run.series("loss").x]
 
 
 def held_by_trackio(folder: Path) -> list[int]:
