@@ -110,7 +110,7 @@ def test_a_name_that_cannot_be_read_is_counted(tmp_path: Path) -> None:
     run = run_of(tmp_path, *records)
     assert run.logged == ["loss"]
     (found,) = [found for found in check_run(run).findings if found.code == "damaged-file"]
-    assert "3 values have no name that can be read; 3 rows were recovered" in found.message
+    assert "the names of 3 values cannot be read; 3 rows recovered" in found.message
 
 
 def test_a_record_that_no_message_can_be_made_of_is_damage(tmp_path: Path) -> None:
