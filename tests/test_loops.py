@@ -108,11 +108,17 @@ CAUSES = {
     ("two_processes", "backwards"): (["two processes wrote the run at the same time"], ["without step="]),
     ("never_logged_beside_lost_rows", "never-logged"): (["wandb dropped 20 calls"], ["train/loss", "meant"]),
     ("two_counters", "lost-rows"): (["two counters", "9 while W&B's own step was 36"], ["from 0 again"]),
-    ("second_call_at_a_committed_step", "lost-rows"): (["W&B's own step was one higher"], ["from 0 again", "two counters"]),
+    ("second_call_at_a_committed_step", "lost-rows"): (
+        ["W&B's own step was one higher"],
+        ["from 0 again", "two counters"],
+    ),
     ("below_zero", "lost-rows"): (["log() was given step=-1, but W&B counts from 0"], ["again", "two counters"]),
     ("stage_from_zero", "lost-rows"): (["counted from 0 again, while W&B's own step was 29"], ["two counters"]),
     ("another_counter_is_logged", "frozen"): (["never logged with a new value, so wandb filled in 0; or"], []),
-    ("dot_in_the_axis", "frozen"): (["20 rows hold Wall Time (sec.) twice", "reads the dot in the name"], ["never logged"]),
+    ("dot_in_the_axis", "frozen"): (
+        ["20 rows hold Wall Time (sec.) twice", "reads the dot in the name"],
+        ["never logged"],
+    ),
     ("defined_again_later", "empty"): (["first logged after 30 rows of loss"], ["step_sync"]),
 }
 

@@ -25,8 +25,8 @@ def export(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
     return int(ended.value.code or 0)
 
 
-def test_a_table_has_a_row_a_row_and_a_column_a_metric() -> None:
-    """polars gets null where a row does not hold a metric and keeps NaN; pandas gets NaN for both."""
+def test_a_table_has_the_rows_of_the_run_and_a_column_per_metric() -> None:
+    """A cell without a value is null in polars, which keeps NaN, and NaN in pandas."""
     pytest.importorskip("polars")
     pytest.importorskip("pandas")
     frame = ups.open_run(made_runs() / "empty_near_miss").to_polars()
