@@ -132,7 +132,7 @@ def test_while_a_run_goes_on_nothing_is_lost(copied: Callable[[str], Path]) -> N
 
 
 def test_files_that_are_not_there_are_counted_and_named(copied: Callable[[str], Path]) -> None:
-    """What is seen, and nothing else: how many the history names, and which are not there."""
+    """The finding gives the number of files in the history, and the names of those that are missing."""
     run = copied("images")
     for path in sorted((run / "files" / "media" / "images" / "val").glob("samples_0_*")):
         path.unlink()
@@ -150,7 +150,7 @@ def test_files_that_are_not_there_are_counted_and_named(copied: Callable[[str], 
 
 
 def test_an_offline_copy_without_its_media_is_told(copied: Callable[[str], Path]) -> None:
-    """``wandb sync`` would upload none of them."""
+    """``wandb sync`` cannot upload the missing files."""
     run = copied("grown")
     shutil.rmtree(run / "files" / "media")
     assert [finding.code for finding in found(run)] == ["frozen-table", "missing-media"]
@@ -236,7 +236,7 @@ run.finish()
 
 
 def test_rules_go_by_the_facts() -> None:
-    """Tables of a history without sizes, and one value a step, are no findings."""
+    """Tables without sizes in the history, and one value per step, give no findings."""
     home = Path("files")
     logged = tuple(LoggedMedia("t", step, home, ("media/table/t_0.json",)) for step in range(3))
     assert frozen_table(Media("t", logged)) is None

@@ -220,7 +220,7 @@ def test_many_damaged_files(tmp_path: Path) -> None:
 
 
 def test_a_record_put_together_from_two_is_read_as_far_as_it_makes_sense(tmp_path: Path) -> None:
-    """Chunks of two records, each valid: an item that is none is left out, its row and the others stay."""
+    """Of valid chunks of two records, bytes that are not an item are left out; their row and the others stay."""
     good = b"\x0a\x0e\x12\x04loss\x82\x01\x050.125"
     path = tmp_path / "run-joined.wandb"
     with Writer(path) as writer:
