@@ -94,26 +94,32 @@ CAUSES = {
     ("measured_axis", "backwards"): (["measured rather than counted"], ["twice", "checkpoint"]),
     ("falling_axis", "backwards"): (["falls from each point to the next"], ["twice", "checkpoint"]),
     ("clock_that_restarts", "backwards"): (["measured rather than counted"], ["twice", "checkpoint"]),
-    ("clock_beside_a_step", "backwards"): (["while global_step in the same rows counts on"], ["checkpoint"]),
+    ("clock_beside_a_step", "backwards"): (["while global_step in the same rows keeps growing"], ["checkpoint"]),
     ("folds", "backwards"): (["begins again 11 times"], ["checkpoint", "out of order"]),
     ("large_steps_again", "backwards"): (["10 of the values of env_steps come again"], ["out of order"]),
     ("epoch_in_every_row", "stale"): (
-        ["8 points stand at epoch = 1: several rows", "or rows without it"],
+        ["8 points are at epoch = 1: several rows", "in rows without it"],
         ["less often"],
     ),
-    ("epoch_in_every_row_and_its_mean", "stale"): (["8 points stand at epoch = 0"], ["less often"]),
-    ("two_evaluations_at_one_step", "stale"): (["2 points stand at train/global_step = 6"], ["less often"]),
-    ("rungs", "stale"): (["9 points stand at budget = 1"], ["less often", "twice"]),
-    ("resumed_with_step", "backwards"): (["began at _step 10, where the run had reached 14"], ["without step="]),
+    ("epoch_in_every_row_and_its_mean", "stale"): (["8 points are at epoch = 0"], ["less often"]),
+    ("two_evaluations_at_one_step", "stale"): (["2 points are at train/global_step = 6"], ["less often"]),
+    ("rungs", "stale"): (["9 points are at budget = 1"], ["less often", "twice"]),
+    ("resumed_with_step", "backwards"): (["began at _step 10, but the run had reached 14"], ["without step="]),
     ("two_processes", "backwards"): (["two processes wrote the run at the same time"], ["without step="]),
     ("never_logged_beside_lost_rows", "never-logged"): (["wandb dropped 20 calls"], ["train/loss", "meant"]),
-    ("two_counters", "lost-rows"): (["two counters", "9 while W&B stood at 36"], ["from 0 again"]),
-    ("second_call_at_a_committed_step", "lost-rows"): (["moved on by one"], ["from 0 again", "two counters"]),
-    ("below_zero", "lost-rows"): (["step=-1 was given, and W&B counts from 0"], ["again", "two counters"]),
-    ("stage_from_zero", "lost-rows"): (["counted from 0 again, while W&B stood at 29"], ["two counters"]),
-    ("another_counter_is_logged", "frozen"): (["never logged with a new value, so wandb filled in 0, or"], []),
-    ("dot_in_the_axis", "frozen"): (["20 rows hold Wall Time (sec.) twice", "by its dots"], ["never logged"]),
-    ("defined_again_later", "empty"): (["first logged behind 30 rows of loss"], ["step_sync"]),
+    ("two_counters", "lost-rows"): (["two counters", "9 while W&B's own step was 36"], ["from 0 again"]),
+    ("second_call_at_a_committed_step", "lost-rows"): (
+        ["W&B's own step was one higher"],
+        ["from 0 again", "two counters"],
+    ),
+    ("below_zero", "lost-rows"): (["log() was given step=-1, but W&B counts from 0"], ["again", "two counters"]),
+    ("stage_from_zero", "lost-rows"): (["counted from 0 again, while W&B's own step was 29"], ["two counters"]),
+    ("another_counter_is_logged", "frozen"): (["never logged with a new value, so wandb filled in 0; or"], []),
+    ("dot_in_the_axis", "frozen"): (
+        ["20 rows hold Wall Time (sec.) twice", "reads the dot in the name"],
+        ["never logged"],
+    ),
+    ("defined_again_later", "empty"): (["first logged after 30 rows of loss"], ["step_sync"]),
 }
 
 
@@ -236,4 +242,4 @@ def test_rewound_rows_stay_away_in_a_copy(tmp_path: Path) -> None:
 def test_digits_are_not_rounded() -> None:
     """A message compares the numbers as they are."""
     message = finding("large_steps_again", "backwards").message
-    assert message == "env_steps goes back once, first from 12345639 to 12345630"
+    assert message == "env_steps goes back once, from 12345639 to 12345630"

@@ -103,7 +103,7 @@ def test_accelerate_with_a_step_loses_the_later_stages() -> None:
     assert [(chart.metric, chart.points) for chart in found.charts] == [("training/operator/loss", 30)]
     (lost,) = (finding for finding in found.findings if finding.code == "lost-rows")
     assert lost.count == 30
-    assert "at step=0 when the run stood at 29" in lost.message
+    assert "at step=0 when W&B's own step was 29" in lost.message
     assert "without step=" in lost.fix
     plan = plan_repair(open_run(made_by("accelerate_three_stages") / "usual"))
     assert (plan.changes_nothing, plan.lost) == (True, 30)

@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from ups.text import command_line, printable, spreadsheet_text
+from ups.text import command_line, counted, printable, spreadsheet_text
 
 ODD = ["plain", "a b", "it's", "$(touch x)", "`touch x`", "-f", "", "\x1b[31mred\x07", "a\nb", "\\x41\x01"]
 ODD += ["größer\u202e", os.fsdecode(b"no\xfftext")]
+
+
+def test_a_count_has_its_noun_in_the_singular_or_plural() -> None:
+    assert [counted(count, "row") for count in (0, 1, 2, 2000)] == ["0 rows", "1 row", "2 rows", "2,000 rows"]
 
 
 def test_nothing_commands_the_terminal() -> None:
@@ -43,7 +47,7 @@ def test_a_formula_is_text(text: str) -> None:
 
 
 def test_other_cells_stay() -> None:
-    """A name that is none is left as it is, but for control characters."""
+    """A name that is not a formula stays as it is, except for control characters."""
     for text in ("loss", "training/a/loss=1", "größer", "", "a-b"):
         assert spreadsheet_text(text) == text
     assert spreadsheet_text("\t=1") == "\\t=1"

@@ -5,7 +5,7 @@ Importing this package imports neither wandb, NumPy nor torch; the public names 
 
 from ups import errors
 
-TYPE_CHECKING = False  # type checkers take it for typing's, which takes longer to import than all the rest
+TYPE_CHECKING = False  # type checkers know this name, and importing typing takes longer than all the rest
 if TYPE_CHECKING:
     from ups.guard import guard
     from ups.runfile import Run
@@ -35,7 +35,7 @@ _HOMES = {
     "join_wandb_context": "ups.tracking",
 }
 
-if not TYPE_CHECKING:  # or every name would be there for a type checker
+if not TYPE_CHECKING:  # else a type checker accepts every name
 
     def __getattr__(name: str) -> object:
         """Import a public name's home when it is first asked for."""
@@ -44,4 +44,4 @@ if not TYPE_CHECKING:  # or every name would be there for a type checker
         from importlib import import_module
 
         value = getattr(import_module(_HOMES[name]), name)
-        return globals().setdefault(name, value)  # importing has set ups.guard already: the module, which can be called
+        return globals().setdefault(name, value)  # ups.guard is already there: the module itself, which is callable

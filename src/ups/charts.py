@@ -1,7 +1,6 @@
-"""The one rule for charts: which x-axis a metric is drawn against, and which rows make points.
+"""The one rule for charts: the x-axis of a metric, and the rows that make points.
 
-The tracker asks this module before it writes and the check asks it when it reads, so that writer and checker
-cannot disagree.
+The tracker asks this module before it writes, and the check asks it when it reads, so they cannot disagree.
 """
 
 import re
@@ -35,7 +34,7 @@ __all__ = [
 ]
 
 DEFAULT_AXIS = "_step"
-LARGEST_STEP = 2**53  # beyond it a float, as which a chart holds its x, cannot tell one step from the next
+LARGEST_STEP = 2**53  # a chart holds x as floats, which are the same for two steps beyond it
 _ROOT = "training/"
 _STAGE_NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
 
@@ -47,10 +46,10 @@ def check_stage_name(name: str) -> None:
 
 
 def check_metric_name(name: str) -> None:
-    """Raise :class:`~ups.errors.InvalidName` if W&B could not draw a metric of this name.
+    """Raise :class:`~ups.errors.InvalidName` if W&B cannot draw a metric of this name.
 
-    W&B keeps a leading ``_`` for itself, reads a ``*`` as a pattern, and ``step`` is the stage's own axis.
-    A ``/`` inside is fine.
+    W&B keeps a leading ``_`` for itself and reads a ``*`` as a pattern. ``step`` is the stage's own axis. A ``/``
+    inside the name is fine.
     """
     if not isinstance(name, str) or not name:
         raise InvalidName(f"{name!r} is not a metric name: use a string that is not empty, as in 'loss'")
@@ -61,7 +60,9 @@ def check_metric_name(name: str) -> None:
     if name.startswith("/") or name.endswith("/"):
         raise InvalidName(f"{name!r} starts or ends with '/': call it {name.strip('/') or 'value'!r}")
     if "*" in name or not name.isprintable() or name != name.strip():
-        raise InvalidName(f"{name!r} holds '*', a control character or outer spaces, which W&B does not match by name")
+        raise InvalidName(
+            f"{name!r} holds '*', a control character or outer spaces, which W&B does not match: leave them out"
+        )
 
 
 def step_metric(stage: str) -> str:
@@ -75,14 +76,14 @@ def metric_key(stage: str, metric: str) -> str:
 
 
 def stage_prefix(stage: str) -> str:
-    """What the names in W&B of a stage's metrics begin with, before the last ``/``: ``training/<stage>``."""
+    """The part before the last ``/`` of the names of a stage's metrics in W&B: ``training/<stage>``."""
     return f"{_ROOT}{stage}"
 
 
 def stage_of_axis(axis: str) -> str | None:
-    """The stage of a chart drawn against ``axis``: without its last segment and a leading ``training/``.
+    """The stage of a chart drawn against ``axis``: the axis without its last segment and a leading ``training/``.
 
-    None where the axis has no such part, as with ``_step`` and ``global_step``.
+    None where nothing remains, as for ``_step`` and ``global_step``.
     """
     stage = axis.rpartition("/")[0]
     return stage.removeprefix(_ROOT).removeprefix("training") or None
@@ -90,13 +91,12 @@ def stage_of_axis(axis: str) -> str | None:
 
 @dataclass(frozen=True)
 class Axis:
-    """What a metric is drawn against.
+    """The x-axis of a metric.
 
     Attributes:
-        metric: the name of the x-axis; ``_step``, W&B's own row counter, where nothing else is defined.
-        candidates: the axes that could have been chosen, where W&B's choice changes from run to run; else
-            empty.
-        defined: whether a definition names this axis.
+        metric: The name of the axis; ``_step``, W&B's own row counter, without a definition.
+        candidates: The possible axes where W&B's choice changes from run to run; else empty.
+        defined: True where a definition names this axis.
     """
 
     metric: str
@@ -105,12 +105,11 @@ class Axis:
 
 
 class Definitions:
-    """The ``define_metric`` calls of a run, and the axis that follows from them for any metric.
+    """The ``define_metric`` calls of a run, and the axis of any metric that follows from them.
 
-    An exact name decides. Without one, W&B takes any glob that is a prefix of the name (only a trailing ``*``
-    is a wildcard), in an order that changes from run to run: with several axes to choose from, the axis is
-    ambiguous. wandb 0.29 and older write the choice that they made into the run's file; it is taken where it
-    is known.
+    An exact name decides. Without one, W&B takes any glob that is a prefix of the name (only a trailing ``*`` is a
+    wildcard), in an order that changes from run to run. If these globs name several axes, the axis is ambiguous.
+    wandb 0.29 and older write their choice into the run's file, and it decides where it is known.
     """
 
     def __init__(self) -> None:
@@ -130,11 +129,11 @@ class Definitions:
         expanded: bool = False,
         overwrite: bool = False,
     ) -> None:
-        """Add one definition; ``name`` is exact or ends in ``*``. A repeated one changes what it mentions.
+        """Add one definition; ``name`` is exact or ends in ``*``. A second one for a name changes only what it names.
 
-        A backslash before a dot is left out: wandb 0.18.2 and later take ``my\\.loss`` for the metric ``my.loss``.
-        ``expanded`` marks an exact name that wandb itself derived from a glob; with ``overwrite``, nothing of an
-        earlier definition of the name stays.
+        A backslash before a dot is dropped, since wandb 0.18.2 and later read ``my\\.loss`` as the metric ``my.loss``.
+        ``expanded`` marks an exact name that wandb itself derived from a glob. ``overwrite`` first removes an earlier
+        definition of the name.
         """
         name, step_metric = unescaped(name), unescaped(step_metric or "")
         if overwrite:
@@ -146,7 +145,7 @@ class Definitions:
             self._hidden.add(name)
 
     def forget(self, names: Iterable[str]) -> None:
-        """Take definitions back, by name or glob."""
+        """Remove definitions, by name or glob."""
         for name in names:
             for table in (self._exact, self._globs, self._expanded):
                 table.pop(name, None)
@@ -154,15 +153,15 @@ class Definitions:
         self._lengths = self._folders = None
 
     def names(self) -> list[str]:
-        """The names and globs that the user defined, in order of kind and definition."""
+        """The names that the user defined, then the globs, each in order of definition."""
         return [*self._exact, *self._globs]
 
     def is_named(self, metric: str) -> bool:
-        """Whether a definition has the metric's exact name."""
+        """True where a definition has the metric's exact name."""
         return metric in self._exact
 
     def axis(self, metric: str) -> Axis:
-        """The x-axis of a metric, and whether it is the only one possible."""
+        """The x-axis of a metric, with the other candidates if it is ambiguous."""
         if metric in self._exact:
             return _axis(self._exact[metric])
         globs = self._matching(metric)
@@ -173,18 +172,18 @@ class Definitions:
         return _axis(self._globs[globs[0]] if globs else "", candidates)
 
     def is_hidden(self, metric: str) -> bool:
-        """Whether W&B shows no chart for the metric: hidden by name, or by every glob that could apply."""
+        """True where W&B hides the chart of a metric: by its name, or by every glob that may apply."""
         if metric in self._exact or metric in self._expanded:
             return metric in self._hidden
         globs = self._matching(metric)
         return bool(globs) and all(glob in self._hidden for glob in globs)
 
     def step_metrics(self) -> set[str]:
-        """Every metric that serves as an axis: axes are not charts."""
+        """Every metric that is an axis; W&B draws no chart of it."""
         return {axis for table in (self._exact, self._globs, self._expanded) for axis in table.values() if axis}
 
     def step_metrics_around(self, metric: str) -> list[str]:
-        """Those of the step metrics that lie in the metric's folder, or in one above it."""
+        """The step metrics in the metric's folder and in those above it."""
         if self._folders is None:
             self._folders = {}
             for axis in sorted(self.step_metrics()):
@@ -208,20 +207,19 @@ def _axis(defined: str, candidates: tuple[str, ...] = ()) -> Axis:
 
 
 def unescaped(name: str) -> str:
-    """A name that ``define_metric`` was given, as the rows have it."""
+    """The name in the rows for a name in ``define_metric``."""
     return name.replace("\\.", ".")
 
 
 def matches(glob: str, metric: str) -> bool:
-    """Whether W&B applies a definition by ``glob`` to ``metric``: only a trailing ``*`` is a wildcard."""
+    """True where W&B applies a definition by ``glob`` to ``metric``: only a trailing ``*`` is a wildcard."""
     return glob.endswith("*") and metric.startswith(glob[:-1])
 
 
 def own_steps(metric: str, step_metrics: Collection[str]) -> Iterator[str]:
-    """What may be the step metric of a metric's own stage, by its name: in its folder, then in those above.
+    """The names that the step metric of a metric's own stage may have, in its folder first, then in those above.
 
-    Args:
-        step_metrics: those that are defined; in each folder they come first, then ``<folder>/step``.
+    In each folder, the defined ``step_metrics`` come first, then ``<folder>/step``.
     """
     for folder in _folders_of(metric):
         named = sorted(axis for axis in step_metrics if axis.rpartition("/")[0] == folder)
@@ -236,7 +234,7 @@ def _folders_of(metric: str) -> Iterator[str]:
 
 
 def fitting(definitions: Iterable[str], metrics: Iterable[str]) -> set[str]:
-    """The names and globs that fit at least one of the metrics."""
+    """The names and globs that match at least one of the metrics."""
     exact = set(metrics)
     ordered = sorted(exact)
     found = set()
@@ -249,16 +247,12 @@ def fitting(definitions: Iterable[str], metrics: Iterable[str]) -> set[str]:
 
 
 def points(x: "NDArray[np.float64]", y: "NDArray[np.float64]") -> "NDArray[np.bool_]":
-    """Which rows make a point, of those that hold both the axis and the metric: where both are finite numbers.
-
-    Args:
-        x, y: float64, shape (rows,). The mask has the same shape.
-    """
+    """Mark the rows that make a point: those where axis ``x`` and metric ``y``, shape (rows,), are finite numbers."""
     import numpy as np
 
     return np.isfinite(x) & np.isfinite(y)
 
 
 def advances(last_x: float | None, x: float) -> bool:
-    """Whether a point at ``x`` continues the line that ends at ``last_x`` (None: there is none yet)."""
+    """True where a point at ``x`` continues the line that ends at ``last_x``; None stands for an empty line."""
     return last_x is None or x > last_x

@@ -1,12 +1,11 @@
-"""How the x of a chart moves from one point to the next, decided from the points themselves.
+"""The course of a chart: how its x moves from one point to the next, by the points themselves.
 
 An axis that goes back is not always a counter that began again: evaluations may finish out of order, and an axis may
-be measured, or fall. Check, repair and guard ask this module, so that they agree on which it is.
+be measured, or fall. Check, repair and guard all ask this module, so that they agree.
 
-A chart's x *begins again* where it goes back, and then runs in order through x that the chart has had: a stage that
-ran twice, or one that was resumed from an older checkpoint. Each run from there on is an *attempt*. Where it goes back
-among x that it had, to others that are new, it does not count the rows of one attempt after another; nothing more is
-concluded from that.
+A chart's x *begins again* where it goes back and then runs in order through x that the chart already has: a stage
+ran twice, or was resumed from an older checkpoint. Each such run of points is an *attempt*. If x goes back to values
+that are new among the old ones, it does not count attempts, and nothing more is concluded.
 """
 
 from __future__ import annotations
@@ -22,30 +21,30 @@ if TYPE_CHECKING:
 __all__ = ["MOST_ATTEMPTS", "Course", "Courses", "Line", "attempts", "course"]
 
 MOST_ATTEMPTS = 9
-"""A counter that begins again more often is one within another, as a batch is within each epoch."""
+"""A counter that begins again more often counts within another one, as a batch does within each epoch."""
 
-_MOST_RUNS = 10_000  # of evenly spaced x that a line remembers: about 2 MB
-_TOLERANCE = 1e-9  # of an x, for spacings that no binary fraction holds, such as 0.1
+_MOST_RUNS = 10_000  # of evenly spaced x in a line's memory: about 2 MB
+_TOLERANCE = 1e-9  # of an x, for spacings that a binary fraction cannot hold, such as 0.1
 
 
 class Course(StrEnum):
-    """How x moves along a chart."""
+    """The ways in which x moves along a chart."""
 
     FORWARD = "forward"
-    """It never goes back. It may stand still."""
+    """x never goes back. It may stay the same."""
     AGAIN = "again"
-    """Each time that it goes back, it runs through the x that it had there: a counter that begins again."""
+    """Each time that x goes back, it runs through earlier x: a counter that begins again."""
     FALLING = "falling"
-    """It goes back at every point."""
+    """x goes back at every point."""
     OUT_OF_ORDER = "out of order"
-    """It goes back to x that are new, or to single ones that it has had."""
+    """x goes back to new values, or to single earlier ones."""
 
 
 def course(x: NDArray[np.float64]) -> Course:
-    """How x moves along a chart.
+    """Find how x moves along a chart.
 
     Args:
-        x: float64 or int64, shape (points,): finite, in the order in which the points were logged.
+        x: Finite numbers in the order in which the points were logged; float64 or int64, shape (points,).
     """
     import numpy as np
 
@@ -70,13 +69,13 @@ def course(x: NDArray[np.float64]) -> Course:
 
 
 class Courses:
-    """The courses of several charts, each x looked at once: those of one axis often have the same."""
+    """The courses of several charts, computed once per x, since charts of one axis often have the same x."""
 
     def __init__(self) -> None:
         self._known: list[tuple[NDArray[np.float64], Course]] = []
 
     def of(self, x: NDArray[np.float64]) -> Course:
-        """As :func:`course`."""
+        """Return :func:`course` of ``x``."""
         import numpy as np
 
         for known, found in self._known:
@@ -87,11 +86,11 @@ class Courses:
 
 
 def attempts(x: NDArray[np.float64], known: Course | None = None) -> NDArray[np.int64]:
-    """The number of each point's attempt, from 0; int64, shape (points,). All 0 unless x begins again.
+    """Number the attempt of each point, from 0; int64, shape (points,). All are 0 unless x begins again.
 
     Args:
-        x: as for :func:`course`.
-        known: its course, where that was asked already.
+        x: As for :func:`course`.
+        known: The course of ``x``, if it is known.
     """
     import numpy as np
 
@@ -102,34 +101,34 @@ def attempts(x: NDArray[np.float64], known: Course | None = None) -> NDArray[np.
 
 
 def _begins(x: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The points at which x goes back."""
+    """Find the points at which x goes back."""
     import numpy as np
 
     return np.flatnonzero(x[1:] < x[:-1]) + 1
 
 
 class Line:
-    """The x of one chart as its points come, one after the other.
+    """The x of one chart, point by point.
 
-    It is remembered as runs of evenly spaced x, of which a counter has few.
+    It is kept as runs of evenly spaced x, of which a counter has few.
 
     Attributes:
-        last: the x of the last point; -inf before the first, and after :meth:`restart`.
+        last: The x of the last point; -inf before the first point and after :meth:`restart`.
     """
 
     __slots__ = ("_counts", "_high", "_runs", "last")
 
     def __init__(self) -> None:
         self.last = self._high = -inf
-        self._counts = True  # whether x may be a counter, by all that came
+        self._counts = True  # by the points so far, x may be a counter
         self._runs: list[tuple[float, float, int]] = []  # first x, spacing, number of x
 
     def begins_again(self, x: float) -> bool:
-        """True where a point at ``x`` would begin another attempt."""
+        """True where a point at ``x`` begins another attempt."""
         return x < self.last and self._counts and self._had(x)
 
     def follow(self, x: float) -> None:
-        """Take note of a point at ``x``."""
+        """Add a point at ``x``."""
         if x < self.last and not self.begins_again(x):
             self._counts = False
             self._runs = []
@@ -140,7 +139,7 @@ class Line:
                 self._remember(x)
 
     def restart(self) -> None:
-        """Begin another attempt: what comes next is drawn by a line of its own."""
+        """Begin another attempt: the next points make a line of their own."""
         self.last = -inf
 
     def _remember(self, x: float) -> None:
@@ -167,7 +166,7 @@ class Line:
 
 
 def _close(x: float, expected: float) -> bool:
-    """True for the same number, but for a last bit of fractions; whole numbers are compared exactly."""
+    """True for equal numbers; fractions may differ in the last bits, whole numbers may not."""
     if x % 1 == 0 and expected % 1 == 0:
         return x == expected
     return abs(x - expected) <= _TOLERANCE * abs(x)

@@ -1,4 +1,4 @@
-"""Which W&B server a run would go to, and where credentials for it are configured: found as wandb finds them."""
+"""The W&B server that is configured, and the place of its credentials, found as wandb finds them."""
 
 import configparser
 import netrc
@@ -21,32 +21,32 @@ _HOSTS = ("api.forge.coreweave.com", "api.wandb.ai")  # W&B's own server: its na
 
 
 def server_address() -> str:
-    """The address of the W&B server that is configured, or of W&B's own."""
+    """The address of the configured W&B server, by default W&B's own."""
     return configured_server() or f"https://{_HOSTS[0]}"
 
 
 def configured_server() -> str | None:
-    """The address of the W&B server that is configured here; None where W&B's own is the default."""
+    """The address of the configured W&B server; None for W&B's own by default."""
     return os.environ.get("WANDB_BASE_URL") or workspace_setting("base_url")
 
 
 def without_user(address: str) -> str:
-    """A server's address without a user's name and password, which stay where they were configured."""
+    """A server's address without a user's name and password."""
     return _USER.sub(r"\1", address)
 
 
 def is_same_server(one: str, other: str) -> bool:
-    """True where two addresses name one server."""
+    """True where two addresses name the same server."""
     return _place(one) == _place(other)
 
 
 def _place(address: str) -> tuple[str, str, int | None, str]:
-    """An address as scheme, host, port and path, however it is written; W&B's own server has one name here."""
+    """Split an address into scheme, host, port and path in one spelling; W&B's own server gets one name."""
     parts = urlsplit(address.strip())
     scheme = parts.scheme.lower()
     try:
         port = parts.port
-    except ValueError:  # not a number: the addresses differ as they are written
+    except ValueError:  # the port is not a number: compare the addresses as text
         return scheme, parts.netloc, None, parts.path
     host = (parts.hostname or "").rstrip(".")
     if host in _HOSTS:
@@ -55,7 +55,7 @@ def _place(address: str) -> tuple[str, str, int | None, str]:
 
 
 def credentials_source() -> str | None:
-    """Where wandb would find credentials without asking: a variable's name or a file's path; None for nowhere."""
+    """The variable or file in which wandb finds credentials without asking; None if it finds none."""
     for variable in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE"):
         if os.environ.get(variable):
             return variable
@@ -77,7 +77,7 @@ def credentials_source() -> str | None:
 
 
 def workspace_setting(key: str) -> str | None:
-    """A setting of wandb's own files: the folder's (``wandb offline`` writes it), else the user's."""
+    """A setting from wandb's own files: the folder's, which ``wandb offline`` writes, else the user's."""
     folder = Path(os.environ.get("WANDB_DIR") or ".")
     user = _expanded(os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb")
     for path in (folder / "wandb" / "settings", *([user / "settings"] if user is not None else ())):
@@ -85,7 +85,7 @@ def workspace_setting(key: str) -> str | None:
         try:
             parser.read(path, encoding="utf-8")
         except (configparser.Error, UnicodeDecodeError):
-            continue  # wandb itself says so when it reads the file
+            continue  # wandb itself reports the error when it reads the file
         value = parser.get("default", key, fallback=None)
         if value:
             return value
@@ -103,7 +103,7 @@ def _netrc_path() -> Path | None:
 
 
 def _expanded(path: str) -> Path | None:
-    """``path`` with ``~`` expanded; None where the user has no home, as in a container that runs under a number."""
+    """``path`` with ``~`` expanded; None for a user without a home, as in a container that runs under a number."""
     try:
         return Path(path).expanduser()
     except RuntimeError:

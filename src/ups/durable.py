@@ -1,7 +1,7 @@
-"""Files that are written whole or not at all, also where the power fails.
+"""Files that are written whole or not at all, also in a power cut.
 
-A rename alone orders names, not contents: a file system may keep the new name and lose what was written under it. So
-the content is synced before the rename and the folder after it.
+A rename alone orders names, not contents: a file system may keep the new name and lose the content. So the content is
+synced before the rename, and the folder after it.
 """
 
 import contextlib
@@ -16,20 +16,19 @@ __all__ = ["new_file", "sync_file", "sync_folder", "write_atomically", "write_ne
 
 
 def write_atomically(path: Path, text: str, *, sync: bool = True) -> None:
-    """Replace ``path`` by ``text`` so that a reader finds the old content or the new, never a part.
+    """Replace the content of ``path`` by ``text``; a reader finds the old or the new content, never a part.
 
-    Args:
-        sync: Whether a power cut must find one of them too; without it the file may be empty after one.
+    Without ``sync``, the file may be empty after a power cut.
 
     Raises:
-        OSError: The file cannot be written; the old content stands.
+        OSError: The file cannot be written; the old content stays.
     """
     with _whole(path, Path.replace, sync=sync) as file:
         file.write(text.encode())
 
 
 def write_new(path: Path, text: str) -> bool:
-    """Write ``path`` as a whole, on the disk; False if it is there already.
+    """Write the whole of ``path`` and sync it to the disk; return False if the file already exists.
 
     Raises:
         OSError: The file cannot be written.
@@ -44,10 +43,10 @@ def write_new(path: Path, text: str) -> bool:
 
 @contextlib.contextmanager
 def new_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A file to write to that gets its name once all of it is on the disk; if it cannot be written, nothing is left.
+    """Open a file that gets its name once all of it is on the disk, and that is removed if it cannot be written.
 
     Raises:
-        UsageError: There is one of that name, or it cannot be written.
+        UsageError: A file of that name exists, or the file cannot be written.
     """
     path = Path(path)
     exists = f"{path} exists already: name a new file"
@@ -63,10 +62,10 @@ def new_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def sync_file(path: Path) -> None:
-    """Put the content of ``path`` on the disk, whoever wrote it.
+    """Sync the content of ``path`` to the disk, also if another process wrote it.
 
     Raises:
-        OSError: The disk refused.
+        OSError: The disk reports an error.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -76,10 +75,10 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Put the names in ``folder`` on the disk, where its file system can do that."""
+    """Sync the names in ``folder`` to the disk, if its file system can do that."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        with contextlib.suppress(OSError):  # some network file systems sync no folder: they order by themselves
+        with contextlib.suppress(OSError):  # some network file systems cannot sync a folder: they keep the order
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -87,9 +86,9 @@ def sync_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _whole(path: Path, place: Callable[[Path, Path], object], *, sync: bool) -> Iterator[BinaryIO]:
-    """A file beside ``path`` that gets that name, by ``place``, once all of it is written."""
+    """Open a file beside ``path``; once all of it is written, ``place`` gives it that name."""
     temporary = path.with_name(f".{os.getpid()}-{path.name[:200]}")
-    temporary.unlink(missing_ok=True)  # a stranger's link of that name is not followed
+    temporary.unlink(missing_ok=True)  # do not follow a stranger's link of that name
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         with open(descriptor, "wb") as file:  # noqa: PTH123 - an open descriptor
@@ -106,14 +105,14 @@ def _whole(path: Path, place: Callable[[Path, Path], object], *, sync: bool) -> 
 
 
 def _link(temporary: Path, path: Path) -> None:
-    """Give a file a name that none has.
+    """Give a file a name.
 
     Raises:
-        FileExistsError: One has it.
+        FileExistsError: Another file has that name.
     """
     try:
         os.link(temporary, path)
     except FileExistsError:
         raise
-    except OSError:  # a file system without links
+    except OSError:  # the file system has no links
         temporary.replace(path)

@@ -1,7 +1,7 @@
 """Every exception that UPS raises, as one tree.
 
-Problems in a user's *run* are data (see :mod:`ups.check`); an exception means that something asked of UPS
-could not be done. Each message names the thing at fault and says what to do.
+An exception means that UPS could not do what it was asked. Each message names the thing at fault and the way out.
+Problems in a user's *run* are data: see :mod:`ups.check`.
 """
 
 __all__ = [
@@ -19,11 +19,11 @@ __all__ = [
 
 
 class UPSError(Exception):
-    """The root of the tree: catch it to catch all that UPS raises."""
+    """The root of the tree; catch it to catch every exception of UPS."""
 
 
 class UsageError(UPSError):
-    """UPS was called in a way that cannot work: a wrong argument, or a call at the wrong time."""
+    """A call of UPS cannot work: an argument is wrong, or the call comes at the wrong time."""
 
 
 class InvalidName(UsageError):
@@ -35,7 +35,7 @@ class InvalidStep(UsageError):
 
 
 class InvalidValue(UsageError):
-    """A value is not one number."""
+    """A value is not a single number."""
 
 
 class ConfigError(UsageError):
@@ -55,4 +55,4 @@ class RunFileError(UPSError):
 
 
 class DeliveryError(UPSError):
-    """Rows that were journaled are not in W&B. They are still in the journal."""
+    """W&B lacks rows that are in the journal, where they stay."""

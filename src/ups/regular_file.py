@@ -1,7 +1,6 @@
-"""Files of a run, opened to be read: regular ones only.
+"""Files of a run, opened for reading: only regular files.
 
-A run's directory may be anybody's. A named pipe in it would keep its reader waiting for ever, and a device would have
-no end.
+Anyone may have written a run's directory. A reader of a named pipe in it would wait for ever, and a device has no end.
 """
 
 import os
@@ -23,16 +22,13 @@ _KINDS = {
 
 
 def open_regular(path: str | os.PathLike[str], *, error: type[UPSError] = RunFileError) -> BinaryIO:
-    """Open a regular file, or the one to which a link leads, to read its bytes.
-
-    Args:
-        error: Raised where it is not a regular file.
+    """Open a regular file, or the regular file that a link leads to, and read it as bytes.
 
     Raises:
-        UPSError: It is not a regular file; of the class ``error``.
+        UPSError: It is not a regular file. The exception is of the class ``error``.
         OSError: It cannot be opened.
     """
-    # Without O_NONBLOCK, a pipe that nobody writes to is not even opened.
+    # Without O_NONBLOCK, opening a pipe waits for its writer.
     number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     mode = os.fstat(number).st_mode
     if not stat.S_ISREG(mode):
@@ -42,12 +38,12 @@ def open_regular(path: str | os.PathLike[str], *, error: type[UPSError] = RunFil
 
 
 def open_below(home: Path, path: Path) -> int:
-    """A descriptor of what lies at ``path`` below ``home``; no link is followed, also none that is put there meanwhile.
+    """Open ``path`` below ``home`` as a descriptor, without following a link or waiting for a pipe's writer.
 
-    It does not wait for a pipe's other end.
+    A link that is made at the same time is not followed either.
 
     Raises:
-        OSError: it cannot be opened.
+        OSError: It cannot be opened.
     """
     folder = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
@@ -62,5 +58,5 @@ def open_below(home: Path, path: Path) -> int:
 
 
 def kind_of(mode: int) -> str:
-    """The kind of a file that is not a regular one, as in a sentence."""
+    """The kind of a file that is not regular, for a sentence."""
     return _KINDS.get(stat.S_IFMT(mode), "something else")

@@ -1,17 +1,22 @@
-"""Text that anyone may have written, made safe for where it goes: a terminal, a shell, a spreadsheet."""
+"""Text for people: counts, numbers, and text of anyone made safe for a terminal, a shell or a spreadsheet."""
 
 import os
 import shlex
 from pathlib import PurePath
 from typing import Any
 
-__all__ = ["command_line", "number_text", "printable", "shown", "spreadsheet_text"]
+__all__ = ["command_line", "counted", "number_text", "printable", "shown", "spreadsheet_text"]
 
-_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # a spreadsheet takes the wide ones too
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # for a spreadsheet, the wide ones begin a formula too
+
+
+def counted(count: int, noun: str) -> str:
+    """A count of things: ``1 row``, ``2,000 rows``."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def printable(text: str) -> str:
-    """The text with control characters written out, as ``\\x1b``: none of them reaches a terminal."""
+    """The text with each control character written out, as ``\\x1b``, so that it cannot command a terminal."""
     return text if text.isprintable() else "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
@@ -23,16 +28,16 @@ def number_text(number: float) -> str:
 
 
 def command_line(*words: str | PurePath) -> str:
-    """A command that does the same when it is pasted into a shell, and that can be printed as it is.
+    """A command line that can be printed, and that a shell reads as these words.
 
-    A word is quoted where the shell would read it as something else. One with a control character, or with bytes that
-    are no text, is written as ``$'…'``, which bash, zsh and ksh read.
+    A word is quoted where the shell would change it. A word with a control character, or with bytes that are not text,
+    is written as ``$'…'``, which bash, zsh and ksh read.
     """
     return " ".join(map(_word, words))
 
 
 def spreadsheet_text(text: str) -> str:
-    """The text as a cell that no spreadsheet takes for a formula: one that begins like a formula gets an apostrophe."""
+    """The text as a spreadsheet's cell; an apostrophe goes before text that begins like a formula."""
     text = printable(text)
     return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
 
@@ -40,7 +45,7 @@ def spreadsheet_text(text: str) -> str:
 def _word(word: str | PurePath) -> str:
     text = str(word)
     if isinstance(word, PurePath) and text.startswith("-"):
-        text = f"./{text}"  # a path, and no option
+        text = f"./{text}"  # else a command reads the path as an option
     if text.isprintable():
         return shlex.quote(text)
     return "$'" + "".join(each if each.isprintable() and each not in "\\'" else _escaped(each) for each in text) + "'"
@@ -51,9 +56,9 @@ def _escaped(letter: str) -> str:
 
 
 def shown(value: Any, width: int = 60) -> str:
-    """``value`` as text for a message: its ``repr``, cut at ``width`` characters."""
+    """The ``repr`` of ``value`` for a message, on one line and cut at ``width`` characters."""
     try:
         text = " ".join(repr(value).split())
-    except Exception as error:  # noqa: BLE001 - a value's own repr may fail in any way, and a message must not
+    except Exception as error:  # noqa: BLE001 - a value's own repr may fail in any way, but a message must not
         text = f"<{type(value).__name__}: repr failed with {type(error).__name__}>"
     return text if len(text) <= width else text[: width - 1] + "…"

@@ -166,7 +166,7 @@ def test_dropped_rows_are_counted_from_the_runs_own_log(version: str, tmp_path: 
     """Calls that wandb dropped are an error with their number; a run copied without its logs has none."""
     found = finding("lost", "lost-rows", version)
     assert (found.severity, found.count, found.metric) == (Severity.ERROR, 4, None)
-    assert found.message == "wandb dropped 4 calls of log(), the first at step=0 when the run stood at 9"
+    assert found.message == "wandb dropped 4 calls of log(), the first at step=0 when W&B's own step was 9"
     assert [found.code for found in check("lost_near_miss", version).findings] == ["single-point"]
     shutil.copy(wandb_file("lost", version), tmp_path / "run-lost.wandb")
     assert check_run(open_run(tmp_path)).findings == ()
@@ -197,12 +197,12 @@ def test_a_stage_without_rows_points_at_the_rows_that_were_dropped() -> None:
 def test_a_missing_part_of_a_chart_is_counted() -> None:
     """Where some rows make points, the finding says how many do not, and why."""
     sparse, nan = check("mostly_empty").findings
-    assert sparse.message == f"8 of the 10 rows that hold {LOSS} hold no number for its axis {STEP}"
+    assert sparse.message == f"8 of the 10 rows that hold {LOSS} lack a number for its axis {STEP}"
     assert (sparse.count, sparse.repairable) == (8, True)
     assert "in other rows" in sparse.cause
-    assert "no finite number" in nan.cause
+    assert "logged as text, None, NaN or an infinity" in nan.cause
     (words,) = check("mostly_text").findings
-    assert words.message == "4 of the 6 values of words are no numbers, for example 'n/a'"
+    assert words.message == "4 of the 6 values of words are not numbers, for example 'n/a'"
 
 
 def test_a_single_point_points_at_the_rows_that_were_dropped() -> None:
@@ -328,9 +328,8 @@ def test_a_damaged_file_is_an_error_that_says_where(tmp_path: Path) -> None:
     ((_, damage),) = run.damage
     (finding,) = [finding for finding in check_run(run).findings if finding.code == "damaged-file"]
     assert finding.severity is Severity.ERROR
-    place = f"{damage.length:,} bytes at {damage.offset:,} cannot be read (1 record gone) of run-damaged.wandb"
-    assert place in finding.message
-    assert f"{run.rows:,} rows were recovered" in finding.message
+    place = f"{damage.length:,} unreadable bytes at byte {damage.offset:,} (1 record missing) of run-damaged.wandb"
+    assert finding.message == f"{place}; {run.rows:,} rows recovered"
     assert run.rows >= 179
 
 

@@ -52,7 +52,7 @@ def home_of(run: Path) -> Path:
 
 
 def test_a_table_that_grew_in_vain_is_told_with_its_rows(made: Path) -> None:
-    """wandb stored it when it was first logged: the rows that came later are nowhere."""
+    """It was stored when it was first logged, and the rows that came later are lost."""
     (finding,) = found(made / "grown")
     assert (finding.code, finding.severity, finding.metric, finding.count) == (
         "frozen-table",
@@ -61,8 +61,7 @@ def test_a_table_that_grew_in_vain_is_told_with_its_rows(made: Path) -> None:
         9,
     )
     assert finding.message == (
-        "preds was logged 10 times with up to 10 rows, and only the 1 row of the first time is stored:"
-        " 9 rows are nowhere"
+        "preds was logged 10 times and grew to 10 rows, but only the 1 row of the first time is stored: 9 rows are lost"
     )
     assert 'log_mode="INCREMENTAL"' in finding.fix
     assert not finding.repairable
@@ -71,14 +70,14 @@ def test_a_table_that_grew_in_vain_is_told_with_its_rows(made: Path) -> None:
 def test_a_table_that_got_a_column_in_vain_is_told(made: Path) -> None:
     (finding,) = found(made / "wider")
     assert finding.count == 1
-    assert finding.message.endswith("only the columns of the first time are stored: 1 column is nowhere")
+    assert finding.message.endswith("only the columns of the first time are stored: 1 column is lost")
 
 
 def test_several_tables_of_one_name_are_one_finding(made: Path) -> None:
     """Also where the table was logged in a dictionary: its name is what W&B shows."""
     (finding,) = found(made / "grown_each_epoch")
     assert finding.metric == "val.preds"
-    assert finding.message == ("2 tables of val.preds grew after they were first logged and stored: 4 rows are nowhere")
+    assert finding.message == "2 tables of val.preds grew after they were first logged and stored: 4 rows are lost"
 
 
 def test_a_table_that_grew_is_told_without_its_file(made: Path, copied: Callable[[str], Path]) -> None:
@@ -133,7 +132,7 @@ def test_while_a_run_goes_on_nothing_is_lost(copied: Callable[[str], Path]) -> N
 
 
 def test_files_that_are_not_there_are_counted_and_named(copied: Callable[[str], Path]) -> None:
-    """What is seen, and nothing else: how many the history names, and which are not there."""
+    """The finding gives the number of files in the history, and the names of those that are missing."""
     run = copied("images")
     for path in sorted((run / "files" / "media" / "images" / "val").glob("samples_0_*")):
         path.unlink()
@@ -145,13 +144,13 @@ def test_files_that_are_not_there_are_counted_and_named(copied: Callable[[str], 
         2,
     )
     assert (
-        "the history names 6 files of val/samples, and 2 are not in the run's folder: media/images/val/"
+        "the history names 6 files of val/samples, but 2 are not in the run's folder: media/images/val/"
         in finding.message
     )
 
 
 def test_an_offline_copy_without_its_media_is_told(copied: Callable[[str], Path]) -> None:
-    """``wandb sync`` would upload none of them."""
+    """``wandb sync`` cannot upload the missing files."""
     run = copied("grown")
     shutil.rmtree(run / "files" / "media")
     assert [finding.code for finding in found(run)] == ["frozen-table", "missing-media"]
@@ -181,9 +180,7 @@ def test_images_of_two_sessions_at_one_step_are_told(made: Path) -> None:
         "image",
         2,
     )
-    assert finding.message.startswith(
-        "2 of the 4 values of image stand at a _step that another one has, the first at 0"
-    )
+    assert finding.message == "2 of the 4 values of image share a _step with another, first at 0"
 
 
 def test_media_have_no_chart_and_stand_with_the_run(made: Path) -> None:
@@ -196,7 +193,7 @@ def test_media_have_no_chart_and_stand_with_the_run(made: Path) -> None:
     console.print(render_tree(check))
     text = console.export_text()
     assert "frozen-table" in text
-    assert "9 rows are nowhere" in text
+    assert "9 rows are lost" in text
 
 
 def test_a_path_out_of_the_run_is_not_followed(copied: Callable[[str], Path], tmp_path: Path) -> None:
@@ -239,7 +236,7 @@ run.finish()
 
 
 def test_rules_go_by_the_facts() -> None:
-    """Tables of a history without sizes, and one value a step, are no findings."""
+    """Tables without sizes in the history, and one value per step, give no findings."""
     home = Path("files")
     logged = tuple(LoggedMedia("t", step, home, ("media/table/t_0.json",)) for step in range(3))
     assert frozen_table(Media("t", logged)) is None

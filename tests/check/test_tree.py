@@ -1,20 +1,30 @@
 """The tree that is printed for a checked run."""
 
 import io
+import re
 
 import numpy as np
+import pytest
 from rich.console import Console
 
 from runfile.real_runs import made_runs
-from ups.check import check_run
+from ups.check import Verdict, check_run
 from ups.report.tree import render_tree, sparkline
 from ups.runs import open_run
 
 
-def printed(name: str, *, width: int = 80, encoding: str = "utf-8", faults: tuple[tuple[str, int], ...] = ()) -> str:
-    """The tree of a made run, as it comes out of a pipe of that encoding."""
+def printed(
+    name: str,
+    *,
+    width: int = 80,
+    encoding: str = "utf-8",
+    faults: tuple[tuple[str, int], ...] = (),
+    terminal: bool = False,
+) -> str:
+    """The tree of a made run, as it comes out of a pipe of that encoding, or in a terminal with colours."""
     out = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-    Console(file=out, width=width).print(render_tree(check_run(open_run(made_runs() / name)), faults=faults))
+    console = Console(file=out, width=width, force_terminal=terminal, color_system="standard" if terminal else None)
+    console.print(render_tree(check_run(open_run(made_runs() / name)), faults=faults))
     out.seek(0)
     return out.read()
 
@@ -46,23 +56,29 @@ def test_the_worst_stage_comes_first() -> None:
     assert printed("naive").splitlines()[1].startswith("├── lost-rows")
 
 
-def test_the_tree_fits_its_width() -> None:
-    """No line is wider than the terminal, and the verdict is never cut off."""
-    for name in ("naive", "many_rows", "every_value"):
-        for width in (50, 80, 200):
-            assert max(len(line) for line in printed(name, width=width).splitlines()) <= width
-    lines = printed("many_rows", width=50).splitlines()
-    assert [line.split()[-1] for line in lines if " points " in line] == ["not-numeric"] * 2 + ["full"] * 3
+@pytest.mark.parametrize("width", [50, 80, 200])
+@pytest.mark.parametrize("name", ["naive", "many_rows", "every_value"])
+def test_a_verdict_is_never_cut_off(name: str, width: int) -> None:
+    """However narrow the terminal is, the line of each chart ends with its whole verdict, at one column."""
+    verdicts = sorted(chart.verdict for chart in check_run(open_run(made_runs() / name)).charts)
+    lines = [line for line in printed(name, width=width).splitlines() if re.search(r"\d points? ", line)]
+    assert sorted(Verdict(line.split()[-1]) for line in lines) == verdicts
+    assert len({line.rindex(" ") for line in lines}) == 1
 
 
-def test_the_tree_is_plain_where_it_must_be() -> None:
-    """In a pipe there are no colours, and where the encoding has no blocks, sparklines are made of ASCII."""
-    assert "\x1b" not in printed("naive")
+def test_colours_are_for_a_terminal_only() -> None:
+    """A pipe gets the same text as a terminal, without its colours."""
+    coloured = printed("naive", terminal=True)
+    assert "\x1b[1;31m" in coloured
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == printed("naive")
+
+
+def test_sparklines_are_ascii_where_the_encoding_is() -> None:
     assert printed("staged", encoding="ascii").isascii()
 
 
 def test_faults_on_the_way_are_counted() -> None:
-    """What was survived is told with how often it happened."""
+    """A fault that the run survived is listed with its count."""
     assert "3 x W&B answered 503" in printed("staged", faults=(("W&B answered 503", 3),))
     assert "faults" not in printed("staged")
 

@@ -189,7 +189,7 @@ def test_whole_records_that_are_gone_are_counted(tmp_path: Path) -> None:
     (segment,) = open_run(path).segments
     assert segment.damage == (Damage(low, 0, missing=7),)
     (found,) = [found for found in check_run(open_run(path)).findings if found.code == "damaged-file"]
-    assert f"7 records gone at byte {low:,} of run-cut.wandb" in found.message
+    assert f"7 records missing at byte {low:,} of run-cut.wandb" in found.message
 
 
 def test_whole_records_that_stand_twice_are_read_once(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_whole_records_that_stand_twice_are_read_once(tmp_path: Path) -> None:
     assert (damage.offset, damage.repeated, damage.missing) == (high, 7, 0)
     assert run.rows == open_run(wandb_file("staged")).rows == 180
     (found,) = [found for found in check_run(run).findings if found.code == "damaged-file"]
-    assert "7 records stand twice" in found.message
+    assert "copies of 7 records in" in found.message
 
 
 @pytest.mark.parametrize("part", range(4))
@@ -220,7 +220,7 @@ def test_many_damaged_files(tmp_path: Path) -> None:
 
 
 def test_a_record_put_together_from_two_is_read_as_far_as_it_makes_sense(tmp_path: Path) -> None:
-    """Chunks of two records, each valid: an item that is none is left out, its row and the others stay."""
+    """Of valid chunks of two records, bytes that are not an item are left out; their row and the others stay."""
     good = b"\x0a\x0e\x12\x04loss\x82\x01\x050.125"
     path = tmp_path / "run-joined.wandb"
     with Writer(path) as writer:

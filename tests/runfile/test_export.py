@@ -25,8 +25,8 @@ def export(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
     return int(ended.value.code or 0)
 
 
-def test_a_table_has_a_row_a_row_and_a_column_a_metric() -> None:
-    """polars gets null where a row does not hold a metric and keeps NaN; pandas gets NaN for both."""
+def test_a_table_has_the_rows_of_the_run_and_a_column_per_metric() -> None:
+    """A cell without a value is null in polars, which keeps NaN, and NaN in pandas."""
     pytest.importorskip("polars")
     pytest.importorskip("pandas")
     frame = ups.open_run(made_runs() / "empty_near_miss").to_polars()
@@ -108,7 +108,7 @@ for arguments in (["export", run, "--to", "csv"], ["export", run, "--to", "parqu
 def test_what_cannot_be_written_whole_is_not_there() -> None:
     """On a full disk, what was begun is taken away, and one line says so."""
     pytest.importorskip("polars")
-    command = [sys.executable, "-c", FULL_DISK, made_runs() / "staged"]
+    command = [sys.executable, "-c", FULL_DISK, str(made_runs() / "staged")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["2", "2", "2"]
     assert done.stderr.splitlines() == ["ups: output cannot be written: File too large"] * 3

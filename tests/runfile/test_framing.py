@@ -129,7 +129,7 @@ def test_reading_can_begin_at_any_block(damaged: tuple[Path, bytearray, dict[int
 def test_a_torn_segment_is_cut_so_that_wandb_reads_it_to_its_end(
     damaged: tuple[Path, bytearray, dict[int, bytes]],
 ) -> None:
-    """wandb's reader complains about a torn file, and reads a closed one to its end with every whole record."""
+    """The reader of wandb complains about a torn file, and reads a closed one to its end with every whole record."""
     path, data, records = damaged
     end = next(at for at in records if at > 2 * BLOCK) + 20
     path.write_bytes(data[:end])

@@ -50,7 +50,7 @@ def run_of(folder: Path, *records: bytes) -> Run:
 )
 @pytest.mark.parametrize("place", [0, 1, 4])
 def test_a_value_that_is_no_number_costs_itself_alone(value: bytes, place: int, tmp_path: Path) -> None:
-    """Wherever it stands among numbers, they are read, and it is none of them."""
+    """Wherever it is among numbers, the numbers are read, and it has another form."""
     values = [b"0.5", b"1.5", b"2.5", b"3.5", b"4.5"]
     values[place] = value
     run = run_of(tmp_path, *(row(item(b"loss", each), step=step) for step, each in enumerate(values)))
@@ -110,11 +110,11 @@ def test_a_name_that_cannot_be_read_is_counted(tmp_path: Path) -> None:
     run = run_of(tmp_path, *records)
     assert run.logged == ["loss"]
     (found,) = [found for found in check_run(run).findings if found.code == "damaged-file"]
-    assert "3 values have no name that can be read; 3 rows were recovered" in found.message
+    assert "the names of 3 values cannot be read; 3 rows recovered" in found.message
 
 
 def test_a_record_that_no_message_can_be_made_of_is_damage(tmp_path: Path) -> None:
-    """A definition whose name is no text: reported with its place, the rest is read."""
+    """A definition whose name is not text is reported with its place, and the rest is read."""
     bad = sized(METRIC, sized(1, b"\xff"))
     run = run_of(tmp_path, row(item(b"loss", b"1")), bad, row(item(b"loss", b"2"), step=1))
     ((_, damage),) = run.damage
@@ -123,7 +123,7 @@ def test_a_record_that_no_message_can_be_made_of_is_damage(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(("number", "gone"), [(1 << 36, True), (1 << 60, False)])
 def test_a_record_number_far_ahead_costs_no_time(number: int, gone: bool, tmp_path: Path) -> None:
-    """The records before it that are missing are not counted one by one; a number beyond all is none."""
+    """The missing records before it are not counted one by one, and a number beyond all is ignored."""
     records = records_of("frozen")
     began = time.process_time()
     run = run_of(tmp_path, *records, message_of([Field(1, VARINT, number)]) + row())

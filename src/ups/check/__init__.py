@@ -1,4 +1,4 @@
-"""Given a run, say for every chart whether a person will see a line, and if not, why."""
+"""Find for every chart of a run whether a person will see a line, and if not, why."""
 
 from ups.check.findings import CODES, ChartCheck, Finding, RunCheck, Severity, Verdict, worst
 from ups.check.pages import explain

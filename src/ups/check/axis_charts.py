@@ -1,6 +1,6 @@
-"""The charts that are drawn against one axis: which are right as they are, and which points may be put elsewhere.
+"""The charts of one axis: those that are right as they are, and the points that may move.
 
-The check asks it whether a finding can be repaired, and the repair asks it what to leave as it is.
+The check asks this module whether a finding can be repaired, and the repair asks it which charts to leave alone.
 """
 
 import re
@@ -15,20 +15,20 @@ from ups.charts import DEFAULT_AXIS, points
 from ups.course import Courses
 from ups.runfile import Run, Series
 
-__all__ = ["RESULT", "AxisCharts", "AxisRows", "Points"]
+__all__ = ["RESULT", "AxisCharts", "AxisRows", "Points", "is_at_one_x"]
 
 RESULT = re.compile(r"(?:^|[/_.])(?:eval|evaluation|test|testing|final|best|results?)(?:[/_.]|$)", re.IGNORECASE)
-"""The names of metrics that are results rather than histories."""
+"""Matches the names of metrics that are results rather than histories."""
 
 
 class AxisRows(NamedTuple):
     """The rows that hold an axis.
 
     Attributes:
-        rows: int64, shape (rows,): their numbers.
-        x: float64, shape (rows,): the axis's value.
-        bare: bool, shape (rows,): whether the row holds no metric that is drawn against the axis.
-        twice: how many of them hold it twice: as it was logged, and as wandb filled it in.
+        rows: Their numbers; int64, shape (rows,).
+        x: The value of the axis; float64, shape (rows,).
+        bare: True where the row holds no metric that is drawn against the axis; bool, shape (rows,).
+        twice: The count of rows that hold the axis twice: as it was logged, and as wandb filled it in.
     """
 
     rows: NDArray[np.int64]
@@ -41,9 +41,9 @@ class Points(NamedTuple):
     """The points of a chart, in the order in which they were logged.
 
     Attributes:
-        series: the metric against its axis.
-        rows: int64, shape (points,): the row of each.
-        x, y: float64, shape (points,).
+        series: The metric against its axis.
+        rows: The row of each point; int64, shape (points,).
+        x, y: The values of axis and metric; float64, shape (points,).
     """
 
     series: Series
@@ -56,9 +56,9 @@ class AxisCharts:
     """The charts of one axis.
 
     Args:
-        run: the run.
-        axis: the axis.
-        metrics: the metrics that are drawn against it, each with a row at least.
+        run: The run.
+        axis: The axis.
+        metrics: The metrics that are drawn against it, each with at least one row.
     """
 
     def __init__(self, run: Run, axis: str, metrics: Iterable[str]) -> None:
@@ -81,7 +81,7 @@ class AxisCharts:
         return AxisRows(column.rows, column.values, bare, column.twice)
 
     def before_axis(self, metric: str) -> int:
-        """How many rows hold a metric before the first row that holds the axis."""
+        """Count the rows that hold a metric before the first row that holds the axis."""
         held, axis = self._run.column(metric), self.axis_rows
         if held is None or axis is None:
             return 0
@@ -89,7 +89,7 @@ class AxisCharts:
 
     @cached_property
     def right(self) -> frozenset[str]:
-        """The charts whose x grows from each point to the next: a repair leaves their points and their x alone."""
+        """The charts whose x grows from each point to the next: a repair keeps their points and their x."""
         return frozenset(
             metric for metric, (_, _, x, _) in self.points.items() if len(x) > 1 and bool((x[1:] > x[:-1]).all())
         )
@@ -105,9 +105,9 @@ class AxisCharts:
         return _union(self.points[metric].x for metric in self.right)
 
     def draws_no_line(self, metric: str) -> bool:
-        """True where the points of a chart stand at one x, or fewer than half of its rows make a point."""
+        """True where the points of a chart are at one x, or at most half of its rows make a point."""
         series, _, x, _ = self.points[metric]
-        return series.finite > 1 and (2 * len(x) <= series.finite or bool(x[0] == x[-1] and x.min() == x.max()))
+        return series.finite > 1 and (2 * len(x) <= series.finite or is_at_one_x(x))
 
     @cached_property
     def _is_forward(self) -> bool:
@@ -118,10 +118,10 @@ class AxisCharts:
         return bool((x[1:] >= x[:-1]).all())
 
     def _is_run_again(self, metric: str, x: NDArray[np.float64]) -> bool:
-        """True where single steps were run twice, with all that they log: no right chart has their x.
+        """True where single steps ran twice, with all that they log, so that no right chart has their x.
 
-        A result by its name may come twice at one step, from two evaluations. Points at the last x have none
-        behind them to be put before.
+        A metric whose name says that it is a result may have two values at one step, from two evaluations. Points at
+        the last x cannot move, since no point comes after them.
         """
         shared = x[1:][x[1:] == x[:-1]]
         if not len(shared) or len(np.unique(shared)) < len(shared) or RESULT.search(metric):
@@ -129,13 +129,17 @@ class AxisCharts:
         return self._is_forward and not np.isin(shared, self.right_x).any() and bool(shared.max() < x.max())
 
     def may_spread(self, metric: str) -> bool:
-        """True where points of a chart that share an x can be put between the x around them.
+        """True where the points of a chart that share an x can move between the x around them.
 
-        The axis does not keep up with the metric: it is not in every row, or most x of the chart have several points,
-        and most of these as many. It is drawn against no finer axis: no right chart has an x between those of the
-        chart, and none at all where the chart is frozen. And not all these points, and of those at one x at most one,
-        are in rows of right charts. So the results of two evaluations at one step stay where they are, and those of
-        many at a few.
+        All of these must hold:
+
+        - The axis does not keep up with the metric. It is missing in some rows, or most x of the chart have several
+          points, and most of these the same number.
+        - The axis has no finer values: no right chart has an x between those of the chart. If the chart is frozen, no
+          other chart has another x.
+        - Some of the points are not in rows of right charts, and at each x at most one of them is.
+
+        So the results of two evaluations at one step stay where they are, and those of many trials at a few budgets.
         """
         series, rows, x, _ = self.points[metric]
         if len(x) < 2:
@@ -155,6 +159,11 @@ class AxisCharts:
         return not fixed.all() and not (np.bincount(group[fixed]) > 1).any()
 
 
+def is_at_one_x(x: NDArray[np.float64]) -> bool:
+    """True for two points or more that are all at one x."""
+    return len(x) > 1 and bool(x[0] == x[-1] and x.min() == x.max())
+
+
 def _points(series: Series) -> Points:
     drawn = points(series.x, series.y)
     if drawn.all():
@@ -163,7 +172,7 @@ def _points(series: Series) -> Points:
 
 
 def _is_crowded(x: NDArray[np.float64]) -> bool:
-    """True where most x, one after the other, have several points, and most of these as many; but for the last."""
+    """True where most x, in turn, have several points, and most of these (without the last) the same number."""
     sizes = np.diff(np.flatnonzero(np.append(True, x[1:] != x[:-1])), append=len(x))
     if 2 * int(np.count_nonzero(sizes > 1)) <= len(sizes):
         return False
@@ -172,7 +181,7 @@ def _is_crowded(x: NDArray[np.float64]) -> bool:
 
 
 def _union(arrays: Iterable[NDArray[Any]]) -> NDArray[Any]:
-    """Every value of the arrays once, increasing."""
+    """Join the arrays into increasing values, each once."""
     found: NDArray[Any] = np.empty(0)
     last = found
     for array in arrays:

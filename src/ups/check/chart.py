@@ -21,23 +21,23 @@ class Chart:
     """The facts about one chart that the rules judge.
 
     Attributes:
-        metric, stage, axis: as in :class:`~ups.check.findings.ChartCheck`, the axis with its candidates.
-        series: the metric against its axis.
-        x, y: float64, shape (points,): the points, in the order in which they were logged.
-        axis_rows: the rows that hold the axis; None where it was never logged.
-        before_axis: how many rows hold the metric before the first that holds the axis.
-        best_axis: of the axes that W&B may choose from, the one that draws most of the metric; else None.
-        own_step: the step metric of the metric's own stage, where it grows in the same rows; else None.
-        counter: where the axis draws no line, a step of the metric's folder that grows in the same rows; else None.
-        grown: gives a step that counts up through all rows of the metric, though the axis begins again; else None.
-        meant: the glob that was probably meant to match an orphan; None without a likely one.
-        may_spread: whether points that share an x can be put between the x around them.
-        courses: how x moves along the charts of the axis.
-        sessions: how the sessions of the run follow each other, for a chart against ``_step``.
-        run_id: the run.
-        lost: how many calls of ``log()`` wandb dropped in this run.
-        named: whether it was defined by its exact name.
-        finished: whether the run ended by itself.
+        metric, stage, axis: As in :class:`~ups.check.findings.ChartCheck`, the axis with its candidates.
+        series: The metric against its axis.
+        x, y: The points in the order of logging; float64, shape (points,).
+        axis_rows: The rows that hold the axis; None if it was never logged.
+        before_axis: The count of rows that hold the metric before the first row that holds the axis.
+        best_axis: Of the axes that W&B may choose from, the one that draws most of the metric; else None.
+        own_step: The step metric of the metric's own stage, if it grows in the same rows; else None.
+        counter: A step of the metric's folder that grows in the same rows, if the axis draws no line; else None.
+        grown: Returns a step that grows through all rows of the metric, though the axis begins again; else None.
+        meant: The glob that was probably meant to match an orphan; None without a likely one.
+        may_spread: Returns True if points that share an x can move between the x around them.
+        courses: The courses of the axis's charts.
+        sessions: The starts of the run's later sessions, for a chart against ``_step``.
+        run_id: The run.
+        lost: The count of calls of ``log()`` that wandb dropped in this run.
+        named: True if a definition has the metric's exact name.
+        finished: True if the run ended by itself.
     """
 
     metric: str
@@ -63,5 +63,5 @@ class Chart:
 
     @cached_property
     def course(self) -> Course:
-        """How x moves from point to point."""
+        """The way in which x moves from point to point."""
         return self.courses.of(self.x)

@@ -1,18 +1,19 @@
-"""What a check says: verdicts, findings, and the result for a run."""
+"""The results of a check: verdicts, findings, and the whole for a run."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CODES", "ChartCheck", "Finding", "RunCheck", "Severity", "Verdict", "severity_of", "worst"]
+__all__ = ["CODES", "ChartCheck", "Finding", "RunCheck", "Severity", "Verdict", "worst"]
 
 
 class Severity(StrEnum):
-    """How much a finding matters: ``error`` means that a person misses something or sees something wrong."""
+    """The weight of a finding: ``error`` means that a person misses something or sees something wrong."""
 
     INFO = "info"
     WARNING = "warning"
@@ -25,7 +26,7 @@ class Severity(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What a person will see in a chart. Where several fit, the first in this order is the verdict."""
+    """What a person will see in a chart. If several fit, the first in this order is the verdict."""
 
     NEVER_LOGGED = "never-logged"
     EMPTY = "empty"
@@ -42,7 +43,7 @@ class Verdict(StrEnum):
 
     @property
     def rank(self) -> int:
-        """The place in the order: 0 is the worst for the eye."""
+        """The place in the order; 0 is the worst for the eye."""
         return list(Verdict).index(self)
 
 
@@ -70,7 +71,7 @@ _MILDER = {
 
 
 def severity_of(code: str, *, finished: bool = True) -> Severity:
-    """The severity of a verdict or run finding. What was never logged may still come while a run goes on."""
+    """The severity of a verdict or run finding. Before the run ends, rows that were never logged may still come."""
     if code == Verdict.NEVER_LOGGED and not finished:
         return Severity.INFO
     return _MILDER.get(code, Severity.ERROR)
@@ -81,15 +82,15 @@ class Finding:
     """One thing wrong with a chart or a run.
 
     Attributes:
-        code: one of :data:`CODES`: a verdict, or what is wrong with the run or its media.
-        severity: how much it matters.
-        metric: the chart, or the name that media were logged under; None for the run as a whole.
-        message: what is wrong, with the numbers.
-        cause: why.
-        fix: what to change, as code where code fixes it.
-        repairable: whether a copy of the run can be written without it.
-        count: how many rows, points, bytes or files it is about.
-        stage: the stage it is about, if any.
+        code: One of :data:`CODES`: a verdict, or a fault of the run or its media.
+        severity: The weight of the finding.
+        metric: The chart, or the name of the media; None for the run as a whole.
+        message: The fault, with the numbers.
+        cause: The reason for it.
+        fix: The change to make, as code where code fixes it.
+        repairable: True if a copy of the run can be written without the fault.
+        count: The count of rows, points, bytes or files with the fault.
+        stage: The stage of the chart, if any.
     """
 
     code: str
@@ -102,19 +103,36 @@ class Finding:
     count: int
     stage: str | None = None
 
+    @classmethod
+    def of(
+        cls,
+        code: str,
+        metric: str | None,
+        count: int,
+        message: str,
+        cause: str,
+        fix: str,
+        *,
+        repairable: bool = False,
+        stage: str | None = None,
+        finished: bool = True,
+    ) -> Self:
+        """Make a finding with the severity of its code."""
+        return cls(code, severity_of(code, finished=finished), metric, message, cause, fix, repairable, count, stage)
+
 
 @dataclass(frozen=True)
 class ChartCheck:
     """One chart.
 
     Attributes:
-        metric: the metric that is drawn; a glob, or ``training/<stage>/*``, where nothing was logged.
-        stage: the stage it belongs to; None without one.
-        axis: the metric that it is drawn against.
-        rows: the rows that hold the metric.
-        points: the rows that make a point.
-        verdict: what a person will see.
-        line: float64, shape (points,): the values of the points, in the order in which they were logged.
+        metric: The metric that is drawn; a glob, or ``training/<stage>/*``, if nothing was logged.
+        stage: The stage of the metric; None without one.
+        axis: The metric that it is drawn against.
+        rows: The count of rows that hold the metric.
+        points: The count of rows that make a point.
+        verdict: What a person will see.
+        line: The values of the points in the order of logging; float64, shape (points,).
     """
 
     metric: str
@@ -131,12 +149,12 @@ class RunCheck:
     """A run, checked.
 
     Attributes:
-        run_id, name, path: which run.
-        rows: the rows that were logged.
-        finished: whether the run ended by itself.
-        stages: the declared stages, then those that the axes show.
-        charts: one a chart, in the order in which the metrics first appeared.
-        findings: what is wrong, charts first.
+        run_id, name, path: The run.
+        rows: The count of its rows.
+        finished: True if the run ended by itself.
+        stages: The declared stages, then those that the axes show.
+        charts: The charts, in the order in which the metrics first appeared.
+        findings: The faults, those of charts first.
     """
 
     run_id: str
@@ -150,10 +168,10 @@ class RunCheck:
 
     @property
     def worst(self) -> Severity | None:
-        """The highest severity of a finding; None if there is none."""
+        """The highest severity of a finding; None without findings."""
         return worst(self.findings)
 
 
 def worst(findings: Iterable[Finding]) -> Severity | None:
-    """The highest severity among findings; None if there is none."""
+    """The highest severity among findings; None without findings."""
     return max((finding.severity for finding in findings), key=lambda severity: severity.rank, default=None)

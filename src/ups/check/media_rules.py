@@ -1,27 +1,28 @@
-"""The rules about media: tables, images and whatever else is a file. One pure function each, as for charts.
+"""The rules about media (tables, images and other files): one pure function each, as for charts.
 
-W&B shows the media of a name one after the other, by ``_step``. A step metric that is defined for the name counts for
-numbers only (wandb#6500). So what can be wrong is that a file does not hold what was logged, is not there or is named
-by no row, or that two rows have one ``_step``.
+W&B shows the media of a name one after the other, by ``_step``. It uses a step metric of the name for numbers only
+(wandb#6500). So four things can be wrong: a file lacks a part of what was logged, a file is missing, no row names a
+file, or two rows share a ``_step``.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from ups.check.findings import Finding, severity_of
+from ups.check.causes import as_code
+from ups.check.findings import Finding
 from ups.runfile import Run
 from ups.runfile.logged_media import LoggedMedia, media_files, table_size
+from ups.text import counted
 
 __all__ = ["MEDIA_RULES", "Media", "media_findings"]
 
 _FIRST = 3  # names in a message
-_MOST_IN_FILE = 10_000  # rows of a table; more stand only in its artifact, which wandb makes at the same time
-_MOST_READ = 100  # tables of a run whose files are read
-_NAME = re.compile(r"(?P<key>.+)_\d+_(?P<hash>[0-9a-f]{20})\.[^/]+\Z")  # as wandb names a file: key, step, SHA-256
+_MOST_IN_FILE = 10_000  # rows of a table; only its artifact, which wandb makes at the same time, holds more
+_MOST_READ = 100  # files of tables of one run
+_NAME = re.compile(r"(?P<key>.+)_\d+_(?P<hash>[0-9a-f]{20})\.[^/]+\Z")  # wandb's name for a file: key, step, SHA-256
 _SHOWN_ALONE = re.compile(r"media/(?!metadata/|images/mask/)")  # not a part of another medium
 
 
@@ -30,12 +31,12 @@ class Media:
     """The facts about the media of one name.
 
     Attributes:
-        key: the name under which they were logged.
-        logged: each, in the order of the rows.
-        sizes: rows and columns of a table's file, by its folder and path, for those that grew and can be read.
-        missing: the files that the rows name and that are not in the run's folder.
-        unnamed: the files in the run's folder that were logged under the name and that no row names.
-        dropped: how many calls of ``log()`` wandb dropped in this run.
+        key: The name under which they were logged.
+        logged: The media, in the order of the rows.
+        sizes: Rows and columns of a table's file, by folder and path, for tables that grew and can be read.
+        missing: The files that rows name but the run's folder lacks.
+        unnamed: The files of this name in the run's folder that no row names.
+        dropped: The count of calls of ``log()`` that wandb dropped in this run.
     """
 
     key: str
@@ -47,7 +48,7 @@ class Media:
 
 
 def frozen_table(media: Media) -> Finding | None:
-    """A table that grew after it was first logged: wandb stores one of ``log_mode="IMMUTABLE"`` once."""
+    """A table that grew after it was first logged; with ``log_mode="IMMUTABLE"``, wandb stores a table once."""
     gone = {"row": 0, "column": 0}
     logged = most = held = grown = 0
     for place, tables in _grown(media.logged).items():
@@ -57,83 +58,81 @@ def frozen_table(media: Media) -> Finding | None:
         stored = oldest.rows or 0, oldest.columns or 0
         if file is not None and file[0] < _MOST_IN_FILE:
             stored = file
-        lost = max(0, rows - stored[0]), max(0, columns - stored[1])
-        if any(lost):
+        rows_gone, columns_gone = max(0, rows - stored[0]), max(0, columns - stored[1])
+        if rows_gone or columns_gone:
             grown, logged, most, held = grown + 1, len(tables), rows, stored[0]
-            gone = {"row": gone["row"] + lost[0], "column": gone["column"] + lost[1]}
+            gone = {"row": gone["row"] + rows_gone, "column": gone["column"] + columns_gone}
     if not grown:
         return None
     what = "row" if gone["row"] else "column"
-    nowhere = f"{_counted(gone[what], what)} {'are' if gone[what] != 1 else 'is'} nowhere"
+    lost = f"{counted(gone[what], what)} {'are' if gone[what] != 1 else 'is'} lost"
     if grown > 1:
-        message = f"{grown:,} tables of {media.key} grew after they were first logged and stored: {nowhere}"
+        message = f"{grown:,} tables of {media.key} grew after they were first logged and stored: {lost}"
     elif what == "row":
         message = (
-            f"{media.key} was logged {logged:,} times with up to {_counted(most, 'row')}, and only the"
-            f" {_counted(held, 'row')} of the first time {'is' if held == 1 else 'are'} stored: {nowhere}"
+            f"{media.key} was logged {logged:,} times and grew to {counted(most, 'row')}, but only the"
+            f" {counted(held, 'row')} of the first time {'is' if held == 1 else 'are'} stored: {lost}"
         )
     else:
-        first = "only the columns of the first time are stored"
-        message = f"{media.key} was logged {logged:,} times, and {first}: {nowhere}"
-    return _finding(
-        media,
+        message = f"{media.key} was logged {logged:,} times, but only the columns of the first time are stored: {lost}"
+    return Finding.of(
         "frozen-table",
+        media.key,
         gone[what],
         message,
-        'a wandb.Table of log_mode="IMMUTABLE", the default, is stored when it is first logged, and never again',
+        'wandb stores a wandb.Table with log_mode="IMMUTABLE", the default, only when it is first logged',
         'wandb.Table(columns=[...], log_mode="INCREMENTAL")  # or a new wandb.Table for each log()',
     )
 
 
 def missing_media(media: Media) -> Finding | None:
-    """Files that the rows name are not in the run's folder. Nothing is said of files that were uploaded and cleaned."""
+    """Files that rows name but the run's folder lacks, unless they were uploaded and then removed."""
     count = len(media.missing)
     if not count:
         return None
     named = len({path for each in media.logged for path in each.paths})
-    return _finding(
-        media,
+    return Finding.of(
         "missing-media",
+        media.key,
         count,
-        f"the history names {_counted(named, 'file')} of {media.key}, and {count:,}"
+        f"the history names {counted(named, 'file')} of {media.key}, but {count:,}"
         f" {'is' if count == 1 else 'are'} not in the run's folder: {_first(media.missing)}",
         "they were removed after they were logged, or the run was copied without them",
-        "cp -r ORIGINAL/files/media files/  # from where the run was written, before wandb sync",
+        "cp -r ORIGINAL/files/media files/  # before wandb sync, from the folder where the run was written",
     )
 
 
 def lost_media(media: Media) -> Finding | None:
-    """Files that were logged and that no row names, so that W&B shows them nowhere."""
+    """Files that were logged but that no row names, so W&B does not show them."""
     count = len(media.unnamed)
     if not count:
         return None
-    overwritten = "the name was given again before its row was written (commit=False, or the same step=)"
-    dropped = f"wandb dropped {_counted(media.dropped, 'call')} of log() whose step= went back"
-    return _finding(
-        media,
+    overwritten = "the name was logged again before its row was written (commit=False, or the same step=)"
+    dropped = f"wandb dropped {counted(media.dropped, 'call')} of log() whose step= went back"
+    return Finding.of(
         "lost-media",
+        media.key,
         count,
-        f"the run's folder holds {_counted(count, 'file')} of {media.key} that no row names: {_first(media.unnamed)}",
+        f"the run's folder holds {counted(count, 'file')} of {media.key} that no row names: {_first(media.unnamed)}",
         f"{dropped}, or {overwritten}" if media.dropped else f"{overwritten}, or log() failed after the file was made",
-        f"run.log({{{_text(media.key)}: value}})  # a row each: without commit=False and step=",
+        f"run.log({{{as_code(media.key)}: value}})  # one row per value: without commit=False and step=",
     )
 
 
 def stacked_media(media: Media) -> Finding | None:
-    """Several rows of one ``_step`` hold the name: in a later session of the run that counts from an older number."""
+    """Several rows of one ``_step`` hold the name, since a later session of the run counts from an older number."""
     rows = Counter(each.step for each in media.logged)
     count = sum(rows.values()) - len(rows)
     if not count:
         return None
     step = next(step for step, held in rows.items() if held > 1)
-    return _finding(
-        media,
+    return Finding.of(
         "stacked-media",
+        media.key,
         count,
-        f"{count:,} of the {len(media.logged):,} values of {media.key} stand at a _step that another one has, the first"
-        f" at {step}",
-        "several sessions of the run number their rows alike, and W&B shows media by _step, whatever their step metric",
-        f"run.log({{{_text(media.key)}: value}}, step=last + 1)  # the first row of a later session",
+        f"{count:,} of the {len(media.logged):,} values of {media.key} share a _step with another, first at {step}",
+        "several sessions of the run use one _step, and W&B shows media by _step, even if a step metric is defined",
+        f"run.log({{{as_code(media.key)}: value}}, step=last + 1)  # the first row of a later session",
     )
 
 
@@ -142,7 +141,7 @@ MEDIA_RULES: tuple[Callable[[Media], Finding | None], ...] = (frozen_table, miss
 
 
 def media_findings(run: Run) -> list[Finding]:
-    """The findings about the media of a run; a run that logged none is not looked at."""
+    """The findings about the media of a run."""
     logged = run.media
     if not logged:
         return []
@@ -186,10 +185,9 @@ def _facts(run: Run, logged: tuple[LoggedMedia, ...]) -> list[Media]:
 def _add_missing(
     missing: dict[str, dict[str, None]], home: Path, media: Iterable[LoggedMedia], files: frozenset[str] | None
 ) -> None:
-    """Add the files of one session that are not in its folder, by name.
+    """Add the files that one session's folder lacks, by name.
 
-    Without the whole folder, an online run and one that was synced have been cleaned, and a file that lies alone was
-    copied alone.
+    If the whole folder is missing, an online or synced run was cleaned up, or the ``.wandb`` file was copied alone.
     """
     synced = any(home.parent.glob("*.wandb.synced"))
     offline = home.parent.name.startswith("offline-run-")
@@ -203,9 +201,9 @@ def _add_missing(
 def _add_unnamed(
     unnamed: dict[str, list[str]], media: Iterable[LoggedMedia], files: Iterable[str], shown: set[str]
 ) -> None:
-    """Add the files of one session whose content no row shows, by the name that they were logged under.
+    """Add the files of one session whose content no row shows, by the name under which they were logged.
 
-    Of a table that is stored as it grows, a later file holds what an earlier one does, or the history names it.
+    A table that is stored as it grows is left out: a later file holds the rows of an earlier one.
     """
     keys: dict[str, str] = {}
     growing = set()
@@ -223,13 +221,13 @@ def _add_unnamed(
 
 
 def _named(path: str) -> tuple[str, str] | None:
-    """The folder and key in a file's name as wandb gives it, and what it has of the content's hash."""
+    """The folder with the key, and the beginning of the content's hash, in the name that wandb gives a file."""
     match = _NAME.match(path)
     return (match["key"], match["hash"]) if match else None
 
 
 def _grown(logged: Iterable[LoggedMedia]) -> dict[tuple[Path, str], list[LoggedMedia]]:
-    """The tables of which several rows name one file, though not of one size; by folder and file."""
+    """Find the tables whose rows name one file but different sizes, by folder and file."""
     tables: dict[tuple[Path, str], list[LoggedMedia]] = {}
     for each in logged:
         if each.rows is not None and each.log_mode not in ("MUTABLE", "INCREMENTAL"):
@@ -242,19 +240,6 @@ def _grown(logged: Iterable[LoggedMedia]) -> dict[tuple[Path, str], list[LoggedM
     }
 
 
-def _finding(media: Media, code: str, count: int, message: str, cause: str, fix: str) -> Finding:
-    return Finding(code, severity_of(code), media.key, message, cause, fix, repairable=False, count=count)
-
-
 def _first(paths: tuple[str, ...]) -> str:
     more = f" and {len(paths) - _FIRST:,} more" if len(paths) > _FIRST else ""
     return ", ".join(paths[:_FIRST]) + more
-
-
-def _text(name: str) -> str:
-    """A name as a string in code."""
-    return json.dumps(name, ensure_ascii=False)
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'s' * (count != 1)}"

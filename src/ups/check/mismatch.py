@@ -1,4 +1,4 @@
-"""Names that do not match: which definition was probably meant for which metric."""
+"""Names that do not match: the definition that was probably meant for a metric."""
 
 from collections.abc import Iterable
 
@@ -6,17 +6,16 @@ __all__ = ["meant_for"]
 
 _ALIKE = 0.6  # difflib's ratio: 'training/diffusion/' and 'training/diffusion_residual/' have 0.8
 _COMMON_START = 3  # characters
-_LONGEST = 200  # characters of a name that is compared
+_LONGEST = 200  # characters; a longer name is not compared
 _MOST_WORK = 50_000_000  # pairs of characters: 2 s
 
 
 def meant_for(metrics: Iterable[str], definitions: Iterable[str]) -> dict[str, str]:
-    """For each metric that no definition matches, the unmatched name or glob that is most like it, if one is.
+    """Find, for each metric that no definition matches, the unmatched name or glob that is most similar.
 
-    Two names are alike if their folders begin alike: the last segment of a name, and of a glob its ``*``, is left
-    out where the glob stands for every metric of a folder. So an exact name is never taken for one in a folder beside
-    its own, as ``val/loss`` for ``train/loss``. Where there are very many, the first metrics are compared; a very long
-    name is not.
+    Two names are similar if each of their segments begins with the same letters. Against a glob, only the folder of the
+    metric counts. So an exact name never matches one in another folder, as ``val/loss`` for ``train/loss``. Of very
+    many metrics, only the first are compared, and very long names are not.
     """
     found: dict[str, str] = {}
     definitions = [name for name in definitions if len(name) <= _LONGEST]

@@ -21,7 +21,7 @@ from ups.runfile.history import Column
 
 __all__ = ["best_axis", "check_run", "counter_beside", "grown_beside", "own_step"]
 
-_MOST_TRIED = 64  # step metrics that may be the metric's own
+_MOST_TRIED = 64  # candidates for the metric's own step metric
 
 
 def check_run(run: Run) -> RunCheck:
@@ -103,16 +103,16 @@ def check_run(run: Run) -> RunCheck:
 
 
 def own_step(run: Run, metric: str) -> str | None:
-    """The step metric of a metric's stage, against which its line would be full, yet no definition names an axis.
+    """The step metric of the metric's stage that would give a full line, if no definition names an axis; else None.
 
-    Every row of the metric holds it, each with a larger value: an epoch in the rows of its batches, or the length
-    of an episode, is not an axis for them. One that no definition names counts in whole numbers, unlike a duration.
+    It is in every row of the metric, each time with a larger value. So an epoch is not an axis for the rows of its
+    batches, nor the length of an episode. A step that no definition names counts in whole numbers, unlike a duration.
     """
     held = run.column(metric)
     if held is None or run.axis(metric).defined:
         return None
     defined = run.definitions.step_metrics_around(metric)
-    hidden = run.definitions.axes_of_globs(metric)  # by a definition of its exact name, which names none
+    hidden = run.definitions.axes_of_globs(metric)  # a definition of the exact name without an axis hides them
     for step in islice(dict.fromkeys([*hidden, *own_steps(metric, defined)]), _MOST_TRIED):
         x = _beside(run, held, step)
         if x is not None and _grows(x) and (step in hidden or step in defined or _is_whole(x)):
@@ -121,7 +121,7 @@ def own_step(run: Run, metric: str) -> str | None:
 
 
 def _is_own_count(run: Run, metric: str, step: str | None) -> bool:
-    """True where a step is W&B's own in every row of a metric, so that its line is at the right x."""
+    """True where a step equals W&B's own in every row of a metric, so that its line is at the right x."""
     held = run.column(metric)
     if held is None or step is None:
         return False
@@ -130,21 +130,21 @@ def _is_own_count(run: Run, metric: str, step: str | None) -> bool:
 
 
 def counter_beside(run: Run, metric: str) -> str | None:
-    """A metric of the same folder, a step by its name, that counts up in whole numbers in every row of the metric."""
+    """The metric of the same folder, a step by its name, that grows in whole numbers in every row of a metric."""
     folder = metric.rpartition("/")[0]
     return _first_counter(run, metric, (name for name in run.step_like if name.rpartition("/")[0] == folder))
 
 
 def grown_beside(run: Run, metric: str, axis: str) -> str | None:
-    """A step by its name, other than the axis, that counts up through all rows of a metric; None without one.
+    """The metric other than the axis, a step by its name, that grows through all rows of a metric; None without one.
 
-    Where the axis begins again and such a step does not, no step was run twice.
+    If the axis begins again and such a step does not, no step ran twice.
     """
     return _first_counter(run, metric, (name for name in run.step_like if name != axis))
 
 
 def _first_counter(run: Run, metric: str, names: Iterable[str]) -> str | None:
-    """The first of some names that counts up in whole numbers in every row of a metric, of which there are several."""
+    """The first name that grows in whole numbers in every row of a metric with several rows; None without one."""
     held = run.column(metric)
     if held is None or len(held.rows) < 2:
         return None
@@ -163,7 +163,7 @@ def _counts(run: Run, metric: str, step: str) -> bool:
 
 
 def _beside(run: Run, held: Column, name: str) -> NDArray[np.float64] | None:
-    """The values of a name in the rows of another's column; None unless it is in each."""
+    """The values of a name in the rows of another name's column; None unless each row holds it."""
     column = run.column(name)
     if column is None:
         return None
@@ -183,9 +183,9 @@ def _is_whole(x: NDArray[np.float64]) -> bool:
 
 
 def best_axis(run: Run, metric: str) -> str | None:
-    """Of the axes that W&B may choose from, those of nearer globs first, the one that draws most of the metric.
+    """The axis that draws most of the metric, of those that W&B may choose from; None without a choice.
 
-    None where there is no choice. wandb fills in a single x, which draws nothing.
+    Of equal ones, that of the nearer glob is taken. A single x, as wandb fills it in, draws nothing.
     """
     drawn: dict[str, int] = {}
     for axis in run.axis(metric).candidates:
@@ -200,9 +200,9 @@ def best_axis(run: Run, metric: str) -> str | None:
 def _never_logged(
     run: Run, unmatched: Iterable[str], logged: Iterable[str], charts: Iterable[ChartCheck], meant: Mapping[str, str]
 ) -> list[tuple[ChartCheck, Finding]]:
-    """A chart and a finding for each defined name or glob, and each declared stage, without a row."""
+    """Make a chart and a finding for each defined name or glob, and each declared stage, without rows."""
     full = {chart.metric for chart in charts if chart.verdict is Verdict.FULL}
-    meant_by = {  # a chart that is full stays so, unless its rows hold the axis that it was to have
+    meant_by = {  # a full chart counts only if its rows hold the axis of the definition
         name: metric
         for metric, name in reversed(list(meant.items()))
         if metric not in full or _counts(run, metric, run.axis(name).metric)
@@ -235,7 +235,7 @@ def _never_logged(
 
 
 def _unmatched(run: Run, logged: Collection[str], step_metrics: Container[str]) -> list[str]:
-    """The names and globs that were defined for charts, and fit none of the metrics that were logged."""
+    """The names and globs that were defined for charts but match no logged metric."""
     fit = fitting(run.definitions.names(), logged)
     return [
         name

@@ -1,4 +1,4 @@
-"""How the sessions of a run follow each other in W&B's own step: one session per file."""
+"""The order of a run's sessions, one per file, in W&B's own step."""
 
 from enum import StrEnum
 from typing import NamedTuple
@@ -12,26 +12,26 @@ __all__ = ["Follows", "SessionStart", "session_starts"]
 
 
 class Follows(StrEnum):
-    """Where a session begins in W&B's own step."""
+    """The place in W&B's own step where a session begins."""
 
     BEHIND = "behind"
-    """Behind all rows before it, as it should be."""
+    """After all earlier rows, as it should be."""
     FROM_ZERO = "from zero"
-    """At 0 again, as wandb counts offline where the first row of a session has no ``step=``."""
+    """At 0 again: wandb counts so offline if the first row of a session has no ``step=``."""
     EARLIER = "earlier"
     """At a step above 0 that the run had passed: it was resumed from an older checkpoint, with ``step=``."""
     BESIDE = "beside"
-    """Not behind the rows before it, and before the last of them in time: two processes wrote the run at once."""
+    """At a step that the run had passed, and earlier in time than its last row: two processes wrote the run at once."""
 
 
 class SessionStart(NamedTuple):
-    """Where a session begins.
+    """The start of a session.
 
     Attributes:
-        session: its rows.
-        first: the ``_step`` of its first row.
-        reached: the highest ``_step`` before it.
-        follows: how it follows.
+        session: Its rows.
+        first: The ``_step`` of its first row.
+        reached: The highest ``_step`` before it.
+        follows: The place where it begins.
     """
 
     session: Session
@@ -41,7 +41,7 @@ class SessionStart(NamedTuple):
 
 
 def session_starts(run: Run) -> list[SessionStart]:
-    """Where each session of a run begins, but the first."""
+    """The start of each session of a run but the first."""
     sessions = run.sessions
     steps = run.column(DEFAULT_AXIS)
     if len(sessions) < 2 or steps is None:

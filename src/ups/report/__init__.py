@@ -1,4 +1,4 @@
-"""A checked run, rendered: only how it looks, nothing about what is right."""
+"""A checked run as a tree, JSON, Markdown or one line; the check itself is in :mod:`ups.check`."""
 
 from ups.report.data import as_data, chart_data
 from ups.report.markdown import as_markdown

@@ -11,12 +11,12 @@ SCHEMA = 1
 
 
 def as_data(checks: Iterable[RunCheck]) -> dict[str, Any]:
-    """The checks as one JSON object; others build on its keys, so that none of them changes within a schema."""
+    """The checks as one JSON object. Others build on its keys, so they do not change within a schema."""
     return {"schema": SCHEMA, "runs": [_run(check) for check in checks]}
 
 
 def chart_data(chart: ChartCheck) -> dict[str, Any]:
-    """A chart as JSON has it, without its line."""
+    """A chart as JSON, without its line."""
     return {
         "metric": chart.metric,
         "stage": chart.stage,

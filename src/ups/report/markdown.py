@@ -11,7 +11,7 @@ __all__ = ["as_markdown"]
 
 
 def as_markdown(checks: Iterable[RunCheck]) -> str:
-    """A section a run: its findings, worst first, then a table of its charts."""
+    """A section per run: its findings, worst first, then a table of its charts."""
     checks = list(checks)
     return "\n\n".join([*(_run(check) for check in checks), f"**{summary_line(checks)}**"]) + "\n"
 
@@ -40,14 +40,14 @@ def _finding(finding: Finding) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text in which no character is markup, and no address a link."""
+    """Escape text so that Markdown finds neither markup nor links in it."""
     text = printable(text.replace("\n", " "))
     text = "".join(f"\\{letter}" if letter in "\\`*_{}<>|[]#&~$" else letter for letter in text)
     return text.replace("://", ":\\//").replace("www.", "www\\.")
 
 
 def _code(text: str) -> str:
-    """Text as code, behind a fence that is longer than any run of backquotes in it."""
+    """Write text as code, in a fence that is longer than any run of backquotes in it."""
     text = printable(text.replace("\n", " "))
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
     pad = " " if not text or text[0] in " `" or text[-1] in " `" else ""
@@ -55,5 +55,5 @@ def _code(text: str) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text as code that stays in its table cell."""
+    """Write text as code that stays in its table cell."""
     return _code(text).replace("|", "\\|")

@@ -1,4 +1,4 @@
-"""A checked run as one tree in the terminal: stages, charts, points, verdicts."""
+"""A checked run as a tree in the terminal: stages, charts, points and verdicts."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,26 +10,26 @@ from rich.text import Text
 from rich.tree import Tree
 
 from ups.check import ChartCheck, Finding, RunCheck, Severity, Verdict, worst
-from ups.text import printable
+from ups.text import counted, printable
 
 __all__ = ["RunTree", "render_tree", "sparkline"]
 
 _BLOCKS, _LETTERS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
-_GUIDES = 8  # columns that the tree takes left of a chart
+_GUIDES = 8  # columns of the tree's guides before a chart
 _GAP = "  "
 _LONGEST_SPARK, _SHORTEST_SPARK = 24, 4
 _LONGEST_NAME = 32
-_FLAT = 1e-9  # of the largest value; means of equal values differ in their last bit
+_FLAT = 1e-9  # of the largest value: means of equal values may differ in their last bit
 
 
 @dataclass(frozen=True)
 class RunTree:
-    """A rich renderable; fits itself to the console's width and encoding.
+    """A rich renderable that fits the console's width and encoding.
 
     Attributes:
-        check: the checked run.
-        faults: what went wrong on the way and was survived, with how often.
+        check: The checked run.
+        faults: Messages of faults that the run survived, each with its count.
     """
 
     check: RunCheck
@@ -43,7 +43,7 @@ class RunTree:
             by_stage.setdefault(chart.stage, []).append(chart)
         found: dict[str | None, list[Finding]] = {}
         drawn = {chart.metric for chart in check.charts}
-        for finding in check.findings:  # one about media, which no chart shows, stands with those about the run
+        for finding in check.findings:  # media have no chart: their findings are listed with those about the run
             found.setdefault(finding.metric if finding.metric in drawn else None, []).append(finding)
         widths = _widths(by_stage, options.max_width)
         about_run = sorted(found.get(None, ()), key=lambda finding: -finding.severity.rank)
@@ -52,13 +52,13 @@ class RunTree:
                 _explain(tree.add(_finding_line(finding)), finding)
         for stage, charts in sorted(by_stage.items(), key=lambda group: -_worst_rank(group[1], found)):
             branch = tree.add(Text("other charts" if stage is None else printable(stage), style="bold"))
-            told: set[tuple[str, str]] = set()
+            explained: set[tuple[str, str]] = set()
             for chart in sorted(charts, key=lambda chart: (chart.verdict.rank, chart.metric)):
                 findings = found.get(chart.metric, [])
                 first = findings[0] if findings else None
                 node = branch.add(_chart_line(stage, chart, first, widths, ascii_only=options.ascii_only))
-                if first is not None and (first.code, first.cause) not in told:
-                    told.add((first.code, first.cause))  # the next chart with the same fault needs no words
+                if first is not None and (first.code, first.cause) not in explained:
+                    explained.add((first.code, first.cause))  # once per stage, not once per chart
                     _explain(node, first)
                 for other in findings[1:]:
                     node.add(_finding_line(other))
@@ -73,23 +73,18 @@ class RunTree:
 
 
 def render_tree(check: RunCheck, *, faults: Iterable[tuple[str, int]] = ()) -> RunTree:
-    """The tree to print for a checked run.
-
-    Args:
-        check: what :func:`ups.check.check_run` said.
-        faults: messages of what went wrong on the way and was survived, each with how often.
-    """
+    """Make the tree of a checked run. ``faults`` are messages of faults that it survived, each with its count."""
     return RunTree(check, tuple(faults))
 
 
 def sparkline(values: NDArray[np.float64], width: int, *, ascii_only: bool = False) -> str:
-    """The course of ``values``, shape (points,), in at most ``width`` marks, each the mean of its share."""
+    """Draw ``values``, shape (points,), as at most ``width`` marks, each the mean of its share."""
     if not len(values) or width < 1:
         return ""
     marks = _LETTERS if ascii_only else _BLOCKS
-    values = values.astype(np.float64, copy=False)  # the size of the lowest int64 is no int64
+    values = values.astype(np.float64, copy=False)  # int64 cannot hold the absolute value of its lowest number
     largest = float(np.abs(values).max()) or 1.0
-    values = values / largest  # so that no sum and no difference overflows
+    values = values / largest  # so that sums and differences cannot overflow
     means = np.array([part.mean() for part in np.array_split(values, min(width, len(values)))])
     low, high = float(means.min()), float(means.max())
     share = (means - low) / (high - low) if high - low > _FLAT else np.zeros(len(means))
@@ -112,10 +107,10 @@ def _title(check: RunCheck) -> Text:
 
 
 def _widths(by_stage: dict[str | None, list[ChartCheck]], width: int) -> tuple[int, int, int]:
-    """The columns for the names, the points and the sparklines, the same in every stage."""
+    """The widths of the names, the points and the sparklines, the same in every stage."""
     charts = [(stage, chart) for stage, group in by_stage.items() for chart in group]
     name = max((len(_short(stage, chart)) for stage, chart in charts), default=0)
-    points = max((len(_points(chart)) for _, chart in charts), default=0)
+    points = max((len(counted(chart.points, "point")) for _, chart in charts), default=0)
     verdict = max((len(chart.verdict) for _, chart in charts), default=0)
     rest = width - _GUIDES - points - verdict - 3 * len(_GAP)
     name = max(1, min(name, _LONGEST_NAME, rest))
@@ -136,7 +131,7 @@ def _chart_line(
     short = Text(_short(stage, chart))
     short.truncate(name, overflow="crop" if ascii_only else "ellipsis", pad=True)
     line.append_text(short)
-    line.append(_GAP + _points(chart).rjust(points))
+    line.append(_GAP + counted(chart.points, "point").rjust(points))
     if spark:
         line.append(_GAP + sparkline(chart.line, spark, ascii_only=ascii_only).ljust(spark), style="dim")
     style = "green" if finding is None else _STYLES[finding.severity]
@@ -152,17 +147,13 @@ def _finding_line(finding: Finding) -> Text:
 
 
 def _explain(node: Tree, finding: Finding) -> None:
-    """Below a chart or finding: why, and what to change."""
+    """Add the cause and the fix below a chart or finding."""
     node.add(Text(f"why: {printable(finding.cause)}", style="dim"))
     node.add(Text(f"fix: {printable(finding.fix)}"))
 
 
 def _short(stage: str | None, chart: ChartCheck) -> str:
-    """The metric's name without the stage that stands above it."""
+    """The metric's name without its stage, which the tree shows above it."""
     if stage is None:
         return printable(chart.metric)
     return printable(chart.metric.removeprefix("training/").removeprefix(f"{stage}/"))
-
-
-def _points(chart: ChartCheck) -> str:
-    return "1 point" if chart.points == 1 else f"{chart.points:,} points"

@@ -1,7 +1,7 @@
-"""Reading W&B's run files, without wandb: framing, records, and a run as columns.
+"""Read W&B's run files without wandb: framing, records, and a run as columns.
 
-Three layers, each with the one below: :mod:`~ups.runfile.framing` (bytes ↔ records),
-:mod:`~ups.runfile.records` and :mod:`~ups.runfile.history` (protobuf → values), :mod:`~ups.runfile.run`.
+There are three layers, and each uses the one below: :mod:`~ups.runfile.run`, then :mod:`~ups.runfile.records` and
+:mod:`~ups.runfile.history` (protobuf → values), then :mod:`~ups.runfile.framing` (bytes ↔ records).
 """
 
 from ups.runfile.framing import Damage, close_torn_segment, intact_length

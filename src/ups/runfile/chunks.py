@@ -1,8 +1,8 @@
-"""Bytes → chunks: what lies in one window of a ``.wandb`` file.
+"""Bytes → chunks: the content of one window of a ``.wandb`` file.
 
 Each block of 32 KiB begins with a chunk, so the blocks of a window are walked in step, one NumPy operation for
-all of them. Where that meets anything but valid chunks, the window is read again byte by byte, and every chunk
-that matches its checksum is found, wherever damage or bytes that were inserted or lost have moved it.
+all of them. If that meets anything but valid chunks, the window is read again byte by byte. Every chunk that
+matches its checksum is then found, also where damage has moved it.
 """
 
 import struct
@@ -33,18 +33,18 @@ FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
 _HEAD = np.dtype([("checksum", "<u4"), ("length", "<u2"), ("kind", "u1")])
 _WORTH_WALKING = 16 * BLOCK
 _MOST_SUMMED = 1 << 31  # bytes in one window: about a second
-_NEAR = 2 * BLOCK  # how far every possible place is tried for the next chunk; beyond, only the likely ones
+_NEAR = 2 * BLOCK  # as far, every possible place is tried for the next chunk; farther, only the likely ones
 
 
 class Chunks(NamedTuple):
     """The valid chunks of a window, in order.
 
     Attributes:
-        at: int64, shape (chunks,): where each begins in the window, its head included.
-        stop: int64, shape (chunks,): where it ends.
-        kind: uint8, shape (chunks,): :data:`FULL`, :data:`FIRST`, :data:`MIDDLE` or :data:`LAST`.
-        lost: the ranges of the window that belong to no valid chunk; padding is none of them.
-        read: how much of the window was dealt with; the rest belongs to the next one, or is a torn tail.
+        at: Where the head of each chunk begins in the window; int64, shape (chunks,).
+        stop: Where each chunk ends; int64, shape (chunks,).
+        kind: :data:`FULL`, :data:`FIRST`, :data:`MIDDLE` or :data:`LAST`; uint8, shape (chunks,).
+        lost: The ranges of the window, padding excepted, that belong to no valid chunk.
+        read: The bytes of the window that were handled; the rest belongs to the next window, or is a torn tail.
     """
 
     at: NDArray[np.int64]
@@ -55,14 +55,14 @@ class Chunks(NamedTuple):
 
 
 def find_chunks(data: bytes, base: int, *, last: bool) -> Chunks:
-    """The chunks of ``data``, which begins at ``base`` of the file; ``last`` if nothing comes after it."""
+    """Find the chunks of ``data``, which begins at ``base`` of the file and, if ``last``, ends with the file."""
     if len(data) >= _WORTH_WALKING and (chunks := _walk(data, base)):
         return chunks
     return _salvage(data, base, last=last)
 
 
 def _walk(data: bytes, base: int) -> Chunks | None:
-    """All chunks, if every one is valid and every block is filled; else None."""
+    """Find all chunks if each is valid and each block is filled; else return None."""
     size = len(data)
     if size < CHUNK_HEAD:
         return None
@@ -99,7 +99,7 @@ def _walk(data: bytes, base: int) -> Chunks | None:
 
 
 def _salvage(data: bytes, base: int, *, last: bool) -> Chunks:
-    """Every chunk that matches its checksum, and the ranges between them."""
+    """Find every chunk that matches its checksum, and the ranges between them."""
     view, unpack, crc32 = memoryview(data), CHUNK_STRUCT.unpack_from, zlib.crc32
     found: list[tuple[int, int, int]] = []
     lost: list[tuple[int, int]] = []
@@ -127,7 +127,7 @@ def _salvage(data: bytes, base: int, *, last: bool) -> Chunks:
                 at = size
             break  # else it is a chunk cut off by the end of the file
         else:
-            rest = max(at, size - BLOCK - CHUNK_HEAD)  # where a chunk may begin that goes on in the next window
+            rest = max(at, size - BLOCK - CHUNK_HEAD)  # a chunk that begins here may end in the next window
             if rest > at:
                 lost.append((at, rest))
             at = rest
@@ -137,15 +137,15 @@ def _salvage(data: bytes, base: int, *, last: bool) -> Chunks:
 
 
 def next_chunk(data: bytes, at: int, base: int = 0) -> int | None:
-    """Where the first valid chunk begins, at or after ``at``; None if there is none that ends in ``data``."""
+    """Return where the first valid chunk at or after ``at`` begins; None unless one ends in ``data``."""
     return _Search(data, base).next(at)
 
 
 class _Search:
-    """Looks for the chunks of one window.
+    """A search for the chunks of one window.
 
-    Bytes can be such that a chunk may begin at each of them. So where many were summed up in vain, only the
-    beginnings of blocks are still tried.
+    Hostile bytes look like the beginning of a chunk at each place. So after many failed checksums, only the
+    beginnings of blocks are tried.
     """
 
     def __init__(self, data: bytes, base: int) -> None:
@@ -153,7 +153,7 @@ class _Search:
         self._left = _MOST_SUMMED
 
     def next(self, at: int) -> int | None:
-        """Where the first valid chunk begins, at or after ``at``; None if there is none."""
+        """Return where the first valid chunk at or after ``at`` begins; None without one."""
         data, base = self._data, self._base
         view = np.frombuffer(data, dtype=np.uint8)
         size = len(view)

@@ -4,10 +4,10 @@ The format is LevelDB's log (https://github.com/google/leveldb/blob/main/doc/log
 that W&B made: the file opens with a 7-byte header (``:W&B``, 0xBEE1, version 0), and the checksum is plain
 CRC-32, not masked CRC-32C. Blocks of 32 KiB are counted from the start of the file, header included. A block
 holds chunks: ``<IHB`` (checksum over type and data; length of the data; type), then the data. A record is one
-chunk (*full*) or a *first*, any number of *middle* and a *last*, one a block. Fewer than 7 bytes left in a
-block are padding.
+*full* chunk, or a *first*, any number of *middle* and a *last*, one chunk per block. If fewer than 7 bytes remain
+in a block, they are padding.
 
-Reading never stops at damage: what matches no checksum is left out, and reading goes on with the next chunk that
+Reading never stops at damage: it skips the bytes that match no checksum and continues with the next chunk that
 does (:mod:`ups.runfile.chunks`).
 """
 
@@ -42,16 +42,18 @@ from ups.runfile.wire import MARGIN
 __all__ = ["Batch", "Damage", "FrameReader", "Writer", "close_torn_segment", "intact_length"]
 
 HEADER = struct.pack("<4sHB", b":W&B", 0xBEE1, 0)
-WINDOW = 256 * BLOCK  # bytes held at a time: enough to keep NumPy busy, little enough to forget
+WINDOW = 256 * BLOCK  # bytes in memory at a time: enough to keep NumPy busy
 
 
 @dataclass(frozen=True)
 class Damage:
-    """``length`` bytes from ``offset`` of the file that belong to no readable record, or repeat earlier ones.
+    """A range of a file that belongs to no readable record, or repeats earlier records.
 
     Attributes:
-        missing: how many records are known to be gone there, by the numbers of those around; 0 if unknown.
-        repeated: how many records of the range stand in the file before; 0 where it is unreadable.
+        offset: The place of its first byte in the file.
+        length: Its bytes.
+        missing: The count of records that are gone there, by the numbers of those around it; 0 if unknown.
+        repeated: The count of records in the range that the file already holds; 0 if the range is unreadable.
     """
 
     offset: int
@@ -61,6 +63,7 @@ class Damage:
 
     @property
     def end(self) -> int:
+        """The place after its last byte."""
         return self.offset + self.length
 
 
@@ -69,16 +72,21 @@ class Batch:
     """The records that end in one window of the file, in the order of the file.
 
     Attributes:
-        data: the window's bytes, then the records that were put together from several chunks, then some spare bytes.
-        starts: int64, shape (records,): where each record begins in ``data``.
-        lengths: int64, shape (records,): its length in bytes.
-        offsets: int64, shape (records,): where its first chunk begins in the file.
+        data: The window's bytes, then the records that were joined from several chunks, then some spare bytes.
+        starts: Where each record begins in ``data``; int64, shape (records,).
+        lengths: Its length in bytes; int64, shape (records,).
+        offsets: Where its first chunk begins in the file; int64, shape (records,).
     """
 
     data: bytes
     starts: NDArray[np.int64]
     lengths: NDArray[np.int64]
     offsets: NDArray[np.int64]
+
+    def record(self, index: int) -> bytes:
+        """One record's bytes."""
+        start = int(self.starts[index])
+        return self.data[start : start + int(self.lengths[index])]
 
     def records(self) -> Iterator[bytes]:
         """Each record's bytes."""
@@ -87,31 +95,31 @@ class Batch:
 
 
 class FrameReader:
-    """Reads the records of one file, a batch at a time, past any damage.
+    """A reader of one file's records that returns a batch at a time and continues past any damage.
 
-    ``damage``, ``intact_length`` and ``torn`` describe what was read so far, and so the whole file once the
-    iteration has ended. The file may grow meanwhile: bytes beyond its size at the start are not read; a
-    second reader with ``start=intact_length`` reads them.
+    ``damage``, ``intact_length`` and ``torn`` describe the bytes read so far, and the whole file once the iteration
+    has ended. The file may grow while it is read: bytes beyond its size at the start are not read. A second reader
+    with ``start=intact_length`` reads them.
 
     Attributes:
-        size: the file's size in bytes when it was opened, at most ``end``.
-        intact_length: bytes up to the end of the last whole record.
-        torn: bytes at the end that are the beginning of a record: the writer was cut off, or is at work.
+        size: The file's size in bytes when it was opened, at most ``end``.
+        intact_length: The bytes up to the end of the last whole record.
+        torn: The bytes of an incomplete record at the end: the writer was cut off, or is still writing.
 
     Args:
-        path: the ``.wandb`` file.
-        start: where to begin: 0, a multiple of 32 KiB, or a former ``intact_length``.
-        end: where to stop; by default at the end of the file.
+        path: The ``.wandb`` file.
+        start: Where to begin: 0, a multiple of 32 KiB, or an earlier reader's ``intact_length``.
+        end: Where to stop; by default at the end of the file.
 
     Raises:
-        RunFileError: the file cannot be opened, or is not a W&B run file.
+        RunFileError: The file cannot be opened, or is not a W&B run file.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, start: int = 0, end: int | None = None) -> None:
         self.path = Path(path)
         self.torn = 0
         self._lost: list[tuple[int, int]] = []
-        self._pieces: list[bytes] = []  # the chunks so far of a record that goes on in the next block
+        self._pieces: list[bytes] = []  # the chunks so far of a record that continues in the next block
         self._pieces_range = (0, 0)
         try:
             self.size = self.path.stat().st_size if end is None else min(end, self.path.stat().st_size)
@@ -128,7 +136,7 @@ class FrameReader:
 
     @property
     def damage(self) -> list[Damage]:
-        """The ranges that hold no readable record, in order; without the torn tail."""
+        """The ranges that hold no readable record, in order, without the torn tail."""
         merged: list[list[int]] = []
         for low, high in sorted(self._lost):
             if merged and low <= merged[-1][1]:
@@ -143,11 +151,11 @@ class FrameReader:
                 file.seek(self._start)
                 at, rest = self._start, b""
                 while at + len(rest) < self.size:
-                    # The first window may begin inside a block; all others begin with one, unless damage moved them.
+                    # The first window may begin inside a block. All others begin with one, unless damage moved them.
                     wanted = WINDOW - (at + len(rest)) % BLOCK
                     part = file.read(min(wanted, self.size - at - len(rest)))
                     if not part:
-                        self.size = at + len(rest)  # the file became shorter
+                        self.size = at + len(rest)  # the file has become shorter
                     data = rest + part
                     chunks = find_chunks(data, at, last=at + len(data) >= self.size)
                     yield self._batch(data, at, chunks)
@@ -157,7 +165,7 @@ class FrameReader:
         self._end()
 
     def _batch(self, data: bytes, base: int, chunks: Chunks) -> Batch:
-        """The records that end in these chunks; notes what was lost."""
+        """Return the records that end in these chunks, and note what is lost."""
         self._lost += [(base + low, base + high) for low, high in chunks.lost]
         breaks = np.searchsorted(chunks.at, [high for _, high in chunks.lost])  # the chunks right after damage
         whole = chunks.kind == FULL
@@ -165,7 +173,7 @@ class FrameReader:
         offsets = base + chunks.at[whole]
         joined: list[bytes] = []
         joined_offsets: list[int] = []
-        seen = 0  # chunks dealt with
+        seen = 0  # chunks handled
         for index in np.flatnonzero(~whole).tolist():
             if index > seen or (breaks == index).any():
                 self._lose_pieces()
@@ -191,14 +199,14 @@ class FrameReader:
         return Batch(data=data, starts=starts, lengths=stops - starts, offsets=offsets)
 
     def _join(self, kind: int, data: bytes, offset: int) -> bytes | None:
-        """Add a chunk to the record in pieces; the record, if that was its last chunk."""
+        """Add a chunk to the record in pieces, and return the record if this chunk is its last."""
         end = offset + CHUNK_HEAD + len(data)
         if kind == FIRST:
             self._lose_pieces()
             self._pieces, self._pieces_range = [data], (offset, end)
             return None
         if not self._pieces:
-            # Read from the middle of a file, the first chunks may end a record that began before: no damage.
+            # From the middle of a file, the first chunks may end a record that began earlier: that is not damage.
             if self._from_start or self.intact_length > self._start:
                 self._lost.append((offset, end))
             return None
@@ -211,16 +219,16 @@ class FrameReader:
         return record
 
     def _lose_pieces(self) -> None:
-        """The record in pieces will not be whole: what was read of it is lost."""
+        """Give up the record in pieces: the rest of it does not come."""
         if self._pieces:
             self._pieces = []
             self._lost.append(self._pieces_range)
 
     def _end(self) -> None:
-        """Tell a torn tail from damage, now that the end of the file is known."""
+        """Separate a torn tail from damage, at the end of the file."""
         damage = self.damage
         if damage and damage[-1].end == self.size and self._is_zero(damage[-1]):
-            damage.pop()  # a file system that lost power leaves zeros where it had made room
+            damage.pop()  # after a power cut, a file system leaves zeros where it had made room
             self._lost = [(each.offset, each.end) for each in damage]
         self.torn = max(0, self.size - max([self.intact_length, *(each.end for each in damage[-1:])]))
 
@@ -239,10 +247,10 @@ class FrameReader:
 
 
 class Writer:
-    """Writes records to a new ``.wandb`` file; a context manager.
+    """A context manager that writes records to a new ``.wandb`` file.
 
     Raises:
-        RunFileError: the file exists already, or cannot be created.
+        RunFileError: The file already exists, or cannot be created.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -272,7 +280,7 @@ class Writer:
             kind = MIDDLE
 
     def close(self) -> None:
-        """Finish the file, on the disk."""
+        """Finish the file and sync it to the disk."""
         if not self._file.closed:
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -288,10 +296,10 @@ class Writer:
 
 
 def intact_length(path: str | os.PathLike[str]) -> int:
-    """The bytes of a ``.wandb`` file up to the end of its last whole record.
+    """Count the bytes of a ``.wandb`` file up to the end of its last whole record.
 
     Raises:
-        RunFileError: the file cannot be opened, or is not a W&B run file.
+        RunFileError: The file cannot be opened, or is not a W&B run file.
     """
     reader = FrameReader(path)
     for _ in reader:
@@ -300,12 +308,15 @@ def intact_length(path: str | os.PathLike[str]) -> int:
 
 
 def close_torn_segment(path: str | os.PathLike[str]) -> int:
-    """Cut a file whose writer is gone after its last whole record; the bytes cut, 0 for most files.
+    """Cut a file whose writer is gone after its last whole record.
 
-    ``wandb sync`` reports an error at an incomplete record and leaves out the run's later segments.
+    At an incomplete record, ``wandb sync`` reports an error and skips the run's later segments.
+
+    Returns:
+        The bytes that were cut; 0 for most files.
 
     Raises:
-        RunFileError: the file cannot be opened or cut, or is not a W&B run file.
+        RunFileError: The file cannot be opened or cut, or is not a W&B run file.
     """
     path = Path(path)
     length = intact_length(path)

@@ -1,9 +1,8 @@
 """History records → columns: the rows of a run as NumPy arrays.
 
 A run has as many history records as rows, each with a dozen items in an order that changes from record to
-record, and a Python loop over items would take seconds for every 100,000 rows. So the records of a batch are
-taken apart in step: one NumPy operation moves through all of them, item by item, and the values are converted
-a column's worth at a time.
+record. A Python loop over items would take seconds per 100,000 rows. So the records of a batch are taken apart in
+step: one NumPy operation moves through all of them, item by item, and values are converted a column at a time.
 """
 
 from array import array
@@ -25,7 +24,7 @@ __all__ = ["Column", "Columns", "last_rows"]
 
 _LONGEST_KEY = MARGIN - 8
 _ROWS_AT_ONCE = 4096
-_HIGHEST_STEP = 2**62  # 146 years of nanoseconds; there is room to count on from it within int64
+_HIGHEST_STEP = 2**62  # 146 years of nanoseconds, and int64 has room to count further
 _ITEM, _STEP = 1, 2  # the fields of a history record
 _HASH_BITS = 2**64 - 1
 _HIDDEN, _NAMELESS = -1, -2  # in place of a key number
@@ -36,13 +35,13 @@ class Column:
     """The values logged under one name.
 
     Attributes:
-        rows: int64, shape (values,): the row of each value, increasing; rows count from 0 in a run.
-        values: float64, shape (values,): NaN where the form is not a number. int64 where :mod:`~ups.runfile.digits`
-            says so: where each is a whole number and float64 would round some.
-        forms: uint8, shape (values,): numbers of :class:`~ups.runfile.items.Form`.
-        sample: the first value that is not a number, as it was logged; None if there is none.
-        twice: how many rows hold the name in both forms, ``a.b`` and ``b`` in a dictionary ``a``. The second counts:
-            wandb looks an axis up by its dots, does not find ``a.b``, and fills in a value of its own.
+        rows: The row of each value, increasing; int64, shape (values,). Rows count from 0 in a run.
+        values: The numbers, NaN where the form is another; float64, shape (values,). int64 where
+            :mod:`~ups.runfile.digits` chooses it: each is a whole number and float64 would round some.
+        forms: Numbers of :class:`~ups.runfile.items.Form`; uint8, shape (values,).
+        sample: The first value that is not a number, as it was logged; None without one.
+        twice: The count of rows that hold the name in both forms, ``a.b`` and ``b`` in a dictionary ``a``. The second
+            form counts: wandb looks an axis up by its dots, does not find ``a.b``, and fills in a value of its own.
     """
 
     rows: NDArray[np.int64]
@@ -53,7 +52,7 @@ class Column:
 
 
 class _Growing:
-    """An array that values are appended to. What was read from it stays as it is."""
+    """An array that grows by appending. A view that was read from it does not change."""
 
     __slots__ = ("_held", "_size")
 
@@ -71,18 +70,18 @@ class _Growing:
         self._size = size
 
     def read(self) -> NDArray[Any]:
-        """What was appended so far: a view that later values do not change."""
+        """Return a view of the values so far."""
         return self._held[: self._size]
 
 
 class _Items(NamedTuple):
-    """The items of some records, in the order of each record's.
+    """The items of some records, those of each record in order.
 
     Attributes:
-        row: int64, shape (items,): the record of each.
-        start, end: int64, shape (items,): where each lies.
-        steps: int64, shape (records,): the ``_step`` of each record; 0 without one that W&B can have counted.
-        stepped: bool, shape (records,): whether the record has the field of a step.
+        row: The record of each item; int64, shape (items,).
+        start, end: Where each item lies; int64, shape (items,).
+        steps: The ``_step`` of each record, 0 without one that W&B can have counted; int64, shape (records,).
+        stepped: True where the record has the field of a step; bool, shape (records,).
     """
 
     row: Positions
@@ -104,8 +103,8 @@ class _Parts:
         self.rows, self.values, self.forms = _Growing(_NO_ROWS), _Growing(_NO_VALUES), _Growing(_NO_FORMS)
         self.sample: Any = None
         self.last = -1  # the row of the last value
-        self.in_order = True  # whether each value's row is above the one before
-        self.twice = 0  # rows that held the name in both forms
+        self.in_order = True  # each value's row is above the one before
+        self.twice = 0  # rows that hold the name in both forms
 
     def append(self, rows: NDArray[np.int64], values: Values, forms: NDArray[np.uint8]) -> None:
         held = self.values.read()
@@ -121,20 +120,21 @@ class _Parts:
         self.forms.append(forms)
 
     def replace(self, rows: NDArray[np.int64], values: Values, forms: NDArray[np.uint8]) -> None:
-        """Hold these instead; their rows increase."""
+        """Hold these values instead; their rows increase."""
         self.rows, self.values, self.forms = _Growing(rows), _Growing(values), _Growing(forms)
         self.last, self.in_order = int(rows[-1]) if len(rows) else -1, True
 
 
 class Columns:
-    """Collects rows, batch by batch, and holds them as columns.
+    """Rows, collected batch by batch and held as columns.
 
     Args:
-        hidden: which columns to keep of those whose name begins with ``_`` (``_runtime``, ``_timestamp``); None: all.
+        hidden: The columns to keep of those whose name begins with ``_`` (``_runtime``, ``_timestamp``); None keeps
+            all.
 
     Attributes:
-        rows: how many rows there are.
-        nameless: how many values were left out because no name can be read beside them.
+        rows: The count of rows.
+        nameless: The count of values that were left out because their names cannot be read.
     """
 
     def __init__(self, *, hidden: Container[str] | None = ()) -> None:
@@ -149,16 +149,17 @@ class Columns:
 
     @classmethod
     def of_rows(cls, rows: Iterable[Mapping[str, float]]) -> Self:
-        """The columns of rows that are in memory, hidden ones too; ``_step`` counts rows that do not hold it."""
+        """Make columns of rows in memory, hidden columns too. ``_step`` counts the rows that do not hold it."""
         columns = cls(hidden=None)
         columns.add_rows(rows)
         return columns
 
     def add_rows(self, rows: Iterable[Mapping[str, float]]) -> None:
-        """Add rows that are in memory; ``_step`` counts rows that do not hold it.
+        """Add rows that are in memory. ``_step`` counts the rows that do not hold it.
 
         Raises:
-            TypeError, OverflowError: a value is no number, or too large for one. Rows before it may have been added.
+            TypeError: A value is not a number. Rows before it may have been added.
+            OverflowError: A value is too large for a float. Rows before it may have been added.
         """
         remaining = iter(rows)
         while batch := list(islice(remaining, _ROWS_AT_ONCE)):
@@ -195,26 +196,24 @@ class Columns:
         self.rows += len(rows)
 
     def as_they_are(self) -> "Columns":
-        """The columns that there are, which stay so when more rows are added to these. Nothing is copied."""
+        """Return the columns so far, which stay the same when rows are added to these. No values are copied."""
         columns = Columns(hidden=self._hidden)
         columns.rows, columns.nameless = self.rows, self.nameless
         columns._steps = _Growing(self.steps())
         for name in self._parts:
             column = self.get(name)
             assert column is not None
-            parts = columns._parts[name] = _Parts()
-            parts.replace(column.rows, column.values, column.forms)
-            parts.sample = column.sample
+            columns.put(name, column)
         return columns
 
     def put(self, name: str, column: Column) -> None:
-        """Hold a column under a name, in place of one that is there."""
+        """Hold a column under a name, in place of an earlier one."""
         parts = self._parts.setdefault(name, _Parts())
         parts.replace(column.rows, column.values, column.forms)
         parts.sample = column.sample
 
     def put_steps(self, steps: NDArray[np.int64]) -> None:
-        """Hold as many rows as there are steps; ``_step`` of each, shape (rows,)."""
+        """Hold a row for each of ``steps``, the ``_step`` of each row; shape (rows,)."""
         self._steps = _Growing(steps)
         self.rows = len(steps)
 
@@ -227,7 +226,7 @@ class Columns:
         self._keep(np.flatnonzero(self.steps() <= step))
 
     def _keep(self, kept: NDArray[np.int64]) -> None:
-        """Keep some rows, in the order in which they are given."""
+        """Keep some rows, in the order of ``kept``."""
         place = np.full(self.rows, -1, dtype=np.int64)
         place[kept] = np.arange(len(kept))
         for name in list(self._parts):
@@ -251,22 +250,22 @@ class Columns:
         return self._steps.read()
 
     def get(self, name: str) -> Column | None:
-        """The column of that name; None if there is none."""
+        """The column of that name; None without one."""
         parts = self._parts.get(name)
         if parts is None:
             return None
         rows, values, forms = parts.rows.read(), parts.values.read(), parts.forms.read()
         if not parts.in_order:
-            order = np.argsort(rows, kind="stable")  # a file that has the name in both forms of a key
+            order = np.argsort(rows, kind="stable")  # the file has the name in both forms of a key
             rows, values, forms = rows[order], values[order], forms[order]
-            last = np.append(np.diff(rows) > 0, True)  # 'a.b' beside {'a': {'b': …}} in one row: the nested one counts
+            last = np.append(np.diff(rows) > 0, True)  # of 'a.b' and {'a': {'b': …}} in one row, the nested one counts
             parts.twice += int(np.count_nonzero(~last))
             rows, values, forms = rows[last], values[last], forms[last]
             parts.replace(rows, values, forms)
         return Column(rows, values, forms, parts.sample, parts.twice)
 
     def add(self, buffer: Bytes, start: Positions, end: Positions) -> None:
-        """Add the history records whose content lies between ``start`` and ``end``, one row each."""
+        """Add one row per history record; its content lies between ``start`` and ``end``."""
         if not len(start):
             return
         row, item_start, item_end, steps, _ = _items(buffer, start, end)
@@ -277,7 +276,7 @@ class Columns:
         order = np.argsort(key * len(start) + row, kind="stable")
         order = order[np.searchsorted(key[order], 0) :]  # without the keys that are not kept
         values, forms = numbers(buffer, value_start[order], value_end[order])
-        for at in np.flatnonzero(value_start[order] < 0).tolist():  # no JSON form
+        for at in np.flatnonzero(value_start[order] < 0).tolist():  # without a JSON form
             values[at], forms[at] = number_in(buffer[item_start[order[at]] : item_end[order[at]]].tobytes())
         rounded = may_be_rounded(values)
         bounds = np.flatnonzero(np.diff(key[order], prepend=-1, append=-1)).tolist()
@@ -298,10 +297,9 @@ class Columns:
         self.rows += len(start)
 
     def _key_numbers(self, buffer: Bytes, row: Positions, start: Positions, end: Positions) -> Positions:
-        """The key number of each item, below 0 for those that are not kept.
+        """Return the key number of each item; below 0 for keys that are not kept.
 
-        Two keys are the same if a 64-bit hash of their bytes is: for 10,000 names the odds of a mix-up are 1
-        in 10¹¹.
+        Two keys are the same if a 64-bit hash of their bytes is. For 10,000 names, the odds of a mix-up are 1 in 10¹¹.
         """
         size = end - start
         hashes = hashes_of(buffer, start, np.minimum(size, _LONGEST_KEY))
@@ -311,7 +309,7 @@ class Columns:
         place[place == len(self._hashes)] = 0
         new = np.flatnonzero(self._hashes[place] != hashes) if len(self._hashes) else np.arange(len(hashes))
         if new.size:
-            new = new[np.argsort(row[new], kind="stable")]  # names are learned in the order of the rows
+            new = new[np.argsort(row[new], kind="stable")]  # names are learnt in the order of the rows
             _, first = np.unique(hashes[new], return_index=True)
             learned = new[np.sort(first)]
             raw = (buffer[start[item] : end[item]].tobytes() for item in learned.tolist())
@@ -320,7 +318,7 @@ class Columns:
         return self._numbers[place]
 
     def _learn(self, hashes: NDArray[np.uint64], raw: list[bytes]) -> None:
-        """Give each of some new keys, as their bytes, its number."""
+        """Give each new key, as its bytes, a number."""
         numbers: list[int] = []
         for each in raw:
             name = name_in(each)
@@ -340,7 +338,7 @@ class Columns:
 
 
 def _items(buffer: Bytes, start: Positions, end: Positions) -> _Items:
-    """Every item of the records whose content lies between ``start`` and ``end``, and the records' steps."""
+    """Find every item of the records whose content lies between ``start`` and ``end``, and the records' steps."""
     rows: list[Positions] = []
     starts: list[Positions] = []
     ends: list[Positions] = []
@@ -382,7 +380,7 @@ def _items(buffer: Bytes, start: Positions, end: Positions) -> _Items:
 def _logged(
     buffer: Bytes, item_start: Positions, item_end: Positions, start: Positions, end: Positions, places: Positions
 ) -> list[int | float]:
-    """The numbers at some places as they were logged, from the items and the JSON values in them."""
+    """Read the numbers at some places as they were logged, from the items and the JSON values in them."""
     found: list[int | float] = []
     for place in places.tolist():
         if start[place] < 0:
@@ -393,10 +391,10 @@ def _logged(
 
 
 def last_rows(buffer: Bytes, start: Positions, end: Positions) -> tuple[Positions, Positions]:
-    """Of the records whose content lies between ``start`` and ``end``: the last that holds each name, by number.
+    """Find the last record that holds each name, among those whose content lies between ``start`` and ``end``.
 
     Returns:
-        int64 arrays: those records, increasing; and the records that have a step.
+        The numbers of those records, increasing, and of the records that have a step; int64 arrays.
     """
     columns = Columns(hidden=None)
     row, item_start, item_end, _, stepped = _items(buffer, start, end)

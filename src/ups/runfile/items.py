@@ -1,7 +1,7 @@
-"""Items: the names and values in history, summary and configuration records, many of them at once.
+"""Items: the names and values in history, summary and configuration records, read many at once.
 
-An item is a key, plain or nested, and a value in one of W&B's encodings: JSON in nearly all of them, which is
-converted a column's worth at a time. An item of any other kind is parsed by itself.
+An item is a key, plain or nested, and a value in one of W&B's encodings. Nearly all are JSON, which is converted a
+column at a time. An item of another encoding is parsed by itself.
 """
 
 import math
@@ -47,15 +47,15 @@ _KEY_TAG, _NESTED_KEY_TAG, _VALUE_JSON_TAG = 0x0A, 0x12, (0x82, 0x01)  # as they
 
 
 class Form(IntEnum):
-    """What a value is: a number (NaN and infinities too), or nothing that a line can show."""
+    """The form of a value: a number (NaN and infinities too), or something that a line cannot show."""
 
     NUMBER = 0
     OTHER = 1
 
 
 def take_apart(buffer: Bytes, start: Positions, end: Positions) -> tuple[Positions, Positions, Positions]:
-    """Of each item: where its key fields end, and where its JSON value starts (-1: it has none) and ends."""
-    # Nearly every item is a short key, then a short value in JSON, and nothing else.
+    """Return where each item's key fields end, and where its JSON value starts (-1 without one) and ends."""
+    # Nearly every item is a short key and a short value in JSON.
     key_size = buffer[start + 1]
     key_end = start + 2 + key_size
     size = end - key_end - 3
@@ -86,7 +86,7 @@ def take_apart(buffer: Bytes, start: Positions, end: Positions) -> tuple[Positio
 
 
 def numbers(buffer: Bytes, start: Positions, end: Positions) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """The JSON values between ``start`` and ``end`` as numbers, and their forms; a start below 0 is none."""
+    """Read the JSON values between ``start`` and ``end`` as numbers, with their forms; a start below 0 has no value."""
     values = np.full(len(start), np.nan)
     forms = np.full(len(start), Form.OTHER, dtype=np.uint8)
     size = end - start
@@ -99,7 +99,7 @@ def numbers(buffer: Bytes, start: Positions, end: Positions) -> tuple[NDArray[np
         text[np.arange(width) >= size[plain][:, None]] = ord(" ")
         text[:, -1] = ord(",")
         read = _read(text.tobytes(), len(plain))
-        if read is None:  # one of them is no number: each by itself
+        if read is None:  # one of them is not a number: read each by itself
             plain, read = _each(buffer, start, end, plain)
         values[plain], forms[plain] = read, Form.NUMBER
     rest = np.flatnonzero(~digits & (start >= 0))
@@ -114,8 +114,8 @@ def numbers(buffer: Bytes, start: Positions, end: Positions) -> tuple[NDArray[np
 
 
 def _read(text: bytes, count: int) -> NDArray[np.float64] | None:
-    """The numbers in ``text``, each with a comma after it; None where that is not all there is."""
-    # Where NumPy before 2.3 meets something else, it gives what it has read so far: the number at the end shows that.
+    """Read the numbers in ``text``, each with a comma after it; None where the text holds anything else."""
+    # NumPy before 2.3 stops at anything else and returns the numbers so far: the 0 at the end is then missing.
     try:
         read = np.fromstring(text + b"0", dtype=np.float64, sep=",")
     except ValueError:
@@ -124,7 +124,7 @@ def _read(text: bytes, count: int) -> NDArray[np.float64] | None:
 
 
 def _each(buffer: Bytes, start: Positions, end: Positions, places: Positions) -> tuple[Positions, NDArray[np.float64]]:
-    """Those of the places at which a number stands, and the numbers."""
+    """Return the places that hold a number, and the numbers."""
     texts = (buffer[low:high].tobytes() for low, high in zip(start[places], end[places], strict=True))
     read = [_read(text + b",", 1) for text in texts]
     found = np.array([each is not None for each in read], dtype=np.bool_)
@@ -132,7 +132,7 @@ def _each(buffer: Bytes, start: Positions, end: Positions, places: Positions) ->
 
 
 def hashes_of(buffer: Bytes, start: Positions, size: Positions) -> NDArray[np.uint64]:
-    """A 64-bit hash of ``size`` bytes from each position; fewer than the buffer's margin."""
+    """Hash ``size`` bytes from each position to 64 bits; ``size`` is below the buffer's margin."""
     at_once = max(1, _HASHED_AT_ONCE // int(size.max(initial=1)))
     parts = [
         _some_hashes(buffer, start[low : low + at_once], size[low : low + at_once])
@@ -153,7 +153,7 @@ def _some_hashes(buffer: Bytes, start: Positions, size: Positions) -> NDArray[np
 
 
 def value_in(item: bytes) -> Any:
-    """The value of one item of any encoding; None for bytes that are no item, as in a damaged file."""
+    """The value of one item of any encoding; None for bytes that are not an item, as in a damaged file."""
     try:
         return value_of(parse_item(item))
     except DecodeError:
@@ -166,21 +166,21 @@ def number_in(item: bytes) -> tuple[float, int]:
     if isinstance(value, int | float):
         try:
             return float(value), Form.NUMBER
-        except OverflowError:  # a whole number beyond all floats, as JSON may have it
+        except OverflowError:  # JSON may hold a whole number beyond all floats
             return math.inf if value > 0 else -math.inf, Form.NUMBER
     return np.nan, Form.OTHER
 
 
 def logged_number(text: bytes) -> int | float:
-    """A JSON number with all its digits: whole where it is written without a point or an exponent."""
+    """Read a JSON number with all its digits: an int where it has neither a point nor an exponent."""
     try:
         return int(text)
-    except ValueError:  # also where there are more digits than int() takes
+    except ValueError:  # also for more digits than int() takes
         return float(text)
 
 
 def name_in(raw: bytes) -> str | None:
-    """The name in the key fields of one item; None for bytes that are no item."""
+    """The name in the key fields of one item; None for bytes that are not an item."""
     try:
         return name_of(parse_item(raw))
     except DecodeError:
@@ -188,7 +188,7 @@ def name_in(raw: bytes) -> str | None:
 
 
 def is_nested(raw: bytes) -> bool:
-    """True for an item whose name is that of a value in a dictionary, joined by dots."""
+    """True where the item is a value in a dictionary, so that dots join the keys of its name."""
     try:
         return len(parse_item(raw).nested_key) > 1
     except DecodeError:
@@ -201,6 +201,6 @@ def name_of(item: Any) -> str:
 
 
 def _gather(buffer: Bytes, start: Positions, width: int) -> Bytes:
-    """``width`` bytes from each position; shape (positions, width)."""
+    """Copy ``width`` bytes from each position; shape (positions, width)."""
     windows = np.ndarray((len(buffer) - width + 1,), dtype=f"V{width}", buffer=buffer.data, strides=(1,))
     return windows[start].view(np.uint8).reshape(len(start), width)

@@ -1,8 +1,8 @@
-"""The media that a run's history names: tables, images and whatever else is a file, and which of them are there.
+"""The media that a run's history names (tables, images and other files), and the files in the run's folder.
 
-A value of the history that is a file is a dictionary with ``_type``. It names its files below ``files``, the folder
-beside the run's ``.wandb`` file. Both may be of anyone: a path is only ever looked for among the names that the folder
-has, so none leads out of it, and no link is followed.
+In the history, media are dictionaries with ``_type``. They name their files below ``files``, the folder beside the
+run's ``.wandb`` file. Anyone may have written both. So a path is only looked up among the names in the folder: no path
+leads out of it, and no link is followed.
 """
 
 import json
@@ -28,7 +28,7 @@ __all__ = ["LoggedMedia", "MediaReader", "media_files", "table_size"]
 _MARK = b"_type"
 _FOLDER = "media"
 _FIELDS = {"_type", "path", "filenames", "nrows", "ncols", "log_mode"}
-_MOST_FILES = 200_000  # in a run's folder; of more, nothing is said
+_MOST_FILES = 200_000  # in a run's folder; a larger one is not judged
 _DEEPEST = 32  # folders in each other
 _LARGEST_TABLE = 16 * 1024 * 1024  # bytes
 
@@ -38,12 +38,12 @@ class LoggedMedia:
     """One value of the history that names files.
 
     Attributes:
-        key: the name under which it was logged.
+        key: The name under which it was logged.
         step: W&B's ``_step`` of its row.
-        home: the folder that its files lie in: ``files`` beside the ``.wandb`` file.
-        paths: its files, relative to ``home``; written by anyone.
-        rows, columns: the size that a table had when it was logged; None for what is not a table.
-        log_mode: wandb's ``log_mode`` of a table; empty where the history does not say.
+        home: The folder of its files: ``files`` beside the ``.wandb`` file.
+        paths: Its files, relative to ``home``, as anyone may have written them.
+        rows, columns: The size of a table when it was logged; None for other media.
+        log_mode: wandb's ``log_mode`` of a table; empty where the history does not hold it.
     """
 
     key: str
@@ -56,7 +56,7 @@ class LoggedMedia:
 
 
 class MediaReader:
-    """Collects the media among the rows that are read. Rows without media cost one search of their bytes."""
+    """The media among the rows that are read. Rows without media cost one search of their bytes."""
 
     def __init__(self) -> None:
         self._logged: list[LoggedMedia] = []
@@ -67,7 +67,7 @@ class MediaReader:
         return tuple(self._logged)
 
     def as_it_is(self) -> "MediaReader":
-        """The media read so far, which stay as they are while this one reads on."""
+        """Return a copy, which does not change when this reader takes more rows."""
         still = MediaReader()
         still._logged = self._logged[:]
         return still
@@ -77,9 +77,9 @@ class MediaReader:
         self._logged = [each for each in self._logged if each.step <= step]
 
     def take(self, file: Path, batch: Batch, payloads: Payloads, history: NDArray[np.bool_]) -> None:
-        """Take up the media in those records of a batch that are ``history``."""
+        """Collect the media in the records of a batch that ``history`` marks."""
         starts, ends = payloads.start[history], payloads.end[history]
-        order = np.argsort(starts)  # one that was put together from several chunks lies behind all others
+        order = np.argsort(starts)  # a record that was joined from several chunks lies behind all others
         starts, ends = starts[order], ends[order]
         found: list[int] = []
         place = 0
@@ -116,9 +116,10 @@ class MediaReader:
 
 
 def media_files(home: Path) -> frozenset[str] | None:
-    """The files below ``media`` in a run's folder ``files``, relative to it; links as they stand.
+    """List the files below ``media`` in a run's folder ``files``, relative to it; links are listed as files.
 
-    None where there is no such folder, or one that cannot be read or has more files than any run.
+    Returns:
+        The files; None where the folder is missing, cannot be read, or has more files than any run.
     """
     found: set[str] = set()
     if home.is_symlink():
@@ -131,10 +132,11 @@ def media_files(home: Path) -> frozenset[str] | None:
 
 
 def table_size(home: Path, path: str) -> tuple[int, int] | None:
-    """How many rows and columns a table's file holds; None where it cannot be read, or is too large to be.
+    """Count the rows and columns in the file of a table; None where it cannot be read, or is too large.
 
     Args:
-        path: one of :func:`media_files`.
+        home: A run's folder ``files``.
+        path: One of :func:`media_files`.
     """
     try:
         with os.fdopen(open_below(home, home / path), "rb") as file:
@@ -156,11 +158,11 @@ def table_size(home: Path, path: str) -> tuple[int, int] | None:
 
 
 def _list(folder: Path, prefix: str, found: set[str], deepest: int) -> None:
-    """Add what lies in ``folder`` and below it.
+    """Add the files in ``folder`` and below it.
 
     Raises:
-        OSError: it cannot be read, or is a link.
-        OverflowError: there are too many files.
+        OSError: A folder cannot be read, or is a link.
+        OverflowError: There are too many files.
     """
     if folder.is_symlink() or not deepest:
         raise OSError(f"{folder} is a link, or too deep")
@@ -175,7 +177,7 @@ def _list(folder: Path, prefix: str, found: set[str], deepest: int) -> None:
 
 
 def _media_in(values: dict[str, Any], above: tuple[str, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every outermost dictionary with a ``_type``, and the name that W&B shows for it."""
+    """Find every outermost dictionary with a ``_type``, and the name that W&B shows for it."""
     for key, value in values.items():
         if isinstance(value, dict):
             if isinstance(value.get("_type"), str):
@@ -185,7 +187,7 @@ def _media_in(values: dict[str, Any], above: tuple[str, ...]) -> Iterator[tuple[
 
 
 def _paths(value: Any) -> Iterator[str]:
-    """Every file that a value names, those of an image's masks and of the items of a list too."""
+    """Find every file that a value names, also in an image's masks and in a list."""
     if isinstance(value, dict):
         for name, inner in value.items():
             if name == "path" and isinstance(inner, str):

@@ -1,4 +1,4 @@
-"""What a run's own log says about rows that wandb refused."""
+"""The rows that wandb dropped, by the run's own log."""
 
 import json
 from collections.abc import Iterable
@@ -11,12 +11,17 @@ from ups.regular_file import open_regular
 __all__ = ["LostCall", "LostRows", "lost_rows"]
 
 _REFUSED = b"handler: ignoring partial history record"
-_LONGEST_LINE = 1 << 20  # bytes that are looked at together
-_MOST_CALLS = 10_000  # whose steps are kept
+_LONGEST_LINE = 1 << 20  # bytes; a longer line is read in parts
+_MOST_CALLS = 10_000  # with their steps
 
 
 class LostCall(NamedTuple):
-    """A call of ``log()`` that wandb dropped: its ``step=``, and W&B's own step at that time."""
+    """A call of ``log()`` that wandb dropped.
+
+    Attributes:
+        step: The ``step=`` of the call.
+        current: W&B's own step at that time.
+    """
 
     step: int
     current: int
@@ -24,11 +29,11 @@ class LostCall(NamedTuple):
 
 @dataclass(frozen=True)
 class LostRows:
-    """Calls of ``log()`` that wandb dropped because their ``step=`` was below the run's.
+    """The calls of ``log()`` that wandb dropped because their ``step=`` was below the run's.
 
     Attributes:
-        count: how many.
-        calls: the first 10,000 of them whose steps the log gives, in order.
+        count: The number of calls.
+        calls: The first 10,000 calls whose steps the log holds, in order.
     """
 
     count: int
@@ -36,12 +41,12 @@ class LostRows:
 
 
 def lost_rows(files: Iterable[Path]) -> LostRows:
-    """The rows lost, by the ``logs/debug-internal.log`` beside each ``.wandb`` file; 0 without one.
+    """Count the lost calls in the ``logs/debug-internal.log`` beside each ``.wandb`` file; 0 without a log.
 
-    The log holds one JSON object per line; one line is one lost call.
+    The log holds one JSON object per line, and one such line per lost call.
 
     Raises:
-        RunFileError: the log is not a regular file.
+        RunFileError: The log is not a regular file.
     """
     count = 0
     calls: list[LostCall] = []
@@ -55,7 +60,7 @@ def lost_rows(files: Iterable[Path]) -> LostRows:
                         if call is not None:
                             calls.append(call)
         except OSError:
-            continue  # a run that was copied without its logs
+            continue  # the run was copied without its logs
     return LostRows(count, tuple(calls))
 
 

@@ -1,7 +1,6 @@
 """The numbers of a file's records: wandb counts them from 1, without a gap.
 
-So a file from which whole records were cut, or in which some stand twice, shows it, though every checksum is
-right.
+So the numbers show whole records that were cut out or repeated, though every checksum is right.
 """
 
 import zlib
@@ -20,10 +19,10 @@ _SUM_BITS = 32
 
 
 class Numbering:
-    """Watches the records of one file go by, batch by batch.
+    """The record numbers of one file, batch by batch.
 
     Args:
-        path: the file, read a second time up to where a number comes back.
+        path: The file. It is read a second time, up to the place where a number comes back.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,16 +32,16 @@ class Numbering:
         self._gaps: list[tuple[int, int, int]] = []  # place of the record after it, first and last number missing
         self._repeated: list[tuple[int, int]] = []
         self._unreadable: list[Damage] = []
-        self._known: set[int] | None = None  # number and checksum of every record; kept once a number came back
+        self._known: set[int] | None = None  # number and checksum of every record, once a number has come back
 
     def fresh(self, batch: Batch, payloads: Payloads) -> NDArray[np.bool_]:
-        """Which records of the next batch are no copies of earlier ones; bool, shape (records,)."""
+        """Mark the records of the next batch that are not copies of earlier ones; bool, shape (records,)."""
         numbers = payloads.number
         for index in np.flatnonzero(payloads.kind == Kind.UNREADABLE).tolist():
             self._unreadable.append(Damage(int(batch.offsets[index]), CHUNK_HEAD + int(batch.lengths[index])))
         fresh = np.ones(len(numbers), dtype=bool)
         if not numbers.any():
-            return fresh  # a file without numbers
+            return fresh  # the file has no numbers
         before = np.maximum.accumulate(np.concatenate([[self._highest], numbers[:-1]]))
         back = numbers <= before
         for index in np.flatnonzero(numbers > before + 1).tolist():
@@ -62,7 +61,7 @@ class Numbering:
         return fresh
 
     def damage(self, unreadable: list[Damage]) -> list[Damage]:
-        """All damage of the file: the unreadable ranges, with the records missing there, and what the numbers show."""
+        """List all damage: the unreadable ranges with the count of records missing there, then gaps and copies."""
         unreadable = sorted([*unreadable, *self._unreadable], key=lambda each: each.offset)
         known = np.unique(np.fromiter((identity >> _SUM_BITS for identity in self._known or ()), dtype=np.int64))
         ends = np.maximum.accumulate(np.array([0, *(each.end for each in unreadable)], dtype=np.int64))
@@ -83,7 +82,7 @@ class Numbering:
 
 
 def _known_before(path: Path, end: int) -> set[int]:
-    """The numbers and checksums of the records that begin before ``end``."""
+    """Read the numbers and checksums of the records that begin before ``end``."""
     known: set[int] = set()
     for batch in FrameReader(path):
         for number, record, at in zip(
@@ -96,5 +95,5 @@ def _known_before(path: Path, end: int) -> set[int]:
 
 
 def _identity(number: int, record: bytes) -> int:
-    """A record's number and checksum as one."""
+    """Join a record's number and checksum into one number."""
     return number << _SUM_BITS | zlib.crc32(record)

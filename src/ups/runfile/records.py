@@ -1,10 +1,10 @@
-"""Protobuf ↔ dataclasses: what the records of a ``.wandb`` file say.
+"""Protobuf ↔ dataclasses: the records of a ``.wandb`` file.
 
-Only the part of W&B's ``wandb_internal.proto`` that UPS reads is described here, with the field numbers of
-the original, so nothing of wandb is imported and a file of any version since 0.19 can be read. Fields that
-are not described are kept when a message is parsed and written again.
+This module describes the part of W&B's ``wandb_internal.proto`` that UPS reads, with the field numbers of the original.
+So it does not import wandb, and reads files of any version since 0.19. A message that is parsed and written again
+keeps the fields that are not described.
 
-History records, which make up a long file, are not parsed here one by one: see :mod:`ups.runfile.history`.
+History records, which make up most of a long file, are not parsed here one by one: see :mod:`ups.runfile.history`.
 """
 
 import json
@@ -22,6 +22,7 @@ from ups.runfile.wire import Bytes, Positions, fields_in, read_fields, read_vari
 
 __all__ = [
     "STRUCTURE",
+    "Change",
     "ConfigChange",
     "Exit",
     "Kind",
@@ -30,6 +31,7 @@ __all__ = [
     "RunInfo",
     "SummaryChange",
     "find_payloads",
+    "first_run",
     "parse",
     "parse_item",
     "parse_message",
@@ -40,7 +42,7 @@ __all__ = [
 
 
 class Kind(IntEnum):
-    """What a record is about: its field number in the message ``Record``."""
+    """The kind of a record: its field number in the message ``Record``."""
 
     UNREADABLE = 0
     HISTORY = 2
@@ -64,12 +66,12 @@ class Kind(IntEnum):
 
 
 STRUCTURE = (Kind.RUN, Kind.METRIC, Kind.CONFIG, Kind.EXIT)
-"""The kinds that say what a run is, few in a file and each parsed by itself."""
+"""The kinds that describe the run: few in a file, and each parsed by itself."""
 
-_HIGHEST_FIELD = 2**29 - 1  # that protobuf allows
-_HIGHEST_NUMBER = 2**40  # of a record: a file of as many has 10 TB
-_DEEPEST = 64  # dictionaries and lists in each other, in a name or in a value: what UPS does with them is recursive
-_AROUND = (1, 16, 19, 200)  # num, control, uuid, _info: fields of Record beside the one that says its kind
+_HIGHEST_FIELD = 2**29 - 1  # the highest number that protobuf allows
+_HIGHEST_NUMBER = 2**40  # of a record: a file with as many has 10 TB
+_DEEPEST = 64  # nested dictionaries and lists, in a name or in a value: UPS goes through them by recursion
+_AROUND = (1, 16, 19, 200)  # num, control, uuid, _info: fields of Record beside the one of its kind
 _FIELDS_AROUND = 6
 
 # Message → its fields: name, number, type. A capitalised type is a message; "*" means repeated.
@@ -115,7 +117,7 @@ def _message_classes() -> dict[str, type[Message]]:
             else:
                 described.type = kinds.Type.Value(f"TYPE_{kind.upper()}")
                 if name == "Item" and kind in ("bool", "sint64", "double"):
-                    # Presence tells which of the typed forms a value has.
+                    # The field that is present shows the typed form of a value.
                     described.proto3_optional = True
                     described.oneof_index = len(message.oneof_decl)
                     message.oneof_decl.add(name=f"_{field}")
@@ -132,10 +134,10 @@ _CLASSES = _message_classes()
 
 @dataclass(frozen=True)
 class RunInfo:
-    """A ``run`` record: who the run is. Texts are empty where the record leaves them out.
+    """A ``run`` record: the identity of the run. Texts are empty where the record omits them.
 
-    ``started`` is in seconds since 1970. ``rewound_to`` is the ``_step`` behind which a run that was rewound
-    (``resume_from=``) left its earlier rows; None where it was not.
+    ``started`` is in seconds since 1970. ``rewound_to`` is the last ``_step`` that a rewound run (``resume_from=``)
+    keeps of its earlier rows; None where it was not rewound.
     """
 
     run_id: str
@@ -164,34 +166,34 @@ class MetricDefinition:
 
 
 @dataclass(frozen=True)
-class ConfigChange:
-    """A ``config`` record: values by path, and paths taken away."""
+class Change:
+    """Values to set by path, and paths to remove."""
 
     update: dict[tuple[str, ...], Any]
     remove: tuple[tuple[str, ...], ...]
 
 
-@dataclass(frozen=True)
-class SummaryChange:
-    """A ``summary`` record: values by path, and paths taken away."""
+class ConfigChange(Change):
+    """A ``config`` record."""
 
-    update: dict[tuple[str, ...], Any]
-    remove: tuple[tuple[str, ...], ...]
+
+class SummaryChange(Change):
+    """A ``summary`` record."""
 
 
 @dataclass(frozen=True)
 class Exit:
-    """An ``exit`` record: the run ended by itself. ``runtime`` is in seconds."""
+    """An ``exit`` record: the orderly end of the run. ``runtime`` is in seconds."""
 
     exit_code: int
     runtime: int
 
 
 class Payloads(NamedTuple):
-    """Where the content of each record of a batch lies; arrays of shape (records,).
+    """The place of each record's content in a batch; arrays of shape (records,).
 
-    ``kind`` holds numbers of :class:`Kind` (or of kinds not listed there); ``start`` and ``end`` enclose the
-    content in ``buffer``. ``number`` counts the records of a file from 1; 0 where there is none.
+    ``kind`` holds numbers of :class:`Kind`, or of kinds that it does not list. ``start`` and ``end`` enclose the
+    content in ``buffer``. ``number`` counts the records of a file from 1; it is 0 for a record without a number.
     """
 
     buffer: Bytes
@@ -202,10 +204,10 @@ class Payloads(NamedTuple):
 
 
 def find_payloads(batch: Batch) -> Payloads:
-    """Each record's kind and content.
+    """Find each record's kind and content.
 
-    A record whose fields do not fill it is :attr:`Kind.UNREADABLE`: parts of several records that were put
-    together, each with a right checksum. So is one of :data:`STRUCTURE` that no message can be made of.
+    A record whose fields do not fill it is :attr:`Kind.UNREADABLE`: parts of several records, each with a right
+    checksum, can come together in a damaged file. So is one of :data:`STRUCTURE` that protobuf cannot parse.
     """
     buffer = np.frombuffer(batch.data, dtype=np.uint8)
     limit = batch.starts + batch.lengths
@@ -238,11 +240,20 @@ def find_payloads(batch: Batch) -> Payloads:
         at[rest] = np.where(field.number > 0, field.end, limit[rest])
     kind[rest[at[rest] < limit[rest]]] = Kind.UNREADABLE
     for index in np.flatnonzero(np.isin(kind, STRUCTURE)).tolist():
-        if not _is_readable(buffer[batch.starts[index] : limit[index]].tobytes()):
+        if not _is_readable(batch.record(index)):
             kind[index] = Kind.UNREADABLE
     kind[kind > _HIGHEST_FIELD] = Kind.UNREADABLE
     number[(number > _HIGHEST_NUMBER) | (number < 0)] = 0
     return Payloads(buffer, number, kind, start, end)
+
+
+def first_run(batch: Batch, payloads: Payloads) -> RunInfo | None:
+    """The first run record of a batch; None without one."""
+    for index in np.flatnonzero(payloads.kind == Kind.RUN).tolist():
+        record = parse(batch.record(index))
+        if isinstance(record, RunInfo):
+            return record
+    return None
 
 
 def _is_readable(record: bytes) -> bool:
@@ -254,10 +265,10 @@ def _is_readable(record: bytes) -> bool:
 
 
 def parse_message(record: bytes) -> Any:
-    """The protobuf message ``Record`` of a record's bytes; unknown fields are kept in it.
+    """Parse a record's bytes as the protobuf message ``Record``, which keeps unknown fields.
 
     Raises:
-        google.protobuf.message.DecodeError: the bytes are no such message.
+        google.protobuf.message.DecodeError: The bytes are not such a message.
     """
     message = _CLASSES["Record"]()
     message.ParseFromString(record)
@@ -265,7 +276,7 @@ def parse_message(record: bytes) -> Any:
 
 
 def readable(record: bytes) -> bytes:
-    """The record without those items of a history or summary record that no message can be made of."""
+    """The record, without the items of a history or summary record that protobuf cannot parse."""
     if _is_readable(record):
         return record
     kept = []
@@ -280,14 +291,14 @@ def readable(record: bytes) -> bytes:
 
 
 def parse_item(item: bytes) -> Any:
-    """The protobuf message of one history, summary or configuration item."""
+    """Parse one history, summary or configuration item as a protobuf message."""
     message = _CLASSES["Item"]()
     message.ParseFromString(item)
     return message
 
 
 def parse(record: bytes) -> RunInfo | MetricDefinition | ConfigChange | SummaryChange | Exit | None:
-    """Read a record as far as it can be; None for the kinds that UPS does not read, and for bytes that hold none."""
+    """Read the parts of a record that can be read; None for kinds that UPS does not read, and for other bytes."""
     try:
         message = parse_message(readable(record))
     except DecodeError:
@@ -314,10 +325,9 @@ def parse(record: bytes) -> RunInfo | MetricDefinition | ConfigChange | SummaryC
 
 
 def value_of(item: Any) -> Any:
-    """The value of a history, summary or configuration item, whichever of W&B's encodings it has.
+    """The value of a history, summary or configuration item in any of W&B's encodings.
 
-    ``value_json`` is written by every version; 0.31 can add a typed form (setting
-    ``x_history_value_encoding``).
+    Every version writes ``value_json``; 0.31 can add a typed form (setting ``x_history_value_encoding``).
     """
     if item.value_json:
         return _loaded(item.value_json)
@@ -330,7 +340,7 @@ def value_of(item: Any) -> Any:
 
 
 def _loaded(text: str) -> Any:
-    """Read a JSON value; the text itself where it is damaged, or nested too deep."""
+    """Read a JSON value; return the text itself where it is damaged or nested too deeply."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -376,6 +386,6 @@ def _changes(record: Any) -> tuple[dict[tuple[str, ...], Any], tuple[tuple[str, 
 
 
 def path_of(item: Any) -> tuple[str, ...]:
-    """The keys of an item, one in the other; those that are too deep as one, joined by dots as W&B shows them."""
+    """The nested keys of an item; dots join the keys that are too deep into one, as W&B shows them."""
     keys = tuple(item.nested_key) or (item.key,)
     return keys if len(keys) <= _DEEPEST else (*keys[: _DEEPEST - 1], ".".join(keys[_DEEPEST - 1 :]))

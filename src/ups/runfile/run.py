@@ -1,4 +1,4 @@
-"""A run as it stands in its files: who it is, its definitions, and its rows as columns."""
+"""A run as its files hold it: its identity, its definitions, and its rows as columns."""
 
 import copy
 import re
@@ -27,10 +27,7 @@ __all__ = ["Run", "Segment", "Series", "Session"]
 
 
 class Session(NamedTuple):
-    """The rows of a run that one of its files holds: those from ``begin`` up to ``end``.
-
-    Rows that a later session has rewound are left out.
-    """
+    """The rows of a run that one of its files holds: from ``begin`` up to ``end``, without rewound rows."""
 
     begin: int
     end: int
@@ -41,15 +38,15 @@ class Series:
     """One metric against its axis: the rows that hold both, in the order in which they were logged.
 
     Attributes:
-        rows: int64, shape (rows,): the row numbers.
-        steps: int64, shape (rows,): W&B's ``_step``.
-        x, y: float64, shape (rows,): NaN also where a value is no number. int64 where float64 would round whole
-            numbers: see ``ups/runfile/digits.py``.
-        is_number: bool, shape (rows,): whether the metric's value is a number, NaN and infinities included.
-        held: how many rows hold the metric, with the axis or without.
-        not_numeric: how many of those hold something that is no number.
-        not_finite: how many of those hold NaN or an infinity.
-        sample: the first value that is no number.
+        rows: The row numbers; int64, shape (rows,).
+        steps: W&B's ``_step``; int64, shape (rows,).
+        x, y: The values, NaN also for a value that is not a number; float64, shape (rows,). int64 where float64 would
+            round whole numbers: see ``ups/runfile/digits.py``.
+        is_number: True where the metric's value is a number, NaN and infinities too; bool, shape (rows,).
+        held: The count of rows that hold the metric, with the axis or without.
+        not_numeric: The count of those rows whose value is not a number.
+        not_finite: The count of those rows whose value is NaN or an infinity.
+        sample: The first value that is not a number.
     """
 
     rows: NDArray[np.int64]
@@ -64,29 +61,32 @@ class Series:
 
     @property
     def finite(self) -> int:
-        """How many rows hold the metric as a finite number, with the axis or without."""
+        """The count of rows that hold the metric as a finite number, with the axis or without."""
         return self.held - self.not_numeric - self.not_finite
 
 
 class Run:
-    """A run, read from one file or more. :func:`open_run` makes one.
+    """A run, read from its files. :func:`open_run` makes one.
 
     Attributes:
-        path: what was opened.
-        run_id, name, project, entity: as in W&B; empty where the files do not say.
-        tags: the run's tags.
-        config: the configuration, without wandb's own ``_wandb``.
-        definitions: what ``define_metric`` said.
-        exit_code: the code that the run finished with; None if it did not.
-        segments: the files, oldest first.
+        path: The path that was opened.
+        run_id, name, project, entity: As in W&B; empty where the files do not hold them.
+        tags: The run's tags.
+        config: The configuration, without wandb's own ``_wandb``.
+        definitions: The definitions that ``define_metric`` made.
+        exit_code: The code that the run ended with; None for a run without an end.
+        segments: The files, oldest first.
 
     Args:
-        steps_identify_rows: whether rows of one ``_step`` are copies of one row, as in a UPS run directory, where
-            a segment begins with rows that the one before may hold as well: the first copy is kept.
-        hidden: the names with a leading ``_`` to hold from the start; others are read when they are first asked for.
-        with_summary: whether to read the summary with the rows; if not, it is read when it is first asked for.
-        on_read: is told how many more bytes were read, again and again.
-        read: whether to read the files now; if not, nothing is there before :meth:`read_more`.
+        path: The path to report.
+        files: The ``.wandb`` files of the run, oldest first.
+        stages: The declared stages, where they are known from elsewhere.
+        steps_identify_rows: True where rows of one ``_step`` are copies of one row, of which the first is kept. In a
+            UPS run directory, a segment may begin with rows that the one before holds.
+        hidden: The names with a leading ``_`` to hold from the start; others are read on first use.
+        with_summary: True to read the summary with the rows, rather than on first use.
+        on_read: Called with the count of bytes after each piece that was read.
+        read: False to read the files only in :meth:`read_more`.
     """
 
     def __init__(
@@ -135,11 +135,10 @@ class Run:
         config: Mapping[str, Any] | None = None,
         finished: bool = False,
     ) -> Self:
-        """A run whose rows are in memory, as one that has only a journal.
+        """Make a run whose rows are in memory, as for a run that has only a journal.
 
-        Args:
-            rows: one mapping a row, in the order in which they were logged; gone through once. ``_step`` counts
-                them where a row does not hold it.
+        ``rows`` holds one mapping per row, in the order of logging, and is iterated once. ``_step`` counts the rows
+        that do not hold it.
         """
         run = cls(path, (), stages=stages)
         run.run_id, run.name, run.config = run_id, name, dict(config or {})
@@ -150,10 +149,13 @@ class Run:
         return run
 
     def read_more(self) -> Iterator[int]:
-        """Read what the files hold beyond what was read, a piece at a time; gives how many bytes after each piece.
+        """Read the rest of the files, a piece at a time.
+
+        Yields:
+            The bytes of each piece, once its rows are there.
 
         Raises:
-            RunFileError: a file cannot be read, or is not a W&B run file.
+            RunFileError: A file cannot be read, or is not a W&B run file.
         """
         for index, reader in enumerate(self._readers):
             if index == len(self._begins):
@@ -174,11 +176,11 @@ class Run:
         self._forget()
 
     def end(self, exit_code: int | None) -> None:
-        """Take note that a run whose rows are in memory has ended, or with None that a training has resumed it."""
+        """Note that a run whose rows are in memory has ended, or with None that a training has resumed it."""
         self.exit_code, self._finished = exit_code, exit_code is not None
 
     def as_it_is(self) -> "Run":
-        """The run as it now stands, which stays so while this one grows. No values are copied."""
+        """Return the run so far, which does not change when this run grows. No values are copied."""
         still = copy.copy(self)
         still._forget()
         still._columns, still._media = self._columns.as_they_are(), self._media.as_it_is()
@@ -190,12 +192,7 @@ class Run:
         return still
 
     def with_columns(self, columns: Columns, steps: NDArray[np.int64], definitions: Definitions) -> "Run":
-        """The run with other rows and definitions.
-
-        Args:
-            columns: the rows; hidden names too.
-            steps: W&B's ``_step`` of each.
-        """
+        """Return the run with other rows, hidden names too, other ``_step`` of each row, and other definitions."""
         view = self.with_definitions(definitions)
         view._forget()
         columns.put_steps(steps)
@@ -204,7 +201,7 @@ class Run:
         return view
 
     def with_definitions(self, definitions: Definitions) -> "Run":
-        """The run with other definitions, over the same rows."""
+        """Return the run with other definitions and the same rows."""
         view = copy.copy(self)
         for name in ("charts", "_axes"):
             view.__dict__.pop(name, None)
@@ -213,41 +210,41 @@ class Run:
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """The stages that were declared, each once, in order; empty for a run that UPS did not make."""
+        """The declared stages, each once, in order; empty for a run that UPS did not make."""
         declared = self.config.get("ups")
         named = declared.get("stages") if isinstance(declared, dict) else None
         return self._stages or tuple(dict.fromkeys(map(str, named if isinstance(named, list) else ())))
 
     @property
     def rows(self) -> int:
-        """How many rows were logged."""
+        """The count of rows."""
         return self._columns.rows
 
     @property
     def finished(self) -> bool:
-        """Whether the last segment holds the record of an exit; if not, the run was killed, or still runs."""
+        """True where the last segment holds the record of an exit; False for a run that was killed or still runs."""
         return self._finished
 
     @property
     def is_journaled(self) -> bool:
-        """True where the rows come from a UPS journal: W&B's files may not hold all of them yet."""
+        """True where the rows come from a UPS journal, of which W&B's files may lack some."""
         return not self._readers
 
     @property
     def is_sorted(self) -> bool:
-        """True where the rows are in the order of their ``_step``, one of each, and not in the order of the files."""
+        """True where the rows are in the order of their ``_step``, one per step, rather than in that of the files."""
         return self._steps_identify_rows and len(self.segments) > 1
 
     @property
     def sessions(self) -> list[Session]:
-        """The rows of each file that holds rows, oldest first; one of all rows where they are sorted by their step."""
+        """The rows of each file that holds rows, oldest first; one session of all rows where they are sorted."""
         begins = [0] if self.is_sorted or not self._begins else self._begins
         ends = [self.rows] if self.is_sorted or not self._begins else self.ends
         return [Session(begin, end) for begin, end in zip(begins, ends, strict=True) if begin < end]
 
     @property
     def ends(self) -> list[int]:
-        """For each file, the first row that is not in it or in one before; where rows are sorted by step, all rows."""
+        """The count of rows in each file and those before it; where rows are sorted, that of all rows."""
         if self.is_sorted:
             return [self.rows] * len(self.segments)
         return [*self._begins[1:], self.rows]
@@ -259,7 +256,7 @@ class Run:
 
     @property
     def nameless(self) -> int:
-        """How many values of its rows were left out because no name can be read beside them."""
+        """The count of values that were left out because their names cannot be read."""
         return self._columns.nameless
 
     @property
@@ -269,19 +266,19 @@ class Run:
 
     @property
     def logged(self) -> list[str]:
-        """Every name under which something was logged, media too, in order of appearance."""
+        """Every name that was logged, media too, in order of appearance."""
         return [name for name in self._columns.names() if not name.startswith("_")]
 
     @cached_property
     def metrics(self) -> list[str]:
-        """The names whose values a chart could show, in order of appearance: no media, no leading ``_``."""
+        """The names that a chart could show, in order of appearance: without media and without a leading ``_``."""
         names = self._columns.names()
         media = tuple(name.removesuffix("_type") for name in names if name.endswith("._type"))
         return [name for name in names if not name.startswith(media or ("\0",)) and not name.startswith("_")]
 
     @property
     def media(self) -> tuple[LoggedMedia, ...]:
-        """The values of its rows that are files, in order: tables, images, …; of copies of one row, the first."""
+        """The media of its rows, in order: tables, images and other files; of copies of one row, the first."""
         if not self.is_sorted:
             return self._media.logged
         first: dict[tuple[str, int], LoggedMedia] = {}
@@ -291,7 +288,7 @@ class Run:
 
     @cached_property
     def charts(self) -> list[str]:
-        """The metrics that W&B draws: neither axes nor hidden."""
+        """The metrics that W&B draws: neither axes nor hidden names."""
         axes = self.definitions.step_metrics()
         return [name for name in self.metrics if name not in axes and not self.definitions.is_hidden(name)]
 
@@ -302,7 +299,7 @@ class Run:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """The run's summary, with nested dictionaries. Read when it is asked for, since it fills most of a file."""
+        """The run's summary, with nested dictionaries. It fills most of a file, so it is read on first use."""
         return self._summary_reader.taken if self._with_summary else self._summary_reader.read()
 
     @cached_property
@@ -311,14 +308,14 @@ class Run:
         return lost_rows(segment.path for segment in self.segments)
 
     def axis(self, metric: str) -> Axis:
-        """What the metric is drawn against."""
+        """The axis that the metric is drawn against."""
         found = self._axes.get(metric)
         if found is None:
             found = self._axes[metric] = self.definitions.axis(metric)
         return found
 
     def column(self, name: str) -> Column | None:
-        """All values logged under a name, ``_step`` and ``_timestamp`` too; None if there are none."""
+        """All values logged under a name, ``_step`` and ``_timestamp`` too; None without any."""
         if name == DEFAULT_AXIS:
             steps = self._columns.steps()
             values = steps if may_be_rounded(steps).any() else steps.astype(np.float64)
@@ -327,7 +324,7 @@ class Run:
         return columns.get(name)
 
     def series(self, metric: str, *, axis: str | None = None, since: int = 0) -> Series:
-        """The metric against its axis, or another one; without the first ``since`` rows that hold the metric."""
+        """The metric against its axis or another one, without the first ``since`` rows that hold the metric."""
         y = self.column(metric) or _EMPTY
         x = self.column(axis or self.axis(metric).metric) or _EMPTY
         if since:
@@ -337,7 +334,7 @@ class Run:
         rows, x_values, y_values = y.rows, x.values, y.values
         is_number = y.forms == _NUMBER
         numbers = np.count_nonzero(is_number)
-        finite = np.count_nonzero(np.isfinite(y_values))  # what is no number is NaN
+        finite = np.count_nonzero(np.isfinite(y_values))  # a value that is not a number is NaN here
         if not np.array_equal(rows, x.rows):
             both = np.isin(rows, x.rows, assume_unique=True)
             rows, y_values, is_number = rows[both], y_values[both], is_number[both]
@@ -355,26 +352,26 @@ class Run:
         )
 
     def to_polars(self) -> Any:
-        """The rows as a ``polars.DataFrame``: ``_step``, ``_timestamp``, then a column a metric; null where not held.
+        """The rows as a ``polars.DataFrame``: ``_step``, ``_timestamp``, then a column per metric, with nulls.
 
         Raises:
-            MissingDependency: polars is not installed.
+            MissingDependency: The package polars is not installed.
         """
         return to_polars(self)
 
     def to_pandas(self) -> Any:
         """The rows as a ``pandas.DataFrame``: ``_step``, ``_timestamp``, then a column per metric.
 
-        NaN where a metric is not held; ``<NA>`` in a column of whole numbers that float64 would round.
+        An empty cell is NaN, or ``<NA>`` in a column of whole numbers that float64 would round.
 
         Raises:
-            MissingDependency: pandas is not installed.
+            MissingDependency: The package pandas is not installed.
         """
         return to_pandas(self)
 
     @cached_property
     def _axes(self) -> dict[str, Axis]:
-        """The axes that were asked for."""
+        """The axes so far."""
         return {}
 
     @cached_property
@@ -400,22 +397,15 @@ class Run:
         if self._with_summary:
             self._summary_reader.take(batch, payloads)
         for index in np.flatnonzero(np.isin(payloads.kind, STRUCTURE)).tolist():
-            start, length = int(batch.starts[index]), int(batch.lengths[index])
-            record = parse(payloads.buffer[start : start + length].tobytes())
+            record = parse(batch.record(index))
             reader.finished = reader.finished or isinstance(record, Exit)
             self._take(record)
         self._forget()
 
     def _forget(self) -> None:
-        """Work out anew, when it is asked for, what follows from the rows."""
-        for name in (
-            "metrics",
-            "charts",
-            "step_like",
-            "lost_rows",
-            "_axes",
-            *(["_hidden_columns"] if self._readers else []),
-        ):
+        """Forget what was computed from the rows, so that the next use computes it again."""
+        hidden = ["_hidden_columns"] if self._readers else []
+        for name in ("metrics", "charts", "step_like", "lost_rows", "_axes", *hidden):
             self.__dict__.pop(name, None)
 
     def _take(self, record: object) -> None:
@@ -443,7 +433,7 @@ class Run:
 
 
 def _add_rows(columns: Columns, piece: Piece) -> NDArray[np.bool_]:
-    """Add the rows of a piece; which of its records they are."""
+    """Add the rows of a piece, and mark its records that are rows."""
     payloads = piece.payloads
     history: NDArray[np.bool_] = (payloads.kind == Kind.HISTORY) & piece.fresh
     columns.add(payloads.buffer, payloads.start[history], payloads.end[history])
@@ -454,5 +444,5 @@ _STEP_LIKE = re.compile(
     r"(?:^|[/_.])(?:steps?|iters?|iterations?|epochs?|batch(?:es)?|samples|tokens|frames|episodes?|updates?)\Z",
     re.IGNORECASE,
 )
-_NUMBER = int(Form.NUMBER)  # an enumeration's member takes longer to look up than a column to go through
+_NUMBER = int(Form.NUMBER)  # looking up a member takes longer than comparing a column
 _EMPTY = Column(np.empty(0, dtype=np.int64), np.empty(0), np.empty(0, dtype=np.uint8))

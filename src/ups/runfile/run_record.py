@@ -1,4 +1,4 @@
-"""A segment's run record: who the run is, and when it says that it was started.
+"""A segment's run record: the identity of the run and its start time.
 
 ``wandb sync`` sends a run's segments in the order of these times.
 """
@@ -6,49 +6,42 @@
 import os
 from pathlib import Path
 
-import numpy as np
-
 from ups.errors import RunFileError
 from ups.runfile.framing import FrameReader, Writer
-from ups.runfile.records import Kind, RunInfo, find_payloads, parse, parse_message
+from ups.runfile.records import Kind, RunInfo, find_payloads, first_run, parse_message
 
 __all__ = ["run_info", "set_start_time", "start_time"]
 
 
 def run_info(path: str | os.PathLike[str], *, end: int | None = None) -> RunInfo | None:
-    """What the file's first run record says; None without one.
+    """The file's first run record; None without one.
 
     Args:
-        path: a ``.wandb`` file.
-        end: how many bytes of it to look through; by default all.
+        path: A ``.wandb`` file.
+        end: The bytes of it to search; by default all.
 
     Raises:
-        RunFileError: the file cannot be read, or is not a W&B run file.
+        RunFileError: The file cannot be read, or is not a W&B run file.
     """
-    for batch in FrameReader(path, end=end):
-        for index in np.flatnonzero(find_payloads(batch).kind == Kind.RUN).tolist():
-            start = int(batch.starts[index])
-            record = parse(batch.data[start : start + int(batch.lengths[index])])
-            if isinstance(record, RunInfo):
-                return record
-    return None
+    found = (first_run(batch, find_payloads(batch)) for batch in FrameReader(path, end=end))
+    return next((info for info in found if info is not None), None)
 
 
 def start_time(path: str | os.PathLike[str]) -> float | None:
     """The start time of the run, in seconds since 1970; None in a file without a run record.
 
     Raises:
-        RunFileError: the file cannot be read, or is not a W&B run file.
+        RunFileError: The file cannot be read, or is not a W&B run file.
     """
     info = run_info(path)
     return None if info is None else info.started
 
 
 def set_start_time(path: str | os.PathLike[str], seconds: float) -> None:
-    """Write the file anew with another start time, and every other record as it is. Nobody may be writing to it.
+    """Replace the file by one with another start time and the same other records. Its writer must be gone.
 
     Raises:
-        RunFileError: the file cannot be read or written, or is not a W&B run file; it is left as it was.
+        RunFileError: The file cannot be read or written, or is not a W&B run file. It stays as it was.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -60,7 +53,7 @@ def set_start_time(path: str | os.PathLike[str], seconds: float) -> None:
                     writer.write(_with_start_time(record, seconds) if run else record)
         temporary.replace(path)
     except OSError as error:
-        raise RunFileError(f"{path} cannot be written anew: {error.strerror}") from error
+        raise RunFileError(f"{path} cannot be replaced: {error.strerror}") from error
     finally:
         temporary.unlink(missing_ok=True)
 

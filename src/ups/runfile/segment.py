@@ -1,4 +1,4 @@
-"""One file of a run, read from its start, and again where it has grown since."""
+"""One file of a run, read from its start, and read on when it has grown."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,22 +10,21 @@ from numpy.typing import NDArray
 
 from ups.runfile.framing import Batch, Damage, FrameReader
 from ups.runfile.numbering import Numbering
-from ups.runfile.records import Kind, Payloads, RunInfo, find_payloads, parse
-from ups.runfile.wire import sized
+from ups.runfile.records import Payloads, find_payloads, first_run
 
 __all__ = ["Piece", "Segment", "SegmentReader"]
 
 
 @dataclass(frozen=True)
 class Segment:
-    """One ``.wandb`` file of a run: a run that was resumed, or recovered, has several.
+    """One ``.wandb`` file of a run. A run that was resumed or recovered has several.
 
     Attributes:
-        path: the file.
-        size: its length in bytes when it was read.
-        damage: the ranges that hold no readable record.
-        torn: bytes of an unfinished record at its end.
-        finished: whether it ends with the record of an orderly exit.
+        path: The file.
+        size: Its length in bytes when it was read.
+        damage: The ranges that hold no readable record.
+        torn: The bytes of an incomplete record at its end.
+        finished: True where it ends with the record of an orderly exit.
     """
 
     path: Path
@@ -39,9 +38,9 @@ class Piece(NamedTuple):
     """The records of one window of the file.
 
     Attributes:
-        batch, payloads: the records.
-        fresh: bool, shape (records,): which of them are not copies of earlier ones.
-        rewound_to: the ``_step`` to which this file rewinds the run, in the piece with the file's first run record.
+        batch, payloads: The records.
+        fresh: True for those that are not copies of earlier ones; bool, shape (records,).
+        rewound_to: The ``_step`` to which this file rewinds the run, in the piece with the file's first run record.
     """
 
     batch: Batch
@@ -51,10 +50,10 @@ class Piece(NamedTuple):
 
 
 class SegmentReader:
-    """Reads one file piece by piece; what was appended since, the next time.
+    """A reader of one file, piece by piece. The next reading returns the records that were appended since.
 
     Attributes:
-        finished: whether the record of an orderly exit was read; for who takes the pieces to set.
+        finished: True once the record of an orderly exit was read; the reader of the pieces sets it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -62,9 +61,9 @@ class SegmentReader:
         self.finished = False
         self._numbering = Numbering(path)
         self._size = self._at = self._torn = 0
-        self._damage: list[Damage] = []  # with whole records behind it, so that no more bytes can mend it
+        self._damage: list[Damage] = []  # with whole records behind it, so more bytes cannot mend it
         self._unsettled: list[Damage] = []
-        self._named = False  # whether a run record was read
+        self._named = False  # a run record was read
 
     @property
     def segment(self) -> Segment:
@@ -73,26 +72,21 @@ class SegmentReader:
         return Segment(self.path, self._size, tuple(damage), self._torn, self.finished)
 
     def pieces(self, *, end: int | None = None) -> Iterator[Piece]:
-        """What the file holds beyond what was read, up to ``end``.
+        """Read the rest of the file, up to ``end``.
 
         Raises:
-            RunFileError: the file cannot be read, or is not a W&B run file.
+            RunFileError: The file cannot be read, or is not a W&B run file.
         """
         reader = FrameReader(self.path, start=self._at, end=end)
         for batch in reader:
             payloads = find_payloads(batch)
-            yield Piece(batch, payloads, self._numbering.fresh(batch, payloads), self._rewound_to(payloads))
+            yield Piece(batch, payloads, self._numbering.fresh(batch, payloads), self._rewound_to(batch, payloads))
         self._size, self._at, self._torn = reader.size, reader.intact_length, reader.torn
         found = reader.damage
         self._damage += [damage for damage in found if damage.end <= reader.intact_length]
         self._unsettled = [damage for damage in found if damage.end > reader.intact_length]
 
-    def _rewound_to(self, payloads: Payloads) -> float | None:
-        if self._named:
-            return None
-        for index in np.flatnonzero(payloads.kind == Kind.RUN).tolist():
-            self._named = True
-            content = payloads.buffer[payloads.start[index] : payloads.end[index]].tobytes()
-            record = parse(sized(Kind.RUN, content))
-            return record.rewound_to if isinstance(record, RunInfo) else None
-        return None
+    def _rewound_to(self, batch: Batch, payloads: Payloads) -> float | None:
+        run = None if self._named else first_run(batch, payloads)
+        self._named = self._named or run is not None
+        return None if run is None else run.rewound_to

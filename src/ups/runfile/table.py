@@ -1,4 +1,4 @@
-"""A run as one table: a row a row, a column a metric, empty where a row does not hold it."""
+"""A run as one table: a column per metric, with an empty cell where a row does not hold it."""
 
 import csv
 import io
@@ -25,20 +25,25 @@ class Tabular(Protocol):
     """The members of a run that make its table."""
 
     @property
-    def rows(self) -> int: ...
+    def rows(self) -> int:
+        """The count of rows."""
+
     @property
-    def metrics(self) -> list[str]: ...
-    def column(self, name: str) -> Column | None: ...
+    def metrics(self) -> list[str]:
+        """The names of the columns."""
+
+    def column(self, name: str) -> Column | None:
+        """The values of a name; None without any."""
 
 
 class TableColumn(NamedTuple):
     """One column of a run's table.
 
     Attributes:
-        name: the metric; ``_step`` and ``_timestamp`` come first.
-        values: shape (rows,): float64, NaN where nothing is held; int64, 0 where nothing is held, for ``_step`` and
-            where float64 would round whole numbers (see ``ups/runfile/digits.py``).
-        held: bool, shape (rows,): whether the row holds a number, NaN and infinities included, under that name.
+        name: The metric; ``_step`` and ``_timestamp`` come first.
+        values: The numbers, shape (rows,): float64 with NaN in an empty cell. For ``_step``, and where float64 would
+            round whole numbers (see ``ups/runfile/digits.py``), int64 with 0 in an empty cell.
+        held: True where the row holds a number, NaN and infinities too, under that name; bool, shape (rows,).
     """
 
     name: str
@@ -47,7 +52,7 @@ class TableColumn(NamedTuple):
 
 
 def table_columns(run: Tabular) -> Iterator[TableColumn]:
-    """The columns of a run's table, axes too; names that hold no number in any row are left out."""
+    """Make the columns of a run's table, axes too. Names without a number in any row are left out."""
     for name in ("_step", "_timestamp", *run.metrics):
         column = run.column(name)
         if column is None:
@@ -63,10 +68,10 @@ def table_columns(run: Tabular) -> Iterator[TableColumn]:
 
 
 def to_polars(run: Tabular) -> Any:
-    """A ``polars.DataFrame``; null where a row does not hold a metric.
+    """Make a ``polars.DataFrame``; null where a row does not hold a metric.
 
     Raises:
-        MissingDependency: polars is not installed.
+        MissingDependency: The package polars is not installed.
     """
     polars = _require("polars")
     columns = []
@@ -77,10 +82,10 @@ def to_polars(run: Tabular) -> Any:
 
 
 def to_pandas(run: Tabular) -> Any:
-    """A ``pandas.DataFrame``; NaN where a row does not hold a metric, ``<NA>`` in a column of whole numbers.
+    """Make a ``pandas.DataFrame``; NaN where a row does not hold a metric, ``<NA>`` in a column of whole numbers.
 
     Raises:
-        MissingDependency: pandas is not installed.
+        MissingDependency: The package pandas is not installed.
     """
     pandas = _require("pandas")
     return pandas.DataFrame(
@@ -92,10 +97,10 @@ def to_pandas(run: Tabular) -> Any:
 
 
 def write_csv(run: Tabular, path: str | os.PathLike[str]) -> None:
-    """Write the table to a new file, a header line first; empty where a row does not hold a metric.
+    """Write the table to a new file, a header line first; a cell is empty where a row does not hold a metric.
 
     Raises:
-        UsageError: the file exists, or cannot be written.
+        UsageError: The file exists, or cannot be written.
     """
     columns = list(table_columns(run))
     with new_file(path) as binary, io.TextIOWrapper(binary, encoding="utf-8", newline="") as file:
@@ -112,23 +117,23 @@ def write_parquet(run: Tabular, path: str | os.PathLike[str]) -> None:
     """Write the table to a new file, through polars; null where a row does not hold a metric.
 
     Raises:
-        MissingDependency: polars is not installed.
-        UsageError: the file exists, or cannot be written.
+        MissingDependency: The package polars is not installed.
+        UsageError: The file exists, or cannot be written.
     """
     frame = to_polars(run)
     with new_file(path) as file:
         content = io.BytesIO()
-        frame.write_parquet(content)  # to memory: what fails on the disk is then an OSError
+        frame.write_parquet(content)  # to memory, so that an error of the disk is an OSError
         file.write(content.getbuffer())
 
 
 def _cell(value: float) -> str:
-    """A number as Python reads it back, bit for bit."""
+    """Write a number so that Python reads back the same bits."""
     return "NaN" if math.isnan(value) else repr(value)
 
 
 def _require(package: str) -> Any:
-    """An optional package; its extra has its name."""
+    """Import an optional package, whose extra has the same name."""
     try:
         return import_module(package)
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""The last step of a run's file, from the end of the file."""
+"""The last step in a run's file, read from the end of the file."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ __all__ = ["last_step"]
 def last_step(path: Path) -> int | None:
     """The highest ``_step`` of the rows in one ``.wandb`` file; None without rows.
 
-    Reads the end of the file only, so it takes as long for a long run as for a short one.
+    This reads only the end of the file, so a long run takes no longer than a short one.
 
     Raises:
         RunFileError: The file cannot be read, or is not a W&B run file.

@@ -1,9 +1,9 @@
-"""Protobuf's wire format, read for many messages at once with NumPy; for a few, field by field.
+"""Protobuf's wire format, read with NumPy for many messages at once, and field by field for a few.
 
 A message is a sequence of fields: a varint tag (field number × 8 + wire type), then the payload
-(https://protobuf.dev/programming-guides/encoding/). The messages here lie in one buffer; each function takes
-one position in it for every message and moves all of them by one step. A position past the end of its message
-is the caller's to leave out. The buffer must go on for :data:`MARGIN` bytes after the last message.
+(https://protobuf.dev/programming-guides/encoding/). The messages lie in one buffer. Each function takes one position
+per message and moves all of them by one step. The caller leaves out positions past the end of their messages. The
+buffer must have :data:`MARGIN` more bytes after the last message.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 MARGIN = 512
-FEW = 64  # messages: to walk through each of them by :func:`fields_in` is then quicker
+FEW = 64  # messages or fewer: :func:`fields_in` on each of them is quicker
 
 Bytes: TypeAlias = NDArray[np.uint8]
 Positions: TypeAlias = NDArray[np.int64]
@@ -40,8 +40,8 @@ _FIXED = {_FIXED64: 8, _FIXED32: 4}
 class Fields(NamedTuple):
     """One field of each message; arrays of shape (messages,).
 
-    ``start`` and ``end`` enclose the payload (of a sized field without its size), and the next field begins
-    at ``end``. ``number`` is 0 where the bytes are no field; ``end`` then tells nothing.
+    ``start`` and ``end`` enclose the payload, without the size of a sized field. The next field begins at ``end``.
+    ``number`` is 0 where the bytes are not a field; ``end`` then has no meaning.
     """
 
     number: Positions
@@ -50,9 +50,9 @@ class Fields(NamedTuple):
 
 
 def read_varints(buffer: Bytes, at: Positions) -> tuple[Positions, Positions]:
-    """The varint at each position, and the position after it; -1, and the one before it, where it has over 64 bits.
+    """Read the varint at each position, and the position after it; the 64th bit is dropped.
 
-    The 64th bit is dropped.
+    A varint of more than 64 bits is read as -1, and the position is then the one before it.
     """
     byte = buffer[at]
     value = (byte & 0x7F).astype(np.int64)
@@ -73,7 +73,7 @@ def read_varints(buffer: Bytes, at: Positions) -> tuple[Positions, Positions]:
 
 
 def read_fields(buffer: Bytes, at: Positions, limit: Positions) -> Fields:
-    """The field that begins at each position; it is no field if it would go beyond ``limit``."""
+    """Read the field that begins at each position; one that would end beyond ``limit`` is not a field."""
     tag, start = read_varints(buffer, at)
     number, wire = tag >> 3, tag & 7
     end = start.copy()
@@ -93,9 +93,10 @@ def read_fields(buffer: Bytes, at: Positions, limit: Positions) -> Fields:
 
 
 def fields_in(message: bytes) -> Iterator[tuple[int, int, int, int]]:
-    """Each field of one message, up to what is no field.
+    """Read each field of one message, up to the first bytes that are not a field.
 
-    Its number, where it begins, where its payload starts (of a sized field behind its size), and where it ends.
+    Yields:
+        The field's number, where it begins, where its payload starts (after the size of a sized field), and its end.
     """
     at, size = 0, len(message)
     while at < size:
@@ -120,12 +121,12 @@ def fields_in(message: bytes) -> Iterator[tuple[int, int, int, int]]:
 
 
 def sized(number: int, content: bytes) -> bytes:
-    """A field of bytes, a text or a message."""
+    """Write a field of bytes, a text or a message."""
     return varint(number << 3 | _SIZED) + varint(len(content)) + content
 
 
 def varint(value: int) -> bytes:
-    """A number as it is written."""
+    """Write a number as a varint."""
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
@@ -135,10 +136,10 @@ def varint(value: int) -> bytes:
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """As :func:`read_varints`, of one number.
+    """Read one varint, as :func:`read_varints` does.
 
     Raises:
-        IndexError: it is cut off, or has over 64 bits.
+        IndexError: It is cut off, or has more than 64 bits.
     """
     value = message[at] & 0x7F
     for shift in range(7, 7 * _VARINT_BYTES, 7):

@@ -1,4 +1,4 @@
-"""A page on every finding, for ``ups check --explain``; ``docs/findings`` holds the same pages."""
+"""A page per finding, for ``ups check --explain``; ``docs/findings`` holds the same pages."""
 
 from ups.check.findings import CODES
 from ups.errors import UsageError
@@ -10,7 +10,7 @@ def explain(code: str) -> str:
     """The page on a finding, as Markdown.
 
     Raises:
-        UsageError: there is no finding of that code.
+        UsageError: ``code`` is not a finding's.
     """
     if code not in CODES:
         raise UsageError(f"{code!r} is not a finding: use one of {', '.join(CODES)}")
