@@ -45,14 +45,14 @@ class Missing:
     axes: dict[str, str] = field(default_factory=dict)
     last: dict[str, object] = field(default_factory=dict)
 
-    def rows(self) -> Iterator[tuple[int, Row]]:
-        """Each missing row with its ``after``, read from the journal once more."""
-        wanted = zip(self.number.tolist(), self.after.tolist(), strict=True)
-        number, after = next(wanted, (-1, -1))
+    def rows(self) -> Iterator[Row]:
+        """Read the missing rows from the journal once more."""
+        wanted = iter(self.number.tolist())
+        number = next(wanted, None)
         for index, row in enumerate(journaled_rows(self.folder)):
             if index == number:
-                yield after, row
-                number, after = next(wanted, (-1, -1))
+                yield row
+                number = next(wanted, None)
 
 
 def missing_rows(run: Run) -> Missing | None:

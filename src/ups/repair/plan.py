@@ -19,6 +19,7 @@ from ups.errors import UsageError
 from ups.repair.meant_axis import Keep, distinct
 from ups.repair.mend import MEND, Mended, mend
 from ups.repair.missing_rows import Missing, missing_rows
+from ups.repair.program import Program
 from ups.repair.steps import keep_steps
 from ups.runfile import Run
 
@@ -76,14 +77,12 @@ class Plan:
         run_id: the id of the copy.
         charts: what becomes of each chart that changes.
         unrepaired: what stays wrong, and why.
-        mended: the axes that change, by name; among them one for charts that W&B's own step would move.
+        program: the edits that make the copy's rows.
         definitions: the step metric of each metric that is defined by its exact name.
         hidden: axes to define without a chart of their own: those that are new, and those that nothing uses any more.
         undefined: names and globs whose definition is left out, for it fits nothing any more.
-        to_summary: int64 arrays: the rows of each metric that is moved to the summary.
         missing: rows that come back from the journal; None without a journal.
         lost: rows that are gone for good.
-        renumbered: rows at which W&B's own step did not grow.
         torn: bytes of unfinished records, at the ends of files, that are left out.
     """
 
@@ -91,14 +90,12 @@ class Plan:
     run_id: str
     charts: tuple[ChartChange, ...]
     unrepaired: tuple[Unrepaired, ...]
-    mended: dict[str, Mended]
+    program: Program
     definitions: dict[str, str]
     hidden: tuple[str, ...]
     undefined: frozenset[str]
-    to_summary: dict[str, NDArray[np.int64]]
     missing: Missing | None
     lost: int
-    renumbered: int
     torn: int
 
     @property
@@ -106,6 +103,11 @@ class Plan:
         """Whether the copy would be the run as it is."""
         damaged = self.run.damage or self.run.nameless
         return not (self.charts or self.renumbered or self.rows_back or self.torn or damaged)
+
+    @property
+    def renumbered(self) -> int:
+        """Rows that get another step of W&B, since steps must grow."""
+        return len(self.program.renumbered)
 
     @property
     def rows_back(self) -> int:
@@ -172,14 +174,12 @@ def plan_repair(
         run_id=run_id or _fresh_id(run.run_id or run.path.stem.removeprefix("run-")),
         charts=changes,
         unrepaired=_unrepaired(before, changes, undefined, lost),
-        mended=mended,
+        program=kept_steps.program,
         definitions=definitions,
         hidden=_hidden(run, definitions),
         undefined=undefined,
-        to_summary=to_summary,
         missing=missing,
         lost=lost,
-        renumbered=kept_steps.renumbered,
         torn=sum(segment.torn for segment in run.segments),
     )
 
