@@ -192,7 +192,7 @@ def test_a_run_appears_on_an_empty_page(tmp_path: Path) -> None:
         eventually(lambda: cards.newest("run"), lambda card: card["health"] is not None)
         assert cards.of("run")[0]["state"] == "finished"
         assert shown.process.stdout is not None
-        assert "No run below" in shown.process.stdout.readline()
+        assert "No run is below" in shown.process.stdout.readline()
 
 
 def test_a_thousand_runs(tmp_path: Path) -> None:

@@ -26,10 +26,8 @@ def meant_run(plan: Plan) -> Run:
     columns = Columns(hidden=None)
     for name in dict.fromkeys([*run.logged, *program.settings, "_timestamp", *back]):
         column = run.column(name) or _NO_COLUMN
-        if name == "_timestamp":  # which every part of a row has
-            column = _by_source(program, column)
-        else:
-            column = _moved(program, name, column)
+        in_every_part = name == "_timestamp"
+        column = _by_source(program, column) if in_every_part else _moved(program, name, column)
         for cells in (program.settings.get(name, _NO_CELLS), back.get(name, _NO_CELLS)):
             column = _with_cells(column, cells)
         if len(column.rows):

@@ -32,10 +32,10 @@ class KeptSteps(NamedTuple):
     """The changes of the charts against W&B's own step.
 
     Attributes:
-        program: the edits of all axes.
-        mended: that step, where points of it are left out; and the axis that holds old steps, where there is one.
-        definitions: the axis of each chart that needs it.
-        what: for each chart that changes, what is done, as a sentence.
+        program: The edits of all axes.
+        mended: That step, where points of it are left out; and the axis that holds old steps, where there is one.
+        definitions: The axis of each chart that needs it.
+        what: For each chart that changes, a sentence that says what is done.
     """
 
     program: Program
@@ -61,8 +61,9 @@ def keep_steps(
         check: Its check.
         codes: The codes of each chart's findings.
         mended: The other axes that change.
-        to_summary, missing: As in :class:`~ups.repair.plan.Plan`.
-        keep: What to keep where attempts overlap.
+        to_summary: The rows of each metric that is moved to the summary.
+        missing: The rows that come back from the journal.
+        keep: The attempt to keep where attempts overlap.
     """
     drawn = [
         chart.metric
@@ -92,7 +93,7 @@ def keep_steps(
             break
         own += more
         found |= _with_old_steps(run, axis, own, codes, found)
-    what |= dict.fromkeys(own, f"W&B's own step is another in the copy: it keeps its steps in {axis}")
+    what |= dict.fromkeys(own, f"W&B's own step changes in the copy: the chart keeps its steps in {axis}")
     return KeptSteps(program, found, dict.fromkeys(own, axis), what)
 
 

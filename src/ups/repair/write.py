@@ -2,8 +2,8 @@
 
 Each file of the run gives one folder, ``offline-run-<time>-<id>/`` with ``run-<id>.wandb`` and ``files/``. Records
 are carried over as they are and in order, but for what the plan changes; a row that does not change is copied byte
-for byte. Everything is written to a hidden folder beside its place first, so what is cut off leaves nothing behind
-that looks like a run.
+for byte. Everything is first written to a hidden folder beside its place, so that an interrupted repair leaves no half
+run behind.
 """
 
 import math
@@ -38,7 +38,7 @@ __all__ = ["Written", "target_folders", "write_repair"]
 
 _NOTE = "repair.txt"
 _ROWS_AT_ONCE = 4096  # rows whose edits are looked up together
-_LATEST = 2**53  # seconds: a time beyond is none
+_LATEST = 2**53  # seconds; a later time is not one
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class Written:
     """A repaired run.
 
     Attributes:
-        folders: its folders, oldest first.
-        rows: how many rows it holds.
-        left_out: the files of the run that are not in the copy, and why, a line each.
+        folders: Its folders, oldest first.
+        rows: The number of its rows.
+        left_out: A line for each file of the run that is not in the copy, with the reason.
     """
 
     folders: tuple[Path, ...]
@@ -57,10 +57,10 @@ class Written:
 
 
 def target_folders(plan: Plan, into: Path) -> list[Path]:
-    """The folders that :func:`write_repair` will make in ``into``, one a file of the run, oldest first.
+    """The folders that :func:`write_repair` will make in ``into``, one per file of the run, oldest first.
 
     Raises:
-        RunFileError: one of them exists, or a file of the run is gone.
+        RunFileError: One of them exists, or a file of the run is gone.
         UsageError: ``into`` lies in a folder of the run itself.
     """
     stamps: list[str] = []
@@ -73,7 +73,7 @@ def target_folders(plan: Plan, into: Path) -> list[Path]:
             raise RunFileError(f"{segment.path} cannot be read: {error.strerror}") from error
         stamps.append(found or time.strftime("%Y%m%d_%H%M%S", changed))
         if found and into.resolve().is_relative_to(own):
-            raise UsageError(f"{into} lies in the run itself, which is not written: name another folder")
+            raise UsageError(f"{into} lies in the run itself, which is never changed: name another folder")
     folders: list[Path] = []
     for at, stamp in enumerate(stamps):
         number = stamps[:at].count(stamp)  # as wandb numbers the folders of one second
@@ -88,7 +88,7 @@ def write_repair(plan: Plan, into: str | os.PathLike[str]) -> Written:
     """Write the repaired run into a folder, which is made if it does not exist. The original is only read.
 
     Raises:
-        RunFileError: the run's folder exists there already, or something cannot be read or written.
+        RunFileError: The run's folder exists there already, or something cannot be read or written.
         UsageError: ``into`` lies in a folder of the run itself.
     """
     into = Path(into)
@@ -108,7 +108,7 @@ def write_repair(plan: Plan, into: str | os.PathLike[str]) -> Written:
                 (made / _NOTE).write_text(note + "\n", encoding="utf-8", errors="backslashreplace")
             for folder in folders:
                 if folder.exists():
-                    raise RunFileError(f"{folder} was made by somebody else meanwhile: name another folder")
+                    raise RunFileError(f"another process has just made {folder}: name another folder")
                 (Path(scratch) / folder.name).rename(folder)
     except OSError as error:
         raise RunFileError(f"the repaired run cannot be written to {into}: {error.strerror or error}") from error
@@ -148,7 +148,7 @@ class _ByRow:
 
 
 class _Copy:
-    """Goes through a run's files one after the other, and writes what the plan makes of them.
+    """Reads a run's files one after the other, and writes what the plan makes of them.
 
     ``rows`` counts the rows written.
     """
@@ -161,9 +161,9 @@ class _Copy:
         self._row = 0  # the next row of the run
         self._ends = iter(plan.run.ends)
         self._end_of_file = 0  # the first row of the next file: what the run holds of this one is before it
-        self._later = later  # what is written later on: a file, and where in it
+        self._later = later  # a file for rows that are written later
         self._parts: dict[int, tuple[int, int]] = {}  # the parts of rows, by their rows of the copy
-        self._waiting: dict[int, tuple[int, int]] = {}  # the rows of which one before stands further on in the files
+        self._waiting: dict[int, tuple[int, int]] = {}  # the rows before which one comes later in the files
         self._missing: Iterator[Row] = iter(()) if plan.missing is None else plan.missing.rows()
         self._clock = _start_time(plan.run) if plan.rows_back else math.inf
         steps = plan.run.column(DEFAULT_AXIS)
@@ -208,7 +208,7 @@ class _Copy:
                     case Kind.ARTIFACT:
                         writer.write(with_run_id(record, self._plan.run.run_id, self._plan.run_id))
                     case Kind.UNREADABLE:
-                        pass  # its checksum is right, and it says nothing
+                        pass  # its checksum is right, and it holds nothing
                     case _:
                         writer.write(record)
         if not described:
@@ -223,7 +223,7 @@ class _Copy:
             writer.write(end)
 
     def _name(self, writer: _Numbered) -> None:
-        """Say who the run is."""
+        """Write the run's record, where its own was damaged."""
         run, message = self._plan.run, parse_message(b"")
         message.run.run_id = self._plan.run_id
         message.run.project, message.run.entity, message.run.display_name = run.project, run.entity, run.name
@@ -274,7 +274,7 @@ class _Copy:
             self._next_row(self._take(self._waiting.pop(self._row)), writer)
 
     def _row_of(self, step: int) -> int | None:
-        """Which row of the run the next history record is; None if it was written since, or is a copy of a row."""
+        """The row of the run that the next history record is; None for a newer one, and for a copy."""
         if not self._plan.run.is_sorted:
             return self._row if self._row < self._end_of_file and step == self._steps[self._row] else None
         at = int(np.searchsorted(self._steps, step))
@@ -349,7 +349,7 @@ def _steps_of(payloads: Payloads) -> Iterator[int]:
 
 
 def _start_time(run: Run) -> float:
-    """When the run's clock, ``_runtime``, stood at 0; in seconds since 1970."""
+    """The time at which the run's clock, ``_runtime``, stood at 0; in seconds since 1970."""
     times, runtimes = run.column("_timestamp"), run.column("_runtime")
     if times is None or runtimes is None:
         return math.inf
