@@ -311,7 +311,7 @@ function ordered(points) {
 const MARKUP = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };
 
 /** Escapes text, so that Plotly finds no markup in it. */
-export const plain = (text) => text.replace(/[&<>]/g, (letter) => MARKUP[letter]);
+const plain = (text) => text.replace(/[&<>]/g, (letter) => MARKUP[letter]);
 
 /** A PNG of a figure at twice its size, with its title, as a data address. */
 export async function picture({ traces, layout }, { title, axis, legend, width, height }) {
