@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, Request, expect, sync_playwright
 
 from dashboard.server import show
 from waiting import wait_for
@@ -25,10 +26,11 @@ DRAWN = ".chart[data-end]"
 
 
 def open_chromium() -> Iterator[Browser]:
-    """A Chromium of this machine; without one the test is skipped."""
+    """A Chromium of this machine; without one the test is skipped, and fails where the variable ``CI`` is set."""
     path = next((found for name in NAMES if (found := shutil.which(name))), None)
     if path is None:
-        pytest.skip(f"no browser on this machine: none of {', '.join(NAMES)}")
+        without_browser = pytest.fail if os.environ.get("CI") else pytest.skip
+        without_browser(f"this machine has no browser called {', '.join(NAMES)}")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
@@ -54,6 +56,11 @@ class Watched:
         if where.hostname:
             self.hosts.add(where.hostname)
 
+    def dismiss(self, dialog: Dialog) -> None:
+        """A dialog that the page opens."""
+        self.dialogs.append(dialog.message)
+        dialog.dismiss()
+
     def assert_clean(self) -> None:
         """Nothing left the machine, the console is without errors, and no dialog was opened."""
         assert self.hosts <= {"127.0.0.1"}
@@ -72,7 +79,7 @@ def watched(browser: Browser, **options: Any) -> Iterator[Watched]:
     page = window.page
     page.on("console", lambda message: window.errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: window.errors.append(str(error)))
-    page.on("dialog", lambda dialog: (window.dialogs.append(dialog.message), dialog.dismiss()))
+    page.on("dialog", window.dismiss)
     try:
         yield window
     finally:
@@ -96,11 +103,9 @@ def open_run(page: Page, address: str, name: str) -> None:
 
 def shape(page: Page, selector: str) -> list[str]:
     """The path of each line that a chart draws."""
-    return (
-        page.locator(selector)
-        .first.locator(".scatterlayer .js-line")
-        .evaluate_all("paths => paths.map(path => path.getAttribute('d'))")
-    )
+    lines = page.locator(selector).first.locator(".scatterlayer .js-line")
+    drawn: list[str] = lines.evaluate_all("paths => paths.map(path => path.getAttribute('d'))")
+    return drawn
 
 
 def make(source: str, folder: Path, *arguments: str) -> None:

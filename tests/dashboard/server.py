@@ -48,7 +48,8 @@ class Shown:
 
     def run(self, key: str) -> dict[str, Any]:
         """A run, once all of it was read."""
-        return eventually(lambda: self.get(f"/api/runs/{key}"), lambda run: run["read"] == 1)
+        run: dict[str, Any] = eventually(lambda: self.get(f"/api/runs/{key}"), lambda run: run["read"] == 1)
+        return run
 
     def points(self, key: str, metric: str, **query: Any) -> list[tuple[float, float]]:
         """The points of a chart."""

@@ -31,7 +31,7 @@ from dashboard.browser import (
 )
 from runfile.real_runs import wandb_file
 from ups.check import Verdict
-from ups.dashboard.downsample import reduce_line
+from ups.dashboard.downsample import downsample
 from waiting import wait_for
 
 Take = Callable[[Page, str], None]
@@ -46,7 +46,11 @@ def browser() -> Iterator[Browser]:
 def take(pytestconfig: pytest.Config) -> Take:
     """Takes a screenshot, which pytest's cache folder keeps."""
     folder = Path(str(pytestconfig.cache.mkdir("screenshots"))) if pytestconfig.cache else Path()
-    return lambda page, name: page.screenshot(path=folder / f"{name}.png") and None
+
+    def taken(page: Page, name: str) -> None:
+        page.screenshot(path=folder / f"{name}.png")
+
+    return taken
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +166,7 @@ def test_a_reduced_line_is_smoothed_as_a_whole(page: Page, address: str) -> None
 
     rng = np.random.default_rng(0)
     x, y = np.arange(60_000.0), rng.exponential(size=60_000) * (2 + np.sin(np.arange(60_000) / 5_000))
-    course = reduce_line(x, y, 400).course
+    course = downsample(x, y, 400).course
     assert course is not None
     given = {name: values.tolist() for name, values in vars(course).items()}
     for weight in (0.6, 0.95):
@@ -401,7 +405,7 @@ def test_the_runs_page(page: Page, address: str, take: Take) -> None:
     page.go_back()
     expect(rows).to_have_count(2)
     page.get_by_label("Filter the runs").fill("fno paper nothing")
-    expect(page.get_by_text("No run fits that filter.")).to_be_visible()
+    expect(page.get_by_text("No run matches the filter.")).to_be_visible()
 
 
 def test_an_empty_folder_says_what_to_do(browser: Browser, tmp_path: Path, take: Take) -> None:
@@ -444,7 +448,7 @@ def test_an_unknown_run_is_said(browser: Browser, address: str) -> None:
     with watched(browser) as window:
         window.allowed = ("404",)
         window.page.goto(f"{address}/run/nothing")
-        expect(window.page.get_by_role("heading", name="There is no such run")).to_be_visible()
+        expect(window.page.get_by_role("heading", name="This run is not here")).to_be_visible()
         expect(window.page.get_by_role("navigation").get_by_role("link", name="Runs")).to_be_visible()
         key = httpx.get(f"{address}/api/runs").json()["runs"][0]["key"]
         with window.page.expect_response("**/api/events"):
@@ -482,7 +486,7 @@ def test_a_run_that_is_deleted_stays_on_the_page(browser: Browser, tmp_path: Pat
         open_run(page, address, "doomed")
         page.wait_for_selector(f"{chart('training/operator/lr')}[data-end]")
         shutil.rmtree(tmp_path / "runs" / "doomed")
-        expect(page.locator(".banner")).to_contain_text("gone from the disk")
+        expect(page.locator(".banner")).to_contain_text("deleted from the disk")
         expect(page.locator(chart("training/operator/lr"))).to_be_visible()
         assert shape(page, chart("training/operator/lr"))
         take(page, "deleted")
@@ -500,7 +504,8 @@ def test_what_happens_while_the_runs_page_opens_is_on_it(browser: Browser, tmp_p
         expect(page.locator("table.runs tbody tr")).to_have_count(2)
         shutil.rmtree(tmp_path / "doomed")
         wait_for(lambda: len(httpx.get(f"{address}/api/runs").json()["runs"]) == 1)
-        wait_for(lambda: held or page.wait_for_timeout(50))
+        while not held:
+            page.wait_for_timeout(50)
         held[0].continue_()
         expect(page.locator("table.runs tbody tr")).to_have_count(1)
 

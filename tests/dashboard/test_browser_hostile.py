@@ -172,4 +172,6 @@ def test_a_table_that_is_too_long_and_a_metric_that_is_a_formula(browser: Browse
             page.keyboard.press("4")
             expect(page.locator(".table-panel summary")).to_contain_text(re.compile(r"first \d\d\d,\d\d\d rows"))
             if not where:
-                expect(page.locator(".table-body")).to_contain_text("This table is too long to show: these are its")
+                expect(page.locator(".table-body")).to_contain_text(
+                    "This table is too long to show in full: these are its"
+                )

@@ -23,7 +23,7 @@ from waiting import wait_for
         (("--port", "http"), "--port http is no port"),
         (("nowhere",), "nowhere does not exist: name a run, or a folder with runs below it"),
         (("note.txt",), "note.txt is not a run"),
-        (("--host", "192.0.2.1"), "nothing can listen on 192.0.2.1"),
+        (("--host", "192.0.2.1"), "192.0.2.1 cannot be used"),
     ],
 )
 def test_what_cannot_work_is_one_line(arguments: tuple[str, ...], said: str) -> None:
@@ -55,7 +55,7 @@ def test_no_browser() -> None:
     )
     assert process.stdout is not None
     lines: list[str] = []
-    while "No run below" not in (line := process.stdout.readline()):
+    while "No run is below" not in (line := process.stdout.readline()):
         assert line, "it ended"
         lines.append(line)
     process.send_signal(signal.SIGINT)

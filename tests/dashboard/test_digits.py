@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from runfile.real_runs import made_runs
 from ups.charts import Definitions
-from ups.dashboard.downsample import Line, line_of, origin_and_digits, reduce_line
+from ups.dashboard.downsample import Line, downsample, line_of, origin_and_digits
 from ups.dashboard.encoding import plain
 from ups.dashboard.live import _new_points
 from ups.dashboard.opened_run import OpenedRun, open_path
@@ -46,7 +46,7 @@ def run_of(rows: list[dict[str, float]]) -> Run:
 
 
 def test_points_come_with_their_digits() -> None:
-    """x counts from its first value; the text beside it is what was logged, also in a window and against time."""
+    """An axis counts from its first value; the text beside it is what was logged, also in a window and against time."""
     run = opened("whole_numbers")
     every: dict[str, Any] = run.series("wandb", "ns/bytes")
     assert (every["origin"], every["x"].tolist()) == (str(BEGIN), list(range(8)))
@@ -76,7 +76,7 @@ def test_a_line_that_is_reduced_keeps_the_digits_of_its_points() -> None:
     """Of each point that is drawn those that it was logged with, beside breaks and marks."""
     for metric in ("s/n", "s/loss"):
         line = line_of(run_of(in_memory(0, 5_000)), metric)
-        points = reduce_line(line.drawn_x, line.drawn_y, 200)
+        points = downsample(line.drawn_x, line.drawn_y, 200)
         found: Any = origin_and_digits(line, points.places)
         assert 200 < len(points.x) < 1_000
         assert found["x_digits"] == [str(BEGIN + int(x)) for x in points.x]

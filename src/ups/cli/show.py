@@ -41,5 +41,5 @@ def command(paths: tuple[Path, ...], port: str | None, host: str, open_browser: 
         host=host,
         port=None if port is None else int(port),
         open_browser=open_browser,
-        say=echo,
+        notify=echo,
     )

@@ -1,6 +1,7 @@
-"""The dashboard's web application: what a browser can ask for.
+"""The dashboard's web application: the addresses that a browser can ask for.
 
-All answers are JSON unless said. A key names a run and is no path. Errors are ``{"error": "one clear line"}``.
+An answer is JSON where the table names nothing else. A key names a run and is not a path. An error is
+``{"error": "one clear line"}``.
 
 ========================================  =====================================================================
 ``GET /``, ``/run/{key}``, ``/compare``    the page
@@ -19,7 +20,7 @@ All answers are JSON unless said. A key names a run and is no path. Errors are `
 ``view`` is ``wandb`` (the charts as W&B draws them) or ``meant`` (as they would be once repaired). A ``points``
 event is ``{"rows": int, "series": [{"metric", "x", "time", "y", "marks", "begin", "end"}]}``: the points that are
 new, and the values between them that are not finite, each with the points before it (``at``). ``begin`` and ``end``
-are cursors, how many rows hold the metric; ``/series`` has the ``end`` from which its points go on. With
+are cursors, how many rows hold the metric; ``/series`` has the ``end`` behind which the next points come. With
 ``"refetch": true`` instead of points, the browser asks for the line again. Where a browser would round whole numbers,
 they come as text too: points have ``x_digits`` and ``y_digits``, and ``origin``, from which their x, ``from`` and
 ``to`` count; a value in a summary, a configuration or a table, and a stage's ``last_step``, is text. A card's
@@ -60,7 +61,7 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 _PLOTLY_AGE = 24 * 3600  # seconds
-_MOST_METRICS = 200  # a request
+_MOST_METRICS = 200  # per request
 
 
 class _Missing(UPSError):
@@ -68,13 +69,13 @@ class _Missing(UPSError):
 
 
 def create_app(run_index: RunIndex, *, host: str, token: str, on_stranger: Callable[[], None]) -> Starlette:
-    """The application; it watches the run_index while it runs.
+    """Make the application. It watches the runs while it is served.
 
     Args:
         run_index: The runs.
         host: What the server listens on.
-        token: What a browser must show that does not run as the user on this machine.
-        on_stranger: Called when one on this machine did not.
+        token: The token that a browser must show, unless it runs as the user on this machine.
+        on_stranger: Called when a browser on this machine has not shown it.
     """
 
     @contextlib.asynccontextmanager
@@ -105,7 +106,7 @@ def create_app(run_index: RunIndex, *, host: str, token: str, on_stranger: Calla
 
 
 def _json(answer: Callable[[Request], Awaitable[object]]) -> Callable[[Request], Awaitable[Response]]:
-    """An endpoint that gives a response, or what JSON has; what UPS raises is told in one line."""
+    """Make an endpoint of a function that gives a response or JSON. An error of UPS becomes an answer of one line."""
 
     async def endpoint(request: Request) -> Response:
         try:
@@ -131,19 +132,19 @@ class _Pages:
         self._folder = resources.files("ups.dashboard") / "page"
 
     async def page(self, request: Request) -> Response:
-        """The page; it finds out by its address what to show."""
+        """The page; its address says what it shows."""
         key = request.path_params.get("key")
         known = key is None or await self._index.knows(key)
         file = self._file("page.html")
         if file is None:
             return Response("the page is not installed", 500)
         answer = self._answer(request, file.read_bytes(), "text/html", status=200 if known else 404)
-        if request.url.path != "/":  # it will draw charts: what that needs is asked for while the page is read
+        if request.url.path != "/":  # it will draw charts: the browser fetches what they need while it reads the page
             answer.headers["link"] = _ahead()
         return answer
 
     async def static(self, request: Request) -> Response:
-        """A file of the page, looked up among the names that there are, so that no path leads out."""
+        """A file of the page. It is looked up among the names of the folder, so that no path leads out of it."""
         name = request.path_params["name"]
         if name == "plotly.js":
             script = await run_in_threadpool(plotly_script)
@@ -166,7 +167,7 @@ class _Pages:
 
 
 class _Api:
-    """What the page asks for."""
+    """The answers to what the page asks for."""
 
     def __init__(self, run_index: RunIndex) -> None:
         self._index = run_index
@@ -185,7 +186,7 @@ class _Api:
         return (await self._run(request)).opened.as_data()
 
     async def run_events(self, request: Request) -> object:
-        """What changes in a run."""
+        """The changes of a run."""
         run = await self._run(request)
         view = request.query_params.get("view", VIEWS[0])
         run.opened.view(view)  # raises if there is none
@@ -244,15 +245,15 @@ class _Api:
         return Response(content, media_type=kind)
 
     async def _run(self, request: Request) -> LiveRun:
-        run = await self._index.opened(request.path_params["key"])
+        run = await self._index.open(request.path_params["key"])
         if run is None:
-            raise _Missing("there is no such run here: it was deleted, or lies below another folder")
+            raise _Missing("there is no such run here: it was deleted, or it is in another folder")
         return run
 
 
 @cache
 def _ahead() -> str:
-    """What a page with charts needs, for a browser to ask for at once: Plotly, and every module."""
+    """The files that a page with charts needs, for a browser to fetch at once: Plotly, and every module."""
     modules = [f"</static/{name}>; rel=modulepreload" for name in reversed(modules_of("main.js"))]
     return ", ".join(["</static/plotly.js>; rel=preload; as=script", *modules])
 
@@ -263,7 +264,7 @@ def _number(text: str | None) -> float | None:
     try:
         number = float(text)
     except ValueError:
-        raise UsageError(f"{text!r} is no number") from None
+        raise UsageError(f"{text!r} is not a number") from None
     if not math.isfinite(number):
-        raise UsageError(f"{text!r} is no finite number")
+        raise UsageError(f"{text!r} is not a finite number")
     return number

@@ -1,4 +1,4 @@
-"""Connections that are open for nothing are closed: they take descriptors, and threads that read for them."""
+"""Idle connections are closed: each takes a descriptor, and a thread that reads for it."""
 
 import asyncio
 from collections.abc import Collection, MutableSet
@@ -17,9 +17,10 @@ _TAKES_WITHIN = 60.0  # seconds in which a browser takes some of what is sent
 
 
 class Connection(H11Protocol):
-    """A browser's connection; the application finds who is at its other end as ``scope["state"]["peer"]``."""
+    """A browser's connection. The application finds its other end as ``scope["state"]["peer"]``."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take note of the other end, and make room."""
         super().connection_made(transport)
         self.app_state = {**self.app_state, "peer": Peer(self.client, self.server)}  # type: ignore[arg-type]
         self.opened = self.loop.time()
@@ -36,12 +37,13 @@ class Patience:
     """Closes connections that wait too long for a whole request, or for a browser to take what is sent."""
 
     def __init__(self) -> None:
-        self._seen: dict[Connection, tuple[Any, float]] = {}  # what each waits for, and since when
+        self._seen: dict[Connection, tuple[Any, float]] = {}  # the state that each waits in, and since when
 
     def look(self, connections: Collection[Connection], now: float) -> None:
         """Look at all connections, and close those that have waited for too long.
 
         Args:
+            connections: All connections.
             now: Seconds, by a clock that only goes forward.
         """
         seen, self._seen = self._seen, {}
@@ -58,10 +60,10 @@ class Patience:
 
 
 def make_room(connections: MutableSet[Connection]) -> None:
-    """Close the oldest connections that wait for a request, down to the most; one that has asked before comes last.
+    """Close the oldest connections that wait for a request, down to the most; one that has asked before is closed last.
 
-    A closed connection leaves the set at once: the event loop reports its end only after it has read from the others,
-    and until then a request among them would be refused for the sake of connections that are gone.
+    A closed connection leaves the set at once. The event loop reports its end only after it has read from the others,
+    and a request among them would be refused until then.
     """
     left = [each for each in connections if not each.transport.is_closing()]
     waiting = sorted((each for each in left if each.is_waiting), key=lambda each: (each.cycle is not None, each.opened))

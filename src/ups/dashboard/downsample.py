@@ -16,10 +16,10 @@ __all__ = [
     "Course",
     "Line",
     "Points",
+    "downsample",
     "line_of",
     "mark_kinds",
     "origin_and_digits",
-    "reduce_line",
     "seconds_of",
 ]
 
@@ -37,8 +37,8 @@ class Line:
         x: shape (rows,): the axis, or seconds since the run's first row; NaN where it is not known.
         y: shape (rows,): the metric; NaN and the infinities as they were logged.
         rows: int64, shape (rows,): the row of each.
-        end: how many rows hold the metric: where the line goes on.
-        origin: the x from which :attr:`drawn_x` counts.
+        end: The number of rows that hold the metric, behind which the line continues.
+        origin: The x from which :attr:`drawn_x` counts.
 
     Both x and y are float64, or int64 where float64 would round whole numbers.
     """
@@ -51,23 +51,23 @@ class Line:
 
     @property
     def drawn_x(self) -> NDArray[np.float64]:
-        """Where each point is drawn: x, counted from the origin, so that large x that differ do so here too."""
+        """The x at which each point is drawn, counted from the origin, so that large x that differ still differ."""
         if not self.origin:
             return self.x.astype(np.float64, copy=False)
-        # Half of each, then what the halves leave: a difference of two int64 need not be one.
+        # Half of each, then the remainders: the difference of two int64 may be larger than int64.
         halves = (self.x >> 1) - (self.origin >> 1)
         drawn: NDArray[np.float64] = 2.0 * halves + ((self.x & 1) - (self.origin & 1))
         return drawn
 
     @property
     def drawn_y(self) -> NDArray[np.float64]:
-        """y as a chart draws it."""
+        """The y at which each point is drawn."""
         return self.y.astype(np.float64, copy=False)
 
 
 @dataclass(frozen=True)
 class Course:
-    """A whole line in short, for what must not go over the lowest and highest alone: smoothing.
+    """A whole line in short, for smoothing, which must not see the lowest and highest values alone.
 
     Attributes:
         x: float64, shape (buckets,): where each bucket of neighbouring points ends.
@@ -84,7 +84,7 @@ class Course:
 
 @dataclass(frozen=True)
 class Points:
-    """What is drawn of a line.
+    """The part of a line that is drawn.
 
     Attributes:
         x, y: float64, shape (points,): finite.
@@ -93,10 +93,10 @@ class Points:
         mark_x: float64, shape (marks,): where the metric is NaN or infinite.
         mark_kind: int64, shape (marks,): a place in :data:`MARK_KINDS`.
         mark_at: int64, shape (marks,): before which of the points it was logged.
-        places: int64, shape (points,): which of the values that were given each point is.
-        course: the line of which the points are an extract; None where they are all.
-        total: how many points there are in the range that was asked for.
-        exact: whether nothing was left out.
+        places: int64, shape (points,): the place of each point among the values that were given.
+        course: The line of which the points are an extract; None where they are all.
+        total: The number of points in the range that was asked for.
+        exact: True where nothing was left out.
     """
 
     x: NDArray[np.float64]
@@ -117,10 +117,13 @@ class Points:
 
 
 def line_of(run: Run, metric: str, *, by_time: bool = False, since: int = 0) -> Line:
-    """A metric's line, without the first ``since`` rows that hold the metric.
+    """Read a metric's line.
 
     Args:
-        by_time: Against time every row that holds the metric counts, also one without the axis.
+        run: The run.
+        metric: The metric.
+        by_time: Draw it against time. Every row that holds the metric counts then, also one without the axis.
+        since: The number of first rows with the metric that are left out.
     """
     held = run.column(metric)
     if held is None:
@@ -139,7 +142,7 @@ def line_of(run: Run, metric: str, *, by_time: bool = False, since: int = 0) -> 
 
 
 def origin_and_digits(line: Line, places: NDArray[np.int64]) -> dict[str, object]:
-    """The JSON beside the numbers of some points; none where the numbers are all of a point.
+    """The JSON beside the numbers of some points; empty where the numbers have every digit.
 
     ``origin`` is the x from which they count; ``x_digits`` and ``y_digits`` are the whole numbers that were logged.
     """
@@ -159,7 +162,7 @@ def _origin(run: Run, metric: str) -> int:
 
 
 def seconds_of(run: Run, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """When each row was logged, in seconds since the run's first row; NaN where that is not known."""
+    """The seconds from the run's first row to each row; NaN where they are not known."""
     stamps = run.column("_timestamp")
     if stamps is None or not len(stamps.rows):
         return np.full(len(rows), np.nan)
@@ -173,11 +176,11 @@ def seconds_of(run: Run, rows: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def mark_kinds(y: NDArray[np.float64]) -> NDArray[np.int64]:
-    """For each of these values, none of which is finite, its place in :data:`MARK_KINDS`. Shape (marks,)."""
+    """For each of some values that are not finite, its place in :data:`MARK_KINDS`. Shape (marks,)."""
     return np.where(np.isnan(y), 0, np.where(y > 0, 1, 2)).astype(np.int64)
 
 
-def reduce_line(
+def downsample(
     x: NDArray[np.float64],
     y: NDArray[np.float64],
     pixels: int,
@@ -185,12 +188,14 @@ def reduce_line(
     begin: float = -np.inf,
     end: float = np.inf,
 ) -> Points:
-    """The points to draw: in each pixel the lowest and the highest, and both ends of the line.
+    """Find the points to draw: in each pixel the lowest and the highest, and both ends of the line.
 
     Args:
-        x, y: shape (rows,), in the order in which they are connected; values that are not finite become marks.
-        pixels: the width of the chart.
-        begin, end: the part of x that is wanted; the points next to it are given too, so that the line goes on.
+        x: Shape (rows,), in the order in which the points are connected.
+        y: Shape (rows,); values that are not finite become marks.
+        pixels: The width of the chart.
+        begin: Where the part of x begins that is wanted.
+        end: Where it ends. The points beside the part are given too, so that the line leaves the chart.
     """
     known, finite = np.isfinite(x), np.isfinite(y)
     drawn, bad = known & finite, known & ~finite
@@ -228,12 +233,12 @@ def reduce_line(
 
 
 def _near(x: NDArray[np.float64], begin: float, end: float) -> NDArray[np.bool_]:
-    """Which points lie in a part of x, or before or after such a one, so that the line goes on. Shape (points,)."""
+    """True for the points in a part of x, and for those right before and after one. Shape (points,)."""
     inside = (x >= begin) & (x <= end)
     near = inside.copy()
     near[:-1] |= inside[1:]
     near[1:] |= inside[:-1]
-    crossing = np.flatnonzero((x[:-1] < begin) & (x[1:] > end))  # between two points, of which none is inside
+    crossing = np.flatnonzero((x[:-1] < begin) & (x[1:] > end))  # between two points outside
     near[crossing] = near[crossing + 1] = True
     return near
 
@@ -262,5 +267,5 @@ def _course(x: NDArray[np.float64], y: NDArray[np.float64], broken: NDArray[np.b
 
 
 def _goes_on(x: NDArray[np.float64]) -> bool:
-    """Whether a line never goes back."""
+    """True where a line never goes back."""
     return bool(x[-1] > x[0] and (x[1:] >= x[:-1]).all())

@@ -13,7 +13,7 @@ _DEEPEST = 100  # dictionaries and lists within each other; orjson takes 254
 
 
 def as_json(value: Any) -> bytes:
-    """The value as JSON. NaN and the infinities have no number in JSON: use :func:`plain` where they may be."""
+    """Write a value as JSON. NaN and the infinities are not JSON numbers: use :func:`plain` where they may occur."""
     try:
         return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
     except TypeError:  # a whole number beyond 64 bits, half a surrogate pair
@@ -21,9 +21,9 @@ def as_json(value: Any) -> bytes:
 
 
 def plain(value: Any, depth: int = 0) -> Any:
-    """A copy with NaN and the infinities as words, and with text in place of what a browser does not hold.
+    """Copy a value, with NaN and the infinities as words, and with text in place of values that a browser lacks.
 
-    What is nested deeper than anyone reads is left out.
+    Values that are nested deeper than anyone reads are left out.
     """
     if isinstance(value, dict | list | tuple) and depth == _DEEPEST:
         return "…"
@@ -41,5 +41,5 @@ def plain(value: Any, depth: int = 0) -> Any:
 
 
 def as_whole(value: Any) -> Any:
-    """The value, but as text where it is a whole number that a browser would round."""
+    """The value; text where it is a whole number that a browser would round."""
     return str(value) if isinstance(value, int) and abs(value) > _LARGEST else value

@@ -17,7 +17,7 @@ class Listener:
     """One browser that listens.
 
     Attributes:
-        topic: what it wants to hear of.
+        topic: The topic that it listens for.
     """
 
     def __init__(self, topic: str) -> None:
@@ -25,7 +25,7 @@ class Listener:
         self._waiting: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     def send(self, message: bytes) -> None:
-        """Send a message, unless too many wait already: that points are missing, the browser sees by the cursors."""
+        """Send a message, unless too many wait already. The browser sees by the cursors that points are missing."""
         if self._waiting.qsize() < _MOST_WAITING:
             self._waiting.put_nowait(message)
 
@@ -34,7 +34,7 @@ class Listener:
         self._waiting.put_nowait(None)
 
     async def messages(self) -> AsyncIterator[bytes]:
-        """The messages, as they come; a comment where there is none for long."""
+        """The messages, as they come, and a comment after each quiet time."""
         while True:
             try:
                 message = await asyncio.wait_for(self._waiting.get(), _QUIET)
@@ -47,20 +47,20 @@ class Listener:
 
 
 class Channel:
-    """Those who listen to one thing."""
+    """One stream of events, and the browsers that listen to it."""
 
     def __init__(self) -> None:
         self.listeners: set[Listener] = set()
 
-    def tell(self, event: str, data: object, *, topic: str | None = None) -> None:
-        """Send an event to all, or to those who listen for a topic."""
+    def send(self, event: str, data: object, *, topic: str | None = None) -> None:
+        """Send an event to all browsers, or to those that listen for a topic."""
         message = encode_event(event, data)
         for listener in self.listeners:
             if topic is None or listener.topic == topic:
                 listener.send(message)
 
     def stream(self, topic: str = "", *first: tuple[str, object]) -> StreamingResponse:
-        """The answer to a browser that wants to listen; it gets the events ``first`` at once."""
+        """Answer a browser that wants to listen. It gets the events ``first`` at once."""
         listener = Listener(topic)
         for event, data in first:
             listener.send(encode_event(event, data))
@@ -77,11 +77,11 @@ class Channel:
         return StreamingResponse(body(), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
 
     def end(self) -> None:
-        """Send nothing more to anyone."""
+        """Send nothing more."""
         for listener in self.listeners:
             listener.end()
 
 
 def encode_event(event: str, data: object) -> bytes:
-    """An event as it goes over the line; JSON has no line breaks."""
+    """Write an event as it is sent. JSON has no line breaks."""
     return b"event: " + event.encode("ascii") + b"\ndata: " + as_json(data) + b"\n\n"

@@ -1,4 +1,4 @@
-"""A run → one HTML file with the dashboard's own page, charts and findings, for which no server is needed."""
+"""A run → one HTML file with the dashboard's own page, charts and findings, which needs no server."""
 
 import base64
 import html
@@ -15,20 +15,24 @@ from ups.durable import new_file
 
 __all__ = ["report_html", "write_report"]
 
-_PIXELS = 1000  # a chart: it is drawn with up to twice as many points, however wide it is
+_PIXELS = 1000  # per chart, which has up to twice as many points, however wide it is
 _MOST_IMAGE_BYTES = 24 * 1024 * 1024
-_MOST_TABLE_ROWS = 5000  # all tables together
+_MOST_TABLE_ROWS = 5000  # of all tables together
 
 
 def write_report(path: Path, output: str | os.PathLike[str]) -> int:
-    """Write the report of a run to a new file; its size in bytes.
+    """Write the report of a run to a new file.
 
     Args:
-        path: a UPS run directory, a W&B run's directory or a ``.wandb`` file.
+        path: A UPS run directory, a W&B run's directory or a ``.wandb`` file.
+        output: The file.
+
+    Returns:
+        Its size in bytes.
 
     Raises:
-        UsageError: there is no run or more than one, or the file exists or cannot be written.
-        RunDirectoryError, RunFileError: the run cannot be read.
+        UsageError: There is no run or more than one, or the file exists or cannot be written.
+        RunDirectoryError, RunFileError: The run cannot be read.
     """
     with new_file(output) as file:
         run = open_path(path)
@@ -41,7 +45,7 @@ def write_report(path: Path, output: str | os.PathLike[str]) -> int:
 
 
 def report_html(run: OpenedRun) -> str:
-    """The report of a run that was read to its end.
+    """Write the report of a run that was read to its end, as HTML.
 
     The file carries a content security policy of its own: only the scripts and styles in it run, and nothing is
     fetched.
@@ -74,7 +78,7 @@ def report_html(run: OpenedRun) -> str:
 <style>{style}</style>
 </head>
 <body>
-<noscript><p class="notice">These charts are drawn by JavaScript: please turn it on for this page.</p></noscript>
+<noscript><p class="notice">JavaScript draws these charts: turn it on for this page.</p></noscript>
 <script type="application/json" id="ups-data">{_in_markup(as_json(data).decode())}</script>
 <script>{plotly}</script>
 <script>{page}</script>
@@ -113,7 +117,7 @@ def _data(run: OpenedRun) -> dict[str, Any]:
 
 
 def _tables(run: OpenedRun, listed: list[dict[str, Any]]) -> tuple[dict[str, Any], int]:
-    """The tables by id, the newest first while there is room, and how many are left out."""
+    """The tables by id, the newest first while there is room, and the number of those left out."""
     tables: dict[str, Any] = {}
     room = _MOST_TABLE_ROWS
     for about in reversed(listed):
@@ -128,7 +132,7 @@ def _tables(run: OpenedRun, listed: list[dict[str, Any]]) -> tuple[dict[str, Any
 
 
 def _images(run: OpenedRun, listed: list[dict[str, Any]]) -> tuple[dict[str, str], int]:
-    """The images by id, as data addresses, the newest first while there is room, and how many are left out."""
+    """The images by id, as data addresses, the newest first while there is room, and the number of those left out."""
     images: dict[str, str] = {}
     room = _MOST_IMAGE_BYTES
     for about in reversed(listed):
@@ -143,10 +147,10 @@ def _images(run: OpenedRun, listed: list[dict[str, Any]]) -> tuple[dict[str, str
 
 
 def _in_script(source: str) -> str:
-    """Source that ends no script element: the escapes mean the same within a string or a pattern."""
+    """Escape source so that it does not end its script element. A string or a pattern keeps its meaning."""
     return source.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
 def _in_markup(data: str) -> str:
-    """JSON in which no character is markup."""
+    """Escape JSON so that no character is markup."""
     return data.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")

@@ -1,4 +1,4 @@
-"""An opened run that is followed while it grows, once for all browsers that look at it."""
+"""An opened run, followed while it grows: once for all browsers that show it."""
 
 import asyncio
 import contextlib
@@ -23,22 +23,22 @@ __all__ = ["LiveRun"]
 _POLL = 0.1  # seconds between two looks at the files while somebody listens
 _POLL_ALONE = 1.0
 _AT_ONCE = 0.15  # seconds of reading between two looks at the clock
-_MOST_POINTS = 400  # a chart and message; with more a browser asks for the line again
+_MOST_POINTS = 400  # per chart and message; with more a browser asks for the line again
 _JUDGE_EVERY = 1.0  # seconds
-_JUDGE_SHARE = 8  # a judgement is worth this many times the time that it takes
+_JUDGE_SHARE = 8  # the pause after judging is this many times the time that it took
 
 
 class LiveRun:
-    """Follows one run, judges it now and then, and tells those who listen.
+    """Follows one run, judges it now and then, and sends what is new to the browsers that listen.
 
     Args:
         found: The run.
-        on_card: Called when the run was judged anew.
+        on_card: Called when the run was judged again.
 
     Attributes:
         used: When a browser last asked for it, by the monotonic clock.
-        problem: Why it cannot be read any further; None if it can.
-        gone: Whether it was deleted.
+        problem: The reason why it cannot be read any further; None if it can.
+        gone: True once it was deleted.
 
     Raises:
         RunDirectoryError, RunFileError: The run cannot be read.
@@ -56,7 +56,7 @@ class LiveRun:
         self._axes: dict[str, str] = {}
         self._generation = 0
         self._drawn: dict[str, int] = {}  # points of each chart as it was meant, when last judged
-        self._told: bytes = b""
+        self._sent: bytes = b""
         self._judging: asyncio.Task[None] | None = None
         self._changes = self._judged_changes = 0
         self._judge_after = 0.0
@@ -78,11 +78,11 @@ class LiveRun:
 
     @property
     def is_watched(self) -> bool:
-        """Whether a browser listens."""
+        """True where a browser listens."""
         return bool(self.channel.listeners)
 
     def stream(self, view: str) -> StreamingResponse:
-        """The answer to a browser that wants to listen; it gets the run as it stands at once."""
+        """Answer a browser that wants to listen. It gets the run as it stands at once."""
         self._woken.set()
         gone = [("gone", {"key": self.found.key})] if self.gone else []
         return self.channel.stream(view, ("run", self.opened.as_data()), *gone)
@@ -115,7 +115,7 @@ class LiveRun:
                     return
                 now = time.monotonic()
                 reading = self.opened.read < 1.0 and self.problem is None
-                # A long run is drawn anew, with what was read so far, at growing intervals.
+                # A long run is drawn again, with what was read so far, at growing intervals.
                 if grew and (
                     not reading or now - published > max(0.3, 0.2 * (now - began)) or not self._shown.is_set()
                 ):
@@ -124,22 +124,22 @@ class LiveRun:
                     await asyncio.to_thread(self.opened.publish)
                     if not self._shown.is_set():  # so that the first answer has charts
                         await self._judge()
-                    self._tell_points()
+                    self._send_points()
                 if self.opened.run is not None or self.problem is not None:
                     self._shown.set()
                 self._judge_if_due()
                 if not reading:
                     await self._pause()
-        except Exception as error:  # noqa: BLE001 - a run is written by anyone; its page says what is wrong
+        except Exception as error:  # noqa: BLE001 - a run is written by anyone; its page shows what is wrong
             self._give_up(error)
         finally:
             self._shown.set()
 
     def _is_gone(self) -> bool:
-        """Whether the run was deleted; told once. What was read of it stays."""
+        """True where the run was deleted; browsers hear of it once. What was read of it stays."""
         if not self.gone and not self.found.path.exists():
             self.gone = True
-            self.channel.tell("gone", {"key": self.found.key})
+            self.channel.send("gone", {"key": self.found.key})
         return self.gone
 
     async def _pause(self) -> None:
@@ -165,30 +165,30 @@ class LiveRun:
         self._judged_changes = self._changes
         try:
             took = await asyncio.to_thread(self.opened.judge)
-        except Exception as error:  # noqa: BLE001 - its files go away meanwhile, or were written by anyone
+        except Exception as error:  # noqa: BLE001 - its files may go away, and are written by anyone
             self._give_up(error)
             return
         self._judge_ended = time.monotonic()
         self._judge_after = self._judge_ended + max(_JUDGE_EVERY, _JUDGE_SHARE * took)
-        self._tell_run()
-        self._tell_meant()
+        self._send_run()
+        self._send_meant()
 
     def _give_up(self, error: Exception) -> None:
-        """Show the run as one that cannot be read, with why."""
+        """Show the run as one that cannot be read, with the reason."""
         self.opened.card = unreadable_card(self.opened.card, error)
         self.problem = self.opened.card.message
-        self._tell_run()
+        self._send_run()
 
-    def _tell_run(self) -> None:
+    def _send_run(self) -> None:
         """Send the run, if anything of it has changed since the last time."""
         data = self.opened.as_data()
-        told = as_json(data)
-        if told != self._told:
-            self._told = told
-            self.channel.tell("run", data)
+        sent = as_json(data)
+        if sent != self._sent:
+            self._sent = sent
+            self.channel.send("run", data)
             self._on_card(self)
 
-    def _tell_points(self) -> None:
+    def _send_points(self) -> None:
         """Send the points that are new since the last time."""
         run = self.opened.run
         assert run is not None
@@ -213,10 +213,10 @@ class LiveRun:
         if series:
             differs = self.opened.judged is not None and self.opened.judged.differs
             for view in VIEWS if not differs else VIEWS[:1]:
-                self.channel.tell("points", {"rows": run.rows, "series": series}, topic=view)
+                self.channel.send("points", {"rows": run.rows, "series": series}, topic=view)
 
-    def _tell_meant(self) -> None:
-        """Where the run as it was meant is another one, have its charts fetched again as they change."""
+    def _send_meant(self) -> None:
+        """Have the charts of the run as it was meant fetched again as they change, where it differs from the run."""
         judged = self.opened.judged
         if judged is None or not judged.differs:
             self._drawn = {}
@@ -228,7 +228,7 @@ class LiveRun:
             if rows != before.get(metric)
         ]
         if changed:
-            self.channel.tell("points", {"rows": judged.meant.rows, "series": changed}, topic="meant")
+            self.channel.send("points", {"rows": judged.meant.rows, "series": changed}, topic="meant")
 
 
 def _new_points(run: Run, metric: str, begin: int, end: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ __all__ = ["Table", "Unknown", "read_image", "read_table"]
 
 _LARGEST_IMAGE = 64 * 1024 * 1024  # bytes
 _MOST_OF_TABLE = 16 * 1024 * 1024  # bytes; of a longer one the first rows are read
-_MOST_VALUES = 1_000_000  # of a table, which take 100 bytes each and more once they are read
+_MOST_VALUES = 1_000_000  # of a table; each takes 100 bytes and more once it is read
 _PART = 64 * 1024  # bytes
 _SIGNATURES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
 _COLUMNS = re.compile(r'"columns"\s*:\s*')
@@ -27,7 +27,7 @@ _SPACE = re.compile(r"\s*")
 
 
 class Unknown(UsageError):
-    """There is no chart, table or image of that name in the run."""
+    """The run has no chart, table or image of that name."""
 
 
 class Table(NamedTuple):
@@ -39,13 +39,14 @@ class Table(NamedTuple):
 
 
 def read_image(medium: Medium, homes: Iterable[Path]) -> tuple[bytes, str]:
-    """An image's bytes, and its content type by what they begin with.
+    """Read an image: its bytes, and its content type by their beginning.
 
     Args:
+        medium: The image.
         homes: The run's folders; the image must lie in one of them.
 
     Raises:
-        Unknown: It cannot be read, or is none that a browser shows.
+        Unknown: It cannot be read, or a browser does not show its type.
     """
     content, is_all = _read(medium, homes, _LARGEST_IMAGE)
     if not is_all:
@@ -59,7 +60,7 @@ def read_image(medium: Medium, homes: Iterable[Path]) -> tuple[bytes, str]:
 
 
 def read_table(medium: Medium, homes: Iterable[Path]) -> Table:
-    """A table, or the first rows of one that is very long.
+    """Read a table, or the first rows of one that is very long.
 
     Raises:
         Unknown: It cannot be read.
@@ -82,7 +83,7 @@ def read_table(medium: Medium, homes: Iterable[Path]) -> Table:
 
 
 def _read(medium: Medium, homes: Iterable[Path], most: int) -> tuple[bytes, bool]:
-    """The first bytes of a file of the run, and whether that is all of it."""
+    """Read the first bytes of a file of the run. Returns them, and True where they are all of it."""
     try:
         path = medium.path.resolve(strict=True)
         home = next((each for each in homes if path.is_relative_to(each) and path != each), None)
@@ -98,7 +99,7 @@ def _read(medium: Medium, homes: Iterable[Path], most: int) -> tuple[bytes, bool
 
 
 def _end_of_values(content: bytes) -> int:
-    """Where the JSON that can be read at once ends: before there are too many values; its length if there are not."""
+    """The end of the JSON that can be read at once: before there are too many values."""
     count = 0
     for at in range(0, len(content), _PART):
         part = content[at : at + _PART]
@@ -109,7 +110,7 @@ def _end_of_values(content: bytes) -> int:
 
 
 def _loads(content: bytes) -> Any:
-    """JSON, also with the NaN and the infinities that Python writes into it."""
+    """Read JSON, also with the NaN and the infinities that Python writes into it."""
     try:
         return orjson.loads(content)
     except orjson.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""The page's modules: which a page needs, and all of them as one script."""
+"""The page's JavaScript modules: those that a page needs, and all of them as one script."""
 
 import re
 from importlib import resources
@@ -10,12 +10,12 @@ _EXPORT = re.compile(r"^export ((?:async )?(?:function|class|const|let) (\w+))",
 
 
 def page_file(name: str) -> str:
-    """A file of the page, as text."""
+    """Read a file of the page, as text."""
     return (resources.files("ups.dashboard") / "page" / name).read_text(encoding="utf-8")
 
 
 def modules_of(entry: str) -> dict[str, str]:
-    """The source of each module that ``entry`` needs, itself too, by file name; each behind those that it imports.
+    """The sources of ``entry`` and of all modules that it needs, by file name; each behind those that it imports.
 
     The page keeps to two forms: ``import { a, b } from "./name.js";``, and ``export`` before a declaration.
     """
@@ -33,9 +33,9 @@ def modules_of(entry: str) -> dict[str, str]:
 
 
 def bundle(entry: str) -> str:
-    """The modules of ``entry`` as one classic script: a page on a disk may not import others.
+    """Join the modules of ``entry`` into one classic script: a page on a disk may not import others.
 
-    Each module is a function that gives back what it exports.
+    Each module becomes a function that returns its exports.
     """
     return '"use strict";\n' + "".join(_as_function(name, source) for name, source in modules_of(entry).items())
 

@@ -1,4 +1,4 @@
-"""One run, opened: what was read of it, its charts and their points, its tables and images. Knows nothing of HTTP."""
+"""One run, opened: its charts and their points, its tables and images, as far as they were read. No HTTP here."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ups.check import check_run
-from ups.dashboard.downsample import line_of, origin_and_digits, reduce_line, seconds_of
+from ups.dashboard.downsample import downsample, line_of, origin_and_digits, seconds_of
 from ups.dashboard.encoding import plain
 from ups.dashboard.media_files import Table, Unknown, read_image, read_table
 from ups.dashboard.run_card import Card, card_of, judged_card
@@ -31,7 +31,7 @@ _A_WHILE = 0.2  # seconds
 
 
 def open_path(path: Path) -> "OpenedRun":
-    """The one run at ``path``, with nothing read yet.
+    """Open the one run at ``path``, with nothing read yet.
 
     Raises:
         RunDirectoryError, RunFileError: There is no run, or more than one, or it cannot be read.
@@ -40,10 +40,10 @@ def open_path(path: Path) -> "OpenedRun":
 
 
 def health_of(found: FoundRun, stop: Callable[[], bool]) -> Card | None:
-    """A run's card, with what only reading and checking all of it tells; None if it was to ``stop`` on the way.
+    """Read and check a run for its card; None if ``stop`` gave True on the way.
 
     Raises:
-        RunDirectoryError, RunFileError: it cannot be read.
+        RunDirectoryError, RunFileError: It cannot be read.
     """
     source = open_source(found)
     try:
@@ -59,11 +59,11 @@ class OpenedRun:
     """A run that is read bit by bit, and what a page shows of it.
 
     Attributes:
-        found: which run.
-        judged: what was judged last; None before that.
+        found: The run's place.
+        judged: The last verdicts; None before the first.
 
     Raises:
-        RunDirectoryError, RunFileError: the run cannot be read.
+        RunDirectoryError, RunFileError: The run cannot be read.
     """
 
     def __init__(self, found: FoundRun) -> None:
@@ -75,7 +75,9 @@ class OpenedRun:
         self._read = 0.0  # the share that is judged
         self._summary: dict[str, Any] = {}
         self._media: list[Medium] = []
-        self._tables: dict[Path, tuple[list[str], int, bool]] = {}  # each one's columns and rows, and if it has more
+        self._tables: dict[
+            Path, tuple[list[str], int, bool]
+        ] = {}  # the columns and rows of each, and True if it has more
         self._drawn: dict[tuple[object, ...], dict[str, Any]] = {}  # whole lines, until there is more to show
 
     @property
@@ -85,18 +87,18 @@ class OpenedRun:
 
     @property
     def generation(self) -> int:
-        """Changes where points that were there are no longer the first ones."""
+        """A number that changes when the points that were there are no longer the first ones."""
         return self._source.generation
 
     def reads_other_files(self, found: FoundRun) -> bool:
-        """Whether the run, as it is now found, has files that this does not read."""
+        """True where the run, as it was found now, has files that this one does not read."""
         return not self._source.journaled and found.files != self.found.files
 
     def read_all(self) -> None:
-        """Read all that is there, and judge it.
+        """Read everything, and judge it.
 
         Raises:
-            RunDirectoryError, RunFileError: the run cannot be read.
+            RunDirectoryError, RunFileError: The run cannot be read.
         """
         while self.advance(60.0) or self._source.read < 1.0:
             pass
@@ -104,16 +106,16 @@ class OpenedRun:
         self.judge()
 
     def advance(self, seconds: float) -> bool:
-        """Read on for about as long; whether anything was new.
+        """Read for about as many seconds; True where anything was new.
 
         Raises:
-            RunDirectoryError, RunFileError: the run cannot be read.
+            RunDirectoryError, RunFileError: The run cannot be read.
         """
         return self._source.advance(seconds)
 
     @property
     def read(self) -> float:
-        """The share that was read, from 0 to 1."""
+        """The share of the run that was read, from 0 to 1."""
         return self._source.read
 
     def publish(self) -> None:
@@ -123,7 +125,7 @@ class OpenedRun:
         self._drawn = {}
 
     def judge(self) -> float:
-        """Judge what is shown; how many seconds it took."""
+        """Judge what is shown. Returns the seconds that it took."""
         began = time.monotonic()
         assert self._published is not None
         run, read, summary = self._published
@@ -134,7 +136,7 @@ class OpenedRun:
             self._count_tables(media)
         else:
             media = self._media
-        # Together: a browser may ask meanwhile.
+        # Together: a browser may ask at any time.
         self.judged, self.card, self._read, self._summary, self._media = judged, card, read, summary, media
         self._drawn = {}
         return time.monotonic() - began
@@ -143,10 +145,10 @@ class OpenedRun:
         """The run as a view draws it.
 
         Raises:
-            Unknown: there is no such view.
+            Unknown: The view does not exist.
         """
         if name not in VIEWS:
-            raise Unknown(f"there is no view {name!r}: take 'wandb' or 'meant'")
+            raise Unknown(f"there is no view {name!r}: choose 'wandb' or 'meant'")
         if self.run is None:
             raise Unknown("nothing was read of the run yet")
         return self.judged.meant if name == "meant" and self.judged is not None and self.judged.differs else self.run
@@ -185,19 +187,22 @@ class OpenedRun:
         """A chart's points as JSON has them.
 
         Args:
-            by_time: x is seconds since the run's first row, not the chart's axis.
-            pixels: the chart's width, to which the points are reduced.
-            begin, end: the part of x that is wanted, counted as the points' x is.
+            view: The view.
+            metric: The chart's metric.
+            by_time: Make x seconds since the run's first row, in place of the chart's axis.
+            pixels: The chart's width, to which the points are reduced.
+            begin: Where the part of x begins that is wanted, counted as the points' x is.
+            end: Where it ends.
 
         Raises:
-            Unknown: there is no such view.
+            Unknown: The view does not exist.
         """
         kept, asked = self._drawn, (view, metric, by_time, pixels, begin, end)
         if asked in kept:
             return kept[asked]
         run = self.view(view)
         line = line_of(run, metric, by_time=by_time)
-        points = reduce_line(
+        points = downsample(
             line.drawn_x,
             line.drawn_y,
             max(1, min(pixels, _MOST_PIXELS)),
@@ -222,10 +227,10 @@ class OpenedRun:
         return drawn
 
     def csv(self, view: str, metric: str) -> Iterator[str]:
-        """All points of a chart, as the lines of a CSV file, some thousand at a time.
+        """Write all points of a chart as the lines of a CSV file, some thousand at a time.
 
         Raises:
-            Unknown: there is no such view or metric.
+            Unknown: The view or the metric does not exist.
         """
         run = self.view(view)
         if run.column(metric) is None:
@@ -238,25 +243,25 @@ class OpenedRun:
             yield _csv_lines(zip(line.x[part].tolist(), seconds[part].tolist(), line.y[part].tolist(), strict=True))
 
     def table(self, number: str) -> dict[str, Any]:
-        """A table; of one that is very long, the first rows.
+        """Read a table; of one that is very long, the first rows.
 
         Raises:
-            Unknown: there is none, or it cannot be read.
+            Unknown: It does not exist, or cannot be read.
         """
         medium = self._medium(number, "table")
         table = read_table(medium, self._homes())
         return {"name": medium.name, **table._asdict(), "rows": plain(table.rows)}
 
     def image(self, number: str) -> tuple[bytes, str]:
-        """An image's bytes, and its content type by what they begin with.
+        """Read an image: its bytes, and its content type by their beginning.
 
         Raises:
-            Unknown: there is none, or it is none that a browser shows.
+            Unknown: It does not exist, or a browser does not show its type.
         """
         return read_image(self._medium(number, "image"), self._homes())
 
     def close(self) -> None:
-        """Let go of open files."""
+        """Close its files."""
         self._source.close()
 
     def _medium(self, number: str, kind: str) -> Medium:
@@ -293,7 +298,7 @@ def _newest_tables(media: list[Medium]) -> list[tuple[int, Medium]]:
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dictionaries as one, the keys joined by dots; without media, and without what W&B keeps for itself."""
+    """Make one dictionary of nested ones, the keys joined by dots; without media, and without W&B's own values."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
         if key.startswith("_") or (isinstance(value, dict) and "_type" in value):

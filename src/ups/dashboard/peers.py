@@ -1,4 +1,4 @@
-"""The other end of a connection: a process of the user's own on this machine, or somebody else."""
+"""The other end of a connection: a process of the user's own on this machine, or another."""
 
 import contextlib
 import ipaddress
@@ -41,7 +41,7 @@ class Peer:
 
 
 def _in_kernel_table(client: Address, server: Address) -> bool:
-    """True where Linux says that the socket at the other end is this user's: only its owner can make one so."""
+    """True where the socket at the other end is this user's, by Linux's table: only its owner can make one so."""
     for table in _TABLES:
         with contextlib.suppress(OSError):  # no IPv6
             text = table.read_text("ascii")
@@ -55,7 +55,7 @@ def _in_kernel_table(client: Address, server: Address) -> bool:
 
 
 def _as_in_table(address: Address, mapped: bool) -> str:
-    """An address as Linux writes it: each 4 bytes as a number of the machine's own order."""
+    """Write an address as Linux does: each 4 bytes as a number of the machine's own order."""
     host = ipaddress.ip_address(address[0].partition("%")[0])
     if isinstance(host, ipaddress.IPv6Address) and host.ipv4_mapped is not None:
         host = host.ipv4_mapped

@@ -1,4 +1,4 @@
-"""What the runs page shows of a run, from what is cheap to read: its manifest, its status, the ends of its files."""
+"""A run as the runs page shows it, from what is cheap to read: its manifest, its status, the ends of its files."""
 
 import contextlib
 import json
@@ -28,7 +28,7 @@ __all__ = ["Card", "Signature", "StageCard", "card_of", "judged_card", "signatur
 Signature = tuple[tuple[str, int, int], ...]
 
 _TAIL = 4096  # bytes of a journal that are looked through for its end
-_HEAD = 4 * BLOCK  # bytes of a ``.wandb`` file that are looked through for who the run is
+_HEAD = 4 * BLOCK  # bytes of a ``.wandb`` file that are looked through for the run's id and name
 _SILENCE = 60.0  # seconds after which a run whose writer cannot be seen counts as gone
 _LOOK_AGAIN = 5.0  # seconds
 
@@ -52,8 +52,8 @@ class Card:
 
     Attributes:
         state: ``running``, ``finished``, ``failed``, ``crashed`` (its process is gone without an end) or
-            ``unreadable``, for which ``message`` says why.
-        health: charts that are full, charts, and the worst severity; None while it was not judged.
+            ``unreadable``, for which ``message`` has the reason.
+        health: Charts that are full, charts, and the worst severity; None before it was judged.
     """
 
     key: str
@@ -76,7 +76,7 @@ class Card:
 
 
 def signature_of(found: FoundRun) -> Signature:
-    """Sizes and times of the files that a card is made from: another one means that the run has changed."""
+    """Sizes and times of the files that a card is made from. They change when the run does."""
     files: list[Path] = []
     if found.directory is not None:
         directory = RunDirectory(found.directory)
@@ -94,10 +94,11 @@ def signature_of(found: FoundRun) -> Signature:
 
 
 def card_of(found: FoundRun, signature: Signature | None = None) -> Card:
-    """The card of a run, without opening it. What cannot be read is said on the card.
+    """Make the card of a run, without opening it. The card of a run that cannot be read has the reason.
 
     Args:
-        signature: What :func:`signature_of` says of the run, where it was asked already.
+        found: The run.
+        signature: The run's :func:`signature_of`, where it is known already.
     """
     try:
         return (
@@ -110,7 +111,7 @@ def card_of(found: FoundRun, signature: Signature | None = None) -> Card:
 
 
 def unreadable_card(card: Card, error: Exception) -> Card:
-    """The card of a run that cannot be read, with why."""
+    """Make the card of a run that cannot be read, with the reason."""
     if isinstance(error, UPSError | OSError):
         message = str(error)
     else:
@@ -119,7 +120,7 @@ def unreadable_card(card: Card, error: Exception) -> Card:
 
 
 def judged_card(card: Card, run: Run, check: RunCheck) -> Card:
-    """The card with what is known once a run was read and checked."""
+    """Add to a card what is known once a run was read and checked."""
     by_stage: dict[str, str] = {}
     for chart in check.charts:
         if chart.stage is not None:
@@ -161,7 +162,7 @@ def _card_of_directory(found: FoundRun, signature: Signature) -> Card:
 
 
 def _state_of_directory(directory: RunDirectory, found: FoundRun) -> str:
-    """Whether a UPS run goes on, and how it ended."""
+    """The state of a UPS run: running, or how it ended."""
     processes = directory.processes() if directory.journal.is_dir() else []
     if not processes:
         if not found.files:
@@ -174,7 +175,7 @@ def _state_of_directory(directory: RunDirectory, found: FoundRun) -> str:
 
 
 def _exit_code_in(journal: Path) -> int | None:
-    """What a process said at its end; None if it is gone without a word."""
+    """The exit code that a process wrote at its end; None if it wrote none."""
     with journal.open("rb") as file:
         file.seek(max(0, journal.stat().st_size - _TAIL))
         lines = file.read().splitlines()
@@ -191,7 +192,7 @@ def _card_of_files(found: FoundRun) -> Card:
     stamp = segment_folder_time(files[0].parent.name)
     created = info.started if info is not None and info.started else None
     if created is None and stamp is not None:
-        with contextlib.suppress(ValueError):  # digits that are no time
+        with contextlib.suppress(ValueError):  # digits that are not a time
             created = datetime.strptime(stamp, "%Y%m%d_%H%M%S").timestamp()
     stat = files[-1].stat()
     if not stat.st_size:
@@ -211,7 +212,7 @@ def _card_of_files(found: FoundRun) -> Card:
 
 
 def _state_of_files(files: tuple[Path, ...]) -> str:
-    """Whether a run that UPS did not make goes on, and how it ended."""
+    """The state of a run that UPS did not make: running, or how it ended."""
     last = files[-1]
     size = last.stat().st_size
     for batch in FrameReader(last, start=max(0, size - size % BLOCK - BLOCK)):
@@ -228,7 +229,7 @@ _seen: tuple[float, frozenset[Path]] = (-_LOOK_AGAIN, frozenset())
 
 
 def _files_being_written() -> frozenset[Path]:
-    """The files that wandb's own process holds open, on this machine, as far as we may see."""
+    """The files that wandb's own process holds open, on this machine, as far as this user may see."""
     global _seen
     if time.monotonic() - _seen[0] > _LOOK_AGAIN:
         held: set[Path] = set()
@@ -241,7 +242,7 @@ def _files_being_written() -> frozenset[Path]:
 
 
 def _steps_total(config: dict[str, Any], stage: str) -> int | None:
-    """How many steps a stage will have, where the configuration says so as ``ups train`` does: stages.NAME.steps."""
+    """The number of steps that a stage will have, where the configuration has it as ``stages.NAME.steps``."""
     inner: Any = config
     for key in ("stages", stage, "steps"):
         inner = inner.get(key) if isinstance(inner, dict) else None

@@ -19,10 +19,10 @@ from ups.runs.discovery import FoundRun, find_below
 __all__ = ["RunIndex"]
 
 _LOOK_EVERY = 1.0  # seconds
-_LOOK_SHARE = 5  # a look at the folders is worth this many times the time that it takes
+_LOOK_SHARE = 5  # the pause after a look at the folders is this many times the time that it took
 _LOOK_SELDOM = 10.0  # seconds
 _UNUSED = 600.0  # seconds after which a run that nobody looks at is closed
-_MOST_OPEN = 8  # runs that are kept open though nobody looks at them
+_MOST_OPEN = 8  # runs that stay open though nobody looks at them
 _JUDGE_AFTER = 1.0  # seconds without anything better to do
 _JUDGE_RUNNING_EVERY = 20.0  # seconds
 
@@ -51,7 +51,7 @@ class RunIndex:
         self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._judge())]
 
     async def stop(self) -> None:
-        """End all that goes on."""
+        """Stop watching, and close the runs."""
         self._stopping.set()
         self.end_streams()
         for task in self._tasks:
@@ -67,7 +67,7 @@ class RunIndex:
             run.channel.end()
 
     async def is_empty(self) -> bool:
-        """Whether no run was found at the first look."""
+        """True where the first look found no run."""
         await self._looked.wait()
         return not self._found
 
@@ -78,12 +78,12 @@ class RunIndex:
         return [card.as_data() for card in cards]
 
     async def knows(self, key: str) -> bool:
-        """Whether there is a run of that key, or was one that is still open."""
+        """True where a run of that key is there, or is still open."""
         await self._looked.wait()
         return key in self._found or key in self._open
 
-    async def opened(self, key: str) -> LiveRun | None:
-        """The run of a key, followed from now on; None if there is none.
+    async def open(self, key: str) -> LiveRun | None:
+        """Open the run of a key, and follow it; None where no run has the key.
 
         Raises:
             UPSError: It cannot be read.
@@ -102,7 +102,7 @@ class RunIndex:
         return run
 
     def _take_card(self, run: LiveRun) -> None:
-        """A run that is looked at was judged: so its card is known."""
+        """Take the card of a run that was judged because somebody looks at it."""
         key, card = run.found.key, run.opened.card
         if key in self._found and run.opened.read == 1.0:
             self._judged[key] = (self._signatures.get(key, ()), card, time.monotonic())
@@ -111,7 +111,7 @@ class RunIndex:
     def _show(self, key: str, card: Card) -> None:
         if card != self._cards.get(key):
             self._cards[key] = card
-            self.channel.tell("run", card.as_data())
+            self.channel.send("run", card.as_data())
 
     async def _watch(self) -> None:
         while True:
@@ -121,7 +121,7 @@ class RunIndex:
                 self._cards.pop(key, None)
                 self._signatures.pop(key, None)
                 self._judged.pop(key, None)
-                self.channel.tell("gone", {"key": key})
+                self.channel.send("gone", {"key": key})
             changed = {
                 key for key, run in self._open.items() if key in found and run.opened.reads_other_files(found[key])
             }
@@ -136,7 +136,7 @@ class RunIndex:
             await asyncio.sleep(min(max(_LOOK_EVERY, _LOOK_SHARE * took), _LOOK_SELDOM))
 
     def _look(self) -> tuple[dict[str, FoundRun], dict[str, Card]]:
-        """The runs that there are, and the cards of those that may have changed."""
+        """Find all runs, and make the cards of those that may have changed."""
         found: dict[str, FoundRun] = {}
         for path in self.paths:
             with contextlib.suppress(UPSError, OSError):  # a folder that is gone has no runs
@@ -151,7 +151,7 @@ class RunIndex:
         return found, cards
 
     def _with_health(self, key: str, card: Card) -> Card:
-        """The card with what was known of the run when it was last judged."""
+        """Add to a card what was known of the run when it was last judged."""
         judged = self._judged.get(key)
         if judged is None or card.state == "unreadable":
             return card
@@ -159,7 +159,7 @@ class RunIndex:
         return replace(card, rows=known.rows, stages=known.stages, health=known.health)
 
     async def _close_unused(self, changed: set[str]) -> None:
-        """Close runs that nobody looks at, and those of which another file was found, to be opened anew."""
+        """Close runs that nobody looks at, and runs with new files, which are opened again."""
         now = time.monotonic()
         unused = [(run.used, key) for key, run in self._open.items() if not run.is_watched and key not in changed]
         unused.sort(reverse=True)
@@ -170,7 +170,7 @@ class RunIndex:
     async def _judge(self) -> None:
         """Read and check one run after another, the newest first, so that each card has its health.
 
-        What somebody looks at comes first: a run that is opened meanwhile is left to its page.
+        Runs that somebody looks at come first: an open run is judged for its page.
         """
         await self._looked.wait()
         await asyncio.sleep(_JUDGE_AFTER)
@@ -182,7 +182,7 @@ class RunIndex:
             signature, found = self._signatures.get(key, ()), self._found[key]
             try:
                 card = await asyncio.to_thread(health_of, found, self._is_wanted)
-            except Exception as error:  # noqa: BLE001 - a run is written by anyone; the next is still to be judged
+            except Exception as error:  # noqa: BLE001 - a run is written by anyone; the next one is still judged
                 known = self._cards.get(key)
                 card = known and unreadable_card(known, error)
             if card is None or key not in self._found:
@@ -191,12 +191,12 @@ class RunIndex:
             self._show(key, card)
 
     def _is_reading(self) -> bool:
-        """Whether a run that somebody looks at is still being read."""
+        """True while a run that somebody looks at is being read."""
         opened = list(self._open.values())
         return any(run.opened.read < 1.0 and run.problem is None and not run.gone for run in opened)
 
     def _is_wanted(self) -> bool:
-        """Whether there is something better to do than to judge one more run."""
+        """True where judging in the background must stop for something better."""
         return self._stopping.is_set() or self._is_reading()
 
     def _next_to_judge(self) -> str | None:

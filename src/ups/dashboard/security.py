@@ -1,9 +1,9 @@
-"""Who may ask, and what a page may do: the Host header, the token, the headers of every answer.
+"""Access to the server, and the rights of its pages: the Host header, the token, the headers of every answer.
 
-The server listens on this machine alone unless it is told otherwise. A page of another site can still make the
-browser ask it, under a name that it points here (DNS rebinding): so the Host header must name this machine. Other users
-of this machine, who may not read the runs' files, need a token; so does everyone where other machines can reach the
-server. The browser that ``ups show`` opens is given none: any user can read the command line of a process.
+The server listens on this machine alone unless ``--host`` names another address. A page of another site can still make
+the browser ask it, under a name that it points here (DNS rebinding): so the Host header must name this machine. Other
+users of this machine, who may not read the runs' files, need a token; so does everyone where other machines can reach
+the server. The browser that ``ups show`` opens is given none: any user can read the command line of a process.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ __all__ = [
     "plotly_style_hashes",
 ]
 
-OWN = "own"  # what a browser of the user's own on this machine asks for, to be let in without the token
+OWN = "own"  # the query with which a browser of the user's own, on this machine, asks to enter without the token
 
 _LOOPBACK_NAMES = {"localhost", "127.0.0.1", "::1"}
 _PLOTLY_STYLE = re.compile(r"createElement\(\"style\"\);\w+\.id=\"\w+\",\w+\.textContent='((?:[^'\\]|\\.)*)'")
@@ -51,7 +51,7 @@ def plotly_script() -> str:
 
 @cache
 def plotly_style_hashes() -> tuple[str, ...]:
-    """What a content security policy must let Plotly add as style: an empty element, and one text of its own."""
+    """The styles that a content security policy must let Plotly add: an empty element, and one text of its own."""
     texts = [""]
     for found in _PLOTLY_STYLE.findall(plotly_script()):
         texts.append(found.replace("\\'", "'").replace("\\n", "\n"))
@@ -59,13 +59,13 @@ def plotly_style_hashes() -> tuple[str, ...]:
 
 
 def csp_hash(text: str) -> str:
-    """What a content security policy calls a script or style of this text."""
+    """The name of a script or style of this text in a content security policy."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
 
 
 @cache
 def content_security_policy() -> str:
-    """What a page may load and do: only what this server has, and no script but its files."""
+    """The policy for pages: they load from this server alone, and run no script but its files."""
     return "; ".join(
         [
             "default-src 'none'",
@@ -81,7 +81,7 @@ def content_security_policy() -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server that listens on ``host``."""
+    """True where only this machine can reach a server that listens on ``host``."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -92,10 +92,11 @@ class RequestGuard:
     """Lets a request through to the app, or answers it.
 
     Args:
-        host: what the server listens on.
-        token: what a browser must have shown, unless its process is the user's own: on a server for this machine alone
-            that is enough, on another it is for the address that :data:`OWN` is asked at.
-        on_stranger: called when a request on this machine was refused for want of a token.
+        app: The application.
+        host: The address on which the server listens.
+        token: The token that a browser must have shown, unless its process is the user's own. On a server for this
+            machine alone that is enough; on another one it must ask for :data:`OWN` first.
+        on_stranger: Called when a request on this machine was refused because it has no token.
     """
 
     def __init__(self, app: ASGIApp, *, host: str, token: str, on_stranger: Callable[[], None]) -> None:
@@ -108,6 +109,7 @@ class RequestGuard:
             self._names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or pass it to the application."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -125,7 +127,7 @@ class RequestGuard:
 
         headers = Headers(scope=scope)
         if scope["method"] not in ("GET", "HEAD"):
-            await _refuse(with_headers, 405, "only GET and HEAD are answered here")
+            await _refuse(with_headers, 405, "this server answers GET and HEAD only")
         elif not self._is_ours(headers.get("host", "")):
             await _refuse(with_headers, 403, f"this server is not called {headers.get('host', '')!r}")
         elif self._has_cookie(headers, _cookie(scope)) or (not self._is_public and await _is_own(scope)):
@@ -147,7 +149,7 @@ class RequestGuard:
             await answer(scope, receive, with_headers)
 
     def _is_ours(self, header: str) -> bool:
-        """Whether the Host header names this machine; a number names no other one, which a name may."""
+        """True where the Host header names this machine, or is a number: a name may point here from another site."""
         name = header.rpartition(":")[0] if re.search(r":\d+\Z", header) else header
         name = name.removeprefix("[").removesuffix("]").lower().removesuffix(".")
         if name in self._names:
@@ -177,7 +179,7 @@ async def _is_own(scope: Scope) -> bool:
 
 
 def _cookie(scope: Scope) -> str:
-    """The name of the token's cookie: a browser has the same cookies for every port of a machine."""
+    """The name of the token's cookie. It has the port, since a machine's ports share their cookies."""
     return f"ups_token_{scope['server'][1]}"
 
 

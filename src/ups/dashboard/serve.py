@@ -35,19 +35,19 @@ def serve(
     host: str = "127.0.0.1",
     port: int | None = None,
     open_browser: bool = True,
-    say: Callable[[str], None] = print,
+    notify: Callable[[str], None] = print,
 ) -> None:
     """Serve the dashboard until Ctrl-C.
 
     Args:
         paths: Runs, and folders of runs.
-        host: What to listen on; where others can reach it they need a token, which stands in the address that is said.
-        port: Where to listen: 0 for any free port; None for the first free one from :data:`DEFAULT_PORT` on.
-        open_browser: Whether to open the address in a browser.
-        say: Told the address, and what the person should know.
+        host: The address to listen on. Where other machines can reach it, a browser needs the token in the address.
+        port: The port: 0 for any free one; None for the first free one from :data:`DEFAULT_PORT` on.
+        open_browser: True to open the address in a browser.
+        notify: Called with each line for the person: the address, and what else matters.
 
     Raises:
-        UsageError: A path is no run and no folder, or nothing can listen there.
+        UsageError: A path is neither a run nor a folder, or the address cannot be used.
     """
     for path in paths:
         check_path(path)
@@ -55,14 +55,14 @@ def serve(
     token, address = secrets.token_urlsafe(16), _address(host, listening.getsockname()[1])
     alone = is_loopback(host)
     with_token = f"{address}?token={token}"
-    say(f"The dashboard is at {address if alone else with_token} (Ctrl-C ends it)")
+    notify(f"The dashboard is at {address if alone else with_token} (Ctrl-C ends it)")
     refused = False
 
     def on_stranger() -> None:
         nonlocal refused
-        if not refused:  # said once: others may ask as often as they like
+        if not refused:  # once: others may ask as often as they like
             refused = True
-            say(f"A browser was refused: it does not run as you on this machine. If it is yours, open {with_token}")
+            notify(f"A browser was refused: it does not run as you on this machine. If it is yours, open {with_token}")
 
     run_index = RunIndex(paths)
     app = create_app(run_index, host=host, token=token, on_stranger=on_stranger)
@@ -70,7 +70,7 @@ def serve(
         app,
         http=Connection,
         ws="none",
-        proxy_headers=False,  # they would say who asks
+        proxy_headers=False,  # they could name another client
         limit_concurrency=MOST_ACTIVE,
         log_level="error",
         access_log=False,
@@ -79,7 +79,7 @@ def serve(
     )
     server = uvicorn.Server(config)
 
-    async def lose_patience() -> None:
+    async def close_idle() -> None:
         patience = Patience()
         while True:
             await asyncio.sleep(_LOOK_EVERY)
@@ -87,19 +87,19 @@ def serve(
 
     async def run() -> None:
         serving = asyncio.create_task(server.serve(sockets=[listening]))
-        looking = asyncio.create_task(lose_patience())
-        opening, told = not open_browser, False
+        looking = asyncio.create_task(close_idle())
+        opening, reported = not open_browser, False
         while not serving.done():
             await asyncio.sleep(_LOOK_EVERY)
             if server.started and not opening:
                 opening = True
                 if not await asyncio.to_thread(_open, address if alone else f"{address}?{OWN}"):
-                    say("No browser could be opened here: open the address yourself")
-            if server.started and not told:
-                told = True
+                    notify("No browser could be opened: open the address yourself")
+            if server.started and not reported:
+                reported = True
                 if await run_index.is_empty():
                     where = ", ".join(str(path) for path in run_index.paths)
-                    say(f"No run below {where} yet: one appears on the page as soon as its training starts")
+                    notify(f"No run is below {where} yet: the page shows a run as soon as its training starts")
             if server.should_exit:
                 run_index.end_streams()
         looking.cancel()
@@ -114,16 +114,18 @@ def serve(
 
 
 def _listen(host: str, port: int | None) -> socket.socket:
-    """A socket that listens.
+    """Make a socket that listens.
 
     Raises:
-        UsageError: The port is taken, or there is no such address on this machine.
+        UsageError: The port is taken, or the machine has no such address.
     """
     ports = [port] if port is not None else [*range(DEFAULT_PORT, DEFAULT_PORT + _PORTS_TRIED), 0]
     try:
         family = socket.getaddrinfo(host, ports[0], type=socket.SOCK_STREAM)[0][0]
     except OSError as error:
-        raise UsageError(f"there is no address {host!r}: {error.strerror}") from error
+        raise UsageError(
+            f"there is no address {host!r}: {error.strerror}; choose one of this machine with --host"
+        ) from error
     for wanted in ports:
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -132,15 +134,17 @@ def _listen(host: str, port: int | None) -> socket.socket:
             listening.listen(128)
         except PermissionError as error:
             listening.close()
-            raise UsageError(f"port {wanted} is not for everyone: choose one above 1023, as in --port 8877") from error
+            raise UsageError(f"port {wanted} needs root; choose one above 1023 with --port") from error
         except OSError as error:
             listening.close()
             if port is not None and port != 0:
                 raise UsageError(
-                    f"port {port} cannot be used: {error.strerror}. Leave out --port for a free one"
+                    f"port {port} cannot be used: {error.strerror}; leave out --port to use a free one"
                 ) from error
             if wanted == 0:
-                raise UsageError(f"nothing can listen on {host}: {error.strerror}") from error
+                raise UsageError(
+                    f"{host} cannot be used: {error.strerror}; choose an address of this machine with --host"
+                ) from error
         else:
             return listening
     raise AssertionError

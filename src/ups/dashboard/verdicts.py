@@ -17,14 +17,14 @@ __all__ = ["Judged", "judge"]
 
 @dataclass(frozen=True)
 class Judged:
-    """A run, judged.
+    """A run with its verdicts.
 
     Attributes:
-        run: the run, as it was then.
-        check: what the check says of it.
-        meant: the run as it was meant; the run itself where that makes no difference.
-        charts: for each view, its charts as JSON has them.
-        findings: as JSON has them.
+        run: The run, as it was then.
+        check: Its check.
+        meant: The run as it was meant; the run itself where they do not differ.
+        charts: The charts of each view, as JSON has them.
+        findings: The findings, as JSON has them.
     """
 
     run: Run
@@ -35,15 +35,16 @@ class Judged:
 
     @property
     def differs(self) -> bool:
-        """Whether the run as it was meant is another one."""
+        """True where the run as it was meant differs from the run."""
         return self.meant is not self.run
 
 
 def judge(run: Run, *, journaled: bool) -> Judged:
-    """Judge a run that does not change meanwhile.
+    """Judge a run.
 
     Args:
-        journaled: the rows come from a journal, which holds them as they were meant.
+        run: The run. It must not change while it is judged.
+        journaled: True where the rows come from a journal, which holds them as they were meant.
     """
     check = check_run(run)
     meant, meant_check = run, check
@@ -78,7 +79,7 @@ def _charts(check: RunCheck) -> list[dict[str, Any]]:
 
 
 def _by_number(name: str) -> list[tuple[int, str]]:
-    """What sorts names so that ``layer2`` comes before ``layer10``."""
+    """A sort key that puts ``layer2`` before ``layer10``."""
     return [(int(part) if part.isdecimal() else -1, part) for part in re.split(r"(\d+)", name)]
 
 
@@ -92,7 +93,7 @@ def _finding(finding: Finding, command: str) -> dict[str, Any]:
 
 
 def _shown(path: Path) -> Path:
-    """A path as short as it can be typed from here."""
+    """The shortest form of a path from the current folder."""
     here = Path.cwd()
     absolute = path.absolute()
     return absolute.relative_to(here) if absolute.is_relative_to(here) else absolute

@@ -12,7 +12,7 @@ _NUMBER_TAG = _NUMBER << 3
 
 
 def with_number(record: bytes, number: int) -> bytes:
-    """A record as the file's ``number``-th, from 1."""
+    """Give a record its number in the file, from 1."""
     if record[:1] == bytes([_NUMBER_TAG]):
         _, _, _, end = next(fields_in(record))
         rest = record[end:]
@@ -22,7 +22,7 @@ def with_number(record: bytes, number: int) -> bytes:
 
 
 def with_run_id(record: bytes, old: str, new: str) -> bytes:
-    """An artifact's record with ``new`` where it names the run ``old``; as it is where it is no such record."""
+    """Put the run id ``new`` in place of ``old`` in an artifact's record; another record stays as it is."""
     changed, at = [], 0
     for number, begin, start, at in fields_in(record):
         content = record[start:at]

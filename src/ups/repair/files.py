@@ -21,11 +21,11 @@ def copy_files(folder: Path, target: Path) -> list[str]:
     A link to a file in the run's folder is copied as that file.
 
     Returns:
-        What is left out, and why, a line each.
+        A line for each file that is left out, with the reason.
 
     Raises:
-        RunFileError: a file cannot be read.
-        OSError: one cannot be written.
+        RunFileError: A file cannot be read.
+        OSError: One cannot be written.
     """
     target.mkdir(parents=True)
     source, home = folder / "files", folder.resolve()
@@ -47,7 +47,7 @@ def copy_files(folder: Path, target: Path) -> list[str]:
 
 
 def _copy(path: Path, target: Path, home: Path) -> str | None:
-    """Copy one file; why it is left out, if it is."""
+    """Copy one file. Returns the reason where it is left out."""
     try:
         real = path.resolve(strict=True)
     except (OSError, RuntimeError):  # RuntimeError: a circle of links, before Python 3.13

@@ -1,9 +1,9 @@
-"""What an axis was meant to be: pure functions on the rows of one stage.
+"""The axis that was meant: pure functions on the rows of one stage.
 
 A stage's rows are those that hold its axis or a metric that is drawn against it. They make *steps*: a row begins a
 new one if its axis has moved, or if it holds a metric that the step has already; so a loss and an accuracy that
 were logged in two calls belong to one step. The rows whose axis has moved are *anchors*: they keep their x. The
-steps between two anchors are spread evenly, those after the last go on at the last spacing, and with one anchor or
+steps between two anchors are spread evenly, those after the last keep its spacing, and with one anchor or
 none they count from its x, or 0. That mends an axis that is missing, frozen or stale; read from the end to the
 beginning, with the rows that hold the axis alone as anchors, it mends one that lags.
 
@@ -44,9 +44,9 @@ class StageRows:
 
     Attributes:
         rows: int64, shape (rows,): their numbers in the run, increasing.
-        x: float64, shape (rows,): the axis; NaN where it is missing or no finite number.
-        bare: bool, shape (rows,): whether the row holds the axis and no metric.
-        metrics: for each metric, int64, shape (its rows,): its rows as places in ``rows``.
+        x: float64, shape (rows,): The axis; NaN where it is missing or not a finite number.
+        bare: bool, shape (rows,): True where the row holds the axis and no metric.
+        metrics: For each metric, int64, shape (its rows,): its rows as places in ``rows``.
     """
 
     rows: _Places
@@ -56,7 +56,7 @@ class StageRows:
 
 
 def meant(stage: StageRows, *, fixed: _Mask, lagging: bool = False) -> _Values:
-    """The axis that was meant; float64, shape (rows,). Anchors keep their x.
+    """Work out the axis that was meant; float64, shape (rows,). Anchors keep their x.
 
     Args:
         stage: The rows.
@@ -107,7 +107,7 @@ def _spread(x: _Values, previous: _Places, fixed: _Mask) -> _Values:
 
 
 def _line(steps: _Places, at: _Places, value: _Values) -> _Values:
-    """The straight lines through the anchors, gone on beyond the first and the last."""
+    """The straight lines through the anchors, extended beyond the first and the last."""
     line = np.interp(steps, at, value)
     slopes = np.diff(value) / np.diff(at) if len(at) > 1 else np.ones(1)
     before, after = steps < at[0], steps > at[-1]
@@ -117,7 +117,7 @@ def _line(steps: _Places, at: _Places, value: _Values) -> _Values:
 
 
 def _anchors(x: _Values) -> _Mask:
-    """Where the axis has another value than the last finite one before."""
+    """True where the axis has another value than the last finite one before."""
     anchor = np.isfinite(x)
     places = np.flatnonzero(anchor)
     anchor[places[1:]] = np.diff(x[places]) != 0
@@ -139,7 +139,7 @@ def _steps(previous: _Places, anchor: _Mask) -> _Places:
 
 
 def distinct(x: NDArray[np.generic]) -> int:
-    """How many different values there are. Faster than ``np.unique``, which hashes each."""
+    """The number of different values. Faster than ``np.unique``, which hashes each."""
     ordered = np.sort(x)
     return len(x) and 1 + int(np.count_nonzero(ordered[1:] != ordered[:-1]))
 
@@ -152,7 +152,7 @@ def attempts_of(x: _Values, charts: Iterable[_Places]) -> _Places:
 
     Args:
         x: float64, shape (rows,): the axis; NaN where there is none.
-        charts: for each chart, int64: the places of its points, increasing.
+        charts: For each chart, int64: the places of its points, increasing.
     """
     begins = np.zeros(len(x), dtype=np.bool_)
     for places in charts:
@@ -194,7 +194,7 @@ def _take(lows: list[float], highs: list[float], low: float, high: float) -> Non
 
 
 def later_places(x: _Values) -> _Places:
-    """Behind which place each row has to be written for x never to go back; its own place for nearly all.
+    """The place behind which each row must be written so that x never goes back; its own place for nearly all.
 
     Args:
         x: float64, shape (rows,): the axis of the rows, finite.

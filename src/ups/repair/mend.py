@@ -1,8 +1,8 @@
-"""One axis and its charts → what has to change in which rows.
+"""One axis and its charts → the changes of its rows.
 
-A chart is *right* if its x grows from point to point: its points and their x stay as they are, whatever stands beside
-it. The other charts of the axis are mended. Where a row holds both, and the x that was meant differs, the row is
-written as two.
+A chart is *right* if its x grows from point to point: its points and their x stay as they are, whatever the charts
+beside it need. The other charts of the axis are mended. A row that holds both is written as two where the x that was
+meant differs.
 """
 
 from collections.abc import Iterable, Mapping
@@ -39,7 +39,7 @@ class Parts:
         rows: int64, shape (parts,): the rows, in the order in which their parts are written.
         after: int64, shape (parts,): the row behind which each is written; it may be the row itself.
         x: float64 or int64, shape (parts,): the axis in each.
-        names: for each metric, and for the axis where nothing that is drawn against it stays in the row, int64: the
+        names: For each metric, and for the axis where nothing that is drawn against it stays in the row, int64: the
             rows that it leaves for the part, increasing.
     """
 
@@ -54,15 +54,15 @@ class Mended:
     """An axis as it should be.
 
     Attributes:
-        metrics: the metrics that are drawn against it.
+        metrics: The metrics that are drawn against it.
         rows, x: shape (changed,): the rows whose axis changes, increasing, and their new x; int64 where the axis is.
-        out: for each metric, and for the axis where nothing that is drawn against it is left, int64: the rows that lose
+        out: For each metric, and for the axis where nothing that is drawn against it is left, int64: the rows that lose
             it, increasing.
-        parts: the parts of rows that are written elsewhere, or with another x than the rest of their row.
-        points, gone: how many points at different x each chart then has, and how many it has lost.
-        touched: the charts of which a point is elsewhere, or gone.
-        last: the axis in the last row that is written; None without rows.
-        what: what is done, in sentences.
+        parts: The parts of rows that are written elsewhere, or with another x than the rest of their row.
+        points, gone: The number of points at different x that each chart then has, and of those that it loses.
+        touched: The charts of which a point is elsewhere, or gone.
+        last: The axis in the last row that is written; None without rows.
+        what: Sentences that say what is done.
     """
 
     metrics: tuple[str, ...]
@@ -86,14 +86,14 @@ def mend(
     *,
     attempts: _Rows | None = None,
 ) -> Mended:
-    """Work out the axis that was meant, and the points that are left out.
+    """Work out the axis that was meant, and the points to leave out.
 
     Args:
         run: The run, in which every one of ``metrics`` is drawn against ``axis``.
         axis: The axis.
         metrics: The charts against it that have rows.
         codes: The codes of each chart's findings, among which is one of :data:`MEND`.
-        keep: What to keep where attempts overlap.
+        keep: The attempt to keep where attempts overlap.
         attempts: int64, shape (rows of the run,): the number of each row's attempt, where it is known; by default the
             x of the charts show it.
     """
@@ -152,7 +152,7 @@ def mend(
 def _meant_x(
     axis: str, work: "_Work", charts: AxisCharts, codes: Mapping[str, set[str]]
 ) -> tuple[NDArray[np.float64], list[str]]:
-    """The x of each row that was meant for the charts that are not right, and what is done to have it."""
+    """The x of each row that was meant for the charts that are not right, and sentences about it."""
     stage = work.stage
     rebuilt = {metric for metric in work.others if codes.get(metric, set()) & _REBUILD}
     spread = {metric for metric in work.others if charts.may_spread(metric)}
@@ -174,7 +174,7 @@ def _meant_x(
 
 @dataclass(frozen=True)
 class _Arranged:
-    """Where everything is written: masks and places are of the stage's rows."""
+    """The place of everything in the copy. Masks and places are of the stage's rows."""
 
     changed: _Mask
     out: dict[str, _Mask]
@@ -199,7 +199,7 @@ class _Work:
         return self.stage.metrics[metric]
 
     def rows_of(self, metrics: Iterable[str]) -> _Mask:
-        """Which rows hold one of some metrics."""
+        """True for the rows that hold one of some metrics."""
         held = np.zeros(len(self.stage.rows), dtype=np.bool_)
         for metric in metrics:
             held[self.stage.metrics[metric]] = True
@@ -293,7 +293,7 @@ def _superseded(x: NDArray[np.float64], held: _Rows, attempts: _Rows, keep: Keep
 
 
 def _repeated(x: NDArray[np.float64], y: NDArray[np.float64]) -> _Mask:
-    """Which points are the same, x and y, as one before them."""
+    """True for the points that have the x and y of one before them."""
     order = np.lexsort((y, x))
     out = np.zeros(len(x), dtype=np.bool_)
     out[order[1:]] = (np.diff(x[order]) == 0) & (np.diff(y[order]) == 0)
@@ -344,20 +344,20 @@ def _where(mask: NDArray[np.bool_], places: NDArray[np.int64]) -> NDArray[np.int
 
 
 def _comes_after(stage: StageRows) -> bool:
-    """Whether the axis is in rows of its own alone, each behind the rows that it is meant for."""
+    """True where the axis stands only in rows of its own, each behind the rows that it is meant for."""
     has = np.isfinite(stage.x)
     return _has_values(stage) and not (has & ~stage.bare).any() and not stage.bare[0] and bool(stage.bare[-1])
 
 
 def _has_values(stage: StageRows) -> bool:
-    """Whether the axis says anything: it is in a row of a metric, or has more than one value."""
+    """True where the axis is in a row of a metric, or has more than one value."""
     has = np.isfinite(stage.x)
     return bool((has & ~stage.bare).any()) or len(np.unique(stage.x[has])) > 1
 
 
 def _rebuilt(axis: str, stage: StageRows, lagging: bool) -> str:
     if lagging:
-        return f"{axis} is moved into the rows before it, which it was logged for"
+        return f"{axis} is moved into the rows before it, for which it was logged"
     values = stage.x[np.isfinite(stage.x)]
     if len(np.unique(values)) < 2:
         return f"{axis} is rebuilt from the order of its {np.count_nonzero(~stage.bare):,} rows"

@@ -1,7 +1,7 @@
 """The rows that a run's UPS journal holds and its ``.wandb`` files do not.
 
 Delivery gives each row the time at which it was logged, so a row of the journal is in the files if a row there has
-the same ``_timestamp`` and holds the same metric. The journal's rows are gone through in the order in which
+the same ``_timestamp`` and holds the same metric. The journal's rows are read in the order in which
 delivery took them up (``delivery/sequence.jsonl``), then those that it never did; each missing row has its place
 behind the row before it in that order. Nothing is written.
 """
@@ -30,12 +30,12 @@ class Missing:
     """The rows of a journal that the run's files lack.
 
     Attributes:
-        folder: the UPS run directory.
+        folder: The UPS run directory.
         number: int64, shape (missing,): which of :func:`journaled_rows`, from 0, increasing.
         after: int64, shape (missing,): the row of the files behind which it belongs; -1 before all.
-        points: for each metric, how many of them hold it.
-        axes: the step metric of each of these metrics, where it has one.
-        last: the journal's newest value of every name.
+        points: For each metric, how many of them hold it.
+        axes: The step metric of each of these metrics, where it has one.
+        last: The journal's newest value of every name.
     """
 
     folder: Path
@@ -45,21 +45,21 @@ class Missing:
     axes: dict[str, str] = field(default_factory=dict)
     last: dict[str, object] = field(default_factory=dict)
 
-    def rows(self) -> Iterator[tuple[int, Row]]:
-        """Each missing row with its ``after``, read from the journal once more."""
-        wanted = zip(self.number.tolist(), self.after.tolist(), strict=True)
-        number, after = next(wanted, (-1, -1))
+    def rows(self) -> Iterator[Row]:
+        """Read the missing rows from the journal once more."""
+        wanted = iter(self.number.tolist())
+        number = next(wanted, None)
         for index, row in enumerate(journaled_rows(self.folder)):
             if index == number:
-                yield after, row
-                number, after = next(wanted, (-1, -1))
+                yield row
+                number = next(wanted, None)
 
 
 def missing_rows(run: Run) -> Missing | None:
-    """What the journal of the run's UPS directory holds beyond its files; None if it has no journal.
+    """Find the rows that the journal of the run's UPS directory holds beyond its files; None if it has no journal.
 
     Raises:
-        RunFileError, RunDirectoryError: the journal, or the run's manifest, cannot be read.
+        RunFileError, RunDirectoryError: The journal, or the run's manifest, cannot be read.
     """
     try:
         return _missing_rows(run)

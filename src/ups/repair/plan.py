@@ -1,4 +1,4 @@
-"""What a repair will do to a run, as data: worked out from its check, before anything is written."""
+"""A repair as data: worked out from a run's check, before anything is written."""
 
 import copy
 import re
@@ -19,6 +19,7 @@ from ups.errors import UsageError
 from ups.repair.meant_axis import Keep, distinct
 from ups.repair.mend import MEND, Mended, mend
 from ups.repair.missing_rows import Missing, missing_rows
+from ups.repair.program import Program
 from ups.repair.steps import keep_steps
 from ups.runfile import Run
 
@@ -26,27 +27,27 @@ __all__ = ["ChartChange", "Plan", "Unrepaired", "plan_repair"]
 
 _BY_NAME = {Verdict.AMBIGUOUS_AXIS, Verdict.ORPHAN}
 _NOT_REPAIRED = {
-    Verdict.NEVER_LOGGED: "there is nothing to draw",
+    Verdict.NEVER_LOGGED: "it has no points",
     Verdict.NOT_NUMERIC: "a line needs numbers",
-    Verdict.NOT_FINITE: "no number can be put in their place",
-    Verdict.SINGLE_POINT: "one point makes no line, and only a result, by its name, that was logged once is moved",
+    Verdict.NOT_FINITE: "no number can replace them",
+    Verdict.SINGLE_POINT: "one point makes no line, and its name is not a result's, which would move to the summary",
     Verdict.STALE: "results at one x stay where they are",
     Verdict.FROZEN: "results at one x stay where they are",
 }
-_RUN_ID = re.compile(r"[^\s/\\#?%:]{1,128}\Z")  # what W&B takes
+_RUN_ID = re.compile(r"[^\s/\\#?%:]{1,128}\Z")  # as W&B accepts it
 
 
 @dataclass(frozen=True)
 class ChartChange:
-    """What becomes of one chart.
+    """The change of one chart.
 
     Attributes:
-        metric: the metric that is drawn.
-        verdict: what the check says of it now.
-        axis: what it will be drawn against; None if it will be in the summary alone.
-        before, after: its points at different x, now and then.
-        gone: its points that are left out.
-        what: what is done, a sentence each.
+        metric: The metric that is drawn.
+        verdict: Its verdict before the repair.
+        axis: The axis that it gets; None if it will be in the summary alone.
+        before, after: Its points at different x, before the repair and after it.
+        gone: The number of its points that are left out.
+        what: Sentences that say what is done.
     """
 
     metric: str
@@ -60,7 +61,7 @@ class ChartChange:
 
 @dataclass(frozen=True)
 class Unrepaired:
-    """A finding that stays: its code, its chart (None: the run), and why."""
+    """A finding that stays: its code, its chart (None for the run), and the reason."""
 
     code: str
     metric: str | None
@@ -72,40 +73,41 @@ class Plan:
     """A repair. :func:`ups.repair.write_repair` carries it out.
 
     Attributes:
-        run: the run as it was read.
-        run_id: the id of the copy.
-        charts: what becomes of each chart that changes.
-        unrepaired: what stays wrong, and why.
-        mended: the axes that change, by name; among them one for charts that W&B's own step would move.
-        definitions: the step metric of each metric that is defined by its exact name.
-        hidden: axes to define without a chart of their own: those that are new, and those that nothing uses any more.
-        undefined: names and globs whose definition is left out, for it fits nothing any more.
-        to_summary: int64 arrays: the rows of each metric that is moved to the summary.
-        missing: rows that come back from the journal; None without a journal.
-        lost: rows that are gone for good.
-        renumbered: rows at which W&B's own step did not grow.
-        torn: bytes of unfinished records, at the ends of files, that are left out.
+        run: The run as it was read.
+        run_id: The id of the copy.
+        charts: The charts that change.
+        unrepaired: The findings that stay, with the reason.
+        program: The edits that make the copy's rows.
+        definitions: The step metric of each metric that is defined by its exact name.
+        hidden: Axes to define without a chart of their own: new ones, and those that no chart uses any more.
+        undefined: Names and globs whose definition is left out, since it fits no metric any more.
+        missing: Rows that come back from the journal; None without a journal.
+        lost: Rows that are gone for good.
+        torn: Bytes of unfinished records, at the ends of files, that are left out.
     """
 
     run: Run
     run_id: str
     charts: tuple[ChartChange, ...]
     unrepaired: tuple[Unrepaired, ...]
-    mended: dict[str, Mended]
+    program: Program
     definitions: dict[str, str]
     hidden: tuple[str, ...]
     undefined: frozenset[str]
-    to_summary: dict[str, NDArray[np.int64]]
     missing: Missing | None
     lost: int
-    renumbered: int
     torn: int
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether the copy would be the run as it is."""
+        """True where the copy would be the run as it is."""
         damaged = self.run.damage or self.run.nameless
         return not (self.charts or self.renumbered or self.rows_back or self.torn or damaged)
+
+    @property
+    def renumbered(self) -> int:
+        """Rows that get another step of W&B, since steps must grow."""
+        return len(self.program.renumbered)
 
     @property
     def rows_back(self) -> int:
@@ -139,10 +141,10 @@ def plan_repair(
             highest, ``first`` the first, and ``all`` keeps every point and counts the axis on.
         axis: A metric that was logged, to draw against in place of an axis that cannot be used.
         run_id: The id of the copy. Default: a fresh one, which begins with the run's.
-        check: The result of :func:`ups.check.check_run` for the run, where it was asked already.
+        check: The result of :func:`ups.check.check_run` for the run, where it is known already.
 
     Raises:
-        UsageError: ``axis`` was never logged, or ``run_id`` is no run id.
+        UsageError: ``axis`` was never logged, or ``run_id`` is not a run id.
     """
     if axis is not None and run.column(axis) is None:
         raise UsageError(f"{axis!r} was never logged in {run.path}: name a metric of the run, or '_step'")
@@ -172,14 +174,12 @@ def plan_repair(
         run_id=run_id or _fresh_id(run.run_id or run.path.stem.removeprefix("run-")),
         charts=changes,
         unrepaired=_unrepaired(before, changes, undefined, lost),
-        mended=mended,
+        program=kept_steps.program,
         definitions=definitions,
         hidden=_hidden(run, definitions),
         undefined=undefined,
-        to_summary=to_summary,
         missing=missing,
         lost=lost,
-        renumbered=kept_steps.renumbered,
         torn=sum(segment.torn for segment in run.segments),
     )
 
@@ -240,7 +240,7 @@ def _results(run: Run, check: RunCheck) -> dict[str, NDArray[np.int64]]:
 
 
 def _different(run: Run, metric: str) -> int:
-    """How many points of a chart a person can tell apart: those at different x."""
+    """The number of a chart's points that a person sees apart: those at different x."""
     series = run.series(metric)
     return distinct(series.x[np.isfinite(series.x) & np.isfinite(series.y)])
 
@@ -347,7 +347,7 @@ def _unrepaired(
         metric = finding.metric
         if finding.code == "lost-rows" and lost:
             calls = "1 row was" if lost == 1 else f"{lost:,} rows were"
-            out.append(Unrepaired(finding.code, None, f"{calls} never written: they are gone for good"))
+            out.append(Unrepaired(finding.code, None, f"{calls} never written, and cannot be brought back"))
         if metric is None or finding.code not in _NOT_REPAIRED or metric in settled:
             continue
         if finding.code in MEND and (finding.repairable or metric in back):
@@ -359,6 +359,6 @@ def _unrepaired(
 
 
 def _fresh_id(run_id: str) -> str:
-    """An id of its own for the copy: synced under the old one, its rows would be added to those on the server."""
+    """Make a new id for the copy: under the old one, a sync would add its rows to those on the server."""
     letters = string.ascii_lowercase + string.digits
     return f"{run_id[:110] or 'run'}-repaired-{''.join(secrets.choice(letters) for _ in range(4))}"

@@ -1,4 +1,4 @@
-"""A plan as the lines that a person reads before anything is written."""
+"""A plan as lines that a person reads before anything is written."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -9,7 +9,7 @@ __all__ = ["plan_lines"]
 
 
 def plan_lines(plan: Plan) -> list[str]:
-    """What is changed in which chart, how much comes back, what is gone for good, and what stays as it is."""
+    """Describe the changes of each chart, the points that come back or are lost, and the findings that stay."""
     run = plan.run
     lines = [f"{run.name or run.run_id or run.path.name} ({run.run_id}), {run.rows:,} rows"]
     if plan.changes_nothing:
@@ -39,17 +39,19 @@ def _about_run(plan: Plan) -> Iterator[str]:
         places = _of(len(plan.run.damage), "place")
         yield f"damaged-file: {size:,} bytes in {places} are left out, every intact record is kept once"
     if plan.run.nameless:
-        yield f"damaged-file: {_of(plan.run.nameless, 'value')} without a name that can be read: left out"
+        yield f"damaged-file: {_of(plan.run.nameless, 'value')} without a readable name are left out"
     if plan.torn:
-        yield f"torn end: the last {plan.torn:,} bytes, of a record that was cut off, are left out"
+        yield f"torn end: the last {plan.torn:,} bytes, of an incomplete record, are left out"
     if plan.rows_back and plan.missing is not None:
         yield f"lost-rows: {_of(plan.rows_back, 'row')} come back from the journal in {plan.missing.folder}"
     if plan.renumbered:
-        yield f"W&B's own step is another in {_of(plan.renumbered, 'row')} of the copy, since steps must grow"
+        yield f"W&B's own step changes in {_of(plan.renumbered, 'row')} of the copy, since steps must grow"
     if not plan.changes_nothing:
         yield f"points in all: {plan.points_back:,} come back, {plan.points_gone:,} are left out"
         yield f"the copy is run {plan.run_id}" + (
-            ": where the server has it already, a sync adds to it" if plan.run_id == plan.run.run_id else ""
+            ", the same as before: a sync adds its rows to those on the server"
+            if plan.run_id == plan.run.run_id
+            else ""
         )
 
 

@@ -18,7 +18,7 @@ from ups.check.sessions import Follows, SessionStart, session_starts
 from ups.repair.meant_axis import Keep
 from ups.repair.mend import MEND, Mended, mend
 from ups.repair.missing_rows import Missing
-from ups.repair.order import WrittenOrder
+from ups.repair.program import Program
 from ups.runfile import Run
 from ups.runfile.history import Column, Columns
 
@@ -32,16 +32,17 @@ class KeptSteps(NamedTuple):
     """The changes of the charts against W&B's own step.
 
     Attributes:
-        mended: that step, where points of it are left out; and the axis that holds old steps, where there is one.
-        definitions: the axis of each chart that needs it.
-        what: for each chart that changes, what is done, as a sentence.
-        renumbered: rows of the run that get another number.
+        program: The edits of all axes.
+        mended: That step, where points of it are left out; and the axis that holds old steps, where there is one.
+        definitions: The axis of each chart that needs it.
+        what: For each chart that changes, a sentence that says what is done.
     """
+
+    program: Program
 
     mended: dict[str, Mended]
     definitions: dict[str, str]
     what: dict[str, str]
-    renumbered: int
 
 
 def keep_steps(
@@ -60,8 +61,9 @@ def keep_steps(
         check: Its check.
         codes: The codes of each chart's findings.
         mended: The other axes that change.
-        to_summary, missing: As in :class:`~ups.repair.plan.Plan`.
-        keep: What to keep where attempts overlap.
+        to_summary: The rows of each metric that is moved to the summary.
+        missing: The rows that come back from the journal.
+        keep: The attempt to keep where attempts overlap.
     """
     drawn = [
         chart.metric
@@ -76,11 +78,11 @@ def keep_steps(
     not_behind = [start.session for start in starts if start.follows is not Follows.FROM_ZERO]
     axis, own, what = _free_name(run), list[str](), dict[str, str]()
     while True:  # an axis that sorts its charts adds rows, which may move more charts
-        moved = _renumbered(run, {**mended, **found}, to_summary, missing)
+        program = Program(run, {**mended, **found}, to_summary, missing)
         more = []
         for metric in drawn:
             rows = _kept(run, metric, found)
-            if metric in own or not np.isin(rows, moved).any():
+            if metric in own or not np.isin(rows, program.renumbered).any():
                 continue
             counts_on = keep == "all" or not any(_is_in(rows, session) for session in not_behind)
             if metric in broken and counts_on:
@@ -91,22 +93,8 @@ def keep_steps(
             break
         own += more
         found |= _with_old_steps(run, axis, own, codes, found)
-    what |= dict.fromkeys(own, f"W&B's own step is another in the copy: it keeps its steps in {axis}")
-    return KeptSteps(found, dict.fromkeys(own, axis), what, len(moved))
-
-
-def _renumbered(
-    run: Run, mended: Mapping[str, Mended], to_summary: Mapping[str, _Rows], missing: Missing | None
-) -> _Rows:
-    """The rows that have another number in the copy than in the run."""
-    held = run.column(DEFAULT_AXIS)
-    if held is None:
-        return _NOTHING
-    order = WrittenOrder(run, mended, to_summary, missing)
-    place, steps = order.of_rows(np.arange(run.rows)), order.steps()
-    written = np.flatnonzero(place >= 0)
-    moved: _Rows = written[steps[place[written]] != held.values[written]]
-    return moved
+    what |= dict.fromkeys(own, f"W&B's own step changes in the copy: the chart keeps its steps in {axis}")
+    return KeptSteps(program, found, dict.fromkeys(own, axis), what)
 
 
 def _kept(run: Run, metric: str, found: Mapping[str, Mended]) -> _Rows:

@@ -2,15 +2,16 @@
 
 Each file of the run gives one folder, ``offline-run-<time>-<id>/`` with ``run-<id>.wandb`` and ``files/``. Records
 are carried over as they are and in order, but for what the plan changes; a row that does not change is copied byte
-for byte. Everything is written to a hidden folder beside its place first, so what is cut off leaves nothing behind
-that looks like a run.
+for byte. Everything is first written to a hidden folder beside its place, so that an interrupted repair leaves no half
+run behind.
 """
 
 import math
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,10 @@ from ups.errors import RunFileError, UsageError
 from ups.journal.row_rule import Row
 from ups.repair.encoded_records import with_number, with_run_id
 from ups.repair.files import copy_files
-from ups.repair.order import StepNumbers
 from ups.repair.plan import Plan
 from ups.repair.plan_lines import plan_lines
-from ups.repair.row_edits import RowEdit, RowEdits, edit_row, encode, holds_values, new_row, set_step
+from ups.repair.program import Cells
+from ups.repair.row_edits import encode, new_row, set_step, set_value, split_row
 from ups.runfile import Run
 from ups.runfile.framing import FrameReader, Writer
 from ups.runfile.history import Columns
@@ -36,8 +37,8 @@ from ups.runs.discovery import segment_folder_time
 __all__ = ["Written", "target_folders", "write_repair"]
 
 _NOTE = "repair.txt"
-_ROWS_AT_ONCE = 4096  # whose changes are looked up together
-_LATEST = 2**53  # seconds: a time beyond is none
+_ROWS_AT_ONCE = 4096  # rows whose edits are looked up together
+_LATEST = 2**53  # seconds; a later time is not one
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,9 @@ class Written:
     """A repaired run.
 
     Attributes:
-        folders: its folders, oldest first.
-        rows: how many rows it holds.
-        left_out: the files of the run that are not in the copy, and why, a line each.
+        folders: Its folders, oldest first.
+        rows: The number of its rows.
+        left_out: A line for each file of the run that is not in the copy, with the reason.
     """
 
     folders: tuple[Path, ...]
@@ -56,10 +57,10 @@ class Written:
 
 
 def target_folders(plan: Plan, into: Path) -> list[Path]:
-    """The folders that :func:`write_repair` will make in ``into``, one a file of the run, oldest first.
+    """The folders that :func:`write_repair` will make in ``into``, one per file of the run, oldest first.
 
     Raises:
-        RunFileError: one of them exists, or a file of the run is gone.
+        RunFileError: One of them exists, or a file of the run is gone.
         UsageError: ``into`` lies in a folder of the run itself.
     """
     stamps: list[str] = []
@@ -72,7 +73,7 @@ def target_folders(plan: Plan, into: Path) -> list[Path]:
             raise RunFileError(f"{segment.path} cannot be read: {error.strerror}") from error
         stamps.append(found or time.strftime("%Y%m%d_%H%M%S", changed))
         if found and into.resolve().is_relative_to(own):
-            raise UsageError(f"{into} lies in the run itself, which is not written: name another folder")
+            raise UsageError(f"{into} lies in the run itself, which is never changed: name another folder")
     folders: list[Path] = []
     for at, stamp in enumerate(stamps):
         number = stamps[:at].count(stamp)  # as wandb numbers the folders of one second
@@ -87,7 +88,7 @@ def write_repair(plan: Plan, into: str | os.PathLike[str]) -> Written:
     """Write the repaired run into a folder, which is made if it does not exist. The original is only read.
 
     Raises:
-        RunFileError: the run's folder exists there already, or something cannot be read or written.
+        RunFileError: The run's folder exists there already, or something cannot be read or written.
         UsageError: ``into`` lies in a folder of the run itself.
     """
     into = Path(into)
@@ -105,13 +106,9 @@ def write_repair(plan: Plan, into: str | os.PathLike[str]) -> Written:
                     copy.segment(segment.path, _Numbered(writer), last=last)
                 note = "\n".join([*plan_lines(plan), *(f"not copied: {line}" for line in left_out)])
                 (made / _NOTE).write_text(note + "\n", encoding="utf-8", errors="backslashreplace")
-            if copy.rows_read != plan.run.rows:
-                raise RunFileError(
-                    f"{plan.run.path} changed while it was read: {copy.rows_read:,} of its rows were found"
-                )
             for folder in folders:
                 if folder.exists():
-                    raise RunFileError(f"{folder} was made by somebody else meanwhile: name another folder")
+                    raise RunFileError(f"another process has just made {folder}: name another folder")
                 (Path(scratch) / folder.name).rename(folder)
     except OSError as error:
         raise RunFileError(f"the repaired run cannot be written to {into}: {error.strerror or error}") from error
@@ -130,8 +127,28 @@ class _Numbered:
         self._writer.write(with_number(record, self._number))
 
 
+class _ByRow:
+    """Cells by their row, for rows that are asked for in order. Some rows at a time are held."""
+
+    def __init__(self, cells: Mapping[str, Cells]) -> None:
+        self._cells = cells
+        self._found: dict[int, dict[str, Any]] = {}
+        self._end = 0
+
+    def of(self, row: int) -> dict[str, Any]:
+        """The value of each name that has one in a row."""
+        if row >= self._end:
+            self._end = row + _ROWS_AT_ONCE
+            self._found = defaultdict(dict)
+            for name, cells in self._cells.items():
+                low, high = np.searchsorted(cells.rows, (row, self._end)).tolist()
+                for at, value in zip(cells.rows[low:high].tolist(), cells.values[low:high].tolist(), strict=True):
+                    self._found[at][name] = value
+        return self._found.get(row, {})
+
+
 class _Copy:
-    """Goes through a run's files one after the other, and writes what the plan makes of them.
+    """Reads a run's files one after the other, and writes what the plan makes of them.
 
     ``rows`` counts the rows written.
     """
@@ -139,28 +156,20 @@ class _Copy:
     def __init__(self, plan: Plan, later: Any) -> None:
         self.rows = 0
         self._plan = plan
-        self._edits = RowEdits(plan)
-        self._edited: dict[int, RowEdit] = {}
-        self._edited_end = 0
+        self._program = plan.program
+        self._moves, self._settings = _ByRow(plan.program.moves), _ByRow(plan.program.settings)
         self._row = 0  # the next row of the run
         self._ends = iter(plan.run.ends)
         self._end_of_file = 0  # the first row of the next file: what the run holds of this one is before it
-        self._numbers = StepNumbers()
-        self._later = later  # what is written later on: a file, and where in it
-        self._places: dict[tuple[int, str], tuple[int, int]] = {}  # the parts of rows, by row and axis
-        self._waiting: dict[int, tuple[int, int]] = {}  # the rows of which one before stands further on in the files
-        self._missing: Iterator[tuple[int, Row]] = iter(()) if plan.missing is None else plan.missing.rows()
-        self._next = next(self._missing, None)
+        self._later = later  # a file for rows that are written later
+        self._parts: dict[int, tuple[int, int]] = {}  # the parts of rows, by their rows of the copy
+        self._waiting: dict[int, tuple[int, int]] = {}  # the rows before which one comes later in the files
+        self._missing: Iterator[Row] = iter(()) if plan.missing is None else plan.missing.rows()
         self._clock = _start_time(plan.run) if plan.rows_back else math.inf
         steps = plan.run.column(DEFAULT_AXIS)
         self._steps = np.empty(0) if steps is None else steps.values
         self._found = np.zeros(len(self._steps), dtype=np.bool_)
         self._summary: dict[str, str] = {}
-
-    @property
-    def rows_read(self) -> int:
-        """How many rows of the run were found in its files."""
-        return self._row
 
     def segment(self, path: Path, writer: _Numbered, *, last: bool) -> None:
         """Write one file's records; into the ``last`` one also what ends the run."""
@@ -199,7 +208,7 @@ class _Copy:
                     case Kind.ARTIFACT:
                         writer.write(with_run_id(record, self._plan.run.run_id, self._plan.run_id))
                     case Kind.UNREADABLE:
-                        pass  # its checksum is right, and it says nothing
+                        pass  # its checksum is right, and it holds nothing
                     case _:
                         writer.write(record)
         if not described:
@@ -214,7 +223,7 @@ class _Copy:
             writer.write(end)
 
     def _name(self, writer: _Numbered) -> None:
-        """Say who the run is."""
+        """Write the run's record, where its own was damaged."""
         run, message = self._plan.run, parse_message(b"")
         message.run.run_id = self._plan.run_id
         message.run.project, message.run.entity, message.run.display_name = run.project, run.entity, run.name
@@ -265,16 +274,11 @@ class _Copy:
             self._next_row(self._take(self._waiting.pop(self._row)), writer)
 
     def _row_of(self, step: int) -> int | None:
-        """Which row of the run the next history record is; None if it was written since, or is a copy of a row."""
+        """The row of the run that the next history record is; None for a newer one, and for a copy."""
         if not self._plan.run.is_sorted:
             return self._row if self._row < self._end_of_file and step == self._steps[self._row] else None
         at = int(np.searchsorted(self._steps, step))
         return at if at < len(self._steps) and step == self._steps[at] and not self._found[at] else None
-
-    def _edit_of(self, row: int) -> RowEdit | None:
-        if row >= self._edited_end:
-            self._edited, self._edited_end = self._edits.between(row, row + _ROWS_AT_ONCE), row + _ROWS_AT_ONCE
-        return self._edited.get(row)
 
     def _put(self, record: bytes) -> tuple[int, int]:
         place = self._later.seek(0, os.SEEK_END)
@@ -287,49 +291,50 @@ class _Copy:
         return record
 
     def _next_row(self, record: bytes, writer: _Numbered) -> None:
-        """Write what the plan makes of the next row, and of the parts of other rows that belong behind it."""
-        row, step = self._row, int(self._steps[self._row])
-        self._row += 1
-        self._come_back(row - 1, writer)
-        edit = self._edit_of(row)
-        if edit is not None:
-            message = parse_message(record)
-            parts, moved = edit_row(message, edit)
+        """Take the next row apart, and write the rows of the copy that are due."""
+        rest: Any = record
+        if moves := self._moves.of(self._row):
+            rest = parse_message(record)
+            parts, moved = split_row(rest, moves)
             self._summary |= moved
-            for axis, part in parts.items():
-                self._places[row, axis] = self._put(part.SerializeToString())
-            if not edit.leaving or holds_values(message):
-                self._write_row(message, step, writer)
-        else:
-            self._write_row(record, step, writer)
-        for place in self._edits.behind.get(row, ()):
-            self._write_row(self._take(self._places.pop(place)), None, writer)
+            for at, part in parts.items():
+                self._parts[at] = self._put(part.SerializeToString())
+        self._write_due(rest, writer)
+        self._row += 1
 
-    def _write_row(self, row: Any, step: int | None, writer: _Numbered) -> None:
-        """Write a row, a record or its bytes, under its own step, or the next one if it has none or that is taken."""
-        taken = self._numbers.next(step)
-        if taken != step:
-            row = parse_message(row) if isinstance(row, bytes) else row
-            set_step(row, taken)
-        self.rows += 1
-        writer.write(row if isinstance(row, bytes) else row.SerializeToString())
+    def _write_due(self, rest: Any, writer: _Numbered) -> None:
+        """Write the rows of the copy that are due with the next row of the run.
 
-    def _come_back(self, after: int, writer: _Numbered) -> None:
-        """Write the journal's rows that belong behind a row of the files."""
-        while self._next is not None and self._next[0] <= after:
-            row = self._next[1]
-            self._write_row(new_row(row, max(0.0, row.time - self._clock)), None, writer)
-            self._next = next(self._missing, None)
+        Args:
+            rest: The rest of that row, a record or its bytes.
+            writer: Where to write.
+        """
+        program = self._program
+        while self.rows < len(program.due) and program.due[self.rows] <= self._row:
+            at = self.rows
+            source, step = program.source[at], int(program.steps[at])
+            row = rest
+            if source < 0:
+                logged = next(self._missing)
+                row = new_row(logged, max(0.0, logged.time - self._clock))
+            elif at in self._parts:
+                row = self._take(self._parts.pop(at))
+            settings = self._settings.of(at)
+            if settings or source < 0 or step != self._steps[source]:
+                row = parse_message(row) if isinstance(row, bytes) else row
+                for name, value in settings.items():
+                    set_value(row, name, value)
+                set_step(row, step)
+            self.rows += 1
+            writer.write(row if isinstance(row, bytes) else row.SerializeToString())
 
     def _end(self, writer: _Numbered) -> None:
-        """Write what comes behind the last row: rows of the journal, and the summary."""
-        self._come_back(self._row, writer)
+        """Write the rows of the journal behind the last row, and the summary."""
+        if self._row != self._plan.run.rows:
+            raise RunFileError(f"{self._plan.run.path} changed while it was read: {self._row:,} of its rows were found")
+        self._write_due(None, writer)
+        self._summary |= {name: encode(value) for name, value in self._program.summary.items()}
         message = parse_message(b"")
-        self._summary |= {
-            axis: encode(mended.last) for axis, mended in self._plan.mended.items() if mended.last is not None
-        }
-        if self._plan.missing is not None and self._plan.rows_back:
-            self._summary |= {name: encode(value) for name, value in self._plan.missing.last.items()}
         for name, value in self._summary.items():
             message.summary.update.add(key=name, value_json=value)
         if self._summary:
@@ -344,7 +349,7 @@ def _steps_of(payloads: Payloads) -> Iterator[int]:
 
 
 def _start_time(run: Run) -> float:
-    """When the run's clock, ``_runtime``, stood at 0; in seconds since 1970."""
+    """The time at which the run's clock, ``_runtime``, stood at 0; in seconds since 1970."""
     times, runtimes = run.column("_timestamp"), run.column("_runtime")
     if times is None or runtimes is None:
         return math.inf

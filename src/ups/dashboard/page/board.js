@@ -1,13 +1,13 @@
-// All charts of a page: sections, a chart drawn only when it is in sight, a few a frame, and one cursor a stage.
+// All charts of a page, in sections. A chart is drawn when it is in sight, a few per frame; a stage has one cursor.
 
 import { Chart } from "./chart.js";
 import { el, icon, iconButton, place, showDialog } from "./dom.js";
 import { counted } from "./format.js";
 import { distance } from "./origin.js";
 
-const NEAR = "300px"; // so far from the window's edge a chart is drawn already
-const BUDGET = 10; // ms of drawing a frame
-const REST = 2; // a drawing is followed by a pause of so many times its length, so that a live page stays light
+const NEAR = "300px"; // a chart this near to the window is drawn already
+const BUDGET = 10; // ms of drawing per frame
+const REST = 2; // the pause after a drawing is this many times its length, so that a live page stays light
 const LONGEST_REST = 400; // ms
 
 export class Board {
@@ -62,7 +62,7 @@ export class Board {
     }
     const ids = new Set(sections.map((section) => section.id));
     for (const id of this.#sections.keys()) if (!ids.has(id)) this.#sections.delete(id);
-    this.none ??= el("p", { class: "empty small", hidden: true }, "No chart has that in its name.");
+    this.none ??= el("p", { class: "empty small", hidden: true }, "No chart's name holds these words.");
     place(this.element, [...shown, this.none]);
     this.search(this.#search);
     if (this.#enlarged) {
@@ -118,12 +118,12 @@ export class Board {
     this.#wake();
   }
 
-  /** Draws all anew from the points that are there. */
+  /** Draws all charts again from the points that are there. */
   redraw() {
     for (const chart of this.#all()) this.changed(chart);
   }
 
-  /** Asks for all points anew, keeping the old ones on the page until then. */
+  /** Asks for all points again; the old ones stay on the page until then. */
   refetch() {
     for (const chart of this.#all()) chart.stale();
   }
@@ -169,7 +169,7 @@ export class Board {
       document.documentElement.dataset.painted ??= String(performance.now());
     }
     let left = false;
-    let live = false; // whether it draws again what was drawn already
+    let live = false; // true where a chart is drawn again
     for (const chart of ready) {
       if (performance.now() - start > BUDGET) {
         left = true;
@@ -224,7 +224,7 @@ export class Board {
     const keys = el(
       "p",
       { class: "dialog-note" },
-      "Drag to zoom, double-click for all. Arrow keys step through the points.",
+      "Drag to zoom; double-click to show the whole chart. The arrow keys step through the points.",
     );
     const dialog = el("dialog", { class: "full-screen", "aria-label": chart.spec.metric }, large.element, keys);
     showDialog(dialog, () => {

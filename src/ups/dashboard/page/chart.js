@@ -10,21 +10,21 @@ import { sketch } from "./sketch.js";
 import { Verdict } from "./verdict.js";
 
 const CONFIG = { displayModeBar: false, doubleClick: false, responsive: false, showTips: false, displaylogo: false };
-const TOO_MANY = 3; // a live line is asked for anew when it has grown by so many points a pixel
+const TOO_MANY = 3; // a live line is asked for again when it has grown by this many points per pixel
 const REFETCH_EVERY = 2000; // ms
 
 const touch = () => window.matchMedia("(hover: none)").matches;
 
-/** An axis in words: W&B's own step is no metric of the run. */
+/** An axis in words: W&B's own step is not a metric of the run. */
 export const axisName = (axis) => (axis === "_step" ? "W&B's step" : axis);
 
-/** Which of some axes stands there most often; the first of several. */
+/** The axis that occurs most often; the first of several. */
 export function commonest(axes) {
   const times = (axis) => axes.filter((each) => each === axis).length;
   return [...axes].sort((a, b) => times(b) - times(a))[0];
 }
 
-/** Whether new points can be added to those of a line: they count from the same x, and have digits where it has. */
+/** True where new points can be added to a line: they count from the same x, and have digits where it has. */
 function alike(points, line, byTime) {
   const same = (name) => (points[name] === undefined) === (line[name] === undefined);
   return same("y_digits") && (byTime || (same("x_digits") && points.origin === line.origin));
@@ -127,8 +127,8 @@ export class Chart {
     this.#showVerdict();
     if (!before || spec.points !== before.points || spec.verdict !== before.verdict) this.#describe();
     if (this.empty) this.element.dataset.drawn = "1";
-    const told = this.lines[0]?.source.follows && this.lines[0].view === "wandb"; // of its new points, by the stream
-    if (before && this.loaded && !told && spec.points !== before.points) this.stale();
+    const streamed = this.lines[0]?.source.follows && this.lines[0].view === "wandb"; // its new points come by the stream
+    if (before && this.loaded && !streamed && spec.points !== before.points) this.stale();
     this.board.changed(this);
   }
 
@@ -140,13 +140,13 @@ export class Chart {
     this.axisLabel.hidden = !said.length;
   }
 
-  /** Whether there is nothing to draw. */
+  /** True where nothing can be drawn. */
   get empty() {
     if (this.spec.points || this.spec.notFinite) return false;
     return !this.lines.some((line) => line.base && (line.base.x.length || line.base.marks.length));
   }
 
-  /** Its points are to be asked for again; those that it has stay until then. */
+  /** Has its points asked for again; the old ones stay until then. */
   stale() {
     this.loaded = false;
     this.board.changed(this);
@@ -191,7 +191,7 @@ export class Chart {
       const error = found.find((each) => each.error)?.error;
       const nothing = error && !this.lines.some((line) => line.base);
       if (nothing) this.release(); // what it shows is of another axis
-      this.#say(nothing ? error.message : "");
+      this.#note(nothing ? error.message : "");
       this.#showVerdict();
       if (this.window) this.#refine();
     } finally {
@@ -254,7 +254,7 @@ export class Chart {
     this.board.changed(this);
   }
 
-  /** Shows its lines as they are, until it is drawn. Whether it did so just now. */
+  /** Shows its lines as they are, until it is drawn; true where it did so just now. */
   sketch() {
     const { clientWidth: width, clientHeight: height } = this.plot;
     if (this.#sketched || this.empty || !width || !height || !this.lines.some((line) => line.base)) return false;
@@ -299,9 +299,9 @@ export class Chart {
       this.plot.on("plotly_relayout", (change) => this.#zoomed(change));
       this.plot.on("plotly_doubleclick", () => this.resetZoom());
     }
-    this.#say(
+    this.#note(
       settings.logY && !range.count && shown.some((line) => line.y.length)
-        ? "No value is above 0: a log scale cannot show them"
+        ? "No value is above 0, so a log scale shows none"
         : "",
     );
     this.#showMissing(shown);
@@ -317,7 +317,7 @@ export class Chart {
     if (!this.cursor.hidden) this.showCursor(this.cursorAt, false);
   }
 
-  /** Frees what Plotly holds; the next time in sight draws it anew. */
+  /** Frees what Plotly holds; the chart is drawn again when it is next in sight. */
   release() {
     if (this.frame && window.Plotly) window.Plotly.purge(this.plot);
     this.frame = null;
@@ -334,12 +334,12 @@ export class Chart {
     return Math.max(200, Math.min(2000, Math.round(this.plot.clientWidth || 400)));
   }
 
-  #say(text) {
+  #note(text) {
     this.note.textContent = text;
     this.note.hidden = !text;
   }
 
-  /** What of its points is not drawn: those that a report does not hold, and those that a log scale cannot show. */
+  /** Shows how many points are not drawn: a report lacks them, or a log scale cannot show them. */
   #showMissing(shown) {
     const left = this.lines.filter(({ base, source }) => base && !base.exact && !source.live);
     const said = left.map(({ base }) => `${count(base.x.length)} of ${counted(base.total, "point")}`);
@@ -489,7 +489,7 @@ export class Chart {
     }
   }
 
-  /** Shows the points nearest to `x`; null hides the cursor. `own`: whether the pointer is over this chart. */
+  /** Shows the points nearest to `x`; null hides the cursor. `own`: true where the pointer is over this chart. */
   showCursor(x, own) {
     this.cursorAt = x;
     const lines = x === null || !this.frame ? [] : this.#shown().filter((line) => line.x.length);

@@ -1,9 +1,9 @@
-// Several runs in the same charts: a colour a run.
+// Several runs in the same charts, each with its own colour.
 
 import { Board } from "./board.js";
 import { axisName, commonest } from "./chart.js";
 import { el, place } from "./dom.js";
-import { emptyState, frame, statePill } from "./frame.js";
+import { emptyState, shell, statePill } from "./shell.js";
 import { counted, runName } from "./format.js";
 import { RunSource, stream } from "./source.js";
 import { readSettings, tools } from "./tools.js";
@@ -27,7 +27,7 @@ export async function comparePage(keys) {
       },
     },
   });
-  const page = frame("compare", { keys: bar.keys });
+  const page = shell("compare", { keys: bar.keys });
   page.setTitle("Compare");
   place(page.crumbs, [
     el("a", { href: "/" }, "Runs"),
@@ -94,7 +94,7 @@ export async function comparePage(keys) {
     page.main.replaceChildren(
       emptyState({
         title: "No runs to compare",
-        lines: [runs[0]?.error ?? "Choose two runs or more on the runs page, then Compare."],
+        lines: [runs[0]?.error ?? "Choose two or more on the runs page, then Compare."],
       }),
     );
     document.body.dataset.ready = "1";
@@ -124,7 +124,7 @@ export async function comparePage(keys) {
     const each = runs.find((one) => one.key === key);
     if (each?.run)
       page.setBanner(
-        `The directory of ${runName(each.run.card)} is gone from the disk. The page keeps what it had read.`,
+        `${runName(each.run.card)} was deleted from the disk. The page keeps what it had read.`,
       );
   };
   stream(() => "/api/events", {

@@ -1,4 +1,4 @@
-// The cursor of a chart: a line at one x, a dot on each line of points, and what the values are there.
+// The cursor of a chart: a line at one x, a dot on each line of points, and the values there.
 
 import { el, place } from "./dom.js";
 import { count, exact, number } from "./format.js";
@@ -12,7 +12,7 @@ export class Cursor {
   dots = el("div", { class: "cursor-dots", "aria-hidden": "true" });
   tip = el("div", { class: "tip", hidden: true, "aria-hidden": "true" });
 
-  /** Whether there is none on the chart. */
+  /** True where the chart shows none. */
   get hidden() {
     return this.line.hidden;
   }
@@ -32,7 +32,7 @@ export class Cursor {
   /**
    * Shows the points of `lines` nearest to `x`. `withTip`: also a list of their values beside it.
    *
-   * Gives back the points, [{line, x, y, index, text}], and in words where they are.
+   * Returns the points, [{line, x, y, index, text}], and their place in words.
    */
   show(lines, x, frame, { byTime, withTip }) {
     const { range, width, unit, figure, origin } = frame;
@@ -65,7 +65,7 @@ export class Cursor {
   }
 }
 
-/** Where something so wide begins: behind the cursor, or else before it, or else within the chart. */
+/** Where a box of this width begins: behind the cursor, or else before it, or else within the chart. */
 function beside(at, own, width) {
   if (at + APART + own <= width) return at + APART;
   return Math.max(0, at - APART >= own ? at - APART - own : width - own);
@@ -74,7 +74,7 @@ function beside(at, own, width) {
 /** The value of a point, with all its digits. */
 export const valueText = (line, index) => exact(line.y[index], line.y_digits?.[index]);
 
-/** Where a point is on its axis, with all its digits. */
+/** The x of a point, with all its digits. */
 export const xText = (line, index) => exact(line.x[index], line.x_digits?.[index]);
 
 const color = (point) => `var(${point.line.color})`;

@@ -56,7 +56,7 @@ export function iconButton(name, label, onClick, attributes = {}) {
   );
 }
 
-/** A button that copies a text, and says that it has. */
+/** A button that copies a text, and then says so. */
 export function copyButton(text, label = "Copy") {
   const name = el("span", {}, label);
   const button = el("button", { type: "button", class: "copy", title: "Copy to the clipboard" }, icon("copy"), name);
@@ -65,7 +65,7 @@ export function copyButton(text, label = "Copy") {
     event.stopPropagation();
     const copied = await copyText(text);
     name.textContent = copied ? "Copied" : "Select and copy";
-    announce(copied ? "Copied" : "The clipboard is not open to this page");
+    announce(copied ? "Copied" : "This page may not use the clipboard: select the text and copy it");
     clearTimeout(back);
     back = setTimeout(() => (name.textContent = label), 1600);
   });
@@ -77,7 +77,7 @@ async function copyText(text) {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    const area = el("textarea", { value: text, class: "visually-hidden" }); // a page that is no secure context
+    const area = el("textarea", { value: text, class: "visually-hidden" }); // where the page is not a secure context
     document.body.append(area);
     area.select();
     const copied = document.execCommand("copy");
@@ -97,7 +97,7 @@ export function showDialog(dialog, closed = () => {}) {
   dialog.showModal();
 }
 
-/** Tells screen readers something that is seen elsewhere on the page. */
+/** Has screen readers say what is seen elsewhere on the page. */
 export function announce(text) {
   let region = document.getElementById("announcer");
   if (!region) {
@@ -115,7 +115,7 @@ export function download(href, name) {
   link.remove();
 }
 
-/** Puts children in place of what an element holds, touching nothing if they are the same already. */
+/** Replaces the children of an element, unless they are the same already. */
 export function place(parent, children) {
   const wanted = children.filter(Boolean);
   if (wanted.length === parent.childNodes.length && wanted.every((child, at) => child === parent.childNodes[at]))

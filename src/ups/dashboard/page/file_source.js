@@ -1,4 +1,4 @@
-// A run that stands in the page's own file: what `ups report` writes.
+// A run in the page's own file, as `ups report` writes it.
 
 import { numberAt } from "./origin.js";
 
@@ -36,7 +36,7 @@ export class FileSource {
 
   async table(id) {
     const table = this.data.tables[id];
-    if (!table) throw new Error("This report was written without this table: it is too long");
+    if (!table) throw new Error("This table is not in the report: it is too long");
     return table;
   }
 

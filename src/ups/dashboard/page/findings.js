@@ -1,4 +1,4 @@
-// What is wrong with a run and its charts: how it is said, and how it is mended.
+// The findings of a run and its charts: message, cause and fix.
 
 import { copyButton, el, icon } from "./dom.js";
 import { counted, shortName } from "./format.js";
@@ -25,9 +25,9 @@ function fix(text, label = "Fix") {
 }
 
 /**
- * The list of a run's findings, worst first; findings that say the same of several charts stand together.
+ * The list of a run's findings, worst first. Equal findings about several charts are one entry.
  *
- * `hasChart`: whether a metric has a chart that can be shown.
+ * `hasChart`: true for a metric with a chart that can be shown.
  */
 export function findingsList(findings, { showChart, hasChart }) {
   if (!findings.length) {
@@ -60,7 +60,7 @@ export function findingsList(findings, { showChart, hasChart }) {
 
 function item(group, showChart, hasChart) {
   const [first] = group;
-  const drawn = hasChart(first.metric); // what is found about tables and images has no chart to show
+  const drawn = hasChart(first.metric); // findings about tables and images have no chart
   const several = counted(group.length, drawn ? "chart" : "name");
   const about = first.metric === null ? "the run" : group.length === 1 ? first.metric : several;
   const charts = group.filter((finding) => finding.metric !== null && (drawn || group.length > 1));

@@ -2,7 +2,7 @@
 
 const GROUPED = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 
-/** 12,345; a whole number that a number of JavaScript would round comes as text. */
+/** A count as 12,345. A whole number that JavaScript would round comes as text. */
 export const count = (value) => GROUPED.format(typeof value === "string" ? BigInt(value) : value);
 
 /** `1 chart`, `2 charts` */
@@ -69,7 +69,7 @@ export function moment(epoch) {
   return new Date(epoch * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
 }
 
-/** The unit in which a stretch of so many seconds is best told: its name and its length in seconds. */
+/** The best unit for a stretch of so many seconds: its name and its length in seconds. */
 export function timeUnit(seconds) {
   if (seconds > 2 * 86400) return ["days", 86400];
   if (seconds > 2 * 3600) return ["hours", 3600];
@@ -77,7 +77,7 @@ export function timeUnit(seconds) {
   return ["seconds", 1];
 }
 
-/** What a run is called. */
+/** The name of a run. */
 export const runName = (card) => card.name || card.run_id || "run";
 
 /** A metric without the stage that stands above it. */

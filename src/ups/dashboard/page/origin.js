@@ -1,5 +1,5 @@
-// Where a line's x counts from. An axis of whole numbers that a number of JavaScript would round (time in nanoseconds)
-// comes counted from its first value, as text in `origin`; all others count from 0, and have none.
+// The origin of a line's x. An axis of whole numbers that JavaScript would round (time in nanoseconds) counts from its
+// first value, which is text in `origin`; all other axes count from 0, and have no origin.
 
 /** How far one origin lies behind another. */
 export const distance = (origin, from) => (origin === from ? 0 : Number(BigInt(origin ?? 0) - BigInt(from ?? 0)));

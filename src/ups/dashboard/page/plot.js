@@ -229,7 +229,7 @@ function isolated({ x, breaks }) {
   return starts.filter((start, at) => starts[at + 1] === start + 1);
 }
 
-/** Ticks of a y axis, few: `{values, texts}`, each with as many digits as tell it from the next. */
+/** Ticks of a y axis, few: `{values, texts}`, each with enough digits to differ from the next. */
 function ticks([low, high], logY, height) {
   const most = Math.max(4, Math.round(height / 36));
   if (!logY) return evenTicks(low, high, most);
@@ -310,8 +310,8 @@ function ordered(points) {
 
 const MARKUP = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };
 
-/** Text in which Plotly finds no markup. */
-export const plain = (text) => text.replace(/[&<>]/g, (letter) => MARKUP[letter]);
+/** Escapes text, so that Plotly finds no markup in it. */
+const plain = (text) => text.replace(/[&<>]/g, (letter) => MARKUP[letter]);
 
 /** A PNG of a figure at twice its size, with its title, as a data address. */
 export async function picture({ traces, layout }, { title, axis, legend, width, height }) {

@@ -1,10 +1,10 @@
-// One run: who it is, its charts stage by stage, its findings, values, tables and images.
+// One run: its name and state, its charts stage by stage, its findings, values, tables and images.
 
 import { Board } from "./board.js";
 import { axisName, commonest } from "./chart.js";
 import { announce, copyButton, el, icon, place } from "./dom.js";
 import { findingsList } from "./findings.js";
-import { emptyState, frame, healthBar, stageColor, statePill } from "./frame.js";
+import { emptyState, healthBar, shell, stageColor, statePill } from "./shell.js";
 import { age, count, counted, duration, moment, runName } from "./format.js";
 import { readSettings, tools } from "./tools.js";
 import { media, valueList } from "./values.js";
@@ -33,7 +33,7 @@ export async function runPage(source, { report = null } = {}) {
     },
   });
   const tabs = tabList(() => run && show());
-  const page = frame("run", {
+  const page = shell("run", {
     report: report !== null,
     keys: [
       ...bar.keys,
@@ -67,8 +67,8 @@ export async function runPage(source, { report = null } = {}) {
     page.setTitle(name);
     const crumb = () => el("span", { class: "crumb", "aria-current": "page" }, name);
     once(page.crumbs, [name], () => [report === null ? el("a", { href: "/" }, "Runs") : null, crumb()].filter(Boolean));
-    const { rows, updated, stages, ...told } = card; // those change all the time, and are told below
-    once(head, [told, views.wandb.map((chart) => chart.verdict)], () => heading(run, report).filter(Boolean));
+    const { rows, updated, stages, ...steady } = card; // the others change all the time, and are shown below
+    once(head, [steady, views.wandb.map((chart) => chart.verdict)], () => heading(run, report).filter(Boolean));
     showRows(head, run);
     document.body.dataset.state = card.state;
     reading.hidden = run.read >= 1;
@@ -93,8 +93,8 @@ export async function runPage(source, { report = null } = {}) {
     }
     if (tabs.chosen === "values") {
       once(panels.values, [run.summary, run.config], () => [
-        valueList("Summary", run.summary, "No value was written to the summary."),
-        valueList("Configuration", run.config, "No configuration was written."),
+        valueList("Summary", run.summary, "The run has no summary."),
+        valueList("Configuration", run.config, "The run has no configuration."),
       ]);
     }
     if (tabs.chosen === "media") {
@@ -103,7 +103,7 @@ export async function runPage(source, { report = null } = {}) {
           ? media(run, source)
           : emptyState({
               title: "No tables and no images",
-              lines: ["What an evaluation logs as a table or an image is shown here."],
+              lines: ["Tables and images that the run logs appear here."],
               code: 'ctx.log_image("eval/rollout", picture, caption="step 20")',
             }),
       ]);
@@ -126,7 +126,7 @@ export async function runPage(source, { report = null } = {}) {
     if (report === null) place(page.crumbs, [el("a", { href: "/" }, "Runs")]);
     page.main.replaceChildren(
       emptyState({
-        title: error.status === 404 ? "There is no such run" : "The run cannot be shown",
+        title: error.status === 404 ? "This run is not here" : "The run cannot be shown",
         lines: [error.message],
       }),
     );
@@ -147,7 +147,7 @@ export async function runPage(source, { report = null } = {}) {
       },
       gone() {
         gone = true;
-        page.setBanner("This run's directory is gone from the disk. The page keeps what it had read.");
+        page.setBanner("This run was deleted from the disk. The page keeps what it had read.");
         show();
         stream.close();
       },
@@ -275,23 +275,23 @@ function showRows(head, { card }) {
 
 function nothingYet(card) {
   if (card.state === "unreadable")
-    return { title: "This run cannot be read", lines: [card.message ?? "Its files hold no record."] };
+    return { title: "This run cannot be read", lines: [card.message ?? "Its files hold no records."] };
   if (card.state === "running")
     return {
       title: "No point yet",
-      lines: ["The run is there, and has logged nothing so far. Its charts appear here as soon as it does."],
+      lines: ["The run has started, and has logged nothing so far. Its charts appear here with its first row."],
       code: 'ctx.stage("train").log(step, loss=loss)',
     };
   return {
     title: "Nothing was logged",
-    lines: ["The run ended without a row. If it should have some, ask the check why:"],
+    lines: ["The run ended without a row. If it should have rows, let the check find out why:"],
     code: `ups check ${card.path}`,
   };
 }
 
 const keptFor = new WeakMap();
 
-// Fills a panel only if what it shows has changed, so that an open table stays open while a run goes on.
+// Fills a panel only if what it shows has changed, so that an open table stays open while the run is training.
 function once(panel, values, make) {
   const now = JSON.stringify(values);
   if (keptFor.get(panel) === now) return;

@@ -1,9 +1,9 @@
-// All runs below the folders: a table to filter, to sort and to choose from.
+// All runs below the folders, in a table to filter, to sort and to choose from.
 
 import { el, icon, place } from "./dom.js";
-import { emptyState, frame, healthBar, stageColor, statePill } from "./frame.js";
+import { emptyState, healthBar, shell, stageColor, statePill } from "./shell.js";
 import { age, count, counted, moment, runName } from "./format.js";
-import { keep, kept } from "./kept.js";
+import { load, store } from "./storage.js";
 import { ask, stream } from "./source.js";
 
 const COLUMNS = [
@@ -14,7 +14,7 @@ const COLUMNS = [
   ["rows", "Rows", (card) => card.rows ?? -1, -1],
   ["updated", "Updated", (card) => card.updated ?? 0, -1],
 ];
-const KEPT = "ups-sort";
+const STORED_AS = "ups-sort";
 const FIRST = 60; // rows that are there at once; the others follow in the next frames
 const CHOSEN_AT_MOST = 12;
 
@@ -23,7 +23,7 @@ export async function runsPage() {
   const cards = new Map();
   const rows = new Map();
   const chosen = new Set();
-  let sort = kept(KEPT);
+  let sort = load(STORED_AS);
   if (!COLUMNS.some(([id]) => id === sort?.[0])) sort = ["updated", -1];
   const filter = el("input", {
     type: "search",
@@ -34,12 +34,12 @@ export async function runsPage() {
     spellcheck: "false",
     value: new URLSearchParams(location.search).get("filter") ?? "",
   });
-  const page = frame("runs", {
+  const page = shell("runs", {
     keys: [
       ["/", "Filter the runs", () => filter.focus()],
       ["c", "Compare the chosen runs", () => compare()],
       ["j", "Next run", () => step(1)],
-      ["k", "Run before", () => step(-1)],
+      ["k", "Previous run", () => step(-1)],
     ],
   });
   page.setTitle("Runs");
@@ -48,7 +48,7 @@ export async function runsPage() {
   const heads = new Map();
   const all = el("input", {
     type: "checkbox",
-    "aria-label": "Choose all runs that are shown",
+    "aria-label": "Choose all runs in the table",
     on: { change: () => choose(shown().slice(0, CHOSEN_AT_MOST), all.checked) },
   });
   const header = el(
@@ -78,7 +78,7 @@ export async function runsPage() {
     el("button", { type: "button", class: "button", on: { click: () => choose([...chosen], false) } }, "Clear"),
   );
   const empty = el("div", { hidden: true });
-  const none = el("p", { class: "empty small", hidden: true }, "No run fits that filter.");
+  const none = el("p", { class: "empty small", hidden: true }, "No run matches the filter.");
   const content = el(
     "div",
     { class: "runs-page" },
@@ -183,7 +183,7 @@ export async function runsPage() {
   const sortBy = (id) => {
     const usual = COLUMNS.find(([each]) => each === id)[3];
     sort = sort[0] === id ? [id, -sort[1]] : [id, usual];
-    keep(KEPT, sort);
+    store(STORED_AS, sort);
     draw();
   };
   const step = (by) => {
@@ -197,7 +197,7 @@ export async function runsPage() {
     draw();
   });
 
-  /** Takes a card; of its row only what has changed, so that a click under way meets what it was meant for. */
+  /** Takes a card; only the cells that have changed are replaced, so that a click under way still meets its target. */
   const take = (card) => {
     cards.set(card.key, card);
     const row = rows.get(card.key);
@@ -220,7 +220,7 @@ export async function runsPage() {
       emptyState({
         title: "No runs here yet",
         lines: [
-          `Looked below ${folders.join(", ")}. A run shows up here as soon as it starts: log one with UPS, or with plain wandb.`,
+          `This page looks below ${folders.join(", ")}. A run appears here as soon as it starts, whether it logs with UPS or with plain wandb.`,
         ],
         code: 'import ups\n\nwith ups.create_wandb_context({}, mode="offline") as ctx:\n    stage = ctx.stage("train")\n    for step in range(100):\n        stage.log(step, loss=1 / (step + 1))',
       }),

@@ -1,4 +1,4 @@
-// A chart's lines without its axes: there at once, while the script that draws charts is still to run.
+// A chart's lines without its axes: shown at once, before the script that draws charts runs.
 
 import { scale, themeColor } from "./plot.js";
 

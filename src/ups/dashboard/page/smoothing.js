@@ -1,6 +1,6 @@
 // W&B's time-weighted exponential moving average, as its documentation gives it, so that a slider means the same here.
-// What is known of a reduced series is the mean and the number of the points of each pixel: those are smoothed as so many
-// points, so that the line is that of the whole series. The lowest and highest, which are drawn, would pull it to them.
+// Of a reduced series, the mean and the number of the points of each pixel are known. They are smoothed as so many
+// points, so that the line is that of the whole series. The lowest and highest, which are drawn, would distort it.
 
 const VIEWPORT = 1000; // the axis is taken as this many units wide
 

@@ -1,14 +1,14 @@
-// Where runs come from: the server of `ups show`. A report has the same in its own file (file_source.js).
+// Runs from the server of `ups show`. A report has its run in its own file (file_source.js).
 
 const PER_REQUEST = 12; // metrics
 
-/** Asks the server; raises an Error with the server's own line if it says no. */
+/** Asks the server. Throws an Error with the server's own line if it refuses. */
 export async function ask(address) {
   let response;
   try {
     response = await fetch(address, { headers: { accept: "application/json" } });
   } catch {
-    throw Object.assign(new Error("The server of this page does not answer: is `ups show` still running?"), {
+    throw Object.assign(new Error("The server of this page does not answer: check that `ups show` is still running"), {
       status: 0,
     });
   }
@@ -17,7 +17,7 @@ export async function ask(address) {
     try {
       line = (await response.json()).error ?? line;
     } catch {
-      // its body was no JSON: the status says it
+      // its body was not JSON: the status is enough
     }
     throw Object.assign(new Error(line), { status: response.status });
   }
@@ -27,12 +27,12 @@ export async function ask(address) {
 /**
  * An event stream that rests while nobody looks, so that a browser's few connections go to the page in front.
  *
- * `onState` is told `open`, `lost` or `paused`, and whether the stream is open again after it was not.
+ * `onState` is called with `open`, `lost` or `paused`, and with true where the stream is open again after it was not.
  */
 export function stream(address, { handlers, onState }) {
   let events = null;
   let before = "open";
-  const tell = (state) => {
+  const report = (state) => {
     const back = before !== "open" && state === "open";
     before = state;
     onState(state, back);
@@ -40,8 +40,8 @@ export function stream(address, { handlers, onState }) {
   const open = () => {
     if (events) return;
     events = new EventSource(address());
-    events.onopen = () => tell("open");
-    events.onerror = () => tell("lost");
+    events.onopen = () => report("open");
+    events.onerror = () => report("lost");
     for (const [name, handler] of Object.entries(handlers)) {
       events.addEventListener(name, (event) => handler(JSON.parse(event.data)));
     }
@@ -53,7 +53,7 @@ export function stream(address, { handlers, onState }) {
   const turn = () => {
     if (document.hidden) {
       close();
-      tell("paused");
+      report("paused");
     } else open();
   };
   document.addEventListener("visibilitychange", turn);

@@ -1,13 +1,13 @@
 // The row of tools above the charts: search, smoothing, scales, and the switch of views.
 
 import { el, icon } from "./dom.js";
-import { keep, kept } from "./kept.js";
+import { load, store } from "./storage.js";
 
-const KEPT = "ups-settings";
+const STORED_AS = "ups-settings";
 
-/** The reader's settings, as they were left the last time. */
+/** The reader's settings from the last visit. */
 export function readSettings() {
-  const { x, smoothing, logY } = kept(KEPT) ?? {};
+  const { x, smoothing, logY } = load(STORED_AS) ?? {};
   return {
     x: x === "time" ? x : "step",
     smoothing: smoothing > 0 && smoothing < 1 ? smoothing : 0,
@@ -51,14 +51,14 @@ export function tools(board, { view = null, onAxis = () => {} } = {}) {
   smooth();
   slider.addEventListener("input", () => {
     smooth();
-    keep(KEPT, settings);
+    store(STORED_AS, settings);
     board.redraw();
   });
 
   const log = toggle("Log y", settings.logY, "Logarithmic y axis (L)", (on) => {
     settings.logY = on;
     for (const chart of board.charts.values()) if (chart.window) chart.window.y = null;
-    keep(KEPT, settings);
+    store(STORED_AS, settings);
     board.redraw();
   });
   const axis = choice(
@@ -70,7 +70,7 @@ export function tools(board, { view = null, onAxis = () => {} } = {}) {
     settings.x,
     (x) => {
       settings.x = x;
-      keep(KEPT, settings);
+      store(STORED_AS, settings);
       board.reset();
       onAxis();
     },
@@ -103,14 +103,14 @@ export function tools(board, { view = null, onAxis = () => {} } = {}) {
     keys: [
       ["/", "Find a chart", () => search.focus()],
       ["j", "Next chart", () => board.step(1)],
-      ["k", "Chart before", () => board.step(-1)],
+      ["k", "Previous chart", () => board.step(-1)],
       ["l", "Log scale", () => log.press()],
-      ["x", "x by step or by time", () => axis.next()],
+      ["x", "Draw against step or time", () => axis.next()],
       ...(views ? [["v", "As W&B draws it, or as it was meant", () => views.next()]] : []),
     ],
     setDiffers(differs) {
       if (!views) return;
-      views.element.title = differs ? "" : "Nothing is to be repaired: both are the same";
+      views.element.title = differs ? "" : "Nothing needs repair: both views are the same";
     },
   };
 }

@@ -4,7 +4,7 @@ import { el, icon, iconButton, showDialog } from "./dom.js";
 import { count, counted, exact, moment, number } from "./format.js";
 
 const ROWS = 200; // of a table at once
-const TINY = 160; // pixels, up to which an image is a grid of cells and is not blurred
+const TINY = 160; // pixels; a smaller image is a grid of cells, and is not blurred
 
 /** A nested dictionary as a list of names and values, with a box to filter it. */
 export function valueList(title, values, none) {
@@ -102,8 +102,8 @@ function tablePanel(table, source, open) {
     body.textContent = "Reading…";
     try {
       const { columns, rows, partial } = await source.table(table.id);
-      const said = `This table is too long to show: these are its first ${counted(rows.length, "row")}.`;
-      body.replaceChildren(...(partial ? [el("p", { class: "muted" }, said)] : []), grid(columns, rows));
+      const note = `This table is too long to show in full: these are its first ${counted(rows.length, "row")}.`;
+      body.replaceChildren(...(partial ? [el("p", { class: "muted" }, note)] : []), grid(columns, rows));
     } catch (error) {
       asked = false;
       body.textContent = error.message;

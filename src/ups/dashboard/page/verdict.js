@@ -1,4 +1,4 @@
-// The verdict on a chart: a chip with its name, and why it is so, which the chip opens.
+// The verdict on a chart: a chip with its name, which opens the explanation.
 
 import { el, place } from "./dom.js";
 import { explanation, verdictName } from "./findings.js";
@@ -13,12 +13,12 @@ export class Verdict {
   });
   why = el("div", { class: "why", hidden: true });
   #alone = false;
-  #told = null;
+  #shown = null;
 
   /**
-   * Says the verdict of a chart's description. `alone`: nothing is drawn, so that why stands in its place.
+   * Shows the verdict of a chart's description. `alone`: nothing is drawn, so the explanation takes the plot's place.
    *
-   * Gives back the severity; `none` for a full chart.
+   * Returns the severity; `none` for a full chart.
    */
   show({ verdict, findings, stage }, alone) {
     const bad = verdict !== "full";
@@ -30,9 +30,9 @@ export class Verdict {
       place(this.chip, [el("span", {}, verdictName(verdict))]);
       this.chip.setAttribute("aria-label", `Why is this chart ${verdictName(verdict)}?`);
     }
-    const told = JSON.stringify(findings);
-    if (told !== this.#told) {
-      this.#told = told;
+    const wanted = JSON.stringify(findings);
+    if (wanted !== this.#shown) {
+      this.#shown = wanted;
       const nothing = el("p", {}, `No point can be drawn${stage ? ` in ${stage}` : ""}.`);
       place(this.why, findings.length ? findings.map((each) => explanation(each)) : [nothing]);
     }

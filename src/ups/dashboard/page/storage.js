@@ -1,7 +1,7 @@
-// What the reader's browser keeps from one visit to the next, where it keeps anything.
+// Values that the browser keeps from one visit to the next, where it keeps any.
 
-/** What was kept under a name; null without it. */
-export function kept(name) {
+/** Reads a value; null where none was stored. */
+export function load(name) {
   try {
     return JSON.parse(localStorage.getItem(name));
   } catch {
@@ -9,8 +9,8 @@ export function kept(name) {
   }
 }
 
-/** Keeps a value. */
-export function keep(name, value) {
+/** Stores a value. */
+export function store(name, value) {
   try {
     localStorage.setItem(name, JSON.stringify(value));
   } catch {

@@ -1,4 +1,4 @@
-// What every page has around it: the bar at the top, the theme, the shortcuts, the banner.
+// The shell around every page: the bar at the top, the theme, the shortcuts, the banner.
 
 import { el, icon, iconButton, place, showDialog } from "./dom.js";
 
@@ -27,17 +27,17 @@ export function healthBar(full, charts, worst, { text, title = null }) {
 }
 
 /**
- * The page's frame: `{main, crumbs}` to fill, and what sets the rest of it. `keys`: [[key, what it does, action]].
+ * The page's shell: `{main, crumbs}` to fill, and functions that set the rest. `keys`: [[key, its effect, action]].
  */
-export function frame(page, { keys, report = false }) {
+export function shell(page, { keys, report = false }) {
   document.body.dataset.page = page;
   const crumbs = el("nav", { class: "crumbs", "aria-label": "Where you are" });
   const live = el("span", { class: "live", role: "status", hidden: true });
-  const theme = iconButton("moon", "Light or dark (T)", () => window.upsToggleTheme());
+  const theme = iconButton("moon", "Switch between light and dark (T)", () => window.upsToggleTheme());
   const dark = () => place(theme, [icon(document.documentElement.dataset.theme === "dark" ? "sun" : "moon")]);
   window.addEventListener("ups-theme", dark);
   dark();
-  const all = [...keys, ["t", "Light or dark", () => window.upsToggleTheme()], ["?", "This list", () => help(all)]];
+  const all = [...keys, ["t", "Switch between light and dark", () => window.upsToggleTheme()], ["?", "Show this list", () => help(all)]];
   const home = report
     ? el("span", { class: "brand" }, brandMark(), "UPS")
     : el("a", { class: "brand", href: "/", "aria-label": "UPS, all runs" }, brandMark(), "UPS");
@@ -62,10 +62,10 @@ export function frame(page, { keys, report = false }) {
     main,
     crumbs,
     setLive(state) {
-      const said = { open: "Live", lost: "Reconnecting…", paused: "Paused", ended: "" }[state] ?? "";
-      live.hidden = !said;
+      const label = { open: "Live", lost: "Reconnecting…", paused: "Paused", ended: "" }[state] ?? "";
+      live.hidden = !label;
       live.dataset.state = state;
-      if (live.textContent !== said) live.textContent = said;
+      if (live.textContent !== label) live.textContent = label;
     },
     setBanner,
     setLost(lost) {
@@ -122,7 +122,7 @@ function help(keys) {
   showDialog(dialog);
 }
 
-/** The page's whole content where there is nothing else to show. */
+/** The content of a page that has nothing else to show. */
 export function emptyState({ title, lines, code }) {
   return el(
     "div",
