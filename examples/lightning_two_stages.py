@@ -34,7 +34,7 @@ class Line(lightning.LightningModule):
 
 
 def fit(model: Line, logger: UPSLogger, epochs: int) -> lightning.Trainer:
-    """Train, 4 steps an epoch."""
+    """Train, 4 steps per epoch."""
     trainer = lightning.Trainer(
         max_epochs=epochs,
         accelerator="cpu",

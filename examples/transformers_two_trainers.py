@@ -27,7 +27,7 @@ class Line(PreTrainedModel):
 
 
 def trainer(model: Line, stage: str, epochs: int, learning_rate: float) -> Trainer:
-    """A trainer of 4 steps an epoch."""
+    """A trainer of 4 steps per epoch."""
     data = [{"x": torch.tensor([x / 16]), "labels": torch.tensor([x / 8])} for x in range(16)]
     arguments = TrainingArguments(
         output_dir="out",

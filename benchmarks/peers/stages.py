@@ -19,7 +19,7 @@ STAGES = {"operator": 100, "diffusion_residual": 50, "consistency_distill": 30}
 """Each stage, and its steps."""
 
 Held = dict[str, list[float]]
-"""What a run's files hold: the x of each point of a stage's loss."""
+"""The content of a run's files: the x of each point of a stage's loss."""
 
 
 def ups(folder: Path) -> Held:
