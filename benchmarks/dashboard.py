@@ -3,8 +3,8 @@
 Run as ``python benchmarks/dashboard.py [--rows N] [--run PATH] [--only NAME]``. The long run is made by UPS, journaled
 only, and kept in ``~/.cache/ups-benchmarks`` (or ``$UPS_BENCHMARKS``) for the next time: 340 MB for 1,000,000 rows of
 12 metrics. ``--run`` opens another run too, for example a ``.wandb`` file of as many rows. Exits with 1 if a limit of
-those below is broken. A chart counts as painted when its line can be seen. Plotly, which takes a while to start, draws it
-again with its axes.
+those below is broken. A chart counts as painted when its line can be seen. Plotly, which takes a while to start,
+draws it again with its axes.
 """
 
 import argparse

@@ -54,7 +54,7 @@ def main() -> int:
                 table.add_row(name, f"not installed: {python}")
                 continue
             left[name] = points(name, python, Path(scratch) / str(len(left)))
-            table.add_row(name, (log.__doc__ or "").replace("``", ""), *map(str, left[name].values()))
+            table.add_row(name, (log.__doc__ or "").replace("``", "").removesuffix("."), *map(str, left[name].values()))
     Console(width=150).print(table)
     return int(left["ups"] != STAGES)
 

@@ -1,4 +1,6 @@
-"""Lightning: two fits of one run, each a stage. Run it with: python lightning_two_stages.py
+"""Lightning: two fits of one run, each a stage.
+
+Run it with: python lightning_two_stages.py
 
 Needs: pip install 'ups-tracking[lightning]'
 """

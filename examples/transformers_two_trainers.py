@@ -1,4 +1,6 @@
-"""Transformers: two trainers, one run, each training a stage. Run it with: python transformers_two_trainers.py
+"""Transformers: two trainers, one run, each training a stage.
+
+Run it with: python transformers_two_trainers.py
 
 Needs: pip install 'ups-tracking[transformers,accelerate]'. With TRL's SFTTrainer and DPOTrainer it is the same: pass
 them callbacks=[UPSCallback()], and the stages are called sft and dpo.
