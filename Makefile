@@ -33,10 +33,11 @@ release: $(VENV)/.dev ## Build the archives in dist, and try the wheel with each
 	$(BIN)/python -m build
 	$(BIN)/python -m pytest -m 'release or not release' tests/release
 
-lint: $(VENV)/.dev ## Check style and types
+lint: $(VENV)/.dev $(VENV)/.prose ## Check style, types and prose
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/python prose/lint.py
 
 format: $(VENV)/.dev ## Put the style right
 	$(BIN)/ruff check --fix
@@ -50,7 +51,7 @@ bench: $(VENV)/.dev ## Print the tables of all benchmarks
 	@failed=0; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || failed=1; done; exit $$failed
 
 clean: ## Remove what the targets made, but no run
-	rm -rf $(VENV) .peers .environments build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) prose/node_modules .peers .environments build dist .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/.made:
 	@test -n "$(PYTHON)" || { echo "UPS needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.11"; exit 1; }
@@ -64,4 +65,10 @@ $(VENV)/.train: $(VENV)/.made pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.train
 	$(INSTALL) --constraint constraints.txt --group dev
+	@touch $@
+
+$(VENV)/.prose: $(VENV)/.made prose/package-lock.json
+	@node -e 'const [a, b] = process.versions.node.split("."); process.exit(a < 20 || (a == 20 && b < 18) ? 1 : 0)' 2>/dev/null \
+		&& npm --version >/dev/null 2>&1 || { echo "make lint needs Node.js 20.18 or newer with npm, for the linter of prose"; exit 1; }
+	npm ci --prefix prose --no-audit --no-fund --silent
 	@touch $@

@@ -1,10 +1,10 @@
-"""The dashboard in a real Chromium: how soon a point is on the page, how soon a long run is drawn, how it scrolls.
+"""The dashboard in a real Chromium: the time until a point is on the page and until a long run is drawn; scrolling.
 
 Run as ``python benchmarks/dashboard.py [--rows N] [--run PATH] [--only NAME]``. The long run is made by UPS, journaled
 only, and kept in ``~/.cache/ups-benchmarks`` (or ``$UPS_BENCHMARKS``) for the next time: 340 MB for 1,000,000 rows of
 12 metrics. ``--run`` opens another run too, for example a ``.wandb`` file of as many rows. Exits with 1 if a limit of
-those below is broken. A chart is painted when its line can be seen; Plotly, which takes a while to start, draws it then
-with its axes.
+those below is broken. A chart counts as painted when its line can be seen. Plotly, which takes a while to start,
+draws it again with its axes.
 """
 
 import argparse
@@ -87,7 +87,7 @@ async () => {
 
 
 class Table:
-    """What was measured, and what broke a limit."""
+    """The measurements, and the limits that they broke."""
 
     def __init__(self) -> None:
         self.failures: list[str] = []
@@ -114,7 +114,7 @@ class Dashboard:
         return str(runs[0]["key"])
 
     def memory(self) -> float:
-        """What the server holds, in MB."""
+        """The memory of the server, in MB."""
         return float(psutil.Process(self.process.pid).memory_info().rss) / 1e6
 
 
@@ -126,7 +126,7 @@ def main() -> int:
     options = parser.parse_args()
     path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     if path is None:
-        sys.exit(f"no browser on this machine: none of {', '.join(BROWSERS)}")
+        sys.exit(f"this machine has no browser; install one of {', '.join(BROWSERS)}")
     table = Table()
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as scratch:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])

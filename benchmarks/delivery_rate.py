@@ -1,12 +1,13 @@
-"""How many rows per second delivery brings into an offline run, beside ``run.log`` called directly in a loop.
+"""Rows per second that delivery brings into an offline run, beside ``run.log`` called directly in a loop.
 
-The same rows of four numbers, each way in a process of its own, in turn; rows a second from the first row to the end
-of ``finish``, and the median of the rounds' ratios. Delivery reads them from a journal that is complete when it starts.
-It turns off the telemetry that wandb records at each row for its makers, so ``run.log`` is measured without it as well.
+Each way logs the same rows of four numbers, in its own process, in turn. Prints rows per second from the first row to
+the end of ``finish``, and the median of the rounds' ratios. Delivery reads the rows from a journal that is complete at
+the start. It turns off the telemetry that wandb records at each row for its makers, so ``run.log`` is measured without
+it too.
 
-Delivery has each row on the disk before wandb is given it. The last way leaves these syncs out, which shows what they
-cost. The second table has the time from ``stage.log`` to ``run.log`` of rows that come 20 per second, with and without
-them: the page of W&B lags by that and by wandb's own uploads, the dashboard by neither.
+Delivery syncs each row to the disk before it gives the row to wandb. The last way leaves these syncs out, which shows
+their cost. The second table has the time from ``stage.log`` to ``run.log`` of rows that come 20 per second, with and
+without the syncs. W&B's page lags by that time and by wandb's own uploads; the dashboard lags by neither.
 
     python benchmarks/delivery_rate.py [ROWS]
 """
@@ -60,10 +61,10 @@ if sys.argv[3] == "unsynced":
     import os
     os.fsync = lambda descriptor: None
 started = []
-def told(status):
+def note(status):
     if status.state == "delivering" and not started:
         started.append(time.perf_counter())
-status = Delivery(RunDirectory.open(Path(sys.argv[2]) / "r"), "offline", on_progress=told).run()
+status = Delivery(RunDirectory.open(Path(sys.argv[2]) / "r"), "offline", on_progress=note).run()
 assert status.state == "finished", status
 print(int(sys.argv[1]) / (time.perf_counter() - started[0]))
 """

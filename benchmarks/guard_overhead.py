@@ -1,8 +1,8 @@
-"""What a guard adds to ``run.log``: the same call on a run with a guard and on one without.
+"""The time that a guard adds to ``run.log``: the same call on a run with a guard and on one without.
 
 Both runs log offline in this process, in a tight loop, in alternating blocks, so that a noisy machine disturbs both
-alike. What the guard adds is the median over the pairs of blocks, so that a block that was disturbed does not count.
-Each kind of row is right already, so the guard changes nothing: it only looks.
+alike. The result is the median over the pairs of blocks, which ignores a disturbed block. Each kind of row is right, so
+the guard looks at it and does not change it.
 
     python benchmarks/guard_overhead.py
 """

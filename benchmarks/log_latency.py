@@ -1,14 +1,14 @@
-"""What a row of three values costs the training thread, and which rows a SIGKILL costs: UPS beside other trackers.
+"""The cost of a row of three values in the training thread, and the rows that a SIGKILL loses: UPS and other trackers.
 
 UPS, wandb, Trackio, tensorboardX and SwanLab, each with its defaults, offline, in a process of its own. They take
 turns in short blocks, each when the others have come to rest, so that a noisy machine disturbs all alike: in a tight
 loop, and in a loop that computes for 2 ms before each call, as training does. A call in ``disabled`` mode and
 ``import ups`` are there as well.
 
-Then each is killed by SIGKILL, several times, when it has said how many calls had returned; what its files hold after
-its own means of recovery is compared with that, as it is for the run that was not killed.
+Then each is killed by SIGKILL, several times, after it has printed how many calls had returned. That number is compared
+with the rows in its files after its own means of recovery. The run that was not killed is compared in the same way.
 
-The peers are installed in ``.peers`` when they are first needed. Exits with 1 where UPS is not first in the busy loop,
+The peers are installed in ``.peers`` when they are first needed. Exits with 1 if UPS is not first in the busy loop,
 loses a row, or takes more than 5 µs in the tight one.
 
     python benchmarks/log_latency.py
@@ -44,7 +44,7 @@ DISABLED = "ups disabled"
 
 @dataclass
 class Measured:
-    """What was seen of one tracker.
+    """The measurements of one tracker.
 
     Attributes:
         tight, busy: Seconds of each call.
@@ -98,7 +98,7 @@ def measure_calls(pythons: dict[str, Path], folder: Path) -> dict[str, Measured]
 
 
 def measure_kills(name: str, python: Path, folder: Path, measured: Measured) -> None:
-    """How many rows whose call had returned are not held after a SIGKILL."""
+    """Count the rows whose call had returned and that are lost after a SIGKILL."""
     for kill in range(KILLS):
         with TrackerProcess(name, python, folder / f"{name}-killed-{kill}") as process:
             process.calm()
@@ -139,9 +139,9 @@ def table_of_calls(found: dict[str, Measured], missing: dict[str, str]) -> Table
 
 
 def table_of_rows(found: dict[str, Measured]) -> Table:
-    """What a row takes on disk, and what a SIGKILL costs."""
+    """The size of a row on disk, and the rows that a SIGKILL loses."""
     table = Table(title=f"on disk, and after {KILLS} SIGKILLs in the busy loop")
-    for column in ("tracker", "bytes a row", "lost at finish", "rows, killed", "lost, killed", "twice"):
+    for column in ("tracker", "bytes per row", "lost at finish", "rows, killed", "lost, killed", "twice"):
         table.add_column(column, justify="left" if column == "tracker" else "right")
     for name in TRACKERS:
         if name in found:
@@ -151,7 +151,7 @@ def table_of_rows(found: dict[str, Measured]) -> Table:
 
 
 def missed(found: dict[str, Measured]) -> list[str]:
-    """What UPS was to show and did not."""
+    """The limits that UPS broke."""
     ups = found["ups"]
     others = {name: found[name] for name in TRACKERS[1:] if name in found}
     texts = []

@@ -1,10 +1,10 @@
-"""By how much logging each step slows a loop of 2 ms steps: UPS beside wandb.
+"""The slowdown of a loop of 2 ms steps by logging each step: UPS beside wandb.
 
 A step is a fixed number of matrix products. Blocks of 100 steps with and without logging come in pairs, in random
 order, so that a change of the machine's speed disturbs both alike; a row has three values. Each tracker is offline, in
 a process of its own with one computing thread, and takes turns with the others. UPS's delivery and wandb's own process
-run beside the loop, on the other core where that is free; the row "journal only" is UPS without delivery. The last row
-logs nothing in either block, and shows what the method itself sees.
+run beside the loop, on the other core if it is free. The row "journal only" is UPS without delivery. The last row logs
+in neither block, and shows the error of the method.
 
 Prints the median of the paired slowdowns, with the 95 % interval of that median (bootstrap over the pairs). Exits with
 1 if UPS slows the loop by more than 3 %.
@@ -46,7 +46,7 @@ MOST_SLOWED = 3.0  # per cent
 
 
 def products_a_step() -> int:
-    """How many matrix products take as long as a step, when nothing disturbs them."""
+    """Count the matrix products that take as long as an undisturbed step."""
     products = 100
     shortest = min(loop(None, 0, 1, products) for _ in range(200))
     return max(1, round(STEP / (shortest / products)))

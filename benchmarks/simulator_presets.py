@@ -1,7 +1,7 @@
 """The presets of the simulator side by side: is ``full`` better than ``quick`` in every column?
 
 Trains both with ``ups train``, with the same seed, and scores them with ``ups evaluate``. Prints every model of both,
-and what a training costs. With ``--keep`` runs stay in a folder, and one that is there already is gone on with.
+and the cost of a training. With ``--keep`` runs stay in a folder, and one that is already there is resumed.
 
 Exits with 1 if a column of ``full`` is not better than that of ``quick``.
 

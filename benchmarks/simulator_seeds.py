@@ -2,7 +2,7 @@
 
 Trains a preset once for each seed with ``ups train`` and scores it with ``ups evaluate``, one after the other. Prints
 mean ± standard deviation over the seeds of each score, for each model, and the processor time of a training. With
-``--keep`` runs stay in a folder, and one that is there already is gone on with instead of trained again.
+``--keep`` runs stay in a folder, and one that is already there is resumed instead of trained again.
 
 Exits with 1 if a claim of docs/simulator.md does not hold for the means.
 
@@ -78,7 +78,7 @@ def cell(values: list[float | None]) -> str:
 
 
 def judge(runs: list[Trained]) -> dict[str, bool]:
-    """What is claimed of the means over seeds of a preset, and whether it holds."""
+    """Each claim about a preset's means over seeds, and True where it holds."""
 
     def mean(model: str, score: str) -> float:
         return statistics.mean(run.models[model][score] for run in runs)

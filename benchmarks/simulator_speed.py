@@ -1,9 +1,9 @@
-"""How fast the simulator trains: samples a second, memory and error after a few hundred steps of the first stage.
+"""The speed of the simulator's training: samples per second, memory and error after some hundred steps of a stage.
 
-On the GPU if there is one, else on the CPU, once for each way of computing: networks, mixed precision,
-``torch.compile``, threads. Each way is a training of its own with ``ups train --stage operator``, journaled; the speed
-is the median over its looks at its health, the first left out, which has what compilers and allocators do once. Memory
-is the most that the GPU held, or on a CPU the most that the process had.
+Runs on the GPU if there is one, otherwise on the CPU, once for each way of computing: networks, mixed precision,
+``torch.compile``, threads. Each way is a training with ``ups train --stage operator``, journaled. The speed is the
+median over its health rows without the first, which includes the one-time work of compilers and allocators. Memory is
+the peak on the GPU, or on a CPU the peak of the process.
 
     python benchmarks/simulator_speed.py [--preset quick] [--steps 300]
 """
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def train(folder: Path, preset: str, steps: int, changes: list[str]) -> tuple[list[dict[str, float]], str, str]:
-    """What each step logged, the memory in MiB, and the device."""
+    """The rows of the steps, the memory in MiB, and the device."""
     settings = [f"stages.operator.steps={steps}", f"training.health_every={steps // LOOKS}", *changes]
     arguments = ["train", "--preset", preset, "--stage", "operator", "--mode", "local", "--dir", str(folder)]
     for setting in settings:

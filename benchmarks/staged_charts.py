@@ -1,9 +1,9 @@
-"""Three stages in one run, each counting its steps from 0: what is left of them, with UPS and with other trackers.
+"""Three stages in one run, each counting its steps from 0: their points, with UPS and with other trackers.
 
-Each tracker logs the same three stages as its own documentation shows, offline, with its defaults; then its files are
-read, and the points are counted that lie at a step of their own, which is what a chart can show.
+Each tracker logs the same three stages as its own documentation shows, offline, with its defaults. Then the script
+reads its files and counts the points at a step of their own, which a chart can show.
 
-The peers are installed in ``.peers`` when they are first needed. Exits with 1 where UPS lacks a point.
+The peers are installed in ``.peers`` when they are first needed. Exits with 1 if UPS lacks a point.
 
     python benchmarks/staged_charts.py
 """
@@ -25,7 +25,7 @@ from peers.stages import STAGES, TRACKERS
 
 
 def points(name: str, python: Path, folder: Path) -> dict[str, int]:
-    """How many points of each stage a tracker's files hold, each at a step of its own."""
+    """Count the points of each stage in a tracker's files, each at a step of its own."""
     (folder / "home").mkdir(parents=True)
     done = subprocess.run(
         [python, "-m", "peers.stages", name, folder],
@@ -54,7 +54,7 @@ def main() -> int:
                 table.add_row(name, f"not installed: {python}")
                 continue
             left[name] = points(name, python, Path(scratch) / str(len(left)))
-            table.add_row(name, (log.__doc__ or "").replace("``", ""), *map(str, left[name].values()))
+            table.add_row(name, (log.__doc__ or "").replace("``", "").removesuffix("."), *map(str, left[name].values()))
     Console(width=150).print(table)
     return int(left["ups"] != STAGES)
 

@@ -1,12 +1,12 @@
 """The memory of trainer, delivery and wandb over many rows, with W&B stalled for the first half.
 
 Online, against the loopback server of the tests, in this process: it answers 429 to every upload of rows until half of
-the rows are logged, and takes them from then on. The trainer logs rows of three values as fast as delivery hands them
-over, or, where delivery has stopped doing so, as fast as it can. Resident memory in MB, at each tenth of the rows,
-during the drain (the most), and after it.
+the rows are logged, and then takes them. The trainer logs rows of three values as fast as delivery hands them over, or
+as fast as it can while delivery hands over none. Prints the resident memory in MB at each tenth of the rows, the peak
+while the backlog is delivered, and the memory after that.
 
-Exits with 1 where the memory of trainer or delivery is not flat: where the most up to the end of the drain is above
-that at the first tenth by more than 10 % and 10 MB; or where the server does not hold each row once.
+Exits with 1 if the memory of trainer or delivery is not flat, so that its peak is above the memory at the first tenth
+by more than 10 % and 10 MB; or if the server does not hold each row once.
 
     python benchmarks/stalled_memory.py [ROWS]
 """
@@ -59,7 +59,7 @@ sys.stdin.read()
 
 @dataclass
 class Sample:
-    """What was seen at one moment: whether W&B took rows, those handed over to wandb, each process's memory in MB."""
+    """One moment: the state of the server, the rows handed over to wandb, and each process's memory in MB."""
 
     when: str
     server: str
@@ -92,13 +92,13 @@ def memory(trainer: psutil.Process) -> dict[str, float]:
 
 
 def handed_over(directory: RunDirectory) -> int:
-    """Rows that delivery has handed to wandb, as it told last."""
+    """Rows that delivery has handed to wandb, by its last report."""
     status = read_status(directory)
     return status.rows if status is not None else 0
 
 
 def wait_for_delivery(directory: RunDirectory, rows: int) -> None:
-    """Until delivery has handed over so many rows, or hands over no more."""
+    """Wait until delivery has handed over so many rows, or has stopped handing over."""
     last, since = -1, time.monotonic()
     while (now := handed_over(directory)) < rows:
         if now > last:

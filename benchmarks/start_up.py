@@ -1,10 +1,10 @@
-"""How long UPS takes to start: fresh processes of each command, taking turns, with the bare interpreter beside them.
+"""The start-up time of UPS: fresh processes of each command, taking turns, with the bare interpreter beside them.
 
 The checked run is made with the installed wandb: three stages, 180 rows. The files of all modules are in the disk's
 cache and compiled, as they are for anyone who has started UPS once.
 
-Prints the median of each command's wall clock and CPU time, and what of the wall clock is more than the bare
-interpreter's. Exits with 1 where the wall clock's median is above the limit.
+Prints the median of each command's wall clock and CPU time, and the wall clock time above the bare
+interpreter's. Exits with 1 if the wall clock's median is above the limit.
 
     python benchmarks/start_up.py [ROUNDS]
 """

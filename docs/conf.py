@@ -1,4 +1,4 @@
-"""How Sphinx builds the site: ``make docs``."""
+"""Settings of Sphinx for the site: ``make docs``."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""Accelerate: a loop in three stages, each counting its own steps. Run it with: python accelerate_stages.py
+"""Accelerate: a loop in three stages, each counting its own steps.
+
+Run it with: python accelerate_stages.py
 
 Needs: pip install 'ups-tracking[accelerate]'. It runs under `accelerate launch` as well.
 """

@@ -1,4 +1,6 @@
-"""Lightning: two fits of one run, each a stage. Run it with: python lightning_two_stages.py
+"""Lightning: two fits of one run, each a stage.
+
+Run it with: python lightning_two_stages.py
 
 Needs: pip install 'ups-tracking[lightning]'
 """
@@ -34,7 +36,7 @@ class Line(lightning.LightningModule):
 
 
 def fit(model: Line, logger: UPSLogger, epochs: int) -> lightning.Trainer:
-    """Train, 4 steps an epoch."""
+    """Train, 4 steps per epoch."""
     trainer = lightning.Trainer(
         max_epochs=epochs,
         accelerator="cpu",

@@ -1,4 +1,6 @@
-"""A plain loop in two stages, each counting its own steps. Run it with: python plain_loop.py
+"""A plain loop in two stages, each counting its own steps.
+
+Run it with: python plain_loop.py
 
 Without an account it is offline; then `ups check ups-runs` reads back what W&B holds.
 """

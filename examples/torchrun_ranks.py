@@ -1,6 +1,6 @@
-"""torchrun: one run of all ranks, with nothing to configure. Run it with:
+"""torchrun: one run of all ranks, without any configuration.
 
-torchrun --standalone --nproc-per-node 2 torchrun_ranks.py
+Run it with: torchrun --standalone --nproc-per-node 2 torchrun_ranks.py
 
 Rank 0 logs `training/operator/loss`, rank 1 `training/operator/rank1/loss`, against the same steps.
 """

@@ -1,4 +1,6 @@
-"""Transformers: two trainers, one run, each training a stage. Run it with: python transformers_two_trainers.py
+"""Transformers: two trainers, one run, each training a stage.
+
+Run it with: python transformers_two_trainers.py
 
 Needs: pip install 'ups-tracking[transformers,accelerate]'. With TRL's SFTTrainer and DPOTrainer it is the same: pass
 them callbacks=[UPSCallback()], and the stages are called sft and dpo.
@@ -27,7 +29,7 @@ class Line(PreTrainedModel):
 
 
 def trainer(model: Line, stage: str, epochs: int, learning_rate: float) -> Trainer:
-    """A trainer of 4 steps an epoch."""
+    """A trainer of 4 steps per epoch."""
     data = [{"x": torch.tensor([x / 16]), "labels": torch.tensor([x / 8])} for x in range(16)]
     arguments = TrainingArguments(
         output_dir="out",

@@ -19,11 +19,11 @@ STAGES = {"operator": 100, "diffusion_residual": 50, "consistency_distill": 30}
 """Each stage, and its steps."""
 
 Held = dict[str, list[float]]
-"""What a run's files hold: the x of each point of a stage's loss."""
+"""The content of a run's files: the x of each point of a stage's loss."""
 
 
 def ups(folder: Path) -> Held:
-    """``stage.log(step, loss=…)``"""
+    """``stage.log(step, loss=…)``."""
     import ups
 
     with ups.create_wandb_context({}, "run", mode="offline", dir=folder) as ctx:
@@ -35,12 +35,12 @@ def ups(folder: Path) -> Held:
 
 
 def wandb(folder: Path) -> Held:
-    """``run.log({"STAGE/loss": …, "STAGE/step": step}, step=step)``"""
+    """``run.log({"STAGE/loss": …, "STAGE/step": step}, step=step)``."""
     return _wandb(folder, numbered=True)
 
 
 def wandb_unnumbered(folder: Path) -> Held:
-    """``run.log({"STAGE/loss": …, "STAGE/step": step})``"""
+    """``run.log({"STAGE/loss": …, "STAGE/step": step})``."""
     return _wandb(folder, numbered=False)
 
 
@@ -67,7 +67,7 @@ def _held_by_wandb(folder: Path) -> Held:
 
 
 def lightning(folder: Path) -> Held:
-    """``WandbLogger.log_metrics({"STAGE/loss": …}, step)``"""
+    """``WandbLogger.log_metrics({"STAGE/loss": …}, step)``."""
     from lightning.pytorch.loggers import WandbLogger
 
     logger = WandbLogger(save_dir=folder, offline=True)
@@ -79,7 +79,7 @@ def lightning(folder: Path) -> Held:
 
 
 def trackio(folder: Path) -> Held:
-    """``run.log({"STAGE/loss": …}, step=step)``"""
+    """``run.log({"STAGE/loss": …}, step=step)``."""
     import sqlite3
 
     import trackio
@@ -98,7 +98,7 @@ def trackio(folder: Path) -> Held:
 
 
 def tensorboardx(folder: Path) -> Held:
-    """``writer.add_scalar("STAGE/loss", …, step)``"""
+    """``writer.add_scalar("STAGE/loss", …, step)``."""
     from tensorboardX import SummaryWriter
 
     writer = SummaryWriter(str(folder))
@@ -114,7 +114,7 @@ def tensorboardx(folder: Path) -> Held:
 
 
 def swanlab(folder: Path) -> Held:
-    """``run.log({"STAGE/loss": …}, step=step)``"""
+    """``run.log({"STAGE/loss": …}, step=step)``."""
     import swanlab
 
     run = swanlab.init(project="stages", mode="offline", log_dir=str(folder))

@@ -20,7 +20,7 @@ Log = Callable[[int, float, float, float], object]
 """Log a row: its step, a loss, a learning rate, a norm of the gradient."""
 
 VARIABLES = {"TRACKIO_DIR": "{folder}", "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HOME": "{folder}/home"}
-"""What a tracker's process finds in its environment, to stay in its folder and on this machine."""
+"""The environment of a tracker's process, which keeps it in its folder and on this machine."""
 
 
 @dataclass

@@ -1,6 +1,6 @@
-"""The process of one tracker: opens a run, and logs rows as it is told to.
+"""The process of one tracker: opens a run, and logs rows on command.
 
-    python -m peers.worker TRACKER FOLDER        commands on stdin, answers on stdout, a JSON object a line
+    python -m peers.worker TRACKER FOLDER        commands on stdin, answers on stdout, one JSON object per line
     python -m peers.worker --held TRACKER FOLDER prints the steps of the rows that the folder holds
 
 Commands: ``{"do": "log", "rows": N, "compute": SECONDS}`` logs rows with that much arithmetic before each, and answers

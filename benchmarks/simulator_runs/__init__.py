@@ -29,7 +29,7 @@ class Trained:
 
 
 def trained(folder: Path, preset: str, seed: int, changes: Sequence[str] = ()) -> Trained:
-    """The run in a folder of its own: trained if it is not there, gone on with if it is; and its scores."""
+    """The run in a folder of its own: trained or resumed; and its scores."""
     folder.mkdir(parents=True, exist_ok=True)
     measured = folder / "seconds.json"
     if not _run_in(folder):

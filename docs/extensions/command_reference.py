@@ -1,7 +1,7 @@
 """The directive ``command-reference``: the command line, from click's own commands.
 
-Help texts are no reStructuredText, so they become text and literal blocks here and are not parsed. Each option becomes
-a ``cmdoption`` of the index, ``ups-check.--format``.
+Help texts are not reStructuredText, so they become text and literal blocks without parsing. Each option becomes a
+``cmdoption`` of the index, ``ups-check.--format``.
 """
 
 from collections.abc import Iterator
@@ -19,11 +19,11 @@ __all__ = ["setup"]
 
 
 class CommandReference(SphinxDirective):
-    """A section a command: its usage, its help, its examples and its options."""
+    """One section per command: its usage, its help, its examples and its options."""
 
     def run(self) -> list[nodes.Node]:
         """The sections."""
-        self.env.note_reread()  # what they are made of is no file of the site
+        self.env.note_reread()  # the sections come from code, not from a file of the site
         return [self._section(context) for context in _commands()]
 
     def _section(self, context: click.Context) -> nodes.section:
@@ -75,6 +75,6 @@ def _options(context: click.Context) -> Iterator[str]:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Tell Sphinx of the directive."""
+    """Register the directive."""
     app.add_directive("command-reference", CommandReference)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

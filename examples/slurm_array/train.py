@@ -16,7 +16,7 @@ with ups.create_wandb_context(
     project="examples",
     group=f"array-{os.environ.get('SLURM_ARRAY_JOB_ID', 'local')}",
     mode="local",
-    resume=True,  # where Slurm requeues the task, the run goes on
+    resume=True,  # if Slurm requeues the task, it resumes the run
     dir=folder,
 ) as ctx:
     weight = 0.0
