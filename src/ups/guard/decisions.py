@@ -4,7 +4,7 @@ Nothing here knows wandb, reads or writes: the same calls give the same actions.
 """
 
 import operator
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ups.guard.axes import Axes, Definition
@@ -36,7 +36,7 @@ class Actions(NamedTuple):
     commit: bool | None
     definitions: tuple[Definition, ...] = ()
     notices: tuple[str, ...] = ()
-    filled: Collection[str] = ()
+    filled: frozenset[str] = frozenset()
     judged: bool = True
 
 
@@ -47,6 +47,9 @@ class Decisions:
         begun: how many rows the run had when the guard came; None where W&B takes no ``step=``.
         summary: its summary, if it had any.
         from_init: True where no definition can have been made before the guard came.
+
+    Attributes:
+        beside_others: True once other processes log to the run.
     """
 
     def __init__(
@@ -56,15 +59,15 @@ class Decisions:
         self._wandb_step = WandbStep(begun)
         self._axes = Axes(self._notices, summary or {}, from_init=from_init)
         self._rows = Rows(self._axes, self._notices, from_start=not begun)
-        self._several = False
+        self.beside_others = False
 
     def log(self, data: dict[str, Any], step: int | None = None, commit: bool | None = None) -> Actions:
         """Decide on a call of ``log``. Call :meth:`logged` when wandb has taken it."""
         if not _can_judge(data, step):
             return Actions(data, step, commit, judged=False)
-        if step is None and commit is not False and (self._wandb_step.is_between or self._several):
+        if step is None and commit is not False and (self._wandb_step.is_between or self.beside_others):
             actions = Actions(self._rows.row(data, ALONE), None, commit)
-        elif self._several:
+        elif self.beside_others:
             actions = self._beside_others(data, step, commit)
         else:
             actions = self._numbered(data, None if step is None else operator.index(step), commit)
@@ -82,7 +85,7 @@ class Decisions:
         if actions.step is None and step is None and commit is not False and wandb_step.is_between and actions.judged:
             wandb_step.skip()
             return
-        if not actions.judged or self._several:
+        if not actions.judged or self.beside_others:
             return
         if leaves_open(actions.step, actions.commit):
             row, given = flat(actions.row), flat(data)
@@ -97,7 +100,7 @@ class Decisions:
 
         ``known``: one of them has printed so.
         """
-        self._several = True
+        self.beside_others = True
         if known:
             self._notices.silence("processes")
 
@@ -134,7 +137,7 @@ class Decisions:
                 self._kept(step, number)
             if number is None or number == wandb_step.current:
                 self._written_over(names)
-        return Actions(row, number, commit, filled=self._rows.filled)
+        return Actions(row, number, commit, filled=frozenset(self._rows.filled))
 
     def _beside_others(self, data: dict[str, Any], step: int | None, commit: bool | None) -> Actions:
         """A call where other processes log too: W&B counts, and ``step=`` is an axis."""

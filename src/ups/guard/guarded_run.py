@@ -32,7 +32,6 @@ class Guard:
     def __init__(self, run: wandb.Run, *, from_init: bool = False) -> None:
         self.run = run
         self._processes = Processes()
-        self._several = False
         uncounted = run.settings.mode == "shared" or run.settings.sync_tensorboard  # wandb then takes no step=
         begun = 0 if uncounted else max(run.step, run.starting_step)  # run.step is 0 when a run has just been resumed
         summary = dict(run.summary) if begun else {}
@@ -52,8 +51,7 @@ class Guard:
             if self.released:
                 actions = Actions(data, step, commit, judged=False)
             else:
-                if (processes.forked or processes.others[0]) and not self._several:
-                    self._several = True
+                if processes.are_several and not self._decisions.beside_others:
                     self._decisions.other_processes(known=processes.is_known())
                 actions = self._decisions.log(data, step, commit)
                 if actions.notices:
