@@ -20,7 +20,7 @@ from ups.simulator.checkpoint import Checkpoint, checkpoint_path, load_checkpoin
 from ups.simulator.config import Config, StageConfig
 from ups.simulator.pipeline import Pipeline
 from ups.simulator.progress import Reporter
-from ups.simulator.run_directory import load_config
+from ups.simulator.train_run import load_config
 from ups.simulator.trained import CONTROL, STAGES
 from ups.simulator.training import learning_rate
 

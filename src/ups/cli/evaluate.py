@@ -38,13 +38,13 @@ def command(run: Path, form: str, trajectories: int | None) -> None:
     import torch
     from rich.console import Console
 
-    from ups.simulator import results, run_directory
+    from ups.simulator import results, train_run
     from ups.simulator.data import make_test
     from ups.simulator.group import joined
     from ups.simulator.progress import Reporter
     from ups.simulator.trained import TrainedModels
 
-    config = run_directory.load_config(run)
+    config = train_run.load_config(run)
     reporter = Reporter(Console(stderr=form == "json"))
     with joined() as group:
         torch.set_num_threads(config.training.threads)
@@ -52,7 +52,7 @@ def command(run: Path, form: str, trajectories: int | None) -> None:
         if not simulators:
             resume = command_line("ups", "train", "--resume", run)
             raise RunDirectoryError(f"{run} has no stage that is trained to its end: {resume}")
-        _, context = run_directory.go_on(run)
+        _, context = train_run.resume(run)
         with context:
             count = trajectories or max(_TRAJECTORIES, config.data.test_trajectories)
             truth = make_test(config, trajectories=count, steps=max(_STEPS, config.data.test_steps))

@@ -62,7 +62,7 @@ def _one_of(names: Sequence[str]) -> Callable[[click.Context, click.Parameter, s
     help="Go on with a run where its checkpoints stand; without a directory, the latest.",
 )
 @click.option("--mode", type=click.Choice(["online", "offline", "local", "disabled"]), help="How to track the run.")
-@click.option("--project", help="The W&B project.")
+@click.option("--project", help="The W&B project. Default: the one configured for wandb, else ups-simulator.")
 @click.option("--name", help="The run's name in W&B.")
 @click.option("--dir", "parent", type=click.Path(path_type=Path), help="The folder that gets the run's folder.")
 def command(
@@ -90,7 +90,7 @@ def command(
       torchrun --nproc-per-node 2 -m ups train
     """
     require_simulator("ups train")
-    from ups.simulator import pipeline, results, run_directory
+    from ups.simulator import pipeline, results, train_run
     from ups.simulator.config import load, nearest
     from ups.simulator.group import joined
     from ups.simulator.progress import Reporter
@@ -110,13 +110,13 @@ def command(
     with _sigterm_is_ctrl_c(), joined() as group:
         if resume is None:
             config = load(preset or "quick", changes)
-            run_dir, context = run_directory.start(
+            run_dir, context = train_run.start(
                 config, stages=(stage,) if stage else names, parent=parent, mode=mode, project=project, name=name
             )
             run_dir = group.share(run_dir)
         else:
-            run_dir = group.share(run_directory.latest(parent) if resume == _LATEST else Path(resume))
-            config, context = run_directory.go_on(run_dir, beside=not group.first)
+            run_dir = group.share(train_run.latest(parent) if resume == _LATEST else Path(resume))
+            config, context = train_run.resume(run_dir, beside=not group.first)
         try:
             with context:
                 reporter = Reporter(heard=group.first)
