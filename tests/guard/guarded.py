@@ -55,4 +55,4 @@ def assert_no_number_is_lost(calls: list[Call], run: Guarded) -> None:
                 continue
             later = next(each for each in logged[place + 1 :] if name in each["data"])
             assert later.get("step") in (None, arguments.get("step")) or arguments.get("step") is None
-            assert "given again" in run.decisions.summary()
+            assert "logged twice" in run.decisions.summary()

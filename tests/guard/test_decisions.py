@@ -64,7 +64,9 @@ def test_a_part_begins_with_its_definitions() -> None:
         Definition("part2/epoch", {"hidden": True}),
         Definition("part2/loss", {"step_metric": "part2/epoch", "summary": "min"}),
     )
-    assert first.notices == ("epoch goes back from 2 to 0: what comes now is in part2/epoch, its metrics in part2/…",)
+    assert first.notices == (
+        "epoch goes back from 2 to 0: from here on it is part2/epoch, and its metrics are part2/…",
+    )
     second = log(decisions, {"loss": 0.4, "epoch": 1})
     assert (second.definitions, second.notices) == ((), ())
 

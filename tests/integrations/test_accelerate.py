@@ -322,7 +322,7 @@ def test_another_process_is_told_that_it_has_no_run(monkeypatch: pytest.MonkeyPa
     tracker.start()
     tracker.log({"loss": 1.0}, step=0)
     assert not Path("ups-runs").exists()
-    with pytest.raises(UsageError, match=r"this is process 1 of 2: ask accelerator\.is_main_process first"):
+    with pytest.raises(UsageError, match=r"this is process 1 of 2; ask accelerator\.is_main_process first"):
         _ = tracker.tracker
 
 

@@ -24,11 +24,11 @@ class Actions(NamedTuple):
     """The actions on one call, in this order.
 
     Attributes:
-        definitions: calls of ``define_metric`` to make.
-        row, step, commit: the arguments of ``log``.
-        notices: what to print.
-        filled: the axes that wandb fills in for the row.
-        judged: False where wandb will refuse the call, which is then passed on as it is.
+        definitions: Calls of ``define_metric`` to make.
+        row, step, commit: The arguments of ``log``.
+        notices: The lines to print.
+        filled: The axes that wandb fills in for the row.
+        judged: False where wandb will refuse the call, which then passes unchanged.
     """
 
     row: dict[str, Any]
@@ -44,8 +44,8 @@ class Decisions:
     """A run as a guard knows it.
 
     Args:
-        begun: how many rows the run had when the guard came; None where W&B takes no ``step=``.
-        summary: its summary, if it had any.
+        begun: The number of rows that the run had when the guard came; None where W&B takes no ``step=``.
+        summary: Its summary, if it had any.
         from_init: True where no definition can have been made before the guard came.
 
     Attributes:
@@ -80,7 +80,7 @@ class Decisions:
         return self._complete(Actions({}, None, None))
 
     def logged(self, actions: Actions, data: dict[str, Any], step: int | None, commit: bool | None) -> None:
-        """Wandb has taken the row of a call, which was made with these arguments."""
+        """Note that wandb has taken the row of a call, which the script made with these arguments."""
         wandb_step = self._wandb_step
         if actions.step is None and step is None and commit is not False and wandb_step.is_between and actions.judged:
             wandb_step.skip()
@@ -96,9 +96,9 @@ class Decisions:
         )
 
     def other_processes(self, *, known: bool = False) -> None:
-        """Other processes log to the run from here on, so that its numbers are no longer known.
+        """Note that other processes log to the run from here on, so that its numbers are no longer known.
 
-        ``known``: one of them has printed so.
+        ``known``: One of them has reported it.
         """
         self.beside_others = True
         if known:
@@ -107,12 +107,12 @@ class Decisions:
     def fault(self, error: Exception) -> tuple[str, ...]:
         """The lines to print where wandb could not take a call."""
         self._notices.add(
-            "fault", lambda: f"wandb takes no more rows ({error}): the run ends here, the training continues"
+            "fault", lambda: f"wandb takes no more rows ({error}): the run ends here, and the training continues"
         )
         return self._notices.take()
 
     def summary(self) -> str:
-        """All that was counted, as one line; empty where there was nothing."""
+        """All counts as one line; empty where nothing was counted."""
         return self._notices.summary()
 
     def _numbered(self, data: dict[str, Any], step: int | None, commit: bool | None) -> Actions:
@@ -147,7 +147,7 @@ class Decisions:
                 "processes",
                 lambda: (
                     f"several processes log to this run, and W&B would drop what comes with step={number}: "
-                    "it is logged without; the step is an axis of its own"
+                    "its rows are logged without it, and the step is an axis of its own"
                 ),
             )
         place = Place(number, number is not None, {}, commit is False)
@@ -157,7 +157,7 @@ class Decisions:
         current = self._wandb_step.current
         self._notices.add(
             "kept",
-            lambda: f"W&B stands at step {current} and would drop the row of step={step}: it is kept, as {number}",
+            lambda: f"W&B is at step {current} and would drop the row of step={step}; it is kept as row {number}",
         )
 
     def _written_over(self, names: Mapping[str, Any]) -> None:
@@ -170,8 +170,8 @@ class Decisions:
     def _overwritten(self, name: str, first: object, second: object) -> None:
         def message() -> str:
             plain = all(isinstance(value, (int, float, str)) for value in (first, second))
-            kept = f"{shown(second)}, not {shown(first)}" if plain else "the last alone"
-            return f"{name} is given again in a row that is still open: W&B keeps {kept}"
+            kept = f"{shown(second)}, not {shown(first)}" if plain else "only the last"
+            return f"{name} is logged twice in a row that is still open: W&B keeps {kept}"
 
         self._notices.add("overwritten", message)
 
@@ -183,7 +183,7 @@ class Decisions:
 
 
 def _can_judge(data: object, step: object) -> bool:
-    """True where wandb will take these arguments; if not, it is left to say so."""
+    """True where wandb will take these arguments; otherwise wandb itself reports the error."""
     if type(data) is not dict and not isinstance(data, Mapping):
         return False
     for name in data:  # a loop, since this is on the way of every row

@@ -11,10 +11,10 @@ _all: "weakref.WeakSet[Processes]" = weakref.WeakSet()
 
 
 class Processes:
-    """Which process this is, and whether others have logged, known to all of them.
+    """This process among those that log to the run; each knows that another has logged.
 
     Attributes:
-        lock: one for the threads of this process; free in a forked child, whoever held it before.
+        lock: The lock of this process's threads; free in a forked child, though another thread held it.
         forked: True in a child that was forked since the guard was made.
     """
 

@@ -20,10 +20,10 @@ class Backbone(nn.Module):
     """What the networks share: channels in, residual layers, one channel out. A subclass says what a layer is.
 
     Args:
-        inputs: channels that come in; one goes out.
-        levels: how many noise levels there are.
-        width: channels inside.
-        layers: a module a layer, each from and to ``(points, batch, width)``.
+        inputs: Channels that come in; one goes out.
+        levels: How many noise levels there are.
+        width: Channels inside.
+        layers: A module a layer, each from and to ``(points, batch, width)``.
     """
 
     def __init__(self, inputs: int, levels: int, width: int, layers: list[nn.Module]) -> None:

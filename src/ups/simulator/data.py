@@ -35,8 +35,8 @@ class Batch:
 
     Attributes:
         state, following: float32 ``(batch, points)``.
-        level: a noise level for each pair, int64 ``(batch,)``.
-        noise: white noise of unit variance, float32 ``(batch, points)``.
+        level: A noise level for each pair, int64 ``(batch,)``.
+        noise: White noise of unit variance, float32 ``(batch, points)``.
     """
 
     state: Tensor

@@ -35,16 +35,16 @@ class Scores:
     ``mid`` and ``high``.
 
     Attributes:
-        nfe: network evaluations in one time step.
-        one_step_l2: error of one step over the truth, both in L2 norm.
-        ct: time at which the mean correlation with the truth falls under 0.8, or the end of the rollout.
-        mid: error over truth of one step, root mean square in each mode, averaged over the middle third.
-        high: the same over the top third: the shortest waves.
-        logspec: mean ``|log10|`` of the ratio of the amplitude spectra, over the upper two thirds of the modes and
+        nfe: Network evaluations in one time step.
+        one_step_l2: Error of one step over the truth, both in L2 norm.
+        ct: Time at which the mean correlation with the truth falls under 0.8, or the end of the rollout.
+        mid: Error over truth of one step, root mean square in each mode, averaged over the middle third.
+        high: The same over the top third: the shortest waves.
+        logspec: Mean ``|log10|`` of the ratio of the amplitude spectra, over the upper two thirds of the modes and
             the second half of the rollout; infinite if the rollout is.
-        low: as ``mid``, over the bottom third.
-        logspec_low, logspec_mid, logspec_high: as ``logspec``, over one third.
-        rollout_20, rollout_50, rollout_100: error after so many steps over the truth, both in L2 norm; NaN where the
+        low: As ``mid``, over the bottom third.
+        logspec_low, logspec_mid, logspec_high: As ``logspec``, over one third.
+        rollout_20, rollout_50, rollout_100: Error after so many steps over the truth, both in L2 norm; NaN where the
             test set is shorter.
     """
 
@@ -72,12 +72,12 @@ class Evaluation:
     """A simulator's scores and what its pictures are drawn from.
 
     Attributes:
-        name: of the simulator.
-        scores: see :class:`Scores`.
-        errors: the standard error of each score but ``nfe``, by name; NaN where there is none.
-        step_ms: wall time of one time step of one state, in milliseconds, the median of 21.
-        rollout: the first test trajectory as simulated, float64 ``(steps + 1, points)``.
-        spectrum: amplitude of each mode in the second half of the rollout, root mean square over the test set,
+        name: Of the simulator.
+        scores: See :class:`Scores`.
+        errors: The standard error of each score but ``nfe``, by name; NaN where there is none.
+        step_ms: Wall time of one time step of one state, in milliseconds, the median of 21.
+        rollout: The first test trajectory as simulated, float64 ``(steps + 1, points)``.
+        spectrum: Amplitude of each mode in the second half of the rollout, root mean square over the test set,
             float64 ``(points // 2 + 1,)``.
     """
 
@@ -106,11 +106,11 @@ def evaluate(
     """Score a simulator against true solutions.
 
     Args:
-        simulator: what is scored.
+        simulator: What is scored.
         truth: float64 ``(trajectories, steps + 1, points)``.
-        interval: the time of one step.
-        dtype: the number type that the simulator works in.
-        device: what it computes on, by default the CPU.
+        interval: The time of one step.
+        dtype: The number type that the simulator works in.
+        device: What it computes on, by default the CPU.
     """
     start = truth[:, 0].to(device or "cpu", dtype)
     rollout = roll_out(simulator, start, truth.shape[1] - 1).double().cpu()
@@ -159,11 +159,11 @@ class _Seen:
     """What a simulator did on each of the ``n`` test trajectories: all that the scores are averages of.
 
     Attributes:
-        relative: error of one step over the truth, both in L2 norm, ``(n,)``.
-        error, true: power of each mode, of that error and of the true state, ``(n, modes)``.
-        correlation: of rollout and truth at each step, ``(n, steps + 1)``.
-        late, true_late: power of each mode in the second half of the rollout and of the truth, ``(n, modes)``.
-        apart: error over truth of the rollout at each step, both in L2 norm, ``(n, steps + 1)``.
+        relative: Error of one step over the truth, both in L2 norm, ``(n,)``.
+        error, true: Power of each mode, of that error and of the true state, ``(n, modes)``.
+        correlation: Of rollout and truth at each step, ``(n, steps + 1)``.
+        late, true_late: Power of each mode in the second half of the rollout and of the truth, ``(n, modes)``.
+        apart: Error over truth of the rollout at each step, both in L2 norm, ``(n, steps + 1)``.
     """
 
     relative: Tensor

@@ -21,10 +21,10 @@ class Group:
     """The processes that train one model together, each on its part of every batch.
 
     Attributes:
-        index: which of them this process is, from 0.
-        size: how many there are.
-        here: how many of them share this machine.
-        device: what this process computes on.
+        index: Which of them this process is, from 0.
+        size: How many there are.
+        here: How many of them share this machine.
+        device: What this process computes on.
     """
 
     index: int

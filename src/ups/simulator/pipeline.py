@@ -48,11 +48,11 @@ class Pipeline:
     """A training run in a directory.
 
     Args:
-        config: all that decides the outcome.
-        run_dir: keeps the checkpoints; those already there are gone on from.
-        context: the run in the tracker.
-        reporter: tells a person how far it is.
-        group: the processes that train it together.
+        config: All that decides the outcome.
+        run_dir: Keeps the checkpoints; those already there are gone on from.
+        context: The run in the tracker.
+        reporter: Tells a person how far it is.
+        group: The processes that train it together.
     """
 
     def __init__(
@@ -79,10 +79,10 @@ class Pipeline:
         process evaluates; the others get no evaluations.
 
         Args:
-            only: the one stage (or ``control``) to train; by default all stages in order, then the control.
+            only: The one stage (or ``control``) to train; by default all stages in order, then the control.
 
         Raises:
-            RunDirectoryError: a stage needs an earlier one whose checkpoint is missing or unfinished.
+            RunDirectoryError: A stage needs an earlier one whose checkpoint is missing or unfinished.
             KeyboardInterrupt: Ctrl-C was pressed; the checkpoint is written.
         """
         torch.set_num_threads(max(1, self.config.training.threads // self.group.here))

@@ -20,8 +20,8 @@ class Reporter:
     """Tells a person what a training is doing.
 
     Args:
-        console: where; by default stdout.
-        heard: false for one that says nothing.
+        console: Where; by default stdout.
+        heard: False for one that says nothing.
     """
 
     def __init__(self, console: Console | None = None, *, heard: bool = True) -> None:

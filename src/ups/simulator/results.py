@@ -51,7 +51,7 @@ def keep(
         data takes for one time step of one state.
 
     Raises:
-        RunDirectoryError: the file cannot be written.
+        RunDirectoryError: The file cannot be written.
     """
     problem = PROBLEMS[config.problem]
     content = {

@@ -16,9 +16,9 @@ class Simulator:
     """Something that takes states one interval on.
 
     Attributes:
-        name: for tables and charts.
-        step: states ``(batch, points)`` to the states one interval later, same shape and type.
-        evaluations: how often ``step`` evaluates a network (nfe).
+        name: For tables and charts.
+        step: States ``(batch, points)`` to the states one interval later, same shape and type.
+        evaluations: How often ``step`` evaluates a network (nfe).
     """
 
     name: str

@@ -54,8 +54,8 @@ def consistency_loss(
     others. That leaves out the mean, which an equation may conserve, and the shortest wave.
 
     Args:
-        teacher, operator: the trained models of the stages before.
-        reference: pairs to measure both powers on.
+        teacher, operator: The trained models of the stages before.
+        reference: Pairs to measure both powers on.
     """
     with torch.no_grad():
         change = true_change(operator, reference)

@@ -24,9 +24,9 @@ class TrainedModels:
     """What the stages of a run handed on.
 
     Args:
-        config: of the run.
-        run_dir: keeps the checkpoints.
-        device: where the models shall be.
+        config: Of the run.
+        run_dir: Keeps the checkpoints.
+        device: Where the models shall be.
     """
 
     def __init__(self, config: Config, run_dir: Path, device: torch.device) -> None:

@@ -33,12 +33,12 @@ class Task(Generic[M]):
     """A stage to train.
 
     Attributes:
-        name: of the stage.
-        model: what is trained, in place.
-        loss: of the model, the moving average of its weights and a batch; a scalar, the mean over the batch.
-        schedule: how many steps, and how fast.
-        levels: noise levels that a batch is drawn for.
-        simulator: what simulates with the model.
+        name: Of the stage.
+        model: What is trained, in place.
+        loss: Of the model, the moving average of its weights and a batch; a scalar, the mean over the batch.
+        schedule: How many steps, and how fast.
+        levels: Noise levels that a batch is drawn for.
+        simulator: What simulates with the model.
     """
 
     name: str
@@ -81,25 +81,25 @@ def train(
     each takes its own part of it: two processes train as one does with twice the batch.
 
     Args:
-        task: the stage.
-        data: what it learns from, on the device of the group.
-        config: of the whole run.
-        checkpoint: the stage's file, written every ``training.save_every`` steps, at the end and when stopped.
-        log: called after each step, steps counted from 1, with ``loss``, ``lr`` and ``grad_norm``; and every
+        task: The stage.
+        data: What it learns from, on the device of the group.
+        config: Of the whole run.
+        checkpoint: The stage's file, written every ``training.save_every`` steps, at the end and when stopped.
+        log: Called after each step, steps counted from 1, with ``loss``, ``lr`` and ``grad_norm``; and every
             ``training.health_every`` steps and at the end with :class:`_Health` too. In a process that is not the first
             of the group it gets ``step_ms`` alone.
-        advance: called after each step.
-        should_stop: asked before each step; true ends the stage early, its checkpoint written.
-        group: the processes that train together.
+        advance: Called after each step.
+        should_stop: Asked before each step; true ends the stage early, its checkpoint written.
+        group: The processes that train together.
 
     Returns:
         The moving average of the model; None if ``should_stop`` ended the stage early.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed.
-        UPSError: the loss is not finite.
-        UsageError: the checkpoint is of another number of processes.
-        RunDirectoryError: the checkpoint cannot be read or written.
+        UPSError: The loss is not finite.
+        UsageError: The checkpoint is of another number of processes.
+        RunDirectoryError: The checkpoint cannot be read or written.
     """
     settings, model, steps = config.training, task.model, task.schedule.steps
     average = copy.deepcopy(model).requires_grad_(False)
