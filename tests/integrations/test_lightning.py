@@ -254,7 +254,7 @@ def test_a_finished_run_is_one_clear_line(logger: UPSLogger, capsys: pytest.Capt
     with pytest.raises(UsageError, match=r"the run \w+ is finished and takes no training; .* make a new one"):
         trainer(logger, 1).fit(Line(), data())
     assert "was logged after finish" not in capsys.readouterr().err
-    with pytest.raises(UsageError, match="which is finished: pass one that is not"):
+    with pytest.raises(UsageError, match="which is finished; pass one that is open"):
         UPSLogger(experiment=logger.experiment)
 
 

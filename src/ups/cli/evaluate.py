@@ -21,13 +21,13 @@ _STEPS = 110
 @click.option(
     "--trajectories",
     type=click.IntRange(min=2),
-    help=f"Test trajectories; by default the run's own number, at least {_TRAJECTORIES}.",
+    help=f"The number of test trajectories. Default: the run's own, at least {_TRAJECTORIES}.",
 )
 def command(run: Path, form: str, trajectories: int | None) -> None:
     """Score every trained model of a run, with standard errors.
 
-    RUN is the directory of a run of 'ups train'. The scores are printed, and kept in the run's summary and tables
-    and in checkpoints/evaluation.json. docs/simulator.md says what each means.
+    RUN is the directory of a run of 'ups train'. The scores are printed, and are kept in the run's summary and
+    tables and in checkpoints/evaluation.json. docs/simulator.md explains each.
 
     \b
     Example:
@@ -51,7 +51,7 @@ def command(run: Path, form: str, trajectories: int | None) -> None:
         simulators = TrainedModels(config, run, group.device).simulators()
         if not simulators:
             resume = command_line("ups", "train", "--resume", run)
-            raise RunDirectoryError(f"{run} has no stage that is trained to its end: {resume}")
+            raise RunDirectoryError(f"{run} has no stage that is trained to its end; finish one with: {resume}")
         _, context = train_run.resume(run)
         with context:
             count = trajectories or max(_TRAJECTORIES, config.data.test_trajectories)

@@ -1,4 +1,4 @@
-"""Checkpoints: all that a stage needs to go on as if it had never stopped."""
+"""Checkpoints: all that a stage needs to resume as if it had never stopped."""
 
 import os
 from dataclasses import asdict, dataclass
@@ -28,7 +28,7 @@ class Checkpoint:
         average: Weights and buffers of its moving average.
         optimizers: The state of each optimizer.
         generator: State of the generator that draws batches and noise, uint8.
-        processes: How many trained it together, each with a batch of its own.
+        processes: The number of processes that trained it together, each with a batch of its own.
     """
 
     stage: str
@@ -43,7 +43,7 @@ class Checkpoint:
 
     @property
     def finished(self) -> bool:
-        """Whether the stage has done all its steps."""
+        """True where the stage has done all its steps."""
         return self.step >= self.steps
 
 

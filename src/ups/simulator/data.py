@@ -31,7 +31,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Batch:
-    """Pairs of states one interval apart, and what a loss needs of chance.
+    """Pairs of states one interval apart, and the random numbers that a loss needs.
 
     Attributes:
         state, following: float32 ``(batch, points)``.

@@ -1,4 +1,4 @@
-"""How weights follow their gradients: Muon for the matrices inside a network, AdamW for everything else."""
+"""The optimizers: Muon for the matrices inside a network, AdamW for everything else."""
 
 import math
 from collections import defaultdict

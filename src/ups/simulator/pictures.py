@@ -16,7 +16,7 @@ def draw_rollouts(truth: Tensor, evaluations: Sequence[Evaluation], length: floa
     Args:
         truth: float64 ``(trajectories, steps + 1, points)``.
         evaluations: At least one.
-        length: Of the periodic interval.
+        length: The length of the periodic interval.
         interval: Time between two states.
     """
     panels = [("truth", truth[0]), *((evaluation.name, evaluation.rollout) for evaluation in evaluations)]

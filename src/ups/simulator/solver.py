@@ -48,7 +48,7 @@ class Problem:
         solver_points: Grid points of the solver, more than the data keeps.
         solver_steps: Solver steps in one interval.
         burn_in: Time that passes before the first frame, so that data starts on the attractor.
-        modes: How many of the longest waves a random initial state is made of.
+        modes: The number of longest waves that make up a random initial state.
     """
 
     title: str
@@ -81,7 +81,7 @@ class Problem:
         Returns float64 ``(count, frames, points)``. The same generator state gives the same numbers.
 
         Raises:
-            ConfigError: As :meth:`check_points`.
+            ConfigError: Data cannot have this many points.
         """
         self.check_points(points)
         solver = ETDRK4(self.symbol, self.length, self.solver_points, self.interval / self.solver_steps)
@@ -106,7 +106,7 @@ class ETDRK4:
 
     Args:
         symbol: Gives the real ``λ`` for a tensor of wavenumbers ``q``.
-        length: Of the periodic interval.
+        length: The length of the periodic interval.
         points: Grid points, an even number.
         step: The time step ``h``.
     """
