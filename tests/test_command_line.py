@@ -35,7 +35,7 @@ def test_a_mistyped_command_is_told_the_nearest() -> None:
     """``ups chek`` fails with the name of the command that was meant."""
     done = bash("ups chek wandb")
     assert done.returncode == 2
-    assert "there is no command 'chek': did you mean 'check'?" in done.stderr
+    assert "there is no command 'chek'; did you mean 'check'?" in done.stderr
 
 
 def test_bash_completes_commands_options_and_choices() -> None:

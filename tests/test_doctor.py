@@ -57,7 +57,7 @@ def test_credentials_are_tried_and_never_shown(wandb_server: WandBServer) -> Non
     refused, printed_too = doctor(WANDB_BASE_URL=wandb_server.url, WANDB_API_KEY=API_KEY)
     assert refused["server"]["state"] == "ok"
     assert refused["credentials"]["state"] == "note"
-    assert "does not take them" in refused["credentials"]["found"]
+    assert "refuses them" in refused["credentials"]["found"]
     assert API_KEY not in printed + printed_too
     assert "hunter2" not in printed
 

@@ -40,6 +40,11 @@ def test_the_health_of_a_stage_is_drawn_every_ten_steps_and_at_the_end(
     assert [x for x, _ in trained[0].stage(stage, metric)] == sorted({*range(10, last + 1, 10), last})
 
 
+def test_the_project_has_a_name_of_its_own(trained: tuple[Held, str]) -> None:
+    """Wandb would name it after the program's path."""
+    assert {run["project"] for run in trained[0].runs} == {"ups-simulator"}
+
+
 def test_wandbs_own_step_only_grows(trained: tuple[Held, str]) -> None:
     """``_step`` strictly increases over all stages."""
     steps = [row["_step"] for row in trained[0].rows]

@@ -19,8 +19,8 @@ from waiting import wait_for
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--port", "70000"), "--port 70000 is no port: give a number from 0 to 65535"),
-        (("--port", "http"), "--port http is no port"),
+        (("--port", "70000"), "--port 70000 is not a port; give a number from 0 to 65535"),
+        (("--port", "http"), "--port http is not a port"),
         (("nowhere",), "nowhere does not exist: name a run, or a folder with runs below it"),
         (("note.txt",), "note.txt is not a run"),
         (("--host", "192.0.2.1"), "192.0.2.1 cannot be used"),

@@ -40,17 +40,19 @@ class Model:
         dropped: the calls of ``log`` that it dropped.
         crowded: True where a dropped call has no room in the row that is open, or that comes next: a name is there, or
             an axis that it could be given.
+        current: the number of the open row, or of the next.
+        open: the row that is open, if one is.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     dropped: list[dict[str, Any]] = field(default_factory=list)
     crowded: bool = False
+    current: int = 0
+    open: dict[str, Any] | None = None
     _definitions: Definitions = field(default_factory=Definitions)
     _unsynced: set[str] = field(default_factory=set)
     _last: dict[str, float] = field(default_factory=dict)
-    _open: dict[str, Any] | None = None
-    _current: int = 0
     _logged: set[str] = field(default_factory=set)
     _from: dict[str, dict[str, Any]] = field(default_factory=dict)  # the call that each name in the open row is from
     _filled: set[tuple[int, str]] = field(default_factory=set)  # rows with an axis that is from elsewhere
@@ -69,25 +71,25 @@ class Model:
     def log(self, data: dict[str, Any], step: int | None = None, commit: bool | None = None) -> None:
         """One call."""
         wanted = self._wanted(data)
-        if step is not None and step < self._current:
+        if step is not None and step < self.current:
             self.dropped.append(data)
-            self.crowded = self.crowded or not wanted.isdisjoint(self._wanted(self._open or {}) | self._beside)
+            self.crowded = self.crowded or not wanted.isdisjoint(self._wanted(self.open or {}) | self._beside)
             self._beside |= wanted
             return
-        if step is not None and step > self._current:
+        if step is not None and step > self.current:
             self._close(step)
         self.crowded = self.crowded or not wanted.isdisjoint(self._beside)
         self._from |= dict.fromkeys(data, data)
-        for name in data.keys() & (self._open or {}).keys():
-            if data[name] != self._open[name]:
-                self._made_up.add((self._current, name))
-        self._open = (self._open or {}) | data
+        for name in data.keys() & (self.open or {}).keys():
+            if data[name] != self.open[name]:
+                self._made_up.add((self.current, name))
+        self.open = (self.open or {}) | data
         if commit or (step is None and commit is None):
-            self._close(self._current + 1)
+            self._close(self.current + 1)
 
     def finish(self) -> Model:
         """The end of the run."""
-        self._close(self._current + 1)
+        self._close(self.current + 1)
         return self
 
     def axis(self, metric: str) -> str:
@@ -125,8 +127,8 @@ class Model:
         return data.keys() | {f"{name.rpartition('/')[0]}/" for name in data} | axes
 
     def _close(self, following: int) -> None:
-        row, number = self._open, self._current
-        self._open, self._current = None, following
+        row, number = self.open, self.current
+        self.open, self.current = None, following
         self._beside = set()
         if row is None:
             return

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import ups.guard
+from test_imports import modules_imported
 from ups.guard import row_plan as rows
 from ups.guard import strands as axis
 from ups.guard.axes import Definition
 from ups.guard.decisions import Actions, Decisions
 from ups.guard.strands import MOST_PARTS
+
+# What decides, beside what performs; and all that it imports besides.
+PURE = ("decisions", "wandb_step", "place", "row_plan", "drawable", "missing", "axes", "strands", "notices")
+PLAIN = {"collections", "copy", "dataclasses", "datetime", "math", "operator", "re", "typing", "weakref"}
+PLAIN_OF_UPS = ("ups.charts", "ups.course", "ups.errors", "ups.text", "ups.tracking.values")
 
 
 def log(decisions: Decisions, data: dict[str, Any], step: int | None = None, commit: bool | None = None) -> Actions:
@@ -55,7 +64,9 @@ def test_a_part_begins_with_its_definitions() -> None:
         Definition("part2/epoch", {"hidden": True}),
         Definition("part2/loss", {"step_metric": "part2/epoch", "summary": "min"}),
     )
-    assert first.notices == ("epoch goes back from 2 to 0: what comes now is in part2/epoch, its metrics in part2/…",)
+    assert first.notices == (
+        "epoch goes back from 2 to 0: from here on it is part2/epoch, and its metrics are part2/…",
+    )
     second = log(decisions, {"loss": 0.4, "epoch": 1})
     assert (second.definitions, second.notices) == ((), ())
 
@@ -144,3 +155,33 @@ def test_a_metric_beside_one_in_a_part_has_the_axis_by_its_own_name() -> None:
         log(decisions, {"b/loss": 0.5}, step)
     assert log(decisions, {"b/loss": 0.5}, 20).row == {"part2/b/loss": 0.5, "part2/b/step": 20}
     assert log(decisions, {"b/other": 0.5}, 20).row == {"b/other": 0.5, "b/step": 20}
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_what_decides_imports_nothing_that_reads_or_writes(name: str) -> None:
+    """No wandb, no file, no clock, no process; and it calls no built-in that reads or writes."""
+    assert ups.guard.__file__ is not None
+    path = Path(ups.guard.__file__).with_name(f"{name}.py")
+    of_guard = tuple(f"ups.guard.{each}" for each in PURE)
+    imports = modules_imported(path)
+    assert [each for each in imports if each.split(".")[0] not in {*PLAIN, "ups"}] == []
+    assert [
+        each for each in imports if each.startswith("ups") and not each.startswith((*of_guard, *PLAIN_OF_UPS))
+    ] == []
+    called = {
+        node.func.id
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert called.isdisjoint({"print", "open", "input", "exec", "eval", "__import__"})
+
+
+def test_actions_stay_as_they_were_given() -> None:
+    """They share nothing with the decisions on later calls."""
+    decisions = Decisions()
+    decisions.define_metric("loss", step_metric="epoch")
+    log(decisions, {"loss": 0.5, "epoch": 3})
+    actions = log(decisions, {"loss": 0.4}, commit=False)
+    assert actions.filled == {"epoch"}
+    log(decisions, {"other": 0.4})
+    assert actions.filled == {"epoch"}

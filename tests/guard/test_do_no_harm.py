@@ -9,48 +9,21 @@ import math
 import os
 from itertools import pairwise
 from random import Random
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from guard.guarded import Guarded, assert_no_number_is_lost
 from guard.made_loops import Call, made, play
 from guard.model import Chart, Model
 from ups.charts import DEFAULT_AXIS
 from ups.guard import row_plan as rows
 from ups.guard import strands as axis
-from ups.guard.decisions import Actions, Decisions
 
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "2000"))
 LOOPS = st.integers(0, 2**64).map(lambda seed: made(Random(seed)))
 MANY = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-
-
-class Guarded:
-    """A model whose calls go through a guard's decisions first."""
-
-    def __init__(self) -> None:
-        self.model = Model()
-        self.decisions = Decisions()
-        self.actions: list[Actions] = []
-
-    def define_metric(self, name: str, **options: Any) -> None:
-        """One definition of the script, and what the guard makes of it."""
-        self.model.define_metric(name, **options)
-        self._make(self.decisions.define_metric(name, **options))
-
-    def log(self, data: dict[str, Any], step: int | None = None, commit: bool | None = None) -> None:
-        """One call of the script."""
-        actions = self.decisions.log(data, step, commit)
-        self._make(actions)
-        self.model.log(dict(actions.row), actions.step, actions.commit)
-        self.decisions.logged(actions, data, step, commit)
-
-    def _make(self, actions: Actions) -> None:
-        self.actions.append(actions)
-        for name, options in actions.definitions:
-            self.model.define_metric(name, **options)
 
 
 def guarded(calls: list[Call]) -> Guarded:
@@ -123,17 +96,7 @@ def test_a_run_whose_charts_are_whole_is_not_touched(calls: list[Call]) -> None:
 @given(LOOPS)
 def test_no_number_is_lost(calls: list[Call]) -> None:
     """Each number is in a row that W&B takes, but for one that the script itself gives again in the same row."""
-    run = guarded(calls)
-    held = {value for row in run.model.rows for value in row.values()}
-    assert run.model.dropped == []
-    logged = [call.arguments for call in calls if call.name is None]
-    for place, arguments in enumerate(logged):
-        for name, value in arguments["data"].items():
-            if value in held or not math.isfinite(value):
-                continue
-            later = next(each for each in logged[place + 1 :] if name in each["data"])
-            assert later.get("step") in (None, arguments.get("step")) or arguments.get("step") is None
-            assert "given again" in run.decisions.summary()
+    assert_no_number_is_lost(calls, guarded(calls))
 
 
 @MANY

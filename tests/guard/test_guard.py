@@ -112,7 +112,7 @@ def test_a_run_that_is_finished_is_refused() -> None:
     """A finished run is one clear line, not a guard that does nothing."""
     run = open_run(Path.cwd())
     run.finish()
-    with pytest.raises(UsageError, match=rf"run {run.id} is finished: call ups.guard\(run\) right after wandb.init"):
+    with pytest.raises(UsageError, match=rf"run {run.id} is finished; call ups.guard\(run\) right after wandb.init"):
         ups.guard(run)
 
 

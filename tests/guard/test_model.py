@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -11,8 +12,9 @@ import pytest
 import wandb
 
 from guard.loops import open_run
-from guard.made_loops import made, play
+from guard.made_loops import Call, made, play
 from guard.model import Model
+from guard.raw_calls import DEFINITIONS, KINDS, raw_calls
 from held import read_held
 
 
@@ -23,19 +25,25 @@ def rows(held: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+def raw(random: Random) -> list[Call]:
+    """Calls without any habit."""
+    return raw_calls(random.randrange(DEFINITIONS), [random.randrange(KINDS) for _ in range(12)])
+
+
+@pytest.mark.parametrize("script", [made, raw])
 @pytest.mark.parametrize(("first", "count"), [(0, 20), pytest.param(20, 180, marks=pytest.mark.soak)])
-def test_the_model_has_the_rows_that_wandb_has(first: int, count: int) -> None:
-    """Generated loops: the open row, ``step=``, ``commit=``, dropped rows, and an axis that is filled in."""
+def test_the_model_has_the_rows_that_wandb_has(script: Callable[[Random], list[Call]], first: int, count: int) -> None:
+    """Generated calls: the open row, ``step=``, ``commit=``, dropped rows, and an axis that is filled in."""
     folders = {}
     for seed in range(first, first + count):
         folders[seed] = Path(tempfile.mkdtemp(dir=Path.cwd()))
         run = open_run(folders[seed], reinit="create_new")
-        play(made(Random(seed)), run)
+        play(script(Random(seed)), run)
         run.finish()
     wandb.teardown()
     for seed, folder in folders.items():
         model = Model()
-        play(made(Random(seed)), model)
+        play(script(Random(seed)), model)
         model.finish()
         if any(chart.invented for chart in model.charts().values()) and _is_ambiguous(model):
             continue  # W&B chooses by chance

@@ -54,11 +54,11 @@ def large(run: wandb.Run) -> None:
 @pytest.mark.parametrize(
     ("loop", "line", "count"),
     [
-        (overwritten, "loss is given again in a row that is still open: W&B keeps 0.1, not 0.0", ": 9"),
-        (overwritten_tables, "candidates is given again in a row that is still open: W&B keeps the last", ": 1"),
+        (overwritten, "loss is logged twice in a row that is still open: W&B keeps 0.1, not 0.0", ": 9"),
+        (overwritten_tables, "candidates is logged twice in a row that is still open: W&B keeps only the last", ": 1"),
         (growing_table, "predictions has 2 rows, and had 1 when it was first logged, which W&B keeps", ": 3"),
         (text, "price is Decimal('0'): W&B keeps it, and no line can show what is not a number", ": 12"),
-        (large, "env_steps goes back from 12345639 to 12345630: what comes now is in part2/env_steps", ": 1"),
+        (large, "env_steps goes back from 12345639 to 12345630: from here on it is part2/env_steps", ": 1"),
     ],
 )
 def test_it_is_said_once_and_counted(loop: Loop, line: str, count: str, capsys: pytest.CaptureFixture[str]) -> None:

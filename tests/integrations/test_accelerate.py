@@ -239,7 +239,7 @@ class Name(str, enum.Enum):  # noqa: UP042 - as older code has it
 
 
 def test_names_that_are_no_strings_are_kept_as_their_text(capsys: pytest.CaptureFixture[str]) -> None:
-    """wandb raises TypeError for them, and for a part of a nested name it takes the text. It is said once."""
+    """Wandb raises TypeError for them, and for a part of a nested name it takes the text. It is said once."""
     accelerator, tracker = started(mode="offline")
     for step in range(3):
         accelerator.log(
@@ -322,7 +322,7 @@ def test_another_process_is_told_that_it_has_no_run(monkeypatch: pytest.MonkeyPa
     tracker.start()
     tracker.log({"loss": 1.0}, step=0)
     assert not Path("ups-runs").exists()
-    with pytest.raises(UsageError, match=r"this is process 1 of 2: ask accelerator\.is_main_process first"):
+    with pytest.raises(UsageError, match=r"this is process 1 of 2; ask accelerator\.is_main_process first"):
         _ = tracker.tracker
 
 
@@ -335,7 +335,7 @@ def test_a_finished_run_is_one_clear_line(capsys: pytest.CaptureFixture[str]) ->
     for step in (1, 2):
         tracker.log({"loss": 1.0}, step=step)
     assert capsys.readouterr().err.count("a row was logged after finish()") == 1
-    with pytest.raises(UsageError, match="which is finished: pass one that is not"):
+    with pytest.raises(UsageError, match="which is finished; pass one that is open"):
         UPSTracker("examples", context=context)
 
 

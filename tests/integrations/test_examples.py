@@ -12,7 +12,7 @@ import pytest
 
 from held import read_held
 from ups.check import Verdict, check_run
-from ups.runs import find_runs
+from ups.runs import find_runs, read_run
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 BESIDE = Path(sys.executable).parent  # where `ups` and `torchrun` are
@@ -35,7 +35,7 @@ def run(*command: str | Path, **environment: str) -> None:
 def full_steps(folder: Path) -> dict[str, int]:
     """How many points each chart named ``loss`` of the one run in ``folder`` has; all its charts must be full."""
     (found,) = find_runs(folder)
-    check = check_run(found.open())
+    check = check_run(read_run(found))
     assert {chart.verdict for chart in check.charts} == {Verdict.FULL}
     assert check.findings == ()
     held = read_held(folder)

@@ -251,10 +251,10 @@ def test_the_open_run_is_taken_up() -> None:
 def test_a_finished_run_is_one_clear_line(logger: UPSLogger, capsys: pytest.CaptureFixture[str]) -> None:
     """A fit whose run was finished stops before it trains; so does a logger that is given such a run."""
     logger.experiment.finish()
-    with pytest.raises(UsageError, match=r"the run \w+ is finished and takes no training: .* make a new one"):
+    with pytest.raises(UsageError, match=r"the run \w+ is finished and takes no training; .* make a new one"):
         trainer(logger, 1).fit(Line(), data())
     assert "was logged after finish" not in capsys.readouterr().err
-    with pytest.raises(UsageError, match="which is finished: pass one that is not"):
+    with pytest.raises(UsageError, match="which is finished; pass one that is open"):
         UPSLogger(experiment=logger.experiment)
 
 

@@ -186,7 +186,7 @@ def test_a_finished_run_is_one_clear_line(callback: UPSCallback) -> None:
     callback.context.finish()
     with pytest.raises(UsageError, match=r"the run \w+ is finished and takes no training"):
         training.train()
-    with pytest.raises(UsageError, match="which is finished: pass one that is not"):
+    with pytest.raises(UsageError, match="which is finished; pass one that is open"):
         UPSCallback(context=callback.context)
 
 
@@ -194,5 +194,5 @@ def test_wrong_arguments_are_refused() -> None:
     """A wrong name or choice is an exception where it is given, not in the training."""
     with pytest.raises(InvalidName, match="'fine tune' is not a stage name"):
         UPSCallback("fine tune")
-    with pytest.raises(UsageError, match="log_model is 'sometimes': choose 'end', 'checkpoint' or false"):
+    with pytest.raises(UsageError, match="log_model is 'sometimes'; choose 'end', 'checkpoint' or false"):
         UPSCallback(log_model="sometimes")  # type: ignore[arg-type]

@@ -112,7 +112,7 @@ def test_an_interrupted_pair_goes_on_as_if_it_had_not_been(pair: Path, tmp_path:
     training.send_signal(signal.SIGTERM)
     output, _ = training.communicate(timeout=300)
     assert training.returncode != 0, output
-    assert re.search(r"Go on with: \S*ups train --resume", output), output
+    assert re.search(r"Resume with: \S*ups train --resume", output), output
 
     found = ended(train(folder, "--resume", processes=2, mode="offline"), folder)
     for stage, steps in STAGES.items():

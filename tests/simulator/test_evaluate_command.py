@@ -54,7 +54,7 @@ def test_a_run_that_trained_nothing_is_refused(
     checkpoints = Path("begun/checkpoints")
     checkpoints.mkdir(parents=True)
     shutil.copy(trained / "checkpoints" / "config.json", checkpoints)
-    for run, message in (("nowhere", "nowhere is no run of 'ups train'"), ("begun", "no stage that is trained to")):
+    for run, message in (("nowhere", "nowhere is not a run of 'ups train'"), ("begun", "no stage that is trained to")):
         monkeypatch.setattr(sys, "argv", ["ups", "evaluate", run])
         with pytest.raises(SystemExit) as end:
             main()

@@ -141,8 +141,8 @@ def test_a_killed_training_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None
         (["--preset", "smoke", "--set", "stages.operator.step=3"], "did you mean 'stages.operator.steps'"),
         (["--preset", "smoke", "--problem", "burger"], "did you mean 'burgers'"),
         (["--preset", "smoke", "--stage", "operators"], "did you mean 'operator'"),
-        (["--resume"], "there is no run to go on with"),
-        (["--resume", "nowhere"], "nowhere is no run of 'ups train'"),
+        (["--resume"], "holds no run to resume"),
+        (["--resume", "nowhere"], "nowhere is not a run of 'ups train'"),
         (["--resume", "nowhere", "--seed", "3"], "leave out the other settings"),
     ],
 )

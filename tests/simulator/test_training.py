@@ -20,7 +20,7 @@ from ups.simulator.checkpoint import Checkpoint, checkpoint_path, load_checkpoin
 from ups.simulator.config import Config, StageConfig
 from ups.simulator.pipeline import Pipeline
 from ups.simulator.progress import Reporter
-from ups.simulator.run_directory import load_config
+from ups.simulator.train_run import load_config
 from ups.simulator.trained import CONTROL, STAGES
 from ups.simulator.training import learning_rate
 
@@ -136,7 +136,7 @@ def test_a_stage_alone_needs_the_one_before(
             pipeline.run("diffusion_residual")
         with pytest.raises(KeyboardInterrupt):
             Pipeline(tiny, context.dir, context, Interrupting("operator", 9)).run("operator")
-        with pytest.raises(RunDirectoryError, match="stands at step 9 of 40"):
+        with pytest.raises(RunDirectoryError, match="is at step 9 of 40"):
             pipeline.run("diffusion_residual")
         pipeline.run("operator")
         outcome = pipeline.run("diffusion_residual")

@@ -1,4 +1,4 @@
-"""The command line: one module a command, and the only place that turns errors into exit codes."""
+"""The command line: one module per command, and the only place that turns errors into exit codes."""
 
 import difflib
 import importlib
@@ -17,26 +17,26 @@ __all__ = ["command", "main"]
 
 _TOUR = {
     "Look at runs": {
-        "check": "Say for every chart of any W&B run whether a person will see a line, and if not, why.",
+        "check": "Report which charts of a W&B run show a line, and why the others do not.",
         "show": "Show runs in the browser, live while they train.",
         "report": "Write a run as one HTML file: charts, findings, tables, images.",
     },
-    "Put them right, bring them on": {
+    "Correct and deliver runs": {
         "repair": "Write a corrected copy of a run, ready for 'wandb sync'.",
-        "deliver": "Deliver a run's journal to W&B, or go on with a delivery that was cut off.",
+        "deliver": "Deliver a run's journal to W&B, or resume a delivery that was cut off.",
         "export": "Write a run's rows as CSV or Parquet.",
     },
     "Train": {
-        "train": "Train the three-stage neural simulator, every chart full.",
+        "train": "Train the three-stage neural simulator, with every chart full.",
         "evaluate": "Score the trained models of a run of 'ups train', with standard errors.",
     },
     "This machine": {
-        "doctor": "Look at what UPS needs here, try it, and say what to do.",
-        "completion": "Print what lets your shell complete UPS's commands and options.",
+        "doctor": "Test whether UPS works here, and print what to do if not.",
+        "completion": "Print a script with which your shell completes UPS's commands.",
     },
 }
-_INTERRUPTED = 130  # as shells have it; click would say 1, which is a finding
-_COMMANDS = {name: told for commands in _TOUR.values() for name, told in commands.items()}
+_INTERRUPTED = 130  # as in shells; click would exit with 1, which is a finding
+_COMMANDS = {name: line for commands in _TOUR.values() for name, line in commands.items()}
 
 
 class _Commands(click.Group):
@@ -56,9 +56,9 @@ class _Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         mistyped = bool(args) and args[0] not in _COMMANDS and not args[0].startswith("-")
-        if mistyped and not ctx.resilient_parsing:  # completing, there is nobody to tell
+        if mistyped and not ctx.resilient_parsing:  # a completion prints no error
             near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
-            ctx.fail(f"there is no command {args[0]!r}" + (f": did you mean {near[0]!r}?" if near else ""))
+            ctx.fail(f"there is no command {args[0]!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
@@ -75,10 +75,10 @@ class _Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for part, commands in _TOUR.items():
             with formatter.section(part):
-                formatter.write_dl([(name.ljust(max(map(len, _COMMANDS))), told) for name, told in commands.items()])
+                formatter.write_dl([(name.ljust(max(map(len, _COMMANDS))), line) for name, line in commands.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        commands = [CompletionItem(name, help=told) for name, told in _COMMANDS.items() if name.startswith(incomplete)]
+        commands = [CompletionItem(name, help=line) for name, line in _COMMANDS.items() if name.startswith(incomplete)]
         return commands or click.Command.shell_complete(self, ctx, incomplete)
 
 
@@ -87,8 +87,8 @@ class _Commands(click.Group):
 def command() -> None:
     """UPS: staged training in Weights & Biases, with every chart full.
 
-    Your charts are empty now? 'ups check' says why, 'ups repair' writes a copy that is right. To keep them full from
-    now on, log through 'import ups'. Without an account and without a network, 'ups show' draws them.
+    Are your charts empty? 'ups check' reports why, and 'ups repair' writes a corrected copy. To keep charts full, log
+    through 'import ups'. 'ups show' draws them, with no account and no network.
 
     \b
     Example:
@@ -105,7 +105,7 @@ def main() -> None:
     0 done, 1 findings or work not done, 2 wrong usage or unreadable input, 130 interrupted.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a name that it cannot print is no error, as on stderr
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that it cannot print is not an error, as on stderr
     try:
         command.main(prog_name="ups", standalone_mode=True)
     except DeliveryError as error:

@@ -1,4 +1,4 @@
-"""``ups check``: will a person see a line in every chart?"""
+"""``ups check``: the charts of a run that show a line, and why the others do not."""
 
 import json
 import sys
@@ -26,23 +26,22 @@ _WORTH_A_BAR = 50_000_000  # bytes; less is read before a bar is seen
     type=click.Choice(["text", "json", "markdown"]),
     default="text",
     show_default=True,
-    help="A tree for the terminal, one JSON object for programs, or Markdown for a report.",
+    help="A tree for people, one JSON object for programs, or Markdown for a report.",
 )
 @click.option(
     "--fail-on",
     type=click.Choice(["error", "warning"]),
     default="error",
     show_default=True,
-    help="Exit with status 1 at a finding of this severity or above.",
+    help="Exit with status 1 at a finding of at least this severity.",
 )
 @click.option(
-    "--explain", "code", metavar="CODE", type=click.Choice(CODES), help="Print a page on a finding, and stop."
+    "--explain", "code", metavar="CODE", type=click.Choice(CODES), help="Print the page on a finding, and stop."
 )
 def command(paths: tuple[Path, ...], form: str, fail_on: str, code: str | None) -> None:
-    """Say for every chart of the runs at PATH whether a person will see a line, and if not, why.
+    """Report which charts of the runs at PATH show a line, and why the others do not.
 
-    PATH is a .wandb file, a run's directory or a folder with runs below it, W&B's or UPS's; a run may still be going
-    on.
+    PATH is a .wandb file, a run's directory (W&B's or UPS's), or a folder of runs. A run may still be training.
     Exit status: 0 nothing found, 1 something found, 2 something could not be read.
 
     \b
@@ -66,8 +65,8 @@ def command(paths: tuple[Path, ...], form: str, fail_on: str, code: str | None) 
     elif checks:
         _print_trees(checks)
     for path in waiting:
-        told = f"{path} is checked as its journal has it: not every row is in W&B yet"
-        echo(f"ups: {told}. Where nothing is delivering it: {command_line('ups', 'deliver', path)}", err=True)
+        command = command_line("ups", "deliver", path)
+        echo(f"ups: {path} is read from its journal, since W&B lacks rows. To deliver them: {command}", err=True)
     for message in unreadable:
         echo(f"ups: {message}", err=True)
     severity = worst(finding for check in checks for finding in check.findings)
@@ -76,7 +75,7 @@ def command(paths: tuple[Path, ...], form: str, fail_on: str, code: str | None) 
 
 
 def _find(paths: tuple[Path, ...], unreadable: list[str]) -> list[FoundRun]:
-    """The runs at all paths, each once; what cannot be read is added to ``unreadable``."""
+    """The runs at all paths, each once; errors are added to ``unreadable``."""
     runs: dict[tuple[Path, ...], FoundRun] = {}
     errors: list[RunFileError] = []
     for path in paths:
@@ -90,7 +89,7 @@ def _find(paths: tuple[Path, ...], unreadable: list[str]) -> list[FoundRun]:
 
 
 def _check(found: list[FoundRun], waiting: list[Path], unreadable: list[str]) -> Iterator[RunCheck]:
-    """The checks of the runs; ``waiting`` takes the paths of those of which W&B may not hold all yet."""
+    """The checks of the runs; ``waiting`` takes the paths of runs of which W&B may lack rows."""
     with _progress(sum(each.size for each in found)) as advance:
         for each in found:
             try:
@@ -104,7 +103,7 @@ def _check(found: list[FoundRun], waiting: list[Path], unreadable: list[str]) ->
 
 @contextmanager
 def _progress(size: int) -> Iterator[Callable[[int], None] | None]:
-    """A bar on a terminal's stderr, while many bytes are read; gone when they are."""
+    """A progress bar on a terminal's stderr while many bytes are read, removed at the end."""
     if size < _WORTH_A_BAR or not sys.stderr.isatty():
         yield None
         return

@@ -1,4 +1,4 @@
-"""``ups completion``: commands and options that the shell completes."""
+"""``ups completion``: the script with which a shell completes commands and options."""
 
 import click
 from click.shell_completion import get_completion_class
@@ -11,7 +11,7 @@ _SHELLS = ("bash", "zsh", "fish")
 @click.command()
 @click.argument("shell", type=click.Choice(_SHELLS))
 def command(shell: str) -> None:
-    """Print what lets SHELL complete UPS's commands and options.
+    """Print a script with which SHELL completes UPS's commands and options.
 
     Put the line for your shell into ~/.bashrc or ~/.zshrc, or for fish into ~/.config/fish/config.fish.
 

@@ -1,4 +1,4 @@
-"""``ups deliver``: bring a run's journal to W&B."""
+"""``ups deliver``: deliver a run's journal to W&B."""
 
 import contextlib
 import os
@@ -17,27 +17,27 @@ from ups.text import command_line
 @click.option(
     "--mode",
     type=click.Choice(["online", "offline"]),
-    help="Where to: W&B's server, or W&B's files for 'wandb sync'. Default: as the run was made.",
+    help="The target: W&B's server, or W&B's files for 'wandb sync'. Default: the run's own mode.",
 )
 @click.option(
     "--base-url",
     metavar="URL",
-    help="The W&B server to send the run to, with the credentials configured here. Default: the one configured here, if"
+    help="The W&B server for the run, with the credentials configured here. Default: the one configured here, if"
     " the run names no other.",
 )
 @click.option(
     "--as-new",
     is_flag=True,
-    help="Deliver a copy of the run under a fresh run id, where a server has lost rows, or what it has is not known.",
+    help="Deliver a copy of the run under a fresh run id, if a server lost rows or cannot be asked for them.",
 )
 @click.option("--owner", hidden=True, help="The process whose end is the run's end.")
 @click.option("--nice", type=int, default=0, hidden=True, help="Lower this process's priority.")
 def command(run_dir: Path, mode: str | None, base_url: str | None, as_new: bool, owner: str | None, nice: int) -> None:
     """Deliver the rows in RUN_DIR that W&B does not hold yet.
 
-    Continues where an earlier delivery was cut off, each row once, and follows a run that is still training. Use it
-    for a run that was only journaled (mode 'local') on a machine that reaches W&B. Run it again after the end to ask
-    the server whether it still holds every row.
+    It resumes a delivery that was cut off, sends each row once, and follows a run that is still training. Use it for a
+    run that was only journaled (mode 'local'), on a machine that reaches W&B. After the run's end, it asks the server
+    again whether it holds every row.
 
     \b
     Example:
@@ -54,7 +54,7 @@ def command(run_dir: Path, mode: str | None, base_url: str | None, as_new: bool,
     if nice and hasattr(os, "nice"):
         os.nice(nice)
         if hasattr(os, "SCHED_BATCH"):
-            with contextlib.suppress(OSError):  # waking up, it then takes the core from nobody
+            with contextlib.suppress(OSError):  # as it wakes up, it then takes the core from no other process
                 os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     require_wandb()
     if base_url is not None:
@@ -66,7 +66,7 @@ def command(run_dir: Path, mode: str | None, base_url: str | None, as_new: bool,
     made = directory.read_manifest().mode
     chosen = mode or (made if made in ("online", "offline") else resolve_mode(None))
     if chosen not in ("online", "offline"):
-        raise UsageError(f"{run_dir} was made with mode {made!r}: say --mode online or --mode offline")
+        raise UsageError(f"{run_dir} has the mode {made!r}; choose --mode online or --mode offline")
     if owner is not None:
         status = Delivery(directory, chosen, owner=owner).run()
     else:
@@ -75,7 +75,7 @@ def command(run_dir: Path, mode: str | None, base_url: str | None, as_new: bool,
                 directory,
                 chosen,
                 any_server=base_url is not None,
-                on_progress=lambda told: show(told, directory.journaled_bytes()),
+                on_progress=lambda status: show(status, directory.journaled_bytes()),
             )
             status = delivery.run()
     if owner is None:
@@ -83,16 +83,16 @@ def command(run_dir: Path, mode: str | None, base_url: str | None, as_new: bool,
             echo(f"{fault['count']:,} x {fault['message']}", err=True)
     if status.state == "incomplete":
         raise DeliveryError(
-            f"W&B holds {status.held_of_all}, and takes no rows between those. To bring all of"
-            f" them to W&B as a new run: {directory.deliver_command('--as-new')}"
+            f"W&B holds {status.held_of_all}, and takes no rows between those. To deliver all of"
+            f" them as a new run: {directory.deliver_command('--as-new')}"
         )
     if status.state != "finished":
         unknown = f"it is not known how many of {status.rows:,} rows W&B holds"
         held = unknown if status.confirmed_rows is None else f"W&B holds {status.held_of_all}"
-        raise DeliveryError(f"{held}. The rest waits in {directory.journal}: try again later with the same command")
+        raise DeliveryError(f"{held}. The rest is in {directory.journal}; run the same command again later")
     if not status.confirmed:
         echo(
-            f"{status.rows:,} rows of {directory.path.name} were given to W&B, and its server has not confirmed them."
+            f"{status.rows:,} rows of {directory.path.name} were sent to W&B, but its server has not confirmed them."
             f" {status.url}"
         )
     elif status.url is not None:
@@ -103,10 +103,10 @@ def command(run_dir: Path, mode: str | None, base_url: str | None, as_new: bool,
 
 
 def _outlive_the_job() -> None:
-    """Let a signal that ends a whole job pass: the training's end is what ends this, and until then rows may wait.
+    """Ignore signals that end a whole job: this process ends after the training, and rows may wait until then.
 
-    A scheduler signals every process of a job and kills what is left after a grace period, which is for delivering.
-    wandb's own process ends at the signal; what it had not taken comes again from the journal.
+    A scheduler signals every process of a job, and kills the rest after a grace period, which is for delivery. wandb's
+    own process ends at the signal; rows that it had not taken are sent again from the journal.
     """
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)

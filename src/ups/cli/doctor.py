@@ -1,4 +1,4 @@
-"""``ups doctor``: what is installed, what is reached, and what to do about what is not."""
+"""``ups doctor``: the parts that UPS needs here, tested, and what to do about those that fail."""
 
 import json
 import os
@@ -46,11 +46,11 @@ print(ctx.dir)
 
 
 @dataclass(frozen=True)
-class _Told:
-    """One thing that was looked at.
+class _Fact:
+    """The result of one test.
 
     Attributes:
-        state: ``ok``; ``note``, something that one may want to know; ``wrong``, something that keeps UPS from working.
+        state: ``ok``; ``note``, something to know; ``wrong``, something that keeps UPS from working.
         do: What to do about it; "" for nothing.
     """
 
@@ -63,9 +63,9 @@ class _Told:
 @click.command()
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="For people or programs.")
 def command(form: str) -> None:
-    """Look at what UPS needs, and try it: versions, folders, W&B's server, credentials, a run of two stages.
+    """Test the versions, folders, W&B server and credentials that UPS needs, and a small run.
 
-    Credentials are never shown. The run is offline, in a temporary folder, and read back. Exit status: 0 if UPS
+    Credentials are never shown. The run is offline, in a temporary folder, and is read back. Exit status: 0 if UPS
     works here, with W&B's server or without; 1 if not.
 
     \b
@@ -73,7 +73,7 @@ def command(form: str) -> None:
       ups doctor
       ups doctor --format json
     """
-    looks: tuple[Callable[[], Iterator[_Told]], ...] = (
+    looks: tuple[Callable[[], Iterator[_Fact]], ...] = (
         _versions,
         _extras,
         _folder,
@@ -82,31 +82,31 @@ def command(form: str) -> None:
         _undelivered,
         _trial,
     )
-    told: list[_Told] = []
+    facts: list[_Fact] = []
     for look in looks:
-        for one in look():
-            told.append(one)
+        for fact in look():
+            facts.append(fact)
             if form == "text":
-                _print(one)
-    wrong = any(one.state == "wrong" for one in told)
+                _print(fact)
+    wrong = any(fact.state == "wrong" for fact in facts)
     if form == "json":
-        click.echo(json.dumps({"works": not wrong, "found": [asdict(one) for one in told]}, indent=1))
+        click.echo(json.dumps({"works": not wrong, "found": [asdict(fact) for fact in facts]}, indent=1))
     else:
-        see = f"Something keeps UPS from working here: see {_mark('wrong')} above."
+        see = f"UPS does not work here: see {_mark('wrong')} above."
         click.echo(f"\n{see if wrong else 'UPS works here.'}")
     sys.exit(int(wrong))  # wandb looks at an exit's code, and takes a truth value for none
 
 
-def _print(one: _Told) -> None:
+def _print(fact: _Fact) -> None:
     from rich.console import Console
     from rich.text import Text
 
     console = Console(highlight=False)
-    mark = _mark(one.state), _STYLES[one.state]
-    console.print(Text.assemble(mark, f" {one.about:<12} ", printable(one.found)), soft_wrap=True)
-    if one.do:
+    mark = _mark(fact.state), _STYLES[fact.state]
+    console.print(Text.assemble(mark, f" {fact.about:<12} ", printable(fact.found)), soft_wrap=True)
+    if fact.do:
         console.print(
-            Text(f"{'':15}{printable(one.do)}", style="bold" if one.state == "wrong" else "dim"), soft_wrap=True
+            Text(f"{'':15}{printable(fact.do)}", style="bold" if fact.state == "wrong" else "dim"), soft_wrap=True
         )
 
 
@@ -115,24 +115,24 @@ def _mark(state: str) -> str:
     return drawn if sys.stdout.encoding.lower().startswith("utf") else plain
 
 
-def _versions() -> Iterator[_Told]:
-    yield _Told("UPS", "ok", f"{ups.__version__}, in {Path(ups.__file__).parent}")
-    yield _Told("Python", "ok", f"{platform.python_version()}, {sys.executable}")
-    yield _Told("machine", "ok", f"{platform.platform()}, {os.cpu_count()} cores")
+def _versions() -> Iterator[_Fact]:
+    yield _Fact("UPS", "ok", f"{ups.__version__}, in {Path(ups.__file__).parent}")
+    yield _Fact("Python", "ok", f"{platform.python_version()}, {sys.executable}")
+    yield _Fact("machine", "ok", f"{platform.platform()}, {os.cpu_count()} cores")
     if (found := _version("wandb")) is None:
-        yield _Told("wandb", "wrong", "not installed", "pip install wandb; without it, only mode='local' works")
+        yield _Fact("wandb", "wrong", "not installed", "pip install wandb; without it, only mode='local' works")
     else:
-        yield _Told("wandb", "ok", found)
+        yield _Fact("wandb", "ok", found)
 
 
-def _extras() -> Iterator[_Told]:
-    """What each extra has of its packages."""
+def _extras() -> Iterator[_Fact]:
+    """The packages of each extra that are installed, and those that are missing."""
     extras: dict[str, dict[str, str | None]] = {}
     try:
         requirements = requires(_DISTRIBUTION) or ()
     except PackageNotFoundError:
-        found = f"not known: {_DISTRIBUTION} is found on the path, and not installed"
-        yield _Told("extras", "note", found, "pip install . in the clone")
+        found = f"not known: {_DISTRIBUTION} is on the path, but not installed"
+        yield _Fact("extras", "note", found, "pip install . in the clone")
         return
     for requirement in requirements:
         if named := _OPTIONAL.match(requirement):
@@ -140,9 +140,9 @@ def _extras() -> Iterator[_Told]:
     for extra, packages in sorted(extras.items()):
         if None in packages.values():
             lacking = ", ".join(name for name, has in packages.items() if has is None)
-            yield _Told(extra, "note", f"without {lacking}", f"if you want it: pip install '{_DISTRIBUTION}[{extra}]'")
+            yield _Fact(extra, "note", f"without {lacking}", f"if you want it: pip install '{_DISTRIBUTION}[{extra}]'")
         else:
-            yield _Told(extra, "ok", ", ".join(f"{name} {has}" for name, has in packages.items()))
+            yield _Fact(extra, "ok", ", ".join(f"{name} {has}" for name, has in packages.items()))
 
 
 def _version(package: str) -> str | None:
@@ -152,22 +152,22 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _folder() -> Iterator[_Told]:
+def _folder() -> Iterator[_Fact]:
     from ups.journal.run_directory import runs_folder
 
     folder = runs_folder().absolute()
     exists = next(path for path in (folder, *folder.parents) if path.exists())
-    do = "change to a folder that you can write, or set WANDB_DIR to one"
+    do = "change to a folder that you can write to, or set WANDB_DIR to one"
     if not os.access(exists, os.W_OK | os.X_OK):
-        yield _Told("runs", "wrong", f"{folder} cannot be written", do)
+        yield _Fact("runs", "wrong", f"{folder} cannot be written", do)
         return
     free = shutil.disk_usage(exists).free
-    told = f"go into {folder}, {free / 1e9:,.1f} GB free"
-    yield _Told("runs", "note", told, do) if free < _LITTLE_ROOM else _Told("runs", "ok", told)
+    found = f"go into {folder}, {free / 1e9:,.1f} GB free"
+    yield _Fact("runs", "note", found, do) if free < _LITTLE_ROOM else _Fact("runs", "ok", found)
 
 
-def _environment() -> Iterator[_Told]:
-    """The variables that change what UPS and wandb do; of those that may hold a secret, only that they are set."""
+def _environment() -> Iterator[_Fact]:
+    """The variables that change what UPS and wandb do; the value of one that may hold a secret is left out."""
     from ups.credentials import without_user
     from ups.tracking.provenance import SECRET_VARIABLE
 
@@ -175,45 +175,45 @@ def _environment() -> Iterator[_Told]:
     for name, value in sorted(os.environ.items()):
         if name.upper().startswith(_SHOWN):  # a proxy's address may have a password in it
             shown.append(f"{name} is set" if SECRET_VARIABLE.search(name) else f"{name}={without_user(value)}")
-    yield _Told("environment", "ok", ", ".join(shown) or "no variable changes what UPS or wandb do")
+    yield _Fact("environment", "ok", ", ".join(shown) or "no variable changes what UPS or wandb do")
 
 
-def _server() -> Iterator[_Told]:
+def _server() -> Iterator[_Fact]:
     from ups.credentials import credentials_source, server_address, without_user
     from ups.tracking.mode import resolve_mode
 
     try:
         mode = resolve_mode(None)
-        told_mode = _Told("mode", "ok", f"a run whose mode nobody says is {mode}")
+        mode_fact = _Fact("mode", "ok", f"runs are {mode} by default")
     except UPSError as error:
         mode = None
-        told_mode = _Told("mode", "wrong", str(error), "set WANDB_MODE right, or unset it")
+        mode_fact = _Fact("mode", "wrong", str(error), "correct WANDB_MODE, or unset it")
     address, source = without_user(server_address()), credentials_source()
-    if not address.startswith(("http://", "https://")):  # wandb takes no other, and no run would begin
+    if not address.startswith(("http://", "https://")):  # wandb refuses any other, and no run would begin
         do = "write http:// or https:// before it, where it is set: WANDB_BASE_URL, or wandb's settings file"
-        yield _Told("server", "wrong", f"{address} is not a server's address", do)
-        yield told_mode
+        yield _Fact("server", "wrong", f"{address} is not a server's address", do)
+        yield mode_fact
         return
     answer = _ask(server_address())
     if answer is None:
-        yield _Told("server", "ok", f"{address} answers")
+        yield _Fact("server", "ok", f"{address} answers")
     else:
-        do = "without it runs are offline, or mode='local': 'wandb sync' and 'ups deliver' bring them there later"
+        do = "until then: runs are offline or mode='local', for 'wandb sync' or 'ups deliver' later"
         if mode == "online":
             do = f"until then: {_UNTIL_THEN}; the rows of an online run wait in its journal for 'ups deliver'"
-        yield _Told("server", "note", f"{address} does not answer: {answer}", do)
+        yield _Fact("server", "note", f"{address} does not answer: {answer}", do)
     if source is None:
         do = f"to see runs in W&B: wandb login{'' if address.endswith('coreweave.com') else ' --host ' + address}"
-        yield _Told("credentials", "note", f"none for {address}", do)
+        yield _Fact("credentials", "note", f"none for {address}", do)
     elif _version("wandb") is None:
-        yield _Told("credentials", "ok", f"in {source}, not tried")
+        yield _Fact("credentials", "ok", f"in {source}, not tried")
     else:
         yield _credentials(source, answers=answer is None, used=mode == "online")
-    yield told_mode
+    yield mode_fact
 
 
 def _ask(address: str) -> str | None:
-    """Whether a server answers: None, or why not. Any answer counts, also a refusal."""
+    """Ask a server: return None if it answers, also with a refusal, else the error."""
     try:
         with urllib.request.urlopen(address, timeout=_TIMEOUT):
             return None
@@ -225,11 +225,13 @@ def _ask(address: str) -> str | None:
         return str(error)
 
 
-def _credentials(source: str, *, answers: bool, used: bool) -> _Told:
-    """Ask wandb whether the credentials can be any, and the server, where it answers, whom they belong to.
+def _credentials(source: str, *, answers: bool, used: bool) -> _Fact:
+    """Test the credentials' form with wandb, and ask the server, if it answers, for their owner.
 
     Args:
-        used: Whether a run would need them.
+        source: The place of the credentials.
+        answers: True where the server answers.
+        used: True where a run would need them.
     """
     from ups.delivery.server import WrongCredentials, account_name
 
@@ -237,17 +239,17 @@ def _credentials(source: str, *, answers: bool, used: bool) -> _Told:
     try:
         name = account_name(int(_TIMEOUT) if answers else 1)
     except WrongCredentials as error:
-        found = f"in {source}, but wandb does not take them: {error}"
-        return _Told("credentials", "wrong" if used else "note", found, do)
+        found = f"in {source}, but wandb refuses them: {error}"
+        return _Fact("credentials", "wrong" if used else "note", found, do)
     if name is not None:
-        return _Told("credentials", "ok", f"in {source}, of {name}")
+        return _Fact("credentials", "ok", f"in {source}, of {name}")
     if not answers:
-        return _Told("credentials", "ok", f"in {source}, not tried")
-    return _Told("credentials", "note", f"in {source}, but the server does not take them", do)
+        return _Fact("credentials", "ok", f"in {source}, not tried")
+    return _Fact("credentials", "note", f"in {source}, but the server refuses them", do)
 
 
-def _undelivered() -> Iterator[_Told]:
-    """Runs here whose rows are not all in W&B, and that nobody is delivering."""
+def _undelivered() -> Iterator[_Fact]:
+    """Runs here of which W&B lacks rows, and that no process delivers."""
     from ups.journal.run_directory import MANIFEST, RunDirectory, runs_folder
     from ups.journal.waiting import waits
 
@@ -257,12 +259,12 @@ def _undelivered() -> Iterator[_Told]:
             if directory.delivery_is_running() or directory.living() or not waits(directory):
                 continue
         except (RunDirectoryError, OSError) as error:
-            yield _Told("run", "note", f"{directory.path}: {error}")
+            yield _Fact("run", "note", f"{directory.path}: {error}")
         else:
-            yield _Told("run", "note", f"{directory.path} is not in W&B", directory.deliver_command())
+            yield _Fact("run", "note", f"{directory.path} is not in W&B", directory.deliver_command())
 
 
-def _trial() -> Iterator[_Told]:
+def _trial() -> Iterator[_Fact]:
     """Track a small run offline, in a process of its own, and read it back."""
     if _version("wandb") is None:
         return
@@ -283,11 +285,11 @@ def _trial() -> Iterator[_Told]:
             )
             checked = check_run(open_run(Path(done.stdout.strip())))
         except subprocess.CalledProcessError as error:
-            yield _Told("trial", "wrong", "a small offline run failed", error.stderr.strip().rpartition("\n")[2])
+            yield _Fact("trial", "wrong", "a small offline run failed", error.stderr.strip().rpartition("\n")[2])
             return
         except (subprocess.TimeoutExpired, RunFileError) as error:
-            yield _Told("trial", "wrong", f"a small offline run failed: {error}")
+            yield _Fact("trial", "wrong", f"a small offline run failed: {error}")
             return
     full = sum(chart.verdict == "full" for chart in checked.charts)
-    told = f"a small offline run was tracked, delivered and read back: {full} of 2 charts full"
-    yield _Told("trial", "ok" if full == 2 else "wrong", told)
+    found = f"a small offline run was tracked, delivered and read back: {full} of 2 charts full"
+    yield _Fact("trial", "ok" if full == 2 else "wrong", found)

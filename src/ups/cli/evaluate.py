@@ -21,13 +21,13 @@ _STEPS = 110
 @click.option(
     "--trajectories",
     type=click.IntRange(min=2),
-    help=f"Test trajectories; by default the run's own number, at least {_TRAJECTORIES}.",
+    help=f"The number of test trajectories. Default: the run's own, at least {_TRAJECTORIES}.",
 )
 def command(run: Path, form: str, trajectories: int | None) -> None:
     """Score every trained model of a run, with standard errors.
 
-    RUN is the directory of a run of 'ups train'. The scores are printed, and kept in the run's summary and tables
-    and in checkpoints/evaluation.json. docs/simulator.md says what each means.
+    RUN is the directory of a run of 'ups train'. The scores are printed, and are kept in the run's summary and
+    tables and in checkpoints/evaluation.json. docs/simulator.md explains each.
 
     \b
     Example:
@@ -38,21 +38,21 @@ def command(run: Path, form: str, trajectories: int | None) -> None:
     import torch
     from rich.console import Console
 
-    from ups.simulator import results, run_directory
+    from ups.simulator import results, train_run
     from ups.simulator.data import make_test
     from ups.simulator.group import joined
     from ups.simulator.progress import Reporter
     from ups.simulator.trained import TrainedModels
 
-    config = run_directory.load_config(run)
+    config = train_run.load_config(run)
     reporter = Reporter(Console(stderr=form == "json"))
     with joined() as group:
         torch.set_num_threads(config.training.threads)
         simulators = TrainedModels(config, run, group.device).simulators()
         if not simulators:
             resume = command_line("ups", "train", "--resume", run)
-            raise RunDirectoryError(f"{run} has no stage that is trained to its end: {resume}")
-        _, context = run_directory.go_on(run)
+            raise RunDirectoryError(f"{run} has no stage that is trained to its end; finish one with: {resume}")
+        _, context = train_run.resume(run)
         with context:
             count = trajectories or max(_TRAJECTORIES, config.data.test_trajectories)
             truth = make_test(config, trajectories=count, steps=max(_STEPS, config.data.test_steps))

@@ -14,7 +14,7 @@ from ups.runs import open_run
 @click.option("--to", "form", type=click.Choice(["parquet", "csv"]), required=True, help="The format to write.")
 @output_option
 def command(run: Path, form: str, output: Path) -> None:
-    """Write the rows of RUN as one table: a row a row, a column a metric.
+    """Write the rows of RUN as one table, with one column per metric.
 
     RUN is a .wandb file or a run's directory, made with UPS or not. Parquet needs polars
     (pip install 'ups-tracking[polars]').

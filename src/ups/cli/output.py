@@ -1,4 +1,4 @@
-"""Printing of the commands, and the option of those that write one file."""
+"""The output of the commands, and the option of those that write one file."""
 
 from pathlib import Path
 
@@ -19,5 +19,5 @@ output_option = click.option(
 
 
 def echo(line: str = "", *, err: bool = False) -> None:
-    """Print a line that may hold names and paths of anyone: none of them commands the terminal."""
+    """Print a line that may hold names and paths of anyone, with no control characters for the terminal."""
     click.echo(printable(line), err=err)

@@ -16,21 +16,21 @@ __all__ = ["command"]
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("-o", "--output", "into", type=click.Path(path_type=Path), help="The folder that gets the new run.")
-@click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
-@click.option("--axis", metavar="METRIC", help="A logged metric to draw against where the axis cannot be used.")
+@click.option("-o", "--output", "into", type=click.Path(path_type=Path), help="The folder for the new run.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+@click.option("--axis", metavar="METRIC", help="A logged metric to use as the axis where a chart's own cannot be used.")
 @click.option(
     "--keep",
     type=click.Choice(["last", "first", "all"]),
     default="last",
     show_default=True,
-    help="Where a chart goes back: which attempt to keep where they overlap; all counts the axis on.",
+    help="Which attempt to keep where a chart goes back and attempts overlap; all continues the count of the axis.",
 )
-@click.option("--run-id", metavar="ID", help="The id of the copy. Default: a fresh one that begins with the run's.")
+@click.option("--run-id", metavar="ID", help="The id of the copy. Default: a new one that begins with the run's id.")
 def command(run: Path, into: Path | None, dry_run: bool, axis: str | None, keep: "Keep", run_id: str | None) -> None:
-    """Write a copy of RUN with every chart full that can be.
+    """Write a corrected copy of RUN, with as many full charts as possible.
 
-    The plan is shown first; RUN itself is never written, and nothing that exists is overwritten.
+    The plan is printed first. RUN itself is never changed, and no existing file is overwritten.
 
     \b
     Example:
@@ -44,7 +44,7 @@ def command(run: Path, into: Path | None, dry_run: bool, axis: str | None, keep:
     from ups.runs import find_run, open_files
 
     if into is None and not dry_run:
-        raise UsageError("say where the copy goes with -o DIR, or see the plan alone with --dry-run")
+        raise UsageError("the copy needs a folder: give one with -o DIR, or see only the plan with --dry-run")
     plan = plan_repair(open_files(find_run(run)), keep=keep, axis=axis, run_id=run_id)
     for line in plan_lines(plan):
         echo(line)

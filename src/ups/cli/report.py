@@ -11,7 +11,7 @@ from ups.cli.output import echo, output_option
 @click.argument("run", type=click.Path(path_type=Path))
 @output_option
 def command(run: Path, output: Path) -> None:
-    """Write RUN as one HTML file, to send to someone: its charts, findings, values, tables and images.
+    """Write RUN as one HTML file to share: its charts, findings, values, tables and images.
 
     RUN is a UPS run directory, a W&B run's directory or a .wandb file. The file opens in any browser, with no server
     and no network.

@@ -9,20 +9,20 @@ __all__ = ["command"]
 
 @click.command()
 @click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--port", metavar="N", help="Where to listen; 0 for any free port. Default: 8877, or the next free one.")
+@click.option("--port", metavar="N", help="The port; 0 for any free one. Default: 8877, or the next free one.")
 @click.option(
     "--host",
     metavar="ADDRESS",
     default="127.0.0.1",
     show_default=True,
-    help="What to listen on. Others than this machine need the token in the address that is printed.",
+    help="The address to listen on. Other machines need the token in the address that is printed.",
 )
-@click.option("--open/--no-open", "open_browser", default=True, help="Whether to open a browser.  [default: open]")
+@click.option("--open/--no-open", "open_browser", default=True, help="Open a browser, or not.  [default: open]")
 def command(paths: tuple[Path, ...], port: str | None, host: str, open_browser: bool) -> None:
     """Show runs in the browser, live while they train.
 
-    PATH is a run (a UPS run directory, a W&B run's directory or a .wandb file) or a folder with runs below it; by
-    default the folder you are in. Nothing leaves this machine, and the runs are only read.
+    PATH is a run (a UPS run directory, a W&B run's directory or a .wandb file) or a folder of runs; by default the
+    current folder. No data leaves this machine, and the runs are only read.
 
     \b
     Example:
@@ -35,7 +35,7 @@ def command(paths: tuple[Path, ...], port: str | None, host: str, open_browser: 
     from ups.errors import UsageError
 
     if port is not None and not (port.isdecimal() and int(port) < 65536):
-        raise UsageError(f"--port {port} is no port: give a number from 0 to 65535, or leave it out")
+        raise UsageError(f"--port {port} is not a port; give a number from 0 to 65535, or leave it out")
     serve(
         paths or (Path.cwd(),),
         host=host,

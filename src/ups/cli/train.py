@@ -32,7 +32,7 @@ _Mode = Literal["online", "offline", "local", "disabled"]
 
 
 def _one_of(names: Sequence[str]) -> Callable[[click.Context, click.Parameter, str], list[str]]:
-    """What a shell completes an option's value to. A wrong name is left to the command, which tells the nearest."""
+    """The completion of an option's value. A wrong name is an error of the command, which names the nearest."""
     return lambda _context, _option, incomplete: [name for name in names if name.startswith(incomplete)]
 
 
@@ -43,7 +43,7 @@ def _one_of(names: Sequence[str]) -> Callable[[click.Context, click.Parameter, s
     shell_complete=_one_of(_PRESETS),
     help="smoke (seconds), quick (minutes; the default) or full.",
 )
-@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override one key. Repeatable.")
+@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a preset's key. Repeatable.")
 @click.option(
     "--problem", metavar="NAME", shell_complete=_one_of(_PROBLEMS), help="ks (Kuramoto-Sivashinsky) or burgers."
 )
@@ -52,19 +52,19 @@ def _one_of(names: Sequence[str]) -> Callable[[click.Context, click.Parameter, s
     "--stage",
     metavar="NAME",
     shell_complete=_one_of(_STAGES),
-    help="Train this stage alone: operator, …, or control.",
+    help="Train only this stage: operator, diffusion_residual, consistency_distill or control.",
 )
 @click.option(
     "--resume",
     metavar="[RUN_DIR]",
     is_flag=False,
     flag_value=_LATEST,
-    help="Go on with a run where its checkpoints stand; without a directory, the latest.",
+    help="Resume a run from its checkpoints. Default: the latest run.",
 )
-@click.option("--mode", type=click.Choice(["online", "offline", "local", "disabled"]), help="How to track the run.")
-@click.option("--project", help="The W&B project.")
+@click.option("--mode", type=click.Choice(["online", "offline", "local", "disabled"]), help="The tracking mode.")
+@click.option("--project", help="The W&B project. Default: the one configured for wandb, else ups-simulator.")
 @click.option("--name", help="The run's name in W&B.")
-@click.option("--dir", "parent", type=click.Path(path_type=Path), help="The folder that gets the run's folder.")
+@click.option("--dir", "parent", type=click.Path(path_type=Path), help="The folder for the run's folder.")
 def command(
     preset: str | None,
     overrides: tuple[str, ...],
@@ -77,10 +77,10 @@ def command(
     name: str | None,
     parent: Path | None,
 ) -> None:
-    """Train a neural simulator in three stages, every chart full.
+    """Train a neural simulator in three stages, with every chart full.
 
-    The stages are operator, diffusion_residual and consistency_distill. A control follows, the operator alone
-    trained with the compute of all three, and an evaluation of each. Ctrl-C saves a checkpoint first.
+    The stages are operator, diffusion_residual and consistency_distill. A control follows (the operator alone,
+    trained with the compute of all three), then an evaluation of each. Ctrl-C saves a checkpoint first.
 
     \b
     Example:
@@ -90,7 +90,7 @@ def command(
       torchrun --nproc-per-node 2 -m ups train
     """
     require_simulator("ups train")
-    from ups.simulator import pipeline, results, run_directory
+    from ups.simulator import pipeline, results, train_run
     from ups.simulator.config import load, nearest
     from ups.simulator.group import joined
     from ups.simulator.progress import Reporter
@@ -106,17 +106,17 @@ def command(
         changes.append(f"seed={seed}")
 
     if resume is not None and (preset or changes or mode or project or name):
-        raise UsageError("--resume goes on with a run as it was configured: leave out the other settings")
+        raise UsageError("--resume keeps the configuration of its run; leave out the other settings")
     with _sigterm_is_ctrl_c(), joined() as group:
         if resume is None:
             config = load(preset or "quick", changes)
-            run_dir, context = run_directory.start(
+            run_dir, context = train_run.start(
                 config, stages=(stage,) if stage else names, parent=parent, mode=mode, project=project, name=name
             )
             run_dir = group.share(run_dir)
         else:
-            run_dir = group.share(run_directory.latest(parent) if resume == _LATEST else Path(resume))
-            config, context = run_directory.go_on(run_dir, beside=not group.first)
+            run_dir = group.share(train_run.latest(parent) if resume == _LATEST else Path(resume))
+            config, context = train_run.resume(run_dir, beside=not group.first)
         try:
             with context:
                 reporter = Reporter(heard=group.first)
@@ -125,10 +125,10 @@ def command(
                     results.show(outcome.evaluations, reporter)
         except KeyboardInterrupt:
             if group.first:
-                echo(f"Interrupted. Go on with: {_ups('train', '--resume', _shown(run_dir))}", err=True)
+                echo(f"Interrupted. Resume with: {_ups('train', '--resume', _shown(run_dir))}", err=True)
             sys.exit(_INTERRUPTED)
         if group.first:
-            _say_what_next(run_dir, context, outcome)
+            _print_next(run_dir, context, outcome)
 
 
 @contextlib.contextmanager
@@ -142,7 +142,7 @@ def _sigterm_is_ctrl_c() -> Iterator[None]:
 
 
 def require_simulator(command: str) -> None:
-    """Raise MissingDependency, with what to install for ``command``, unless the extra is there."""
+    """Raise MissingDependency, which names the extra to install, unless ``command`` can run."""
     try:
         import matplotlib  # noqa: F401
         import PIL  # noqa: F401
@@ -153,7 +153,7 @@ def require_simulator(command: str) -> None:
         ) from error
 
 
-def _say_what_next(run_dir: Path, context: "WandBContext", outcome: "Outcome") -> None:
+def _print_next(run_dir: Path, context: "WandBContext", outcome: "Outcome") -> None:
     shown = _shown(run_dir)
     commands: list[tuple[str | Path, ...]]
     if outcome.stopped:
@@ -162,19 +162,19 @@ def _say_what_next(run_dir: Path, context: "WandBContext", outcome: "Outcome") -
         commands = [("train", "--problem", "burgers"), ("train", "--preset", "full")]
         if context.enabled:
             commands = [("show", shown), ("check", shown), *commands]
-    echo("Stopped. Go on with:" if outcome.stopped else "Next:")
+    echo("Stopped. Resume with:" if outcome.stopped else "Next:")
     for words in commands:
         echo(f"  {_ups(*words)}")
 
 
 def _ups(*words: str | Path) -> str:
-    """This program with some arguments: ``ups`` where the shell finds it, as it does not below ``make train``."""
+    """The command line of this program with some arguments; below ``make train`` the shell does not find ``ups``."""
     beside = Path(sys.executable).with_name("ups")
     called = "ups" if shutil.which("ups") or not beside.exists() else _shown(beside)
     return command_line(called, *words)
 
 
 def _shown(path: Path) -> Path:
-    """A path as short as it can be typed from here."""
+    """A path relative to the current folder, if it lies in it."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_absolute() and path.is_relative_to(here) else path

@@ -19,15 +19,16 @@ def guard(run: None = None) -> EveryRun: ...
 @overload
 def guard(run: Any) -> Guard: ...
 def guard(run: Any = None) -> Guard | EveryRun:
-    """Keep the charts of a wandb run full while its code goes on calling ``run.log`` as it does.
+    """Keep the charts of a wandb run full while its code calls ``run.log`` as before.
 
     A row that ``step=`` would drop is kept, on an axis of its own. An axis that a row lacks is put into it. A metric
     whose axis begins again enters a new part: ``part2/train/loss`` against ``part2/train/global_step``. A metric that
-    several globs match is defined by its exact name. What no line can show, what is overwritten, and a broken
-    connection to wandb are reported once. What is right already is not touched. What is changed is printed on stderr.
+    several globs match is defined by its exact name. Values that no
+    line can show, overwritten values, and a broken connection to wandb are reported once. Rows that are right already
+    are not touched. Changes are printed on stderr.
 
     Args:
-        run: what ``wandb.init`` returned; call it before ``define_metric``. Without it, every run that
+        run: The run that ``wandb.init`` returned; call it before ``define_metric``. Without it, every run that
             ``wandb.init`` makes from here on, in this process, is guarded from its beginning: one line at the top of
             a script whose runs a library makes.
 
@@ -35,13 +36,13 @@ def guard(run: Any = None) -> Guard | EveryRun:
         The guard. Its ``release()`` undoes it, and so does leaving it as a context manager.
 
     Raises:
-        UsageError: ``run`` is no wandb run, or it is finished.
+        UsageError: ``run`` is not a wandb run, or it is finished.
     """
     return guard_every_run() if run is None else guard_run(run)
 
 
 class _Callable(ModuleType):
-    """So that ``ups.guard(run)`` works whether or not somebody has imported the module ``ups.guard``."""
+    """Makes ``ups.guard(run)`` work, also where the module ``ups.guard`` has been imported."""
 
     def __call__(self, run: Any = None) -> Guard | EveryRun:
         kept: Guard | EveryRun = guard(run)

@@ -12,10 +12,10 @@ _USAGE = "usage: python -m ups.guard [-m module | script.py] [arguments of the s
 
 
 def main(arguments: list[str]) -> None:
-    """Run what the arguments name, as Python itself would.
+    """Run the script or module that the arguments name, as Python itself would.
 
     Raises:
-        UsageError: they name nothing that can be run.
+        UsageError: They name nothing that can be run.
     """
     module = arguments[:1] == ["-m"]
     program = arguments[module : module + 1]

@@ -25,7 +25,7 @@ def _guard() -> None:
 
 
 class _WandbFinder(importlib.abc.MetaPathFinder):
-    """Finds wandb as others do, and guards it once it is there."""
+    """Finds wandb as other finders do, and guards it once it is imported."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None

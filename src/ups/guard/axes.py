@@ -1,4 +1,4 @@
-"""Which axis each metric of a guarded run is drawn against, and the definitions that make it so."""
+"""The axis of each metric of a guarded run, and the definitions that W&B needs for it."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -26,14 +26,14 @@ class Axes:
     """The axes of a run, and its definitions: the script's, and those that the guard makes.
 
     Args:
-        notices: where changes are noted.
-        summary: the run's summary where the guard came when rows had been logged; a resumed run has one too.
+        notices: Takes the changes.
+        summary: The run's summary where the guard came when rows had been logged; a resumed run has one too.
         from_init: True where no definition can have been made before the guard came. Else names decide: a metric
             ``training/<stage>/…`` is drawn against ``training/<stage>/step``, and a row with the axis of Lightning
             or of a Hugging Face trainer against that.
 
     Attributes:
-        waiting: definitions to be made before the row that is being judged.
+        waiting: Definitions to be made before the row that is being judged.
     """
 
     def __init__(self, notices: Notices, summary: Mapping[str, Any], *, from_init: bool) -> None:
@@ -49,7 +49,7 @@ class Axes:
         self.waiting: list[Definition] = []
 
     def get(self, name: str) -> GuardedAxis:
-        """The axis of a name. One that a run had before begins where the summary says that it stood."""
+        """The axis of a name. One that a run had before begins at its value in the summary."""
         axis = self._axes.get(name)
         if axis is None:
             axis = self._axes[name] = GuardedAxis(name)
@@ -97,7 +97,7 @@ class Axes:
         return self.get(name)
 
     def define(self, metric: str, axis: str) -> None:
-        """Define a metric by its exact name, with what the script's definition for it says besides the axis."""
+        """Define a metric by its exact name, with all that the script's definition has besides the axis."""
         self._definitions.define(metric, axis)
         sync = False if axis == DEFAULT_AXIS else None  # W&B's own axis is in every row
         self._define(metric, step_metric=axis, step_sync=sync, overwrite=True, **self._options_of(metric))
@@ -113,7 +113,7 @@ class Axes:
         """An axis of its own for a metric that has none: its folder's ``step``, or ``<metric>/step``.
 
         Args:
-            metric: the metric.
+            metric: The metric.
             begun: True where it has a line on W&B's own axis, which ends here: on the new one it is in its second
                 part.
         """
@@ -130,13 +130,15 @@ class Axes:
         if axis.first_part == 1:
             self.define(metric, name)
         else:
-            self._definitions.define(metric, name)  # W&B is told of the name in the part, when that is logged
+            self._definitions.define(metric, name)  # W&B gets a definition of the name in the part, when that is logged
             self._seen[metric] = name
         return axis
 
     def take_logged(self, metric: str, name: str) -> GuardedAxis:
         """The step that the script logs beside a metric, as its axis."""
-        self._notices.add("own-step", lambda: f"{metric} has no axis: it is drawn against {name}, which is in its rows")
+        self._notices.add(
+            "own-step", lambda: f"{metric} has no axis: it is now drawn against {name}, which is in its rows"
+        )
         self.define(metric, name)
         self._seen.pop(name, None)
         return self.get(name)
@@ -163,7 +165,7 @@ class Axes:
 
     def _settle(self, metric: str, axis: str) -> None:
         self._notices.add(
-            "overlap", lambda: f"{metric} fits several globs: it is now defined by name, drawn against {axis}"
+            "overlap", lambda: f"{metric} matches several globs: it is now defined by name, and drawn against {axis}"
         )
         self.define(metric, axis)
 

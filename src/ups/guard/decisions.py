@@ -4,7 +4,7 @@ Nothing here knows wandb, reads or writes: the same calls give the same actions.
 """
 
 import operator
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ups.guard.axes import Axes, Definition
@@ -24,11 +24,11 @@ class Actions(NamedTuple):
     """The actions on one call, in this order.
 
     Attributes:
-        definitions: calls of ``define_metric`` to make.
-        row, step, commit: the arguments of ``log``.
-        notices: what to print.
-        filled: the axes that wandb fills in for the row.
-        judged: False where wandb will refuse the call, which is then passed on as it is.
+        definitions: Calls of ``define_metric`` to make.
+        row, step, commit: The arguments of ``log``.
+        notices: The lines to print.
+        filled: The axes that wandb fills in for the row.
+        judged: False where wandb will refuse the call, which then passes unchanged.
     """
 
     row: dict[str, Any]
@@ -36,7 +36,7 @@ class Actions(NamedTuple):
     commit: bool | None
     definitions: tuple[Definition, ...] = ()
     notices: tuple[str, ...] = ()
-    filled: Collection[str] = ()
+    filled: frozenset[str] = frozenset()
     judged: bool = True
 
 
@@ -44,9 +44,12 @@ class Decisions:
     """A run as a guard knows it.
 
     Args:
-        begun: how many rows the run had when the guard came; None where W&B takes no ``step=``.
-        summary: its summary, if it had any.
+        begun: The number of rows that the run had when the guard came; None where W&B takes no ``step=``.
+        summary: Its summary, if it had any.
         from_init: True where no definition can have been made before the guard came.
+
+    Attributes:
+        beside_others: True once other processes log to the run.
     """
 
     def __init__(
@@ -56,15 +59,15 @@ class Decisions:
         self._wandb_step = WandbStep(begun)
         self._axes = Axes(self._notices, summary or {}, from_init=from_init)
         self._rows = Rows(self._axes, self._notices, from_start=not begun)
-        self._several = False
+        self.beside_others = False
 
     def log(self, data: dict[str, Any], step: int | None = None, commit: bool | None = None) -> Actions:
         """Decide on a call of ``log``. Call :meth:`logged` when wandb has taken it."""
         if not _can_judge(data, step):
             return Actions(data, step, commit, judged=False)
-        if step is None and commit is not False and (self._wandb_step.is_between or self._several):
+        if step is None and commit is not False and (self._wandb_step.is_between or self.beside_others):
             actions = Actions(self._rows.row(data, ALONE), None, commit)
-        elif self._several:
+        elif self.beside_others:
             actions = self._beside_others(data, step, commit)
         else:
             actions = self._numbered(data, None if step is None else operator.index(step), commit)
@@ -77,12 +80,12 @@ class Decisions:
         return self._complete(Actions({}, None, None))
 
     def logged(self, actions: Actions, data: dict[str, Any], step: int | None, commit: bool | None) -> None:
-        """Wandb has taken the row of a call, which was made with these arguments."""
+        """Note that wandb has taken the row of a call, which the script made with these arguments."""
         wandb_step = self._wandb_step
         if actions.step is None and step is None and commit is not False and wandb_step.is_between and actions.judged:
             wandb_step.skip()
             return
-        if not actions.judged or self._several:
+        if not actions.judged or self.beside_others:
             return
         if leaves_open(actions.step, actions.commit):
             row, given = flat(actions.row), flat(data)
@@ -93,23 +96,23 @@ class Decisions:
         )
 
     def other_processes(self, *, known: bool = False) -> None:
-        """Other processes log to the run from here on, so that its numbers are no longer known.
+        """Note that other processes log to the run from here on, so that its numbers are no longer known.
 
-        ``known``: one of them has printed so.
+        ``known``: One of them has reported it.
         """
-        self._several = True
+        self.beside_others = True
         if known:
             self._notices.silence("processes")
 
     def fault(self, error: Exception) -> tuple[str, ...]:
         """The lines to print where wandb could not take a call."""
         self._notices.add(
-            "fault", lambda: f"wandb takes no more rows ({error}): the run ends here, the training continues"
+            "fault", lambda: f"wandb takes no more rows ({error}): the run ends here, and the training continues"
         )
         return self._notices.take()
 
     def summary(self) -> str:
-        """All that was counted, as one line; empty where there was nothing."""
+        """All counts as one line; empty where nothing was counted."""
         return self._notices.summary()
 
     def _numbered(self, data: dict[str, Any], step: int | None, commit: bool | None) -> Actions:
@@ -134,7 +137,7 @@ class Decisions:
                 self._kept(step, number)
             if number is None or number == wandb_step.current:
                 self._written_over(names)
-        return Actions(row, number, commit, filled=self._rows.filled)
+        return Actions(row, number, commit, filled=frozenset(self._rows.filled))
 
     def _beside_others(self, data: dict[str, Any], step: int | None, commit: bool | None) -> Actions:
         """A call where other processes log too: W&B counts, and ``step=`` is an axis."""
@@ -144,7 +147,7 @@ class Decisions:
                 "processes",
                 lambda: (
                     f"several processes log to this run, and W&B would drop what comes with step={number}: "
-                    "it is logged without; the step is an axis of its own"
+                    "its rows are logged without it, and the step is an axis of its own"
                 ),
             )
         place = Place(number, number is not None, {}, commit is False)
@@ -154,7 +157,7 @@ class Decisions:
         current = self._wandb_step.current
         self._notices.add(
             "kept",
-            lambda: f"W&B stands at step {current} and would drop the row of step={step}: it is kept, as {number}",
+            lambda: f"W&B is at step {current} and would drop the row of step={step}; it is kept as row {number}",
         )
 
     def _written_over(self, names: Mapping[str, Any]) -> None:
@@ -167,8 +170,8 @@ class Decisions:
     def _overwritten(self, name: str, first: object, second: object) -> None:
         def message() -> str:
             plain = all(isinstance(value, (int, float, str)) for value in (first, second))
-            kept = f"{shown(second)}, not {shown(first)}" if plain else "the last alone"
-            return f"{name} is given again in a row that is still open: W&B keeps {kept}"
+            kept = f"{shown(second)}, not {shown(first)}" if plain else "only the last"
+            return f"{name} is logged twice in a row that is still open: W&B keeps {kept}"
 
         self._notices.add("overwritten", message)
 
@@ -180,7 +183,7 @@ class Decisions:
 
 
 def _can_judge(data: object, step: object) -> bool:
-    """True where wandb will take these arguments; if not, it is left to say so."""
+    """True where wandb will take these arguments; otherwise wandb itself reports the error."""
     if type(data) is not dict and not isinstance(data, Mapping):
         return False
     for name in data:  # a loop, since this is on the way of every row

@@ -22,7 +22,7 @@ class Values:
     """The values of a run's rows.
 
     Args:
-        notices: where values that no line can show are noted.
+        notices: Takes the values that no line can show.
     """
 
     def __init__(self, notices: Notices) -> None:

@@ -1,4 +1,4 @@
-"""A wandb run whose charts are kept full while its script goes on calling ``log`` as it did."""
+"""A guarded run: the decisions, performed on a wandb run while its script calls ``log`` as before."""
 
 from __future__ import annotations
 
@@ -25,14 +25,13 @@ class Guard:
     they are those of this run.
 
     Attributes:
-        run: the run.
-        released: whether it has let go of the run.
+        run: The run.
+        released: True once it has let go of the run.
     """
 
     def __init__(self, run: wandb.Run, *, from_init: bool = False) -> None:
         self.run = run
         self._processes = Processes()
-        self._several = False
         uncounted = run.settings.mode == "shared" or run.settings.sync_tensorboard  # wandb then takes no step=
         begun = 0 if uncounted else max(run.step, run.starting_step)  # run.step is 0 when a run has just been resumed
         summary = dict(run.summary) if begun else {}
@@ -40,7 +39,7 @@ class Guard:
         self._log, self._define, self._finish = run.log, run.define_metric, run.finish
         self._replaced: list[tuple[Any, str, Any]] = []
         self.released = False
-        self._told = False
+        self._reported = False
 
     def log(self, data: dict[str, Any], step: int | None = None, commit: bool | None = None) -> None:
         """``run.log`` of a guarded run: the same arguments, the same errors.
@@ -52,18 +51,15 @@ class Guard:
             if self.released:
                 actions = Actions(data, step, commit, judged=False)
             else:
-                if (processes.forked or processes.others[0]) and not self._several:
-                    self._several = True
+                if processes.are_several and not self._decisions.beside_others:
                     self._decisions.other_processes(known=processes.is_known())
                 actions = self._decisions.log(data, step, commit)
-                if actions.notices:
-                    self._say(actions.notices)
+                self._report(actions.notices)  # before the call, which may fail
             try:
-                if actions.definitions:
-                    self._make(actions.definitions)
+                self._make(actions.definitions)
                 self._log(actions.row, step=actions.step, commit=actions.commit)
             except ConnectionError as error:
-                self._say(self._decisions.fault(error))
+                self._report(self._decisions.fault(error))
             else:
                 self._decisions.logged(actions, data, step, commit)
 
@@ -73,17 +69,17 @@ class Guard:
             metric = self._define(name, *args, **options)
             if not self.released:
                 actions = self._decisions.define_metric(name, *args, **options)
-                self._say(actions.notices)
+                self._report(actions.notices)
                 self._make(actions.definitions)
             return metric
 
     def finish(self, *args: Any, **options: Any) -> None:
-        """``run.finish`` of a guarded run; prints first what was changed, as :meth:`release` does."""
+        """``run.finish`` of a guarded run; it first prints the changes, as :meth:`release` does."""
         self.release()
         self._finish(*args, **options)
 
     def release(self) -> None:
-        """Let go of the run: its methods are what they were, and what was changed is printed as one line on stderr.
+        """Let go of the run: restore its methods, and print the changes as one line on stderr.
 
         The rows that W&B has stay as they are. Calling it again does nothing.
         """
@@ -91,13 +87,13 @@ class Guard:
             self.released = True
             for holder, name, before in self._replaced:
                 if getattr(getattr(holder, name, None), "__self__", None) is not self:
-                    continue  # somebody has put something over it, which calls a guard that lets all pass
+                    continue  # somebody has wrapped it; the wrapped guard then passes every call on
                 if before is None:
                     delattr(holder, name)
                 else:
                     setattr(holder, name, before)
             self._replaced.clear()
-        self._tell()
+        self._report_summary()
 
     def __enter__(self) -> Self:
         return self
@@ -114,7 +110,7 @@ class Guard:
         if wandb.run is self.run:
             for name in ("log", "define_metric"):
                 self._replace(wandb, name, getattr(wandb, name))
-        atexit.register(self._tell)  # 'with run:' and the end of the script finish a run by another way
+        atexit.register(self._report_summary)  # 'with run:' and the end of the script finish a run by another way
 
     def _replace(self, holder: Any, name: str, before: Any) -> None:
         self._replaced.append((holder, name, before))
@@ -124,35 +120,35 @@ class Guard:
         for name, options in definitions:
             self._define(name, **options)
 
-    def _say(self, notices: tuple[str, ...]) -> None:
-        for notice in notices:  # before the call is made, since that may fail
+    def _report(self, notices: tuple[str, ...]) -> None:
+        for notice in notices:
             say(notice)
 
-    def _tell(self) -> None:
-        """Say what was changed, once; in the process that did it."""
-        atexit.unregister(self._tell)
+    def _report_summary(self) -> None:
+        """Print the changes, once, in the process that made them."""
+        atexit.unregister(self._report_summary)
         summary = self._decisions.summary()
-        if summary and not self._told and not self._processes.forked:
-            self._told = True
+        if summary and not self._reported and not self._processes.forked:
+            self._reported = True
             say(f"guard of run {self.run.id}: {summary}")
 
 
 def guard_run(run: Any, *, from_init: bool = False) -> Guard:
-    """The guard of a run; the one that it has, if it has one.
+    """Guard a run, and return its guard; that of a run that has one already.
 
     Raises:
-        UsageError: it is no wandb run, or it is finished.
+        UsageError: It is not a wandb run, or it is finished.
     """
     import wandb
 
     from ups.tracking.run_view import RunView
 
     if isinstance(run, RunView):
-        raise UsageError("ctx.run goes through UPS, so its charts are full already: leave the guard out")
+        raise UsageError("ctx.run goes through UPS, so its charts are full already; leave the guard out")
     if not isinstance(run, wandb.Run):
         kind = type(run)
         raise UsageError(
-            f"ups.guard() takes the run that wandb.init() returns, not {kind.__module__}.{kind.__qualname__}: "
+            f"ups.guard() takes the run that wandb.init() returns, not {kind.__module__}.{kind.__qualname__}; "
             "a logger has it as .experiment, .run or .tracker; or call ups.guard() before the run is made"
         )
     before = getattr(run.log, "__self__", None)
@@ -162,7 +158,7 @@ def guard_run(run: Any, *, from_init: bool = False) -> Guard:
         try:
             run.status()
         except wandb.errors.UsageError as error:
-            raise UsageError(f"run {run.id} is finished: call ups.guard(run) right after wandb.init()") from error
+            raise UsageError(f"run {run.id} is finished; call ups.guard(run) right after wandb.init()") from error
     guard = Guard(run, from_init=from_init)
     if not run.disabled:
         guard.install()

@@ -20,8 +20,8 @@ class MissingAxes:
     """The stand-in for an axis that is not in a row, and the metrics of an open row whose axis may yet come.
 
     Attributes:
-        filled: the axes that wandb fills in for the row.
-        implied: the x that metrics get from elsewhere, by axis: filled in, or from an earlier call of the row.
+        filled: The axes that wandb fills in for the row.
+        implied: The x that metrics get from elsewhere, by axis: filled in, or from an earlier call of the row.
     """
 
     def __init__(self, axes: Axes, notices: Notices) -> None:
@@ -79,7 +79,7 @@ class MissingAxes:
         return plainly, False
 
     def come(self, axis: GuardedAxis, x: float) -> None:
-        """The axis has come, for the metrics that were in its row before it."""
+        """Give an axis that has come to the metrics that were in its row before it."""
         metrics = tuple(metric for metric, awaited in self.waits.items() if awaited is axis)
         if metrics:
             for strand in axis.strands(metrics):
@@ -89,7 +89,7 @@ class MissingAxes:
             del self.waits[metric]
 
     def give_up(self, place: Place, added: dict[str, Any]) -> bool:
-        """The row is closed, or closes with this call, and axes have not come that metrics in it are drawn against.
+        """Stop waiting for axes that have not come, as the row is closed, or closes with this call.
 
         True where definitions have changed.
         """
@@ -134,9 +134,9 @@ class MissingAxes:
 
     def _supplied(self, axis: GuardedAxis, metrics: tuple[str, ...], x: float) -> None:
         def message() -> str:
-            comes = f"{metrics[0]} comes without its axis {axis.name}"
+            comes = f"{metrics[0]} is logged without its axis {axis.name}"
             if axis.beside is not None:
-                return f"{comes}: {axis.beside}, which is in its rows, stands in for it, here {number_text(x)}"
-            return f"{comes}: it is put into the row, here {number_text(x)}"
+                return f"{comes}: {axis.beside}, which is in its rows, takes its place, here {number_text(x)}"
+            return f"{comes}: the guard adds it, here {number_text(x)}"
 
         self._notices.add("supplied", message)

@@ -1,4 +1,4 @@
-"""The changes of a guard, counted by kind; one line is printed at the first of each kind."""
+"""The changes of a guard, counted per kind; the first of each kind is reported as one line."""
 
 from collections.abc import Callable
 
@@ -10,10 +10,10 @@ _COUNTED = {  # in the order in which the summary names them
     "parts-end": "metrics whose axis begins again too often for parts",
     "taken": "lines that continue in a part because W&B's number was taken",
     "supplied": "rows given the axis that they lacked",
-    "overlap": "metrics defined by name because several globs fit them",
+    "overlap": "metrics defined by name because several globs match them",
     "own-step": "metrics drawn against the step that is in their rows",
     "stale": "metrics drawn against _step because their axis came too seldom",
-    "overwritten": "values given again before W&B had them",
+    "overwritten": "values logged twice in one row",
     "table": "tables logged again after they grew",
     "not-finite": "values NaN or infinite",
     "not-a-number": "values that are not numbers",
@@ -27,19 +27,19 @@ class Notices:
 
     def __init__(self) -> None:
         self._counts = dict.fromkeys(_COUNTED, 0)
-        self._said: set[str] = set()
+        self._reported: set[str] = set()
         self.waiting: list[str] = []
 
     def add(self, kind: str, message: Callable[[], str], *, always: bool = False) -> None:
-        """Count one of ``kind``; its message is to be printed if it is the first, or ``always``."""
+        """Count one of ``kind``; report its message if it is the first, or ``always``."""
         self._counts[kind] += 1
-        if always or kind not in self._said:
-            self._said.add(kind)
+        if always or kind not in self._reported:
+            self._reported.add(kind)
             self.waiting.append(message())
 
     def silence(self, kind: str) -> None:
-        """Print nothing of a kind; its count stands in the summary."""
-        self._said.add(kind)
+        """Report nothing of a kind; the summary still counts it."""
+        self._reported.add(kind)
 
     def take(self) -> tuple[str, ...]:
         """The messages that have not been printed."""
@@ -48,5 +48,5 @@ class Notices:
         return messages
 
     def summary(self) -> str:
-        """All counts as one line; empty where there was nothing."""
+        """All counts as one line; empty where nothing was counted."""
         return "; ".join(f"{phrase}: {self._counts[kind]:,}" for kind, phrase in _COUNTED.items() if self._counts[kind])

@@ -1,4 +1,4 @@
-"""``ups.guard()`` without a run: every run is guarded as ``wandb.init`` makes it, whoever calls that."""
+"""``ups.guard()`` without a run: every run is guarded as ``wandb.init`` makes it, also for a library."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class EveryRun:
         wandb.init = self.init
 
     def init(self, *args: Any, **options: Any) -> Any:
-        """``wandb.init``, and the run that it returns is guarded."""
+        """Call ``wandb.init``, and guard the run that it returns."""
         run = self._init(*args, **options)
         self._guards = [guard for guard in self._guards if not guard.released]
         self._guards.append(guard_run(run, from_init=True))
         return run
 
     def release(self) -> None:
-        """``wandb.init`` is what it was, and each run is released as by :meth:`Guard.release`."""
+        """Restore ``wandb.init``, and release each run as :meth:`Guard.release` does."""
         import wandb
 
         global _active
@@ -59,7 +59,7 @@ class EveryRun:
 
 
 def guard_every_run() -> EveryRun:
-    """Guard every run from here on; returns the guard of every run that is there already, if one is."""
+    """Guard every run from here on; return the :class:`EveryRun` that exists, if one does."""
     global _active
     with _lock:
         if _active is None:

@@ -1,4 +1,4 @@
-"""Where a row belongs, by what the script says and by W&B's numbers."""
+"""The place of a row, by the script's arguments and by W&B's numbers."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
@@ -7,15 +7,15 @@ __all__ = ["ALONE", "Place"]
 
 
 class Place(NamedTuple):
-    """Where a row belongs.
+    """The place of a row.
 
     Attributes:
-        step: the script's ``step=`` for it; None if there is none.
+        step: The script's ``step=`` for it; None without one.
         late: True where W&B's number for that step cannot be had any more.
-        beside: what is in the same row already.
+        beside: The values that are in the same row already.
         open: True where another call may add to the row.
-        moved: names that are in W&B's row of this number already, for another step: with one of them, it is late.
-        cut: names that were in the row before W&B's was closed for another step.
+        moved: Names that are in W&B's row of this number already, for another step: with one of them, it is late.
+        cut: Names that were in the row before W&B's was closed for another step.
     """
 
     step: int | None

@@ -11,25 +11,29 @@ _all: "weakref.WeakSet[Processes]" = weakref.WeakSet()
 
 
 class Processes:
-    """Which process this is, and whether others have logged, known to all of them.
+    """This process among those that log to the run; each knows that another has logged.
 
     Attributes:
-        lock: one for the threads of this process; free in a forked child, whoever held it before.
+        lock: The lock of this process's threads; free in a forked child, though another thread held it.
         forked: True in a child that was forked since the guard was made.
-        others: its first byte is 1 once a forked child has logged. Children share it.
     """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.forked = False
-        self.others = mmap.mmap(-1, 2)
+        self._shared = mmap.mmap(-1, 2)  # by forked children: one of them has logged; is_known() was called
         _all.add(self)
 
+    @property
+    def are_several(self) -> bool:
+        """True in a forked child, and in each process once a child has logged."""
+        return self.forked or bool(self._shared[0])
+
     def is_known(self) -> bool:
-        """True where one of the processes has asked this before: what is to be printed once is printed by that one."""
-        self.others[0] = 1
-        known = bool(self.others[1])
-        self.others[1] = 1
+        """True where one of the processes has called this before; that one prints what is printed once."""
+        self._shared[0] = 1
+        known = bool(self._shared[1])
+        self._shared[1] = 1
         return known
 
 

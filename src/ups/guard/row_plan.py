@@ -28,7 +28,7 @@ class _Group(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    """What rows of the same names have in common; ``free`` are the metrics that are drawn against ``_step``."""
+    """The groups that rows of the same names share; ``free`` are the metrics that are drawn against ``_step``."""
 
     groups: tuple[_Group, ...]
     free: tuple[str, ...]
@@ -38,12 +38,12 @@ class Rows:
     """The rows of a run: which of their metrics need another name or an axis.
 
     Args:
-        axes: the run's axes and definitions.
-        notices: where changes are noted.
+        axes: The run's axes and definitions.
+        notices: Takes the changes.
         from_start: True where the guard has seen every row of the run.
 
     Attributes:
-        filled: the axes that wandb fills in for the row that was judged last.
+        filled: The axes that wandb fills in for the row that was judged last.
     """
 
     def __init__(self, axes: Axes, notices: Notices, *, from_start: bool) -> None:
@@ -57,16 +57,16 @@ class Rows:
         self.filled: Set[str] = self._missing.filled
 
     def forget_plans(self) -> None:
-        """Call it when a definition has changed."""
+        """Forget all plans, since a definition has changed."""
         self._plans.clear()
         self._planned = 0
 
     def row(self, data: Row, place: Place) -> Row:
-        """The row for W&B: ``data`` itself where nothing is to be changed.
+        """Return the row for W&B: ``data`` itself where nothing is to be changed.
 
         Args:
-            data: as the script gives it.
-            place: where it belongs.
+            data: The script's row.
+            place: The place of the row.
         """
         added: Row = {}
         parts: dict[str, str] = {}
@@ -126,7 +126,7 @@ class Rows:
         *,
         all_finite: bool,
     ) -> None:
-        """Take the metrics of one axis a step further."""
+        """Follow the metrics of one axis through a row."""
         axis, metrics, held = group
         supplied = False
         x: float | None
@@ -172,7 +172,7 @@ class Rows:
         added: Row,
         parts: dict[str, str],
     ) -> None:
-        """NaN and infinities make no point: they are named as the part that their line is in."""
+        """Name NaN and infinities, which make no point, after the part that their line is in."""
         gaps = tuple(metric for metric in metrics if not _is_finite(numbers[metric]))
         for strand in axis.strands(gaps):
             if strand.part > 1:
@@ -189,7 +189,7 @@ class Rows:
         added: Row,
         parts: dict[str, str],
     ) -> None:
-        """Take the metrics that are drawn against W&B's own numbers a step further."""
+        """Follow the metrics that are drawn against W&B's own numbers through a row."""
         axis = self._axes.get(DEFAULT_AXIS)
         strands = axis.strands(metrics)
         if not late:
@@ -230,7 +230,7 @@ class Rows:
     def _leave(
         self, metric: str, before: Strand, logged: str | None, step: int, added: Row, parts: dict[str, str]
     ) -> None:
-        """A metric gets an axis of its own, where W&B's number for its step is taken; in a part, if it has a line."""
+        """Give a metric an axis of its own, where W&B's number for its step is taken; in a part, if it has a line."""
         begun = before.begun or not self._from_start
         if logged is not None:
             own = self._axes.take_logged(metric, logged)
@@ -272,7 +272,7 @@ class Rows:
         if moved == "part":
             key, part = axis.key(strand.part), strand.part
             self._notices.add(
-                "part", lambda: f"{back}: what comes now is in {key}, its metrics in part{part}/…", always=True
+                "part", lambda: f"{back}: from here on it is {key}, and its metrics are part{part}/…", always=True
             )
         else:
             name = min(strand.metrics)

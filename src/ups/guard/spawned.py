@@ -1,8 +1,8 @@
 """Carry the guard of every run to child processes that :mod:`multiprocessing` starts afresh.
 
-A spawned child shares nothing with its parent but what is pickled for it. What it is to prepare before anything else
-is made by ``multiprocessing.spawn.get_preparation_data``; one entry more there arms the child: wandb is guarded as soon
-as the child imports it. A child that never does pays nothing for it.
+A spawned child shares nothing with its parent but what is pickled for it.
+``multiprocessing.spawn.get_preparation_data`` makes what it unpickles first; one more entry there arms the child: wandb
+is guarded as soon as the child imports it. A child that never does pays nothing.
 """
 
 import sys
@@ -36,7 +36,7 @@ class Carrier:
         return self._before(name) | {"ups": _Arming()}
 
     def release(self) -> None:
-        """Children that are spawned from here on have no guard."""
+        """Leave children that are spawned from here on without a guard."""
         if spawn.get_preparation_data == self._preparation_data:
             _replace(self._before)
 

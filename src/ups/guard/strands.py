@@ -14,7 +14,6 @@ __all__ = ["MOST_PARTS", "GuardedAxis", "Strand", "prefixed"]
 MOST_PARTS = 9
 """A metric that begins again more often has no stages (a batch within each epoch); it is then left as it is."""
 
-
 Moved = Literal["part", "parts-end"] | None
 
 
@@ -22,10 +21,10 @@ class Strand:
     """The metrics of one axis that have had all their points together: one line for all of them.
 
     Attributes:
-        metrics: the script's names of them.
-        line: their x, in the part that they are in.
-        part: which part that is; the first has the script's own names.
-        stood: where they stood when the run was resumed; -inf if it was not.
+        metrics: The script's names of them.
+        line: Their x, in the part that they are in.
+        part: The part that the line is in; the first has the script's own names.
+        stood: Their x when the run was resumed; -inf if it was not.
         begun: True once they have had a point on W&B's own axis.
         parts_end: True where they began again so often that they are left as they are.
     """
@@ -92,19 +91,19 @@ class GuardedAxis:
     the metric then begin with ``part2/``, and so on up to :data:`MOST_PARTS`.
 
     Attributes:
-        name: as the script calls it; ``_step`` for W&B's own.
+        name: The script's name; ``_step`` for W&B's own.
         synced: True where wandb fills it in for a row that lacks it.
-        part: the last part that has begun.
-        had: the last part that the run had when it was resumed.
-        high: the highest x in the script's own names.
-        known: its value in the last row that held it; None before.
-        kept: the same of the rows that W&B takes without a guard.
+        part: The last part that has begun.
+        had: The last part that the run had when it was resumed.
+        high: The highest x in the script's own names.
+        known: Its value in the last row that held it; None before.
+        kept: The same of the rows that W&B takes without a guard.
         logged: True where the script logs it as data.
         agrees: True where it was the same as ``step=`` when the script last logged it.
         given: True where the guard gave it to metrics that had none.
-        beside: the metric of the same folder that stands in for it, while the script logs only that.
-        first_part: the part in which a metric has its first point.
-        begun: metrics that had points on it before the guard came, or without the guard seeing their x.
+        beside: The metric of the same folder that stands in for it, while the script logs only that.
+        first_part: The part in which a metric has its first point.
+        begun: Metrics that had points on it before the guard came, or without the guard seeing their x.
     """
 
     name: str
@@ -129,7 +128,7 @@ class GuardedAxis:
         return prefixed("step" if part > 1 and self.name == DEFAULT_AXIS else self.name, part)
 
     def know(self, x: float, *, late: bool) -> None:
-        """A row holds the axis; ``late`` if W&B would drop that row."""
+        """Note the value of the axis in a row; ``late`` if W&B would drop that row."""
         self.known = x
         if not late:
             self.kept = x

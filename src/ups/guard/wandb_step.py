@@ -1,4 +1,4 @@
-"""W&B's numbers: which row of a run is being put together, and whether a ``step=`` can still be had.
+"""W&B's numbers: the row of a run that is open, and the ``step=`` that can still be had.
 
 wandb-core keeps one row open and counts as follows. ``step=n`` above the open row's number closes that row and opens
 row ``n``; equal to it, it adds to the row; below it, the call is dropped. A call without ``step=`` adds to the open
@@ -19,9 +19,9 @@ class WandbStep:
     A call whose ``step=`` W&B would drop is *moved*: it is given the number of another row.
 
     Attributes:
-        current: the number of the open row, or of the next if none is open; None where W&B takes no ``step=``.
-        values: what the open row holds, by the names in W&B; empty if none is open.
-        moved: the names of moved calls in the open row, in W&B and in the script, with their ``step=``; None where the
+        current: The number of the open row, or of the next if none is open; None where W&B takes no ``step=``.
+        values: The values of the open row, by the names in W&B; empty if none is open.
+        moved: The names of moved calls in the open row, in W&B and in the script, with their ``step=``; None where the
             script adds no more to their row.
     """
 
@@ -42,7 +42,7 @@ class WandbStep:
         return not self.values and not self._cut
 
     def cut_from(self, step: int | None) -> Set[str]:
-        """The names of the row that a call adds to, by what the script says, where a moved call has closed it."""
+        """The names of the row that a call adds to, by the script's arguments, where a moved call has closed it."""
         return self._cut if step is None or step == self._cut_step else _NONE
 
     def beside(self, step: int | None) -> tuple[Mapping[str, Any], int | None]:
@@ -63,13 +63,13 @@ class WandbStep:
         return {name: values[name] for name, of in moved.items() if of == step and name in values}, step
 
     def is_late(self, step: int | None, names: Collection[str]) -> bool:
-        """True where the number ``step`` cannot be had any more, for a row to which the script gives these names."""
+        """True where W&B no longer gives the number ``step`` to a row to which the script gives these names."""
         if step is None or self.current is None:
             return False
         return step < self.current or not self.moved_to(step).isdisjoint(names)
 
     def moved_to(self, step: int | None) -> Set[str]:
-        """The names of moved calls in the open row whose number is ``step``: a row of that step has none of them."""
+        """The names of moved calls in the open row whose number is ``step``: a row of that step does not have them."""
         return self.moved.keys() if step is not None and step == self.current else _NONE
 
     def is_taken(self, names: Collection[str]) -> bool:
@@ -105,9 +105,12 @@ class WandbStep:
         """Take note of a call.
 
         Args:
-            number, commit, row: what wandb was given; ``row`` has the names that W&B gives it.
-            step, given: the ``step=`` and the names that the script gave.
-            filled: the axes that W&B fills in for this call.
+            number: The ``step=`` that wandb was given.
+            step: The ``step=`` that the script gave.
+            commit: The ``commit=`` that wandb was given.
+            row: The row that wandb was given, by the names in W&B.
+            given: The names that the script gave.
+            filled: The axes that W&B fills in for this call.
             ended: True where the script closed the row.
         """
         if self.current is None:

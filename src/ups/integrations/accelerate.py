@@ -1,4 +1,4 @@
-"""A tracker for Accelerate: what a training loop logs in stages is drawn stage by stage, and all its charts are full.
+"""A tracker for Accelerate: a training loop logs in stages, each has an axis of its own, and all charts are full.
 
 ::
 
@@ -25,7 +25,7 @@ from ups.tracking import WandBContext
 
 require("accelerate", "1")
 
-# Not before it is known to be there.
+# Only once it is known to be installed.
 from accelerate.state import PartialState  # type: ignore[import-untyped] # noqa: E402
 from accelerate.tracking import GeneralTracker, on_main_process  # type: ignore[import-untyped] # noqa: E402
 
@@ -33,7 +33,7 @@ __all__ = ["UPSTracker"]
 
 
 class UPSTracker(GeneralTracker):  # type: ignore[misc]
-    """Logs what ``accelerator.log`` is given to a UPS run. Takes the place of ``log_with="wandb"``.
+    """Logs the values of ``accelerator.log`` to a UPS run, in place of ``log_with="wandb"``.
 
     A row belongs to the stage that :meth:`stage` named last, at first ``train``. A metric called
     ``training/<stage>/<metric>``, or ``<stage>/<metric>`` of a stage in ``stages``, belongs to that one; so does a row
@@ -42,15 +42,15 @@ class UPSTracker(GeneralTracker):  # type: ignore[misc]
 
     Numbers make points, text goes to the summary, and ``{"loss": {"pde": 0.5}}`` is ``loss/pde``. Only the main process
     logs. ``accelerator.end_training()`` ends the run, unless it was open before: a run that is open already, in this
-    process or in the one that started it, is taken up.
+    process or in the one that started it, is used.
 
     Args:
         run_name: W&B's project, as for Accelerate's own ``WandBTracker``; the run's name is the argument ``name``.
         stage: The first stage.
-        stages: The stages that the run shall have.
-        context: The run to log to, from :func:`ups.create_wandb_context`, where it is not the open one.
-        run_id: The run's id. A run of this id that is there is gone on with.
-        arguments: What else :func:`ups.create_wandb_context` takes: ``name``, ``entity``, ``tags``, ``mode``, ….
+        stages: The stages of the run.
+        context: The run to log to, from :func:`ups.create_wandb_context`, if it is not the open one.
+        run_id: The run's id. An existing run of this id is resumed.
+        arguments: Other arguments of :func:`ups.create_wandb_context`: ``name``, ``entity``, ``tags``, ``mode``, ….
 
     Raises:
         UsageError: ``context`` is finished; :class:`~ups.errors.InvalidName` for ``stage``.
@@ -75,12 +75,12 @@ class UPSTracker(GeneralTracker):  # type: ignore[misc]
         must_take_rows("context", context)
         self.run_name = run_name
         self._base = stage
-        self._named = False  # whether stage() was called since the last row
+        self._named = False  # True where stage() was called since the last row
         self._stages = tuple(stages)
         self._arguments = arguments
         self._context = context
         self._run_id = run_id
-        self._ends_run = False  # whether the run is of this tracker's making
+        self._ends_run = False  # True where this tracker made the run
         self._trainings: Trainings | None = None
 
     @property
@@ -94,12 +94,12 @@ class UPSTracker(GeneralTracker):  # type: ignore[misc]
         if not state.is_main_process:
             raise UsageError(
                 f"the run is held by the main process, and this is process {state.process_index} of"
-                f" {state.num_processes}: ask accelerator.is_main_process first"
+                f" {state.num_processes}; ask accelerator.is_main_process first"
             )
         return self._run().context
 
     def stage(self, name: str) -> None:
-        """Log to the stage ``name`` from here on; to one that there was before, behind its last step.
+        """Log to the stage ``name`` from here on; an existing one continues after its last step.
 
         Raises:
             InvalidName: The name is not letters, digits, ``_`` and ``-``.
@@ -108,11 +108,11 @@ class UPSTracker(GeneralTracker):  # type: ignore[misc]
         self._base = name
         self._named = True
 
-    # ------------------------------------------------------------------ what Accelerate tells
+    # ------------------------------------------------------------------ called by Accelerate
 
     @on_main_process  # type: ignore[untyped-decorator, unused-ignore]
     def start(self) -> None:
-        """The accelerator begins: make the run."""
+        """Make the run, as the accelerator begins."""
         self._run().must_be_open()
 
     @on_main_process  # type: ignore[untyped-decorator, unused-ignore]
@@ -122,9 +122,9 @@ class UPSTracker(GeneralTracker):  # type: ignore[misc]
 
     @on_main_process  # type: ignore[untyped-decorator, unused-ignore]
     def log(self, values: Mapping[str, Any], step: int | None = None, stage: str | None = None, **_: Any) -> None:
-        """Log a row; without ``step``, at the one after the stage's last. What else other trackers take is ignored.
+        """Log a row; without ``step``, at the one after the stage's last. Arguments of other trackers are ignored.
 
-        What is logged again at the same step joins the row: of each metric the last value stands.
+        Rows of the same step join: each metric keeps its last value.
         """
         trainings = self._run()
         if stage is not None:
@@ -161,11 +161,11 @@ class UPSTracker(GeneralTracker):  # type: ignore[misc]
 
     @on_main_process  # type: ignore[untyped-decorator, unused-ignore]
     def finish(self) -> None:
-        """The training has ended: so has the run, unless it was open before."""
+        """End the run as the training ends, unless it was open before."""
         if self._ends_run and self._context is not None:
             self._context.finish()
 
-    # ------------------------------------------------------------------ what they share
+    # ------------------------------------------------------------------ shared
 
     def _run(self) -> Trainings:
         if self._trainings is None:
@@ -179,7 +179,7 @@ class UPSTracker(GeneralTracker):  # type: ignore[misc]
         return self._trainings
 
     def _current(self, trainings: Trainings, row: Mapping[str, Any], step: int | None) -> str:
-        """The stage that a row belongs to which names none."""
+        """The stage of a row that does not name one."""
         if self._named:
             trainings.enter(self._base)
             self._named = False

@@ -1,4 +1,4 @@
-"""Whether the framework that an integration is for is there, and new enough."""
+"""The framework of an integration: installed, and new enough."""
 
 import re
 from importlib import metadata
@@ -17,7 +17,7 @@ def require(extra: str, oldest: str, *packages: str) -> None:
         packages: The names under which the framework is published, the preferred one first; by default ``extra``.
 
     Raises:
-        MissingDependency: None of ``packages`` is installed, or the one that is is older.
+        MissingDependency: None of ``packages`` is installed, or the installed one is older.
     """
     for package in packages or (extra,):
         try:

@@ -7,8 +7,8 @@
     logger.stage("finetune")
     Trainer(logger=logger, max_epochs=2).fit(model)      # stage "finetune"
 
-What :class:`lightning.pytorch.loggers.WandbLogger` would draw against one ``trainer/global_step``, which starts
-again in the second fit, is drawn here against each stage's own steps.
+Metrics that :class:`lightning.pytorch.loggers.WandbLogger` would draw against one ``trainer/global_step``, which
+starts again in the second fit, are drawn here against each stage's own steps.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ups.charts import check_stage_name
 from ups.integrations.framework import require
-from ups.integrations.trainings import Trainings, go_on_in, make_run, must_take_rows, open_run
+from ups.integrations.trainings import Trainings, make_run, must_take_rows, open_run, resume_in
 from ups.journal.faults import say
 from ups.tracking import WandBContext
 from ups.tracking.context import held_here
@@ -50,29 +50,29 @@ _BY_HAND = "by hand"
 
 
 class UPSLogger(Logger):
-    """Logs what a Lightning trainer logs to a UPS run. Takes the place of ``WandbLogger``.
+    """Logs the metrics of a Lightning trainer to a UPS run, in place of ``WandbLogger``.
 
-    A ``fit`` is a stage: ``fit``, then ``fit2``, …, or as :meth:`stage` names it. What ``trainer.validate`` and
-    ``trainer.test`` give at their end goes to the summary, as ``eval/<stage>/<metric>``; what they log batch by
-    batch becomes a stage ``validate`` or ``test``. As with the other loggers the run goes on until the process ends, or
-    until ``logger.experiment.finish()``.
+    A ``fit`` is a stage: ``fit``, then ``fit2``, …, or as :meth:`stage` names it. The results of
+    ``trainer.validate`` and ``trainer.test`` go to the summary, as ``eval/<stage>/<metric>``; metrics that they log
+    batch by batch become a stage ``validate`` or ``test``. As with the other loggers the run ends with the process, or
+    with ``logger.experiment.finish()``.
 
     Only the process of rank 0 logs. A run that is open already, in this process or in the one that started it, is
-    taken up, unless ``version`` names another.
+    used, unless ``version`` names another.
 
     Args:
         name: The run's display name.
-        save_dir: Where the run's folder goes, in ``ups-runs``; Lightning puts its checkpoints in
+        save_dir: The folder that gets the run's folder, in ``ups-runs``; Lightning puts its checkpoints in
             ``<save_dir>/<project>/<version>/checkpoints``.
-        version: The run's id. A run of this id that is there is gone on with.
+        version: The run's id. An existing run of this id is resumed.
         offline: Write W&B's files only, for ``wandb sync``; as ``mode="offline"``.
         project: W&B's project; by default ``WANDB_PROJECT``, else ``lightning_logs``.
-        stage: What the stages are called: this, then this with 2, 3, … behind it.
-        log_model: Log checkpoints as artifacts: at the end of a fit those that are left (True), or each as it is
+        stage: The name of the stages: this, then this with 2, 3, … behind it.
+        log_model: Log checkpoints as artifacts: those that remain at the end of a fit (True), or each as it is
             saved (``"all"``).
-        prefix: Put before each metric's name, with a ``-``.
-        experiment: The run to log to, from :func:`ups.create_wandb_context`, where it is not the open one.
-        arguments: What else :func:`ups.create_wandb_context` takes: ``entity``, ``tags``, ``mode``, ``strict``, ….
+        prefix: A prefix of each metric's name, with a ``-``.
+        experiment: The run to log to, from :func:`ups.create_wandb_context`, if it is not the open one.
+        arguments: Other arguments of :func:`ups.create_wandb_context`: ``entity``, ``tags``, ``mode``, ``strict``, ….
 
     Raises:
         UsageError: ``experiment`` is finished; :class:`~ups.errors.InvalidName` for ``stage``.
@@ -104,7 +104,7 @@ class UPSLogger(Logger):
         self._log_model = log_model
         self._base = stage
         self._pid = os.getpid()
-        self._joined = False  # whether this process is one of several that a trainer spawned
+        self._joined = False  # True where this process is one of several that a trainer spawned
         self._arguments = {**arguments, "name": name, "project": self._project}
         if offline:
             self._arguments["mode"] = "offline"
@@ -121,7 +121,7 @@ class UPSLogger(Logger):
         self._logged: dict[str, float] = {}  # checkpoints that were logged, by when they were written
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the open run: a spawned process joins it."""
+        """The state without the open run: a spawned process joins it."""
         context = self.experiment
         made = str(context.dir) if isinstance(context, WandBContext) and context.enabled else None
         return {
@@ -142,13 +142,13 @@ class UPSLogger(Logger):
         if self._experiment is None:
             if self._made_elsewhere is not None:
                 self._joined = held_here(Path(self._made_elsewhere)) is None
-                self._experiment = go_on_in(self._made_elsewhere)
+                self._experiment = resume_in(self._made_elsewhere)
             else:
                 self._experiment = open_run(self._version) or make_run(self._version, **self._arguments)
                 if os.getpid() != self._pid:
                     say(
                         f"the run {self._experiment.run_id} was made in a process that the trainer forked, and ends"
-                        " with it: ask for logger.experiment before trainer.fit(), for one run of all fits"
+                        " with it; for one run of all fits, ask for logger.experiment before trainer.fit()"
                     )
         return self._experiment
 
@@ -161,7 +161,7 @@ class UPSLogger(Logger):
         check_stage_name(name)
         self._base = name
 
-    # ------------------------------------------------------------------ what Lightning asks
+    # ------------------------------------------------------------------ read by Lightning
 
     @property
     def name(self) -> str:
@@ -188,18 +188,18 @@ class UPSLogger(Logger):
         """The run's directory; None before the run is made."""
         return str(self._experiment.dir) if self._experiment is not None else None
 
-    # ------------------------------------------------------------------ what Lightning tells
+    # ------------------------------------------------------------------ called by Lightning
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *_: Any, **__: Any) -> None:
-        """Add to the run's configuration. What an earlier fit had otherwise is kept under ``earlier``."""
+        """Add to the run's configuration. Other values of an earlier fit are kept under ``earlier``."""
         trainings = self._run()
         trainings.must_be_open()
         trainings.configure(params)
 
     @rank_zero_only
     def log_graph(self, model: Module, input_array: Tensor | None = None) -> None:
-        """A trainer calls this with its model as it begins to fit, validate, test or predict: a fit begins a stage.
+        """Begin a stage if a trainer, which calls this with its model as it begins, begins to fit.
 
         No graph is drawn.
         """
@@ -221,7 +221,7 @@ class UPSLogger(Logger):
         """Log a row of the stage; without ``step``, at the one after its last."""
         trainings = self._run()
         evaluation = self._doing if self._doing in ("validate", "test") else None
-        # An evaluation's results have the epoch beside them, which the trainer adds; what comes batch by batch has not.
+        # The trainer adds the epoch to an evaluation's results, and not to metrics of a batch.
         results = evaluation is not None and "epoch" in metrics
         if results:
             metrics = {name: value for name, value in metrics.items() if name != "epoch"}
@@ -246,7 +246,7 @@ class UPSLogger(Logger):
     def log_image(self, key: str, images: Sequence[Any], step: int | None = None, **kwargs: Sequence[Any]) -> None:
         """Log images: arrays, PIL images, figures or paths; ``caption`` gives each its own.
 
-        They come in order; ``step`` is not kept.
+        They keep their order; ``step`` is not kept.
         """
         captions = kwargs.get("caption") or [None] * len(images)
         for image, caption in zip(images, captions, strict=True):
@@ -273,7 +273,7 @@ class UPSLogger(Logger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """The end of a fit, validation or test, not of the run. ``status`` is ``success`` or another."""
+        """End a fit, validation or test, not the run. ``status`` is ``success`` or another."""
         if self._experiment is None:
             return
         if status == "success":
@@ -292,7 +292,7 @@ class UPSLogger(Logger):
 
     @rank_zero_only
     def _log_checkpoints(self, callback: ModelCheckpoint) -> None:
-        """Log those that are there and were not logged as they are, oldest first: the newest version is the last."""
+        """Log the checkpoints that exist and have changed since they were logged, oldest first."""
         paths = {*callback.best_k_models, callback.best_model_path, callback.last_model_path} - {""}
         written = sorted((Path(path).stat().st_mtime, path) for path in paths if Path(path).exists())
         for when, path in written:

@@ -1,7 +1,7 @@
-"""The trainings of a run: what a framework's trainer does one after another, each a stage.
+"""The trainings of a run: those of a framework's trainer, one after another, each a stage.
 
-What the integrations share: which run a training belongs to, what its stage is called, and how a row that a framework
-logs becomes a row of that stage.
+The integrations share this: the run that a training belongs to, the name of its stage, and the row of that stage that a
+framework's row becomes.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from ups.tracking.config import plain_config
 from ups.tracking.context import DISABLED, RUN_DIR_VARIABLE, held_here
 from ups.tracking.values import whole_number
 
-__all__ = ["Trainings", "flattened", "go_on_in", "make_run", "must_take_rows", "name_text", "open_run"]
+__all__ = ["Trainings", "flattened", "make_run", "must_take_rows", "name_text", "open_run", "resume_in"]
 
 _NAMES = "trainings"  # a file of the run's directory: a line for each training, the run's owner and the stage
 
@@ -31,20 +31,20 @@ def open_run(run_id: str | None = None) -> WandBContext | None:
     place = os.environ.get(RUN_DIR_VARIABLE)
     if not place or (run_id is not None and place != DISABLED and Path(place).name != run_id):
         return None
-    return go_on_in(place)
+    return resume_in(place)
 
 
 def make_run(run_id: str | None = None, **arguments: Any) -> WandBContext:
-    """A new run; with a ``run_id`` that is there already, that one is gone on with.
+    """Make a run; with the ``run_id`` of an existing run, resume that one.
 
     Args:
         run_id: W&B's id of the run.
-        arguments: What else :func:`~ups.create_wandb_context` takes.
+        arguments: Other arguments of :func:`~ups.create_wandb_context`.
     """
     return _kept(create_wandb_context(run_id=run_id, **{"resume": run_id is not None, **arguments}))
 
 
-def go_on_in(place: str | os.PathLike[str]) -> WandBContext:
+def resume_in(place: str | os.PathLike[str]) -> WandBContext:
     """The run in the directory ``place``: this process's own context of it, else one that joins."""
     return held_here(Path(place).absolute()) or _kept(join_wandb_context(place))
 
@@ -52,16 +52,16 @@ def go_on_in(place: str | os.PathLike[str]) -> WandBContext:
 def must_take_rows(argument: str, context: WandBContext | None) -> None:
     """Raise :class:`~ups.errors.UsageError` if the run that somebody passed as ``argument`` is finished."""
     if context is not None and context.finished:
-        raise UsageError(f"{argument} is the run {context.run_id}, which is finished: pass one that is not")
+        raise UsageError(f"{argument} is the run {context.run_id}, which is finished; pass one that is open")
 
 
 class _Count(NamedTuple):
-    """How far a stage has counted.
+    """The count of a stage.
 
     Attributes:
         last: Its last step.
         next: The step that comes next at the pace so far; None where the pace is not known.
-        single: Whether there was but one step.
+        single: True where there was only one step.
     """
 
     last: int
@@ -74,7 +74,7 @@ class Trainings:
 
     Args:
         context: The run.
-        base: What a training's stage is called where nobody says: ``base``, then ``base2``, ``base3``, ….
+        base: The name of a training's stage unless it is given another: ``base``, then ``base2``, ``base3``, ….
 
     Attributes:
         context: The run.
@@ -92,7 +92,7 @@ class Trainings:
         self._counts: dict[str, list[str]] = {}  # what a stage is called → the stages that count so, newest last
 
     def begin(self, base: str | None = None) -> str:
-        """A training begins. Returns its stage: ``base``, or ``base2``, ``base3``, … where there was one.
+        """Begin a training. Return its stage: ``base``, or ``base2``, ``base3``, … where that one exists.
 
         Raises:
             UsageError: The run is finished.
@@ -103,7 +103,7 @@ class Trainings:
         return self.stage
 
     def enter(self, stage: str) -> None:
-        """Go on with a stage that there was before, or begin it.
+        """Resume a stage that exists, or begin it.
 
         Raises:
             UsageError: The run is finished.
@@ -116,7 +116,7 @@ class Trainings:
         self.stage = stage
 
     def place(self, metrics: Iterable[str], step: Any, base: str) -> str:
-        """The stage of a row: the one whose count it goes on with, the current one if it may be, or a new one.
+        """Return the stage of a row: the one whose count it continues, the current one if it may be, or a new one.
 
         A count that goes back has begun again, or is another counter of the loop's, which takes turns with the first:
         training steps in fours and evaluations in ones. Each gets a stage, so that x grows in all charts.
@@ -126,7 +126,7 @@ class Trainings:
             return self.begin(base)
         try:
             at = whole_number(step)
-        except InvalidStep:  # which the stage tells
+        except InvalidStep:  # the stage reports it
             return current
         names = tuple(metrics)
         others = [stage for stage in reversed(self._counts.get(base, [])) if stage != current]
@@ -148,7 +148,7 @@ class Trainings:
         return self.begin(base)
 
     def take_name(self, base: str) -> str:
-        """A stage that no training has had yet.
+        """Return a stage that no training has had yet.
 
         Raises:
             UsageError: The run is finished.
@@ -169,7 +169,7 @@ class Trainings:
         """Raise :class:`~ups.errors.UsageError` if the run is finished."""
         if self.context.finished:
             raise UsageError(
-                f"the run {self.context.run_id} is finished and takes no training: finish it after the last one, or"
+                f"the run {self.context.run_id} is finished and takes no training; finish it after the last one, or"
                 " make a new one"
             )
 
@@ -181,7 +181,7 @@ class Trainings:
         """
         lines: list[str] = []
         if self.context.enabled:
-            with contextlib.suppress(OSError):  # then those of this process have to do
+            with contextlib.suppress(OSError):  # then it knows those of this process only
                 lines = (self.context.dir / _NAMES).read_text(encoding="utf-8").splitlines()
         owner = f"{self._owner()} "
         others = [line.removeprefix(owner) for line in lines if line.startswith(owner)]
@@ -196,14 +196,14 @@ class Trainings:
     ) -> None:
         """Log a row as frameworks do.
 
-        A nested value becomes ``<name>/<key>``, text goes to the summary. A value that says again what its chart has
-        at this very step is left out: trainers repeat the epoch in each of several rows of a step.
+        A nested value becomes ``<name>/<key>``, text goes to the summary. A value that its chart has at this very
+        step already is left out: trainers repeat the epoch in each of several rows of a step.
 
         Args:
             values: Metric names to values.
             step: The stage's step; None for the one after its last.
-            stage: By default that of the newest training.
-            is_open: Whether what is logged at the same step after it joins the row, the last value of each metric.
+            stage: The stage; by default that of the newest training.
+            is_open: True where later rows of the same step join it; each metric keeps its last value.
         """
         name = stage or self.stage or self._base
         position = self._last_step(name) + 1 if step is None else step
@@ -255,19 +255,19 @@ class Trainings:
             self.context.update_config(new)
 
     def flat(self, values: Mapping[Any, Any]) -> dict[str, Any]:
-        """As :func:`flattened`; a name that is not a string is said once, and counted."""
+        """As :func:`flattened`; a name that is not a string is reported once, and counted."""
         odd: list[Any] = []
         flat = flattened(values, odd)
         for name in odd:
             self.context.sink.note(
                 "names",
                 f"the name {shown(name)} is not a string: its values are logged as {name_text(name)!r}, and those of"
-                " other such names likewise",
+                " other such names in the same way",
             )
         return flat
 
     def _note_steps(self, stage: str, row: Mapping[str, Any], position: Any) -> None:
-        """Note how far the metrics of a row have come."""
+        """Note the step and the pace of the metrics of a row."""
         try:
             at = whole_number(position)
         except InvalidStep:
@@ -280,7 +280,7 @@ class Trainings:
                 self._last[stage, metric] = (at, value if type(value) in (int, float) else None)
 
     def _count_of(self, stage: str, metrics: Iterable[str]) -> _Count | None:
-        """How far those of some metrics that a stage has logged have come; None if it has logged none of them."""
+        """The count of a stage, by those of the metrics that it has logged; None if it has logged no such metric."""
         known = [metric for metric in metrics if (stage, metric) in self._last]
         if not known:
             return None
@@ -290,7 +290,7 @@ class Trainings:
         return _Count(last, coming.pop() if len(coming) == 1 else None, single=not paces)
 
     def _take_turn(self, base: str, stage: str) -> str:
-        """Go on with another count."""
+        """Make another count the current one."""
         counts = self._counts[base]
         counts.remove(stage)
         counts.append(stage)
@@ -301,7 +301,7 @@ class Trainings:
         return max((step for (name, _), (step, _) in self._last.items() if name == stage), default=-1)
 
     def _owner(self) -> str:
-        """The process whose end is the run's end: another one each time that the run is resumed."""
+        """The process whose end is the run's end: a new one each time that the run is resumed."""
         return next(reversed(RunDirectory(self.context.dir).owners()), "")
 
 

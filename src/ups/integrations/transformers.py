@@ -5,8 +5,8 @@
     SFTTrainer(args=SFTConfig(..., report_to="none"), callbacks=[UPSCallback()], ...).train()   # stage "sft"
     DPOTrainer(args=DPOConfig(..., report_to="none"), callbacks=[UPSCallback()], ...).train()   # stage "dpo"
 
-What ``report_to="wandb"`` would draw against one ``train/global_step``, which starts again in the second training, is
-drawn here against each stage's own steps.
+Metrics that ``report_to="wandb"`` would draw against one ``train/global_step``, which starts again in the second
+training, are drawn here against each stage's own steps.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ups.tracking import WandBContext
 
 require("transformers", "4.46.1")
 
-from transformers import TrainerCallback  # noqa: E402 - not before it is known to be there
+from transformers import TrainerCallback  # noqa: E402 - only once it is known to be installed
 
 if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState, TrainingArguments
@@ -33,37 +33,37 @@ __all__ = ["UPSCallback"]
 
 _PROJECT = "huggingface"  # as Transformers' own callback calls it
 
-# What a training tells once, at its end.
+# A training reports these once, at its end.
 _TOTALS = ("train_runtime", "train_samples_per_second", "train_steps_per_second", "train_loss", "total_flos")
 _EVALUATIONS = ("eval", "test")
 
 
 class UPSCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
-    """Logs what a Transformers trainer logs to a UPS run. Pass ``report_to="none"``, or W&B gets a second run.
+    """Logs the metrics of a Transformers trainer to a UPS run. Pass ``report_to="none"``, or W&B gets a second run.
 
     A ``train()`` is a stage. It is called after the trainer's arguments: ``SFTConfig`` gives ``sft``,
-    ``TrainingArguments`` gives ``train``; then ``sft2``, …; or as ``stage`` says. ``eval_loss`` is drawn as
-    ``eval/loss`` beside ``loss``. What ``evaluate()``, ``predict()`` and ``log()`` give outside a training goes to the
-    summary, as ``eval/<stage>/loss``; so does what a training tells once, as its run time. The arguments and the
+    ``TrainingArguments`` gives ``train``; then ``sft2``, …; or after ``stage``. ``eval_loss`` is drawn as
+    ``eval/loss`` beside ``loss``. Results of ``evaluate()``, ``predict()`` and ``log()`` outside a training go to the
+    summary, as ``eval/<stage>/loss``; so do totals of a training, as its run time. The arguments and the
     model's configuration are the run's.
 
-    As with Transformers' own callbacks the run goes on until the process ends, or until ``callback.context.finish()``;
+    As with Transformers' own callbacks the run ends with the process, or with ``callback.context.finish()``;
     a hyper-parameter search has a run for each trial. A run that is open already, in this process or in the one that
-    started it, is taken up: another callback for another trainer goes on with it.
+    started it, is used: another callback for another trainer continues it.
 
     Only the main process of a distributed job logs.
 
     Args:
-        stage: What the stages are called: this, then this with 2, 3, … behind it.
-        context: The run to log to, from :func:`ups.create_wandb_context`, where it is not the open one.
-        run_id: The run's id. A run of this id that is there is gone on with.
+        stage: The name of the stages: this, then this with 2, 3, … behind it.
+        context: The run to log to, from :func:`ups.create_wandb_context`, if it is not the open one.
+        run_id: The run's id. An existing run of this id is resumed.
         project: W&B's project; by default ``WANDB_PROJECT``, else ``huggingface``.
         log_model: Log each ``checkpoint``, or the model at the ``end`` of each training, as an artifact; by default as
-            ``WANDB_LOG_MODEL`` says.
-        arguments: What else :func:`ups.create_wandb_context` takes: ``entity``, ``tags``, ``mode``, ``strict``, ….
+            ``WANDB_LOG_MODEL`` has it.
+        arguments: Other arguments of :func:`ups.create_wandb_context`: ``entity``, ``tags``, ``mode``, ``strict``, ….
 
     Raises:
-        UsageError: ``context`` is finished, or ``log_model`` is none of these; :class:`~ups.errors.InvalidName` for
+        UsageError: ``context`` is finished, or ``log_model`` is another value; :class:`~ups.errors.InvalidName` for
             ``stage``.
     """
 
@@ -97,8 +97,8 @@ class UPSCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
         """
         if self._context is None:
             raise UsageError(
-                "UPSCallback has no run in this process yet: the main process of the job has one, from the beginning of"
-                " the first train(), or from the first result of evaluate() or predict()"
+                "UPSCallback has no run in this process: the main process of the job has one, once train() has"
+                " begun, or once evaluate() or predict() has a result"
             )
         return self._context
 
@@ -111,12 +111,12 @@ class UPSCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
         check_stage_name(name)
         self._base = name
 
-    # ------------------------------------------------------------------ what the trainer tells
+    # ------------------------------------------------------------------ called by the trainer
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """A training begins: a stage."""
+        """Begin a stage, as a training begins."""
         if not state.is_world_process_zero:
             return
         if state.is_hyper_param_search and self._trainings is not None:  # a run for each trial
@@ -131,13 +131,13 @@ class UPSCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
             trainings.context.sink.fault(
                 "report_to",
                 UsageError(
-                    'report_to has "wandb", whose callback makes a second run, with charts of its own: pass'
+                    'report_to has "wandb", whose callback makes a second run, with charts of its own; pass'
                     ' report_to="none" to the training arguments'
                 ),
             )
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Stop where W&B's Stop button was pressed; of several processes, one alone must not stop."""
+        """Stop where W&B's Stop button was pressed; one of several processes must not stop alone."""
         if self._context is not None and args.world_size == 1 and self._context.should_stop:
             control.should_training_stop = True
 
@@ -149,7 +149,7 @@ class UPSCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
         logs: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        """A row of the stage; outside a training, results."""
+        """Log a row of the stage; outside a training, results."""
         if not state.is_world_process_zero or not logs:
             return
         trainings = self._run(args, state, kwargs.get("model"))
@@ -170,12 +170,12 @@ class UPSCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
         metrics: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        """The results of ``predict()``."""
+        """Log the results of ``predict()``."""
         if state.is_world_process_zero and metrics:
             self._log_evaluation(self._run(args, state, kwargs.get("model")), metrics)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """A checkpoint was saved."""
+        """Log a checkpoint that was saved, if ``log_model`` asks for it."""
         if self._log_model == "checkpoint" and state.is_world_process_zero:
             self._run(args, state, kwargs.get("model")).log_model(
                 Path(args.output_dir or ".", f"checkpoint-{state.global_step}")
@@ -184,7 +184,7 @@ class UPSCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """The training has ended; the run goes on."""
+        """End the training, and log its model if ``log_model`` asks for it; the run stays open."""
         if not state.is_world_process_zero:
             return
         self._is_training = False
@@ -196,7 +196,7 @@ class UPSCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
                         part.save_pretrained(folder)
                 self._run(args, state, model).log_model(folder)
 
-    # ------------------------------------------------------------------ what they share
+    # ------------------------------------------------------------------ shared
 
     def _run(self, args: TrainingArguments, state: TrainerState, model: Any) -> Trainings:
         if self._trainings is None:
@@ -221,7 +221,7 @@ class UPSCallback(TrainerCallback):  # type: ignore[misc, unused-ignore]
 
 
 def _parts(name: str) -> tuple[str, ...]:
-    """``eval_loss`` → ``("eval", "loss")``; ``("loss",)`` for what is no evaluation's."""
+    """``eval_loss`` → ``("eval", "loss")``; ``("loss",)`` for another metric."""
     kind, _, rest = name.partition("_")
     return (kind, rest) if kind in _EVALUATIONS and rest else (name,)
 
@@ -234,7 +234,7 @@ def _base_of(args: TrainingArguments) -> str:
 
 def _names(args: TrainingArguments, state: TrainerState) -> dict[str, Any]:
     """The run's name and group, as Transformers' own callback gives them."""
-    run_name = args.run_name if args.run_name != args.output_dir else None  # where nobody named it
+    run_name = args.run_name if args.run_name != args.output_dir else None  # unless it was named
     if state.trial_name is not None:
         return {"name": state.trial_name, "group": run_name or args.output_dir}
     return {"name": run_name}
@@ -256,13 +256,13 @@ def _parameters(args: TrainingArguments, model: Any) -> dict[str, Any]:
 
 
 def _when_to_log(log_model: Any) -> str | None:
-    """``end``, ``checkpoint`` or None, from the argument or from ``WANDB_LOG_MODEL``, which says it as text."""
-    said = log_model if log_model is not None else os.environ.get("WANDB_LOG_MODEL", "false")
-    chosen = str(said).lower()
+    """``end``, ``checkpoint`` or None, from the argument or from ``WANDB_LOG_MODEL``, which is text."""
+    given = log_model if log_model is not None else os.environ.get("WANDB_LOG_MODEL", "false")
+    chosen = str(given).lower()
     if chosen in ("false", "0", "no", ""):
         return None
     chosen = "end" if chosen in ("true", "1", "yes") else chosen
     if chosen not in ("end", "checkpoint"):
         source = "log_model" if log_model is not None else "WANDB_LOG_MODEL"
-        raise UsageError(f"{source} is {said!r}: choose 'end', 'checkpoint' or false")
+        raise UsageError(f"{source} is {given!r}; choose 'end', 'checkpoint' or false")
     return chosen

@@ -1,6 +1,6 @@
 """The two networks that models are built on, behind one interface.
 
-Both map fields on a circle to one field, told for each sample which noise level it looks at. Each level has its own
+Both map fields on a circle to one field, at a noise level per sample. Each level has its own
 scale and shift of every layer (FiLM: Perez et al., AAAI 2018). Inside, the points come first, as in ``(points, batch,
 width)``: a shift along the circle is then a run of whole rows.
 """
@@ -17,13 +17,13 @@ __all__ = ["Backbone", "DilatedNetwork", "FourierNetwork", "make_backbone"]
 
 
 class Backbone(nn.Module):
-    """What the networks share: channels in, residual layers, one channel out. A subclass says what a layer is.
+    """The shared part of the networks: channels in, residual layers, one channel out. A subclass defines the layer.
 
     Args:
-        inputs: channels that come in; one goes out.
-        levels: how many noise levels there are.
-        width: channels inside.
-        layers: a module a layer, each from and to ``(points, batch, width)``.
+        inputs: Channels that come in; one goes out.
+        levels: The number of noise levels.
+        width: Channels inside.
+        layers: One module per layer, each from and to ``(points, batch, width)``.
     """
 
     def __init__(self, inputs: int, levels: int, width: int, layers: list[nn.Module]) -> None:
@@ -47,7 +47,7 @@ class Backbone(nn.Module):
 
 
 class DilatedNetwork(Backbone):
-    """A residual network of dilated convolutions on a circle. It sees ``kernel`` points a layer and no further."""
+    """A residual network of dilated convolutions on a circle. A layer sees ``kernel`` points."""
 
     def __init__(self, inputs: int, levels: int, config: DilatedConfig) -> None:
         layers: list[nn.Module] = [_Circular(config.width, config.kernel, dilation) for dilation in config.dilations]
@@ -92,7 +92,7 @@ class _Circular(nn.Module):
 class _CircularConvolution(torch.autograd.Function):
     """``out[n] = bias + Σ_k hidden[n + (k - K // 2)·dilation] @ weight[k]``, indices modulo the number of points.
 
-    One matrix product a tap on runs of rows, without copies of the taps: faster on a CPU than copies and one product,
+    One matrix product per tap on runs of rows, without copies of the taps: faster on a CPU than copies and one product,
     and than a dilated ``Conv1d``.
     """
 

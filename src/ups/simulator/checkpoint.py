@@ -1,4 +1,4 @@
-"""Checkpoints: all that a stage needs to go on as if it had never stopped."""
+"""Checkpoints: all that a stage needs to resume as if it had never stopped."""
 
 import os
 from dataclasses import asdict, dataclass
@@ -20,15 +20,15 @@ class Checkpoint:
     """A stage after some of its steps.
 
     Attributes:
-        stage: the name of the stage.
-        step: steps done.
-        steps: steps in all.
-        config: the configuration of the run.
-        model: weights and buffers of the model.
-        average: weights and buffers of its moving average.
-        optimizers: the state of each optimizer.
-        generator: state of the generator that draws batches and noise, uint8.
-        processes: how many trained it together, each with a batch of its own.
+        stage: The name of the stage.
+        step: Steps done.
+        steps: Steps in all.
+        config: The configuration of the run.
+        model: Weights and buffers of the model.
+        average: Weights and buffers of its moving average.
+        optimizers: The state of each optimizer.
+        generator: State of the generator that draws batches and noise, uint8.
+        processes: The number of processes that trained it together, each with a batch of its own.
     """
 
     stage: str
@@ -43,7 +43,7 @@ class Checkpoint:
 
     @property
     def finished(self) -> bool:
-        """Whether the stage has done all its steps."""
+        """True where the stage has done all its steps."""
         return self.step >= self.steps
 
 
@@ -56,7 +56,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint so that ``path`` holds the old one or the new one, never a part.
 
     Raises:
-        RunDirectoryError: the file cannot be written.
+        RunDirectoryError: The file cannot be written.
     """
     content = {name: getattr(checkpoint, name) for name in checkpoint.__dataclass_fields__}
     content |= {"version": _VERSION, "config": asdict(checkpoint.config)}
@@ -76,7 +76,7 @@ def load_checkpoint(path: Path) -> Checkpoint | None:
     """The checkpoint in a file; None if there is no such file. Only data is loaded, never code.
 
     Raises:
-        RunDirectoryError: the file is not a checkpoint of this version of the simulator.
+        RunDirectoryError: The file is not a checkpoint of this version of the simulator.
     """
     if not path.exists():
         return None

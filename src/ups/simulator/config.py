@@ -1,4 +1,4 @@
-"""What a training run is made of: a preset in YAML, with overrides by dotted key.
+"""The configuration of a training run: a preset in YAML, with overrides by dotted key.
 
 A configuration is a tree of frozen dataclasses. It comes from a preset (:func:`load`) or from the plain
 dictionary that a checkpoint holds (:func:`from_dict`), and both are checked the same way: an unknown key, a
@@ -38,15 +38,15 @@ _PRECISIONS = ("float32", "bfloat16")
 
 @dataclass(frozen=True)
 class DataConfig:
-    """How many solutions there are to learn from and to be tested on.
+    """The number of solutions to learn from and to be tested on.
 
     Attributes:
-        points: grid points of a state.
-        train_trajectories: solutions in the training set.
-        train_frames: frames of each of them.
-        validation_trajectories: solutions, each of four pairs of frames, that a stage is looked at with on its way.
-        test_trajectories: solutions in the test set, which is the same for every seed.
-        test_steps: how many time steps the models are rolled out beside them.
+        points: Grid points of a state.
+        train_trajectories: Solutions in the training set.
+        train_frames: Frames of each of them.
+        validation_trajectories: Solutions, each of four pairs of frames, that measure a stage's progress.
+        test_trajectories: Solutions in the test set, which is the same for every seed.
+        test_steps: The time steps of a rollout beside them.
     """
 
     points: int
@@ -62,9 +62,9 @@ class DilatedConfig:
     """The dilated residual network.
 
     Attributes:
-        width: channels.
-        kernel: points that a layer looks at, an odd number.
-        dilations: the distance between these points, one number a layer.
+        width: Channels.
+        kernel: Points that a layer looks at, an odd number.
+        dilations: The distance between these points, one number per layer.
     """
 
     width: int
@@ -77,9 +77,9 @@ class FourierConfig:
     """The Fourier neural operator.
 
     Attributes:
-        width: channels.
-        modes: how many of the longest waves a layer mixes, the mean among them; at most ``points // 2 + 1`` count.
-        layers: how many there are.
+        width: Channels.
+        modes: The number of longest waves that a layer mixes, with the mean; at most ``points // 2 + 1`` count.
+        layers: The number of layers.
     """
 
     width: int
@@ -93,9 +93,10 @@ class ModelConfig:
 
     Attributes:
         backbone: ``dilated`` or ``fno``.
-        noise_levels: standard deviations that ``diffusion_residual`` learns to remove, from large to small, in
+        noise_levels: Standard deviations that ``diffusion_residual`` learns to remove, from large to small, in
             units of the operator's own residual.
-        dilated, fno: how large each network is.
+        dilated: The size of the one.
+        fno: The size of the other.
     """
 
     backbone: str
@@ -106,7 +107,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class StageConfig:
-    """How long a stage trains, and its largest learning rate."""
+    """The length of a stage, and its largest learning rate."""
 
     steps: int
     learning_rate: float
@@ -123,20 +124,20 @@ class StagesConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """What the training loop does in every stage.
+    """The settings of the training loop, in every stage.
 
     Attributes:
-        batch: pairs of states in a step, of each process.
-        accumulate: parts that a batch is worked through in, one after the other: less memory, the same step.
-        warmup: steps in which the learning rate rises, before it falls along a cosine.
-        clip: the largest norm of a gradient.
-        average: decay per step of the moving average of the weights; the average is what a stage hands on.
-        health_every: steps between two looks at the stage's health; half of a shorter stage.
-        save_every: steps between two checkpoints.
-        threads: threads of the CPU that PyTorch may use, shared by the processes of a machine; results are the same
+        batch: Pairs of states in a step, of each process.
+        accumulate: Parts that a batch is worked through in, one after the other: less memory, the same step.
+        warmup: Steps in which the learning rate rises, before it falls along a cosine.
+        clip: The largest norm of a gradient.
+        average: Decay per step of the moving average of the weights; the average is what a stage hands on.
+        health_every: Steps between two measurements of the stage's health; half of a shorter stage.
+        save_every: Steps between two checkpoints.
+        threads: Threads of the CPU that PyTorch may use, shared by the processes of a machine; results are the same
             bit for bit only for equal threads.
         precision: ``float32``, or ``bfloat16`` for products of matrices in mixed precision.
-        compile: whether ``torch.compile`` shall make the loss faster; it takes a minute first, and a compiler.
+        compile: True to make the loss faster with ``torch.compile``, which takes a minute first, and needs a compiler.
     """
 
     batch: int
@@ -181,7 +182,7 @@ def load(preset: str, overrides: Iterable[str] = ()) -> Config:
     """A preset's configuration, with overrides such as ``"stages.operator.steps=500"``.
 
     Raises:
-        ConfigError: there is no such preset or key, or a value does not fit its key.
+        ConfigError: The preset or a key does not exist, or a value does not fit its key.
     """
     if preset not in presets():
         raise ConfigError(f"there is no preset {preset!r}{nearest(preset, presets())}")
@@ -196,7 +197,7 @@ def from_dict(tree: Mapping[str, Any]) -> Config:
     """The configuration in a plain dictionary, as ``dataclasses.asdict`` gives it.
 
     Raises:
-        ConfigError: a key is unknown or missing, or a value does not fit.
+        ConfigError: A key is unknown or missing, or a value does not fit.
     """
     config = _build(Config, tree, "")
     assert isinstance(config, Config)

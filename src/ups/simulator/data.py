@@ -31,12 +31,12 @@ class Data:
 
 @dataclass(frozen=True)
 class Batch:
-    """Pairs of states one interval apart, and what a loss needs of chance.
+    """Pairs of states one interval apart, and the random numbers that a loss needs.
 
     Attributes:
         state, following: float32 ``(batch, points)``.
-        level: a noise level for each pair, int64 ``(batch,)``.
-        noise: white noise of unit variance, float32 ``(batch, points)``.
+        level: A noise level for each pair, int64 ``(batch,)``.
+        noise: White noise of unit variance, float32 ``(batch, points)``.
     """
 
     state: Tensor

@@ -1,4 +1,4 @@
-"""How good a simulator is: one step, a long rollout, and the spectrum of both, beside the truth.
+"""The scores of a simulator: one step, a long rollout, and the spectrum of both, beside the truth.
 
 Every score is a function of averages over the test trajectories. Its standard error comes from the bootstrap (Efron,
 Ann. Stat. 7, 1979): the spread of the same function over sets of trajectories drawn with replacement.
@@ -29,22 +29,22 @@ _TIMINGS = 21
 
 @dataclass(frozen=True)
 class Scores:
-    """One number a question, averaged over the test set.
+    """The scores, each averaged over the test set.
 
-    The modes of a state, without the mean and the shortest wave, are parted into three thirds by wavenumber: ``low``,
+    The modes of a state, without the mean and the shortest wave, are divided into thirds by wavenumber: ``low``,
     ``mid`` and ``high``.
 
     Attributes:
-        nfe: network evaluations in one time step.
-        one_step_l2: error of one step over the truth, both in L2 norm.
-        ct: time at which the mean correlation with the truth falls under 0.8, or the end of the rollout.
-        mid: error over truth of one step, root mean square in each mode, averaged over the middle third.
-        high: the same over the top third: the shortest waves.
-        logspec: mean ``|log10|`` of the ratio of the amplitude spectra, over the upper two thirds of the modes and
+        nfe: Network evaluations in one time step.
+        one_step_l2: Error of one step over the truth, both in L2 norm.
+        ct: Time at which the mean correlation with the truth falls under 0.8, or the end of the rollout.
+        mid: Error over truth of one step, root mean square in each mode, averaged over the middle third.
+        high: The same over the top third: the shortest waves.
+        logspec: Mean ``|log10|`` of the ratio of the amplitude spectra, over the upper two thirds of the modes and
             the second half of the rollout; infinite if the rollout is.
-        low: as ``mid``, over the bottom third.
-        logspec_low, logspec_mid, logspec_high: as ``logspec``, over one third.
-        rollout_20, rollout_50, rollout_100: error after so many steps over the truth, both in L2 norm; NaN where the
+        low: The same as ``mid``, over the bottom third.
+        logspec_low, logspec_mid, logspec_high: The same as ``logspec``, over one third.
+        rollout_20, rollout_50, rollout_100: Error after so many steps over the truth, both in L2 norm; NaN where the
             test set is shorter.
     """
 
@@ -69,15 +69,15 @@ class Scores:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A simulator's scores and what its pictures are drawn from.
+    """A simulator's scores and the data of its pictures.
 
     Attributes:
-        name: of the simulator.
-        scores: see :class:`Scores`.
-        errors: the standard error of each score but ``nfe``, by name; NaN where there is none.
-        step_ms: wall time of one time step of one state, in milliseconds, the median of 21.
-        rollout: the first test trajectory as simulated, float64 ``(steps + 1, points)``.
-        spectrum: amplitude of each mode in the second half of the rollout, root mean square over the test set,
+        name: The simulator's name.
+        scores: See :class:`Scores`.
+        errors: The standard error of each score but ``nfe``, by name; NaN where there is none.
+        step_ms: Wall time of one time step of one state, in milliseconds, the median of 21.
+        rollout: The first test trajectory as simulated, float64 ``(steps + 1, points)``.
+        spectrum: Amplitude of each mode in the second half of the rollout, root mean square over the test set,
             float64 ``(points // 2 + 1,)``.
     """
 
@@ -89,7 +89,7 @@ class Evaluation:
     spectrum: Tensor
 
     def as_json(self) -> dict[str, Any]:
-        """``{"name", "nfe", "one_step_l2", …, "step_ms", "se": {…}}``, with None for what is not a finite number."""
+        """``{"name", "nfe", "one_step_l2", …, "step_ms", "se": {…}}``, with None for a number that is not finite."""
         scores = {name: _finite(value) for name, value in self.scores.as_dict().items()}
         errors = {name: _finite(value) for name, value in self.errors.items()}
         return {"name": self.name} | scores | {"step_ms": self.step_ms, "se": errors}
@@ -106,11 +106,11 @@ def evaluate(
     """Score a simulator against true solutions.
 
     Args:
-        simulator: what is scored.
+        simulator: The simulator.
         truth: float64 ``(trajectories, steps + 1, points)``.
-        interval: the time of one step.
-        dtype: the number type that the simulator works in.
-        device: what it computes on, by default the CPU.
+        interval: The time of one step.
+        dtype: The number type that the simulator works in.
+        device: The device that it computes on; by default the CPU.
     """
     start = truth[:, 0].to(device or "cpu", dtype)
     rollout = roll_out(simulator, start, truth.shape[1] - 1).double().cpu()
@@ -156,14 +156,14 @@ def milliseconds(call: Callable[[], Tensor]) -> float:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What a simulator did on each of the ``n`` test trajectories: all that the scores are averages of.
+    """The measurements of a simulator on each of the ``n`` test trajectories, which the scores average.
 
     Attributes:
-        relative: error of one step over the truth, both in L2 norm, ``(n,)``.
-        error, true: power of each mode, of that error and of the true state, ``(n, modes)``.
-        correlation: of rollout and truth at each step, ``(n, steps + 1)``.
-        late, true_late: power of each mode in the second half of the rollout and of the truth, ``(n, modes)``.
-        apart: error over truth of the rollout at each step, both in L2 norm, ``(n, steps + 1)``.
+        relative: Error of one step over the truth, both in L2 norm, ``(n,)``.
+        error, true: Power of each mode, of that error and of the true state, ``(n, modes)``.
+        correlation: Correlation of rollout and truth at each step, ``(n, steps + 1)``.
+        late, true_late: Power of each mode in the second half of the rollout and of the truth, ``(n, modes)``.
+        apart: Error over truth of the rollout at each step, both in L2 norm, ``(n, steps + 1)``.
     """
 
     relative: Tensor
@@ -176,7 +176,7 @@ class _Seen:
 
     @classmethod
     def of(cls, rollout: Tensor, stepped: Tensor, after: Tensor, truth: Tensor) -> "_Seen":
-        """From a rollout beside ``truth``, and from single steps ``(n, frames, points)`` beside the state ``after``."""
+        """Measure a rollout beside ``truth``, and single steps ``(n, frames, points)`` beside the state ``after``."""
         error = stepped - after
         return cls(
             _counted((error.norm(dim=-1) / after.norm(dim=-1)).mean(dim=1)),
@@ -230,7 +230,7 @@ def _late_power(states: Tensor) -> Tensor:
 
 
 def _counted(values: Tensor) -> Tensor:
-    """What is not a number, as after an overflow, counts as infinite."""
+    """The values, with infinity for each that is not a number, as after an overflow."""
     return values.nan_to_num(nan=math.inf, posinf=math.inf)
 
 

@@ -21,10 +21,10 @@ class Group:
     """The processes that train one model together, each on its part of every batch.
 
     Attributes:
-        index: which of them this process is, from 0.
-        size: how many there are.
-        here: how many of them share this machine.
-        device: what this process computes on.
+        index: The index of this process, from 0.
+        size: The number of processes.
+        here: The number of processes on this machine.
+        device: The device of this process.
     """
 
     index: int
@@ -34,7 +34,7 @@ class Group:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes checkpoints, evaluates and talks."""
+        """True in the process that writes checkpoints, evaluates and prints."""
         return self.index == 0
 
     def mean(self, value: float) -> float:
@@ -42,11 +42,11 @@ class Group:
         return self._reduced([value], dist.ReduceOp.SUM)[0] / self.size if self.size > 1 else value
 
     def any(self, *flags: bool) -> list[bool]:
-        """Of each flag, whether it is set in any process."""
+        """For each flag, True if it is set in any process."""
         return [value > 0 for value in self._reduced(list(flags), dist.ReduceOp.MAX)] if self.size > 1 else list(flags)
 
     def wait(self) -> None:
-        """Go on when all processes are here."""
+        """Wait until all processes are here."""
         if self.size > 1:
             self._reduced([0.0], dist.ReduceOp.SUM)
 
@@ -75,8 +75,8 @@ ALONE = Group(0, 1, 1, torch.device("cpu"))
 def joined() -> Iterator[Group]:
     """The group that ``torchrun`` made this process part of, while the block runs; else a group of one.
 
-    Processes talk through gloo about tensors on the CPU and through NCCL about those on GPUs. A GPU is used when there
-    is one, by each process of a machine its own.
+    Processes talk through gloo about tensors on the CPU and through NCCL about those on GPUs. If the
+    machine has GPUs, each process uses one.
     """
     device = _device(int(os.environ.get("LOCAL_RANK", "0")))
     size = int(os.environ.get("WORLD_SIZE", "1"))

@@ -50,7 +50,7 @@ class Refiner(nn.Module):
 
     After PDE-Refiner (Lippe et al., NeurIPS 2023): noise far below the operator's own error makes a network
     learn the short waves that a squared error never asks for. The shortest waves of a noisy change are all noise;
-    they are taken out by a linear filter with one learned gain a level, and the network sees what it passes.
+    they are taken out by a linear filter with one learned gain per level, and the network sees what it passes.
     """
 
     noise: Tensor
@@ -64,7 +64,7 @@ class Refiner(nn.Module):
 
     @property
     def levels(self) -> int:
-        """How many noise levels there are; level 0 is the noisiest."""
+        """The number of noise levels; level 0 is the noisiest."""
         return len(self.noise)
 
     def forward(self, state: Tensor, change: Tensor, level: Tensor) -> Tensor:

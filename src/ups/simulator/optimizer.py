@@ -1,4 +1,4 @@
-"""How weights follow their gradients: Muon for the matrices inside a network, AdamW for everything else."""
+"""The optimizers: Muon for the matrices inside a network, AdamW for everything else."""
 
 import math
 from collections import defaultdict
@@ -25,8 +25,8 @@ class Muon(torch.optim.Optimizer):
     al. (Muon is scalable for LLM training, 2025), which give an update the size of AdamW's, for the same learning rate.
 
     Args:
-        parameters: matrices, or stacks of them: ``(…, rows, columns)``.
-        lr: the learning rate.
+        parameters: Matrices, or stacks of them: ``(…, rows, columns)``.
+        lr: The learning rate.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], lr: float) -> None:

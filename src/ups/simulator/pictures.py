@@ -15,9 +15,9 @@ def draw_rollouts(truth: Tensor, evaluations: Sequence[Evaluation], length: floa
 
     Args:
         truth: float64 ``(trajectories, steps + 1, points)``.
-        evaluations: at least one.
-        length: of the periodic interval.
-        interval: time between two states.
+        evaluations: At least one.
+        length: The length of the periodic interval.
+        interval: Time between two states.
     """
     panels = [("truth", truth[0]), *((evaluation.name, evaluation.rollout) for evaluation in evaluations)]
     limit = truth[0].abs().max().item()

@@ -1,7 +1,7 @@
 """The training from end to end: three stages, the control, the evaluation.
 
-A stage gets the models before it from their checkpoints. So a pipeline that goes on, a stage that is trained
-alone and a pipeline that runs through are one thing.
+A stage gets the models before it from their checkpoints. So one code resumes a pipeline, trains one
+stage alone, and runs a pipeline from end to end.
 """
 
 import copy
@@ -38,7 +38,7 @@ M = TypeVar("M", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a pipeline came to: an evaluation a trained model, and whether it was stopped before its end."""
+    """The result of a pipeline: an evaluation per trained model; ``stopped`` if it ended early."""
 
     evaluations: Sequence[Evaluation]
     stopped: bool
@@ -48,11 +48,11 @@ class Pipeline:
     """A training run in a directory.
 
     Args:
-        config: all that decides the outcome.
-        run_dir: keeps the checkpoints; those already there are gone on from.
-        context: the run in the tracker.
-        reporter: tells a person how far it is.
-        group: the processes that train it together.
+        config: All that decides the outcome.
+        run_dir: The folder of the checkpoints; training resumes from those that exist.
+        context: The run in the tracker.
+        reporter: Prints the progress.
+        group: The processes that train it together.
     """
 
     def __init__(
@@ -67,8 +67,8 @@ class Pipeline:
 
     @cached_property
     def data(self) -> Data:
-        """Training and validation set on the device, made when first asked for."""
-        self.reporter.say(f"solving {PROBLEMS[self.config.problem].title} for the training set")
+        """Training and validation set on the device, made at the first use."""
+        self.reporter.line(f"solving {PROBLEMS[self.config.problem].title} for the training set")
         made = make_data(self.config)
         return Data(made.train.to(self.group.device), made.validation.to(self.group.device))
 
@@ -79,10 +79,10 @@ class Pipeline:
         process evaluates; the others get no evaluations.
 
         Args:
-            only: the one stage (or ``control``) to train; by default all stages in order, then the control.
+            only: The one stage (or ``control``) to train; by default all stages in order, then the control.
 
         Raises:
-            RunDirectoryError: a stage needs an earlier one whose checkpoint is missing or unfinished.
+            RunDirectoryError: A stage needs an earlier one whose checkpoint is missing or unfinished.
             KeyboardInterrupt: Ctrl-C was pressed; the checkpoint is written.
         """
         torch.set_num_threads(max(1, self.config.training.threads // self.group.here))
@@ -95,9 +95,9 @@ class Pipeline:
         """Train one stage to its end; False if it was stopped before."""
         path = checkpoint_path(self.run_dir, name)
         saved = load_checkpoint(path)
-        self.group.wait()  # none trains, and so writes, before all have looked
+        self.group.wait()  # so that no process writes before all have looked
         if saved is not None and saved.finished:
-            self.reporter.say(f"{name:<20} trained already")
+            self.reporter.line(f"{name:<20} trained already")
             return True
         if name == "diffusion_residual":
             return self._fit(self._diffusion_task(), path, saved.step if saved else 0)

@@ -1,4 +1,4 @@
-"""How far a training is: bars on a terminal, a few plain lines elsewhere."""
+"""The progress of a training: bars on a terminal, a few plain lines elsewhere."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,17 +17,17 @@ _SMOOTHING = 0.95
 
 
 class Reporter:
-    """Tells a person what a training is doing.
+    """Reports a training's progress to a person.
 
     Args:
-        console: where; by default stdout.
-        heard: false for one that says nothing.
+        console: The terminal; by default stdout.
+        heard: False for one that prints nothing.
     """
 
     def __init__(self, console: Console | None = None, *, heard: bool = True) -> None:
         self.console = console or Console(quiet=not heard)
 
-    def say(self, text: str) -> None:
+    def line(self, text: str) -> None:
         """Print one line."""
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
@@ -82,7 +82,7 @@ class Reporter:
             if step * _LINES // steps > (step - 1) * _LINES // steps:
                 per_step = (time.monotonic() - started) / (step - done)
                 left = f"{(steps - step) * per_step:.0f} s left" if step < steps else "done"
-                self.say(f"{name:<20} {step:>6}/{steps}  loss {mean:.3e}  {1e3 * per_step:.0f} ms a step, {left}")
+                self.line(f"{name:<20} {step:>6}/{steps}  loss {mean:.3e}  {1e3 * per_step:.0f} ms per step, {left}")
 
         return advance
 

@@ -32,7 +32,7 @@ def evaluate_models(
     """Score each simulator against ``truth``, float64 ``(trajectories, steps + 1, points)``."""
     evaluations = []
     for simulator in simulators:
-        reporter.say(f"evaluating {simulator.name}")
+        reporter.line(f"evaluating {simulator.name}")
         evaluations.append(evaluate(simulator, truth, PROBLEMS[config.problem].interval, device=device))
     return evaluations
 
@@ -40,18 +40,18 @@ def evaluate_models(
 def keep(
     evaluations: Sequence[Evaluation], truth: Tensor, config: Config, run_dir: Path, context: WandBContext
 ) -> dict[str, Any]:
-    """Put results where they are looked for: ``evaluation.json`` beside the checkpoints, and the tracker.
+    """Keep results in ``evaluation.json`` beside the checkpoints, and in the tracker.
 
     The tracker gets every score and its standard error in the summary, as ``eval/<model>/<score>`` and
     ``eval/<model>/<score>_se``; the table ``eval/models``; and the pictures ``eval/rollout`` and ``eval/spectra``.
 
     Returns:
-        What the file holds: ``{"models": […], "trajectories", "steps", "solver_step_ms"}``, each model as
+        The content of the file: ``{"models": […], "trajectories", "steps", "solver_step_ms"}``, each model as
         :meth:`Evaluation.as_json` gives it. ``solver_step_ms`` is the wall time in milliseconds that the solver of the
         data takes for one time step of one state.
 
     Raises:
-        RunDirectoryError: the file cannot be written.
+        RunDirectoryError: The file cannot be written.
     """
     problem = PROBLEMS[config.problem]
     content = {
@@ -79,13 +79,13 @@ def keep(
 
 
 def show(evaluations: Sequence[Evaluation], reporter: Reporter) -> None:
-    """Print the scores with their standard errors, a column a model."""
+    """Print the scores with their standard errors, one column per model."""
     rows = [
         [_TITLES.get(name, name.replace("_", " ")), *(_cell(evaluation, name) for evaluation in evaluations)]
         for name, value in evaluations[0].scores.as_dict().items()
         if not math.isnan(value)
     ]
-    rows.append(["ms a step", *(f"{evaluation.step_ms:.3g}" for evaluation in evaluations)])
+    rows.append(["ms per step", *(f"{evaluation.step_ms:.3g}" for evaluation in evaluations)])
     reporter.table(["", *(evaluation.name.replace("_", " ") for evaluation in evaluations)], rows)
 
 

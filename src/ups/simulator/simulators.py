@@ -16,9 +16,9 @@ class Simulator:
     """Something that takes states one interval on.
 
     Attributes:
-        name: for tables and charts.
-        step: states ``(batch, points)`` to the states one interval later, same shape and type.
-        evaluations: how often ``step`` evaluates a network (nfe).
+        name: The name in tables and charts.
+        step: States ``(batch, points)`` to the states one interval later, same shape and type.
+        evaluations: The network evaluations of one ``step`` (nfe).
     """
 
     name: str
@@ -37,7 +37,7 @@ def operator_simulator(name: str, operator: Operator) -> Simulator:
 
 
 def refined_simulator(name: str, operator: Operator, refiner: Refiner, levels: int) -> Simulator:
-    """The operator's change, refined at the first ``levels`` noise levels in turn: one evaluation more for each.
+    """The operator's change, refined at the first ``levels`` noise levels in turn: one more evaluation for each.
 
     No noise is added on the way, so a state has one future.
     """

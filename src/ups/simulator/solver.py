@@ -41,14 +41,14 @@ class Problem:
     """An equation on a periodic interval, and how its solutions are sampled.
 
     Attributes:
-        title: the name for people.
-        symbol: the linear part per wavenumber, real.
-        length: the length ``L`` of the interval.
-        interval: the time between two frames of the data, Δt.
-        solver_points: grid points of the solver, more than the data keeps.
-        solver_steps: solver steps in one interval.
-        burn_in: time that passes before the first frame, so that data starts on the attractor.
-        modes: how many of the longest waves a random initial state is made of.
+        title: The name for people.
+        symbol: The linear part per wavenumber, real.
+        length: The length ``L`` of the interval.
+        interval: The time between two frames of the data, Δt.
+        solver_points: Grid points of the solver, more than the data keeps.
+        solver_steps: Solver steps in one interval.
+        burn_in: Time that passes before the first frame, so that data starts on the attractor.
+        modes: The number of longest waves that make up a random initial state.
     """
 
     title: str
@@ -81,7 +81,7 @@ class Problem:
         Returns float64 ``(count, frames, points)``. The same generator state gives the same numbers.
 
         Raises:
-            ConfigError: as :meth:`check_points`.
+            ConfigError: Data cannot have this many points.
         """
         self.check_points(points)
         solver = ETDRK4(self.symbol, self.length, self.solver_points, self.interval / self.solver_steps)
@@ -105,10 +105,10 @@ class ETDRK4:
     """Fixed-step ETDRK4 for ``dû/dt = λ û - (i q / 2) FFT(u²)`` on ``points`` grid points of ``[0, length)``.
 
     Args:
-        symbol: gives the real ``λ`` for a tensor of wavenumbers ``q``.
-        length: of the periodic interval.
-        points: grid points, an even number.
-        step: the time step ``h``.
+        symbol: Gives the real ``λ`` for a tensor of wavenumbers ``q``.
+        length: The length of the periodic interval.
+        points: Grid points, an even number.
+        step: The time step ``h``.
     """
 
     def __init__(self, symbol: Callable[[Tensor], Tensor], length: float, points: int, step: float) -> None:

@@ -1,4 +1,4 @@
-"""What each stage learns: one loss function a stage, for the one training loop.
+"""The loss of each stage, for the one training loop.
 
 A loss gets the model, the moving average of its weights and a batch, and returns a scalar. Every loss is a mean over
 the batch, so that parts of a batch, in other processes or one after the other, add up to it.
@@ -16,7 +16,7 @@ __all__ = ["consistency_loss", "diffusion_loss", "operator_loss", "operator_resi
 
 
 def true_change(model: Operator | Refiner, batch: Batch) -> Tensor:
-    """What the models are to predict: the change between the states of each pair, ``(batch, points)``."""
+    """The change that the models are to predict: that between the states of each pair, ``(batch, points)``."""
     change: Tensor = (batch.following - batch.state) / model.scales.change
     return change
 
@@ -54,8 +54,9 @@ def consistency_loss(
     others. That leaves out the mean, which an equation may conserve, and the shortest wave.
 
     Args:
-        teacher, operator: the trained models of the stages before.
-        reference: pairs to measure both powers on.
+        teacher: The trained model of the second stage.
+        operator: That of the first.
+        reference: Pairs to measure both powers on.
     """
     with torch.no_grad():
         change = true_change(operator, reference)

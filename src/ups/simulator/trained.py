@@ -21,12 +21,12 @@ M = TypeVar("M", bound=nn.Module)
 
 
 class TrainedModels:
-    """What the stages of a run handed on.
+    """The models that the stages of a run trained.
 
     Args:
-        config: of the run.
-        run_dir: keeps the checkpoints.
-        device: where the models shall be.
+        config: The run's configuration.
+        run_dir: The run's directory, with the checkpoints.
+        device: The device of the models.
     """
 
     def __init__(self, config: Config, run_dir: Path, device: torch.device) -> None:
@@ -35,11 +35,11 @@ class TrainedModels:
         self._device = device
 
     def operator(self, name: str = "operator") -> Operator:
-        """The trained operator, or the control; RunDirectoryError if there is none."""
+        """The trained operator, or the control; RunDirectoryError if it is not trained."""
         return self._load(Operator(self._config.model), name)
 
     def refiner(self, name: str) -> Refiner:
-        """A trained model of the second or third stage; RunDirectoryError if there is none."""
+        """A trained model of the second or third stage; RunDirectoryError if it is not trained."""
         return self._load(Refiner(self._config.model), name)
 
     def simulators(self) -> list[Simulator]:
@@ -62,12 +62,11 @@ class TrainedModels:
         saved = load_checkpoint(path)
         if saved is None:
             raise RunDirectoryError(
-                f"there is no checkpoint {path}: train {name} first, as in: ups train --stage {name}"
-                f" --resume {self._run_dir}"
+                f"{path} does not exist; train {name} first: ups train --stage {name} --resume {self._run_dir}"
             )
         if not saved.finished:
             raise RunDirectoryError(
-                f"{path} stands at step {saved.step} of {saved.steps}: finish it with: ups train --stage {name}"
+                f"{path} is at step {saved.step} of {saved.steps}; finish it with: ups train --stage {name}"
                 f" --resume {self._run_dir}"
             )
         model.load_state_dict(saved.average)

@@ -33,12 +33,12 @@ class Task(Generic[M]):
     """A stage to train.
 
     Attributes:
-        name: of the stage.
-        model: what is trained, in place.
-        loss: of the model, the moving average of its weights and a batch; a scalar, the mean over the batch.
-        schedule: how many steps, and how fast.
-        levels: noise levels that a batch is drawn for.
-        simulator: what simulates with the model.
+        name: The stage's name.
+        model: The model, trained in place.
+        loss: Takes the model, the moving average of its weights and a batch; gives a scalar, the mean over the batch.
+        schedule: The number of steps, and the learning rate.
+        levels: Noise levels that a batch is drawn for.
+        simulator: Makes a simulator of the model.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Log(Protocol):
 
 
 class Advance(Protocol):
-    """Is told after each step how far a stage is: a progress bar."""
+    """Takes a step and its loss after each step, as a progress bar does."""
 
     def __call__(self, step: int, loss: float, /) -> object: ...
 
@@ -72,34 +72,34 @@ def train(
     should_stop: Callable[[], bool],
     group: Group = ALONE,
 ) -> M | None:
-    """Train one stage to its end, going on from its checkpoint if there is one.
+    """Train one stage to its end, from its checkpoint if it has one.
 
-    Going on gives the same weights, bit for bit on a CPU, as never having stopped. Ctrl-C is held back until the step
-    in progress is done; then the checkpoint is written and KeyboardInterrupt raised. A second Ctrl-C does not wait.
+    A resumed stage has the same weights, bit for bit on a CPU, as one that never stopped. Ctrl-C is held back until the
+    step in progress is done; then the checkpoint is written, and KeyboardInterrupt raised. A second one does not wait.
 
     All processes of a group draw the same batch, as many times ``training.batch`` pairs as there are processes, and
     each takes its own part of it: two processes train as one does with twice the batch.
 
     Args:
-        task: the stage.
-        data: what it learns from, on the device of the group.
-        config: of the whole run.
-        checkpoint: the stage's file, written every ``training.save_every`` steps, at the end and when stopped.
-        log: called after each step, steps counted from 1, with ``loss``, ``lr`` and ``grad_norm``; and every
+        task: The stage.
+        data: The data, on the device of the group.
+        config: The configuration of the whole run.
+        checkpoint: The stage's file, written every ``training.save_every`` steps, at the end and when stopped.
+        log: Called after each step, steps counted from 1, with ``loss``, ``lr`` and ``grad_norm``; and every
             ``training.health_every`` steps and at the end with :class:`_Health` too. In a process that is not the first
             of the group it gets ``step_ms`` alone.
-        advance: called after each step.
-        should_stop: asked before each step; true ends the stage early, its checkpoint written.
-        group: the processes that train together.
+        advance: Called after each step.
+        should_stop: Asked before each step; true ends the stage early, its checkpoint written.
+        group: The processes that train together.
 
     Returns:
         The moving average of the model; None if ``should_stop`` ended the stage early.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed.
-        UPSError: the loss is not finite.
-        UsageError: the checkpoint is of another number of processes.
-        RunDirectoryError: the checkpoint cannot be read or written.
+        UPSError: The loss is not finite.
+        UsageError: The checkpoint is of another number of processes.
+        RunDirectoryError: The checkpoint cannot be read or written.
     """
     settings, model, steps = config.training, task.model, task.schedule.steps
     average = copy.deepcopy(model).requires_grad_(False)
@@ -111,7 +111,7 @@ def train(
         if saved.processes != group.size:
             raise UsageError(
                 f"{checkpoint} was trained by {saved.processes} process(es), and these are {group.size}, which would"
-                f" give each step another batch: go on with {saved.processes}"
+                f" give each step another batch; resume with {saved.processes}"
             )
         model.load_state_dict(saved.model)
         average.load_state_dict(saved.average)
@@ -220,13 +220,13 @@ def _accumulate(objective: nn.Module, batch: Batch, parts: int, precision: str) 
 
 
 class _Health(Generic[M]):
-    """How a stage does beyond its loss.
+    """The health of a stage, beyond its loss.
 
     * ``validation_error``: error of one simulated step over the truth, both in L2 norm, averaged over the validation
       set, of the moving average of the weights;
     * ``ema_drift``: distance between these weights and the latest, over the norm of the latest;
     * ``samples_per_s``: pairs that all processes worked through in a second of training since the last look;
-    * ``step_ms``: milliseconds a training step since the last look.
+    * ``step_ms``: milliseconds per training step since the last look.
     """
 
     def __init__(self, task: Task[M], data: Data, batch: int) -> None:
@@ -237,7 +237,7 @@ class _Health(Generic[M]):
         self._seconds = 0.0
 
     def count(self, seconds: float) -> None:
-        """Note how long a step took."""
+        """Add the time of a step."""
         self._steps += 1
         self._seconds += seconds
 
@@ -273,9 +273,9 @@ def _move_average(average: nn.Module, model: nn.Module, decay: float) -> None:
 def _interrupts_held_back() -> Iterator[Callable[[], bool]]:
     """Note the first Ctrl-C instead of raising it: an optimizer interrupted half-way cannot be resumed.
 
-    Gives a function that says whether Ctrl-C was pressed. SIGTERM, which ``torchrun`` and job schedulers send, counts
-    as Ctrl-C. Outside the main thread, where Python allows no signal handlers and raises no KeyboardInterrupt either,
-    it does nothing.
+    Gives a function that returns True once Ctrl-C was pressed. SIGTERM, which ``torchrun`` and job schedulers send,
+    counts as Ctrl-C. Outside the main thread, where Python allows no signal handlers and raises no
+    KeyboardInterrupt either, it does nothing.
     """
     pressed = threading.Event()
     if threading.current_thread() is not threading.main_thread():

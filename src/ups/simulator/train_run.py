@@ -1,18 +1,22 @@
-"""Where a training run lives: in the tracker's directory, or in one of its own if it is not tracked."""
+"""A run of ``ups train``: started, resumed or found; its directory is the tracker's, or its own if it is untracked."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
+from ups.credentials import workspace_setting
 from ups.errors import ConfigError, RunDirectoryError
 from ups.journal.run_directory import RunDirectory, new_run_id, runs_folder
 from ups.journal.untrusted import parse
 from ups.simulator.config import Config, from_dict
 from ups.tracking import WandBContext, create_wandb_context, join_wandb_context
 
-__all__ = ["go_on", "latest", "load_config", "start"]
+__all__ = ["latest", "load_config", "resume", "start"]
+
+_PROJECT = "ups-simulator"
 
 
 def start(
@@ -24,11 +28,14 @@ def start(
     project: str | None,
     name: str | None,
 ) -> tuple[Path, WandBContext]:
-    """A new run: its directory, which holds the configuration, and its context.
+    """Start a run: return its directory, which holds the configuration, and its context.
+
+    Without ``project``, it is the one that is configured for wandb, else ``ups-simulator``.
 
     Raises:
-        RunDirectoryError: the directory cannot be written.
+        RunDirectoryError: The directory cannot be written.
     """
+    project = project or os.environ.get("WANDB_PROJECT") or workspace_setting("project") or _PROJECT
     context = create_wandb_context(config, project=project, name=name, stages=stages, mode=mode, dir=parent)
     run_dir = context.dir if context.enabled else _parent(parent) / f"untracked-{new_run_id()}"
     try:
@@ -39,15 +46,15 @@ def start(
     return run_dir, context
 
 
-def go_on(run_dir: Path, *, beside: bool = False) -> tuple[Config, WandBContext]:
-    """The configuration of an existing run, and its context; one that tracks nothing if the run is not tracked.
+def resume(run_dir: Path, *, beside: bool = False) -> tuple[Config, WandBContext]:
+    """Resume a run: return its configuration, and its context, which tracks nothing if the run is not tracked.
 
     Args:
-        run_dir: of the run.
-        beside: whether this is a process beside the first of a distributed job, which goes on with the run.
+        run_dir: The run's directory.
+        beside: True in a process beside the first of a distributed job; the first resumes the run.
 
     Raises:
-        RunDirectoryError: there is no run of ``ups train`` in the directory.
+        RunDirectoryError: There is no run of ``ups train`` in the directory.
     """
     config = load_config(run_dir)
     if RunDirectory(run_dir).manifest_file.exists():
@@ -58,15 +65,15 @@ def go_on(run_dir: Path, *, beside: bool = False) -> tuple[Config, WandBContext]
 
 
 def latest(parent: Path | None) -> Path:
-    """The run of ``ups train`` that was last started or written a checkpoint of.
+    """The run of ``ups train`` that was started, or wrote a checkpoint, last.
 
     Raises:
-        RunDirectoryError: there is none in the folder.
+        RunDirectoryError: The folder holds none.
     """
     folder = _parent(parent)
     runs = [path.parent for path in folder.glob("*/checkpoints/config.json")]
     if not runs:
-        raise RunDirectoryError(f"there is no run to go on with in {folder}: name its directory, or start one")
+        raise RunDirectoryError(f"{folder} holds no run to resume: name its directory, or start one")
     return max(runs, key=lambda checkpoints: checkpoints.stat().st_mtime).parent
 
 
@@ -74,15 +81,15 @@ def load_config(run_dir: Path) -> Config:
     """The configuration that a run was started with.
 
     Raises:
-        RunDirectoryError: there is none in the directory, or it cannot be read.
+        RunDirectoryError: The directory has none, or it cannot be read.
     """
     path = _config_path(run_dir)
     try:
         if path.exists() and not path.is_file():
-            raise RunDirectoryError(f"{path} is not a regular file: it is not read")
+            raise RunDirectoryError(f"{path} is not a regular file, so it is not read")
         return from_dict(parse(path.read_bytes()))
     except FileNotFoundError as error:
-        raise RunDirectoryError(f"{run_dir} is no run of 'ups train': there is no {path}") from error
+        raise RunDirectoryError(f"{run_dir} is not a run of 'ups train': it has no {path}") from error
     except (OSError, ValueError, ConfigError) as error:
         raise RunDirectoryError(f"cannot read {path}: {error}") from error
 
@@ -101,5 +108,5 @@ def _config_path(run_dir: Path) -> Path:
 
 
 def _parent(parent: Path | None) -> Path:
-    """The folder of the runs, as the tracker chooses it."""
+    """The folder of the runs; by default the tracker's."""
     return parent if parent is not None else runs_folder()
