@@ -164,7 +164,7 @@ def test_summary_media_and_files_arrive(tmp_path: Path, capsys: pytest.CaptureFi
     told = " ".join(capsys.readouterr().err.split())
     assert told.count("'no/name' is not an artifact's name") == 2  # as it happens, and in the tree
     assert told.count("a tag is text of 1 to 64 characters") == 2
-    assert "W&B would not take" not in told
+    assert "W&B did not take" not in told
 
 
 def test_an_image_that_is_none_is_told_and_stops_nothing(capsys: pytest.CaptureFixture[str]) -> None:

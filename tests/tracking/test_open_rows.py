@@ -16,7 +16,7 @@ import pytest
 import ups
 from held import read_held
 from printed_steps import read_rest, read_until
-from ups.journal.ledger import JournalSpan, Ledger, spans_of
+from ups.journal.ledger import spans_of
 from ups.journal.row_rule import Row, RowRule
 from ups.journal.run_directory import RunDirectory
 from ups.journal.status import read_status
@@ -95,7 +95,7 @@ def test_a_killed_trainer_leaves_the_last_value_of_its_last_step(trainers: list[
     last = read_rest(trainer, last)
     wait_for(is_finished)
     assert_whole(last)
-    assert [span.settled for span in spans_of(directory().delivery / "sequence.jsonl")].count(True) == 1
+    assert [span.settled for span in spans_of(directory())].count(True) == 1
 
 
 def test_after_all_have_died_deliver_brings_every_row_once(trainers: list[subprocess.Popen[str]]) -> None:
@@ -195,21 +195,3 @@ def test_a_row_that_is_not_open_comes_behind_the_one_that_is() -> None:
     assert rule.is_open("q")
     assert rule.settle("q") == []
     assert rule.skipped_values == {"a": 1}
-
-
-def test_a_settled_stretch_is_kept_apart_and_read_again(tmp_path: Path) -> None:
-    """What is written down behind it does not join it, so that the rows are settled at the same place again."""
-    (tmp_path / "delivery").mkdir()
-    path = tmp_path / "delivery" / "sequence.jsonl"
-    ledger = Ledger(path)
-    for span in (
-        JournalSpan("p", 0, 10, 1),
-        JournalSpan("p", 10, 20, 1),
-        JournalSpan("p", 20, 20, 2, settled=True),
-        JournalSpan("p", 20, 30, 1),
-    ):
-        ledger.add(span)
-    ledger.close()
-    expected = [JournalSpan("p", 0, 20, 4, settled=True), JournalSpan("p", 20, 30, 1)]
-    assert list(ledger) == expected
-    assert list(Ledger(path)) == expected

@@ -9,7 +9,7 @@ from ups.errors import UsageError
 from ups.guard.axes import Definition
 from ups.guard.decisions import Actions, Decisions
 from ups.guard.processes import Processes
-from ups.journal.faults import say
+from ups.journal.faults import notify
 
 if TYPE_CHECKING:
     import wandb
@@ -126,7 +126,7 @@ class Guard:
 
     def _say(self, notices: tuple[str, ...]) -> None:
         for notice in notices:  # before the call is made, since that may fail
-            say(notice)
+            notify(notice)
 
     def _tell(self) -> None:
         """Say what was changed, once; in the process that did it."""
@@ -134,7 +134,7 @@ class Guard:
         summary = self._decisions.summary()
         if summary and not self._told and not self._processes.forked:
             self._told = True
-            say(f"guard of run {self.run.id}: {summary}")
+            notify(f"guard of run {self.run.id}: {summary}")
 
 
 def guard_run(run: Any, *, from_init: bool = False) -> Guard:

@@ -13,7 +13,7 @@ from types import FrameType, TracebackType
 from typing import Any, NoReturn, Protocol
 
 from ups.errors import UPSError
-from ups.journal.faults import say
+from ups.journal.faults import notify
 
 __all__ = ["OpenRun", "exit_code_of", "register", "still_open", "unregister"]
 
@@ -73,7 +73,7 @@ def _finish_all() -> None:
         try:
             context.finish(exit_code_of(_uncaught))
         except UPSError as error:  # of a strict run; the others are finished all the same
-            say(str(error))
+            notify(str(error))
         except KeyboardInterrupt:  # Ctrl-C while it waited, which has said what is left
             continue
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ups.check import RunCheck, check_run
 from ups.errors import RunFileError
-from ups.journal.faults import Faults, say
+from ups.journal.faults import Faults, notify
 from ups.journal.run_directory import RunDirectory
 from ups.journal.status import Status, read_status
 from ups.journal.waiting import waits
@@ -33,7 +33,7 @@ def read_back(directory: RunDirectory, faults: Faults) -> RunCheck | None:
     try:
         check = check_run(journaled_run(directory) if waits(directory) else open_files(find_run(directory.path)))
     except RunFileError as error:
-        say(f"there is nothing to read back yet: {error}")
+        notify(f"there is nothing to read back yet: {error}")
         return None
     if status is not None:
         _note_skipped(status.skipped_values, faults)
@@ -46,7 +46,7 @@ def read_back(directory: RunDirectory, faults: Faults) -> RunCheck | None:
         told = [(fault["message"], fault["count"]) for fault in faults.as_dict().values()]
         with contextlib.suppress(OSError, ValueError):  # a stderr that takes nothing does not end the training
             console.print(render_tree(check, faults=told))
-        say(_where(directory, status, check.rows))
+        notify(_where(directory, status, check.rows))
     return check
 
 

@@ -6,10 +6,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from ups.journal.faults import say
+from ups.journal.faults import notify
 from ups.journal.run_directory import RunDirectory
 from ups.journal.status import Status, read_status
-from ups.journal.waiting import not_taken_up
+from ups.journal.waiting import has_new_records
 from ups.tracking.deliverers import Deliverer
 from ups.tracking.supervisor import Supervisor
 
@@ -71,14 +71,14 @@ def deliver_leftovers(directory: RunDirectory, process: str, deliverer: Callable
         status = read_status(directory)
         if status is not None and status.state == "starting":
             return  # it has not read the journals yet
-        if not not_taken_up(directory):
+        if not has_new_records(directory):
             return
         time.sleep(_POLL)
-    if not_taken_up(directory) and not directory.delivery_is_running():
+    if has_new_records(directory) and not directory.delivery_is_running():
         try:
             deliverer().start()
         except OSError as error:
-            say(f"delivery could not be started: {error}. To deliver what waits: {directory.deliver_command()}")
+            notify(f"delivery could not be started: {error}. To deliver what waits: {directory.deliver_command()}")
 
 
 def _say_what_is_left(directory: RunDirectory, status: Status | None, *, background: bool) -> None:
@@ -100,7 +100,7 @@ def _say_what_is_left(directory: RunDirectory, status: Status | None, *, backgro
         if incomplete
         else f"To deliver the rest: {directory.deliver_command()}"
     )
-    say(f"{held}; every row is in {directory.journal}. {goes_on}{deliver}")
+    notify(f"{held}; every row is in {directory.journal}. {goes_on}{deliver}")
 
 
 @contextlib.contextmanager
@@ -138,7 +138,7 @@ def _plain_line() -> Callable[[Status | None, int], None]:
         if time.monotonic() - said > _SAY_EVERY:
             said = time.monotonic()
             told = _told(status) if status is not None else "starting"
-            say(f"delivering to W&B: {told} ({said - started:.0f} s)")
+            notify(f"delivering to W&B: {told} ({said - started:.0f} s)")
 
     return show
 
