@@ -72,9 +72,7 @@ class Ledger:
     def __init__(self, directory: RunDirectory) -> None:
         self.path = directory.ledger_file
         self.cursor = Cursor(directory.cursor_file)
-        self._numbering: list[_Numbering] = []  # both increasing
-        self._spans: list[JournalSpan] = []
-        length = self._read()
+        length, self._spans, self._numbering = _read(self.path)
         self._file = OwnDescriptor(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.ftruncate(self._file.number, length)  # behind it is a line that was cut off: nothing of it was handed over
         sync_folder(self.path.parent)
@@ -129,7 +127,7 @@ class Ledger:
         """Write a span down, behind the others."""
         entry = {"journal": span.process, "start": span.start, "end": span.end, "rows": span.rows or 0}
         self._write({**entry, "settled": True} if span.settled else entry)
-        self._join(span)
+        _join(self._spans, span)
 
     def offsets(self) -> dict[str, int]:
         """The bytes of each process's journal that were taken up."""
@@ -146,20 +144,6 @@ class Ledger:
         self.sync()
         self._file.close()
 
-    def _join(self, span: JournalSpan) -> None:
-        newest = self._spans[-1] if self._spans else None
-        if (
-            newest is not None
-            and (newest.process, newest.end) == (span.process, span.start)
-            and newest.rows is not None
-            and span.rows is not None
-            and not newest.settled
-        ):
-            rows = newest.rows + span.rows
-            self._spans[-1] = JournalSpan(span.process, newest.start, span.end, rows, span.settled)
-        else:
-            self._spans.append(span)
-
     def _write(self, entry: dict[str, object]) -> None:
         line = json.dumps(entry).encode() + b"\n"
         self._file.ensure()
@@ -168,16 +152,6 @@ class Ledger:
             os.ftruncate(self._file.number, size)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         self._unsynced = True
-
-    def _read(self) -> int:
-        """Read what is there. Returns the length in bytes of the whole lines."""
-        length, entries = _read_entries(self.path)
-        for entry in entries:
-            if isinstance(entry, JournalSpan):
-                self._join(entry)
-            else:
-                self._numbering.append(entry)
-        return length
 
 
 class Cursor:
@@ -219,11 +193,27 @@ def spans_of(directory: RunDirectory) -> list[JournalSpan]:
         DeliveryError: The ledger is damaged.
         OSError: It cannot be read.
     """
-    return [entry for entry in _read_entries(directory.ledger_file)[1] if isinstance(entry, JournalSpan)]
+    return _read(directory.ledger_file)[1]
 
 
-def _read_entries(path: Path) -> tuple[int, list[JournalSpan | _Numbering]]:
-    """The length in bytes of a ledger's whole lines, up to where a crash may have cut it, and what they hold.
+def _join(spans: list[JournalSpan], span: JournalSpan) -> None:
+    """Add a span behind the others: to the newest, where it continues that and no rows were settled between."""
+    newest = spans[-1] if spans else None
+    if (
+        newest is not None
+        and (newest.process, newest.end) == (span.process, span.start)
+        and newest.rows is not None
+        and span.rows is not None
+        and not newest.settled
+    ):
+        rows = newest.rows + span.rows
+        spans[-1] = JournalSpan(span.process, newest.start, span.end, rows, span.settled)
+    else:
+        spans.append(span)
+
+
+def _read(path: Path) -> tuple[int, list[JournalSpan], list[_Numbering]]:
+    """Read a ledger's whole lines: their length in bytes, the spans and the numberings.
 
     Raises:
         DeliveryError: A line before others is damaged.
@@ -233,9 +223,10 @@ def _read_entries(path: Path) -> tuple[int, list[JournalSpan | _Numbering]]:
         with open_inside(path, path.parent.parent) as file:
             lines = file.read(LARGEST).splitlines(keepends=True)
     except FileNotFoundError:
-        return 0, []
+        return 0, [], []
     length = 0
-    entries: list[JournalSpan | _Numbering] = []
+    spans: list[JournalSpan] = []
+    numbering: list[_Numbering] = []
     damage: ValueError | None = None
     for line in lines:
         try:
@@ -248,9 +239,12 @@ def _read_entries(path: Path) -> tuple[int, list[JournalSpan | _Numbering]]:
                 f"{path} is damaged ({damage}), so nothing here shows which rows W&B has. All rows are in"
                 f" {path.parent.parent / 'journal'}: bring them to W&B as a new run, with 'ups deliver --as-new'"
             )
-        entries.append(entry)
+        if isinstance(entry, JournalSpan):
+            _join(spans, entry)
+        else:
+            numbering.append(entry)
         length += len(line)
-    return length, entries
+    return length, spans, numbering
 
 
 def _entry(line: bytes) -> JournalSpan | _Numbering:
