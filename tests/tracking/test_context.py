@@ -177,10 +177,10 @@ def test_an_image_that_is_none_is_told_and_stops_nothing(capsys: pytest.CaptureF
         ctx.stage("a").log(0, loss=1.0)
         ctx.stage("a").log(1, loss=0.5)
     told = " ".join(capsys.readouterr().err.split())
-    assert "there is no file no such file.png" in told
+    assert "no such file.png is not a file" in told
     assert "shape (2, 2, 7)" in told
     assert "row 1 has 1 cells for 2 columns" in told
-    assert "there is no file nothing.txt" in told
+    assert "nothing.txt is not a file" in told
     assert len(read_held(ctx.dir).stage("a")) == 2
 
 
