@@ -78,7 +78,7 @@ class Run:
         )
         kept = None
         with contextlib.suppress(SessionLost):
-            intake.take_again()
+            intake.take_ledger()
             feeder.restore_summary()
             while intake.take_new(ended=ended):
                 pass

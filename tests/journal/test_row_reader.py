@@ -49,7 +49,7 @@ def drawn(entries: list[Entry]) -> list[str]:
 
 def read(directory: RunDirectory) -> list[str]:
     """All rows of a run."""
-    return drawn(list(RowReader(directory, "first").all()))
+    return drawn(list(RowReader(directory, "first").read_all()))
 
 
 def test_without_a_ledger_one_journal_follows_the_other(directory: RunDirectory) -> None:
@@ -69,7 +69,7 @@ def test_open_rows_are_settled_where_the_ledger_has_it(directory: RunDirectory, 
     start_journal(directory, "r", record("r", 0, open=True), nth=3)
     write_ledger(directory, ("r", 2, settled), ("p", 5, False), ("q", 5, False))
     append(directory.journal_of("r"), {**record("r", 0, open=True), "values": {"loss": 7.0}}, record("r", 1, open=True))
-    entries = list(RowReader(directory, "first").all())
+    entries = list(RowReader(directory, "first").read_all())
     rest = ["p0", "p1", "p2", "p3", "q0", "q1", "q2", "q3"]
     assert drawn(entries) == (["r0", *rest, "r1"] if settled else [*rest, "r0", "r1"])
     (loss,) = [row.values["training/r/loss"] for row in rows_of(entries) if row.values.get("training/r/step") == 0]
@@ -117,7 +117,7 @@ def test_tables_and_images_take_a_number_and_other_records_do_not(directory: Run
         {"time": 1.0, "summary": {"acc": 1.0}},
         {"time": 1.0, "settled": True},
     )
-    entries = list(RowReader(directory, "first").all())
+    entries = list(RowReader(directory, "first").read_all())
     others = [next(key for key in entry.record if key != "time") for entry in entries if entry.row is None]
     assert others == ["begin", "begin", "table", "image", "summary", "settled"]
     assert [entry.numbered for entry in entries if entry.row is None] == [False, False, True, True, False, False]
@@ -126,9 +126,9 @@ def test_tables_and_images_take_a_number_and_other_records_do_not(directory: Run
 def test_reading_continues_behind_what_was_read(directory: RunDirectory) -> None:
     """A few records at a time; None where there are no more yet."""
     reader = RowReader(directory, "first")
-    assert drawn(reader.more("p", 3) or []) == ["p0", "p1"]
-    assert [drawn(entries) for entries in reader.rest("p", 1)] == [["p2"], ["p3"]]
-    assert reader.more("p", 3) is None
+    assert drawn(reader.read_more("p", 3) or []) == ["p0", "p1"]
+    assert [drawn(entries) for entries in reader.read_rest("p", 1)] == [["p2"], ["p3"]]
+    assert reader.read_more("p", 3) is None
     append(directory.journal_of("p"), record("p", 4))
-    assert drawn(reader.more("p", 3) or []) == ["p4"]
+    assert drawn(reader.read_more("p", 3) or []) == ["p4"]
     assert reader.offset == directory.journal_of("p").stat().st_size

@@ -302,7 +302,7 @@ class Delivery:
 
     def _follow(self, session: Session, feeder: Feeder, intake: Intake) -> int:
         """Hand over the rows in the ledger, then new ones, until the run has ended. Returns its exit code."""
-        intake.take_again()
+        intake.take_ledger()
         if feeder.gone:
             self._report.fault(
                 "gone",

@@ -72,13 +72,13 @@ class Feeder:
             except Refused as refused:
                 self._on_refusal(refused)
 
-    def take_again(self, span: JournalSpan) -> Iterator[None]:
+    def take_span(self, span: JournalSpan) -> Iterator[None]:
         """Hand over a span of the ledger, a record at each step.
 
         Rows that the journal has lost since keep their numbers: W&B may hold them.
         """
         first = self._seen
-        for entries in self._journals.again(span):
+        for entries in self._journals.read_span(span):
             self.take(entries)
             yield
         if span.rows is not None and self._seen < first + span.rows:
@@ -158,7 +158,7 @@ class Feeder:
         """A file or folder of the run, by its path in the run's directory: W&B is given nothing from outside it.
 
         Raises:
-            Refused: The path leads out of the directory, or there is nothing.
+            Refused: The path leads out of the directory, or does not exist.
         """
         path = self._directory.path / relative
         try:

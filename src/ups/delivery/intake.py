@@ -61,10 +61,10 @@ class Intake:
         self._consoles: dict[str, ConsoleReader] = {}
         self._next_sync = 0.0
 
-    def take_again(self) -> None:
+    def take_ledger(self) -> None:
         """Hand over the spans of the ledger, of which W&B may lack some rows."""
         for span in self._ledger:
-            for _ in self._feeder.take_again(span):
+            for _ in self._feeder.take_span(span):
                 self._on_progress()
 
     def take_new(self, *, ended: bool) -> bool:
@@ -108,7 +108,7 @@ class Intake:
         """Write the next span of a journal to the ledger. False if there is none."""
         journal = self._journals.journal(process)
         start, damaged = journal.offset, journal.damaged
-        entries = self._journals.more(process, _SPAN)
+        entries = self._journals.read_more(process, _SPAN)
         if journal.damaged > damaged:
             message = f"{journal.path} has damaged lines: passed over"
             self._on_fault("damaged", message, journal.damaged - damaged)

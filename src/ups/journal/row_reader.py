@@ -65,22 +65,22 @@ class RowReader:
         """The bytes that were read of all journals."""
         return sum(journal.offset for journal in self._journals.values())
 
-    def all(self) -> Iterator[Entry]:
+    def read_all(self) -> Iterator[Entry]:
         """Read everything that the journals hold now, as W&B is given it once every process is gone.
 
         Raises:
             RunDirectoryError, OSError: A journal or the ledger cannot be read.
         """
-        yield from self.in_ledger()
+        yield from self.read_ledger()
         for process in self._directory.processes():
-            for entries in self.rest(process, _AT_ONCE):
+            for entries in self.read_rest(process, _AT_ONCE):
                 yield from entries
             yield from self.settle(process)
 
-    def in_ledger(self) -> Iterator[Entry]:
+    def read_ledger(self) -> Iterator[Entry]:
         """Read the spans of the ledger, in its order.
 
-        A ledger that is damaged, or does not fit the journals, ends there: the rest is read by :meth:`more`.
+        A ledger that is damaged, or does not fit the journals, ends there: the rest is read by :meth:`read_more`.
 
         Raises:
             RunDirectoryError, OSError: A journal or the ledger cannot be read.
@@ -92,10 +92,10 @@ class RowReader:
         for span in spans:
             if span.start != self.journal(span.process).offset:
                 return
-            for entries in self.again(span):
+            for entries in self.read_span(span):
                 yield from entries
 
-    def again(self, span: JournalSpan) -> Iterator[list[Entry]]:
+    def read_span(self, span: JournalSpan) -> Iterator[list[Entry]]:
         """Read a span of the ledger, a record at each step; then settle the rows that were open at its end, if it did.
 
         Where the journal has lost records since, as in a power cut, the rows that were open before them are settled
@@ -113,12 +113,12 @@ class RowReader:
         if span.settled or (span.rows is not None and numbered < span.rows):
             yield self.settle(span.process)
 
-    def rest(self, process: str, at_once: int) -> Iterator[list[Entry]]:
-        """Read the rest of a process's journal, ``at_once`` records at a time; see :meth:`more`."""
-        while (entries := self.more(process, at_once)) is not None:
+    def read_rest(self, process: str, at_once: int) -> Iterator[list[Entry]]:
+        """Read the rest of a process's journal, ``at_once`` records at a time; see :meth:`read_more`."""
+        while (entries := self.read_more(process, at_once)) is not None:
             yield entries
 
-    def more(self, process: str, most: int) -> list[Entry] | None:
+    def read_more(self, process: str, most: int) -> list[Entry] | None:
         """Read the next records of a process's journal, at most ``most``; None where it has no more yet.
 
         Raises:

@@ -123,7 +123,7 @@ def manifest_from(content: bytes, *, run_id: str, created: float, source: str) -
     given = values.get("environment", {})
     foreign = sorted(name for name in given if not name.startswith("WANDB_"))
     if foreign:
-        problems.append(f"{source} sets {', '.join(foreign)[:200]}: left out, since a run may only set W&B's")
+        problems.append(f"{source} sets {', '.join(foreign)[:200]}: left out, since a run may set only W&B's own")
     base_url = values.get("base_url") or given.get("WANDB_BASE_URL")  # an older UPS had it there
     values["base_url"] = without_user(base_url) if base_url else None
     values["environment"] = {name: value for name, value in given.items() if _may_be_set(name, value)}
@@ -151,21 +151,11 @@ _TAKES: dict[str, Callable[[Any], bool]] = {
     "stages": lambda value: _are_texts(value) and all(passes(check_stage_name, each) for each in value),
     "config": lambda value: isinstance(value, dict),
     "project": lambda value: is_text_or_none(value) and passes(check_project, value),
-    "entity": is_text_or_none,
-    "name": is_text_or_none,
     "tags": lambda value: _are_texts(value) and all(passes(check_tag, each) for each in value),
-    "group": is_text_or_none,
     "repeated": lambda value: value in ("first", "all"),
-    "base_url": is_text_or_none,
-    "host": is_text,
-    "program": is_text_or_none,
-    "program_path": is_text_or_none,
     "arguments": _are_texts,
-    "executable": is_text,
-    "python": is_text,
-    "working_directory": is_text,
-    "git_root": is_text_or_none,
-    "git_commit": is_text_or_none,
-    "git_remote": is_text_or_none,
     "environment": lambda value: isinstance(value, dict) and _are_texts((*value, *value.values())),
+    **dict.fromkeys(("host", "executable", "python", "working_directory"), is_text),
+    **dict.fromkeys(("entity", "name", "group", "base_url", "program", "program_path"), is_text_or_none),
+    **dict.fromkeys(("git_root", "git_commit", "git_remote"), is_text_or_none),
 }

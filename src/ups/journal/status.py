@@ -111,22 +111,13 @@ def _is_process(value: Any) -> bool:
 
 
 _TAKES: dict[str, Callable[[Any], bool]] = {
-    "state": is_text,
-    "pid": _is_count,
-    "owner": is_text_or_none,
-    "mode": is_text,
-    "rows": _is_count,
-    "consumed_bytes": _is_count,
+    **dict.fromkeys(("state", "mode"), is_text),
+    **dict.fromkeys(("owner", "url", "project", "entity"), is_text_or_none),
+    **dict.fromkeys(("pid", "rows", "consumed_bytes"), _is_count),
+    **dict.fromkeys(("confirmed", "stop", "denied"), lambda value: isinstance(value, bool)),
+    **dict.fromkeys(("skipped_values", "expected"), _are_counts),
     "confirmed_rows": lambda value: value is None or _is_count(value),
-    "confirmed": lambda value: isinstance(value, bool),
-    "url": is_text_or_none,
-    "project": is_text_or_none,
-    "entity": is_text_or_none,
-    "stop": lambda value: isinstance(value, bool),
-    "denied": lambda value: isinstance(value, bool),
-    "skipped_values": _are_counts,
     "counts": lambda value: value is None or _are_counts(value),
-    "expected": _are_counts,
     "faults": lambda value: isinstance(value, dict) and all(map(_is_fault, value.values())),
     "backend": lambda value: isinstance(value, list) and all(map(_is_process, value)),
 }

@@ -14,18 +14,7 @@ from typing import Any, BinaryIO
 from ups.errors import RunDirectoryError
 from ups.regular_file import open_regular
 
-__all__ = [
-    "DEEPEST",
-    "LARGEST",
-    "check_folder",
-    "is_finite",
-    "is_plain",
-    "is_text",
-    "is_text_or_none",
-    "open_inside",
-    "parse",
-    "path_inside",
-]
+__all__ = ["check_folder", "is_finite", "is_plain", "is_text", "is_text_or_none", "open_inside", "parse", "path_inside"]
 
 DEEPEST = 64  # levels of lists and dictionaries: more than a person writes, fewer than any encoder's limit
 LARGEST = 64 * 1024 * 1024  # bytes of a file that is read as a whole

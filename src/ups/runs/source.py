@@ -295,7 +295,7 @@ class JournalSource(_Reading):
         self._directory = directory
         manifest = directory.read_manifest()
         self._rows = RowReader(directory, manifest.repeated)
-        self._in_ledger: Iterator[Entry] | None = self._rows.in_ledger()
+        self._in_ledger: Iterator[Entry] | None = self._rows.read_ledger()
         self._set: dict[str, Any] = {}  # by log_eval_summary
         self._media: list[Medium] = []
         self.generation = 0
@@ -348,9 +348,9 @@ class JournalSource(_Reading):
                 yield entries
             self._in_ledger = None
         for process in self._directory.processes():
-            yield from self._rows.rest(process, _AT_ONCE)
+            yield from self._rows.read_rest(process, _AT_ONCE)
             if self._rows.rule.is_open(process) and not self._directory.is_alive(process):
-                yield from self._rows.rest(process, _AT_ONCE)  # its last records
+                yield from self._rows.read_rest(process, _AT_ONCE)  # its last records
                 yield self._rows.settle(process)
 
     def _take(self, entries: list[Entry]) -> None:
