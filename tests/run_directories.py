@@ -10,7 +10,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["deliver", "row", "write_run"]
+from ups.journal.record_types import encode_record
+from ups.journal.run_directory import RunDirectory
+
+__all__ = ["append", "deliver", "row", "start_journal", "write_run"]
 
 PROCESS = "elsewhere-7"
 
@@ -34,6 +37,23 @@ def write_run(path: Path, records: Iterable[dict[str, Any] | bytes], **descripti
         for record in (begin, *records, {"time": time.time(), "end": {"exit_code": 0}}):
             file.write(record if isinstance(record, bytes) else json.dumps(record).encode() + b"\n")
     return path
+
+
+def start_journal(directory: RunDirectory, process: str, *records: dict[str, Any], **start: Any) -> Path:
+    """Write the journal of a process, which does not live, with its first record and some more.
+
+    ``start`` is laid over what the first record holds.
+    """
+    begin = {"pid": 7, "host": "elsewhere", "owner": True, "rank": None, "nth": 1, **start}
+    path = directory.journal_of(process)
+    append(path, {"time": begin.pop("time", 0.0), "begin": begin}, *records)
+    return path
+
+
+def append(path: Path, *records: dict[str, Any]) -> None:
+    """Append records to a journal."""
+    with path.open("ab") as file:
+        file.write(b"".join(map(encode_record, records)))
 
 
 def deliver(path: Path, *options: str, expect: int | None = 0) -> str:

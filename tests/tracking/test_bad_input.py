@@ -168,7 +168,7 @@ def test_what_is_no_row_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         ctx.log_image("figure", Failing())
         ctx.log_image("bytes", np.full((2, 2), 256, dtype="uint16"))
     told = " ".join(capsys.readouterr().err.split())
-    for says in (*(says for _, says in calls), "no .png", "whole numbers from 256 to 256 are no bytes"):
+    for says in (*(says for _, says in calls), "no .png", "whole numbers from 256 to 256 are not bytes"):
         assert says in told
     with ups.create_wandb_context(mode="local", strict=True) as ctx:
         for call, _ in calls:

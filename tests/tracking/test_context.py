@@ -164,7 +164,7 @@ def test_summary_media_and_files_arrive(tmp_path: Path, capsys: pytest.CaptureFi
     told = " ".join(capsys.readouterr().err.split())
     assert told.count("'no/name' is not an artifact's name") == 2  # as it happens, and in the tree
     assert told.count("a tag is text of 1 to 64 characters") == 2
-    assert "W&B would not take" not in told
+    assert "W&B did not take" not in told
 
 
 def test_an_image_that_is_none_is_told_and_stops_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -177,10 +177,10 @@ def test_an_image_that_is_none_is_told_and_stops_nothing(capsys: pytest.CaptureF
         ctx.stage("a").log(0, loss=1.0)
         ctx.stage("a").log(1, loss=0.5)
     told = " ".join(capsys.readouterr().err.split())
-    assert "there is no file no such file.png" in told
+    assert "no such file.png is not a file" in told
     assert "shape (2, 2, 7)" in told
     assert "row 1 has 1 cells for 2 columns" in told
-    assert "there is no file nothing.txt" in told
+    assert "nothing.txt is not a file" in told
     assert len(read_held(ctx.dir).stage("a")) == 2
 
 

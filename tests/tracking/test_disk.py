@@ -200,7 +200,7 @@ def test_a_directory_that_stays_read_only_is_told_and_delivered_later(script: Sc
     done = script(READ_ONLY, under=AS_A_USER, env={"UPS_FINISH_TIMEOUT": "600"})
     run_dir = Path("ups-runs/r")
     assert "cannot be written any more" in told(done)
-    assert f"To deliver the rest: ups deliver {run_dir.absolute()}" in told(done)
+    assert f"Deliver the rest with: ups deliver {run_dir.absolute()}" in told(done)
     end_deliveries()
     subprocess.run(["chmod", "-R", "u+w", str(run_dir)], check=True)
     subprocess.run([sys.executable, "-m", "ups", "deliver", str(run_dir)], check=True)

@@ -70,7 +70,7 @@ for path in pathlib.Path("ups-runs/r/media/tables").iterdir():
     command = [sys.executable, "-m", "ups", "deliver", "ups-runs/r", "--mode", "offline"]
     done = subprocess.run(command, check=True, timeout=300, capture_output=True, text=True)
     assert [x for x, _ in read_held(Path("ups-runs/r")).stage("a")] == list(range(10))
-    assert "1 x W&B would not take the table 't'" in done.stderr
+    assert "1 x W&B did not take the table 't'" in done.stderr
     assert done.stdout.startswith("W&B's files hold all")
     assert "To send them: wandb sync" in done.stdout
 
@@ -105,7 +105,7 @@ def test_damaged_lines_do_not_hold_up_the_rows() -> None:
     subprocess.run(command, check=True, timeout=300)
     assert [x for x, _ in read_held(ctx.dir).stage("a")] == list(range(10))
     (fault,) = json.loads((ctx.dir / "delivery" / "status.json").read_text())["faults"].values()
-    assert "no journal lines" in fault["message"]
+    assert "has damaged lines" in fault["message"]
     assert fault["count"] == len(NO_RECORDS)
 
 

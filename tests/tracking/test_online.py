@@ -172,7 +172,7 @@ def test_refused_credentials_are_told_at_once_and_delivered_later(
     assert ("DeliveryError" in printed) is strict
     assert "returned error 401" in printed
     assert printed.count("server refuses the credentials") == 2  # as it happens, and in the tree
-    assert f"To deliver the rest: ups deliver {run_dir(tmp_path)}" in printed
+    assert f"Deliver the rest with: ups deliver {run_dir(tmp_path)}" in printed
     assert "holds all 180 rows" in deliver(wandb_server, tmp_path)
     assert_full(wandb_server.run("r"))
 
@@ -194,7 +194,7 @@ def test_a_server_that_stays_away_is_told_and_delivered_later(wandb_server: Wand
     with wandb_server.away():
         printed = run_client(wandb_server, tmp_path, TRAINING, UPS_FINISH_TIMEOUT="3")
         assert f"ups deliver {run_dir(tmp_path)}" in printed
-        assert "delivery has not reported yet" in printed or "nothing has been given to wandb yet" in printed
+        assert "delivery has not reported yet" in printed or "no row has been handed to wandb yet" in printed
         assert "6 of 6 charts full, 180 rows" in printed  # as they will be: no row that waits was never logged
         assert "ups: it is not known yet how many of 180 rows are in W&B" in printed
         checked = subprocess.run(

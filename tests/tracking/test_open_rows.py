@@ -9,20 +9,17 @@ import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import ups
 from held import read_held
 from printed_steps import read_rest, read_until
-from ups.journal.ledger import JournalSpan, Ledger, spans_of
-from ups.journal.row_rule import Row, RowRule
+from ups.journal.ledger import spans_of
 from ups.journal.run_directory import RunDirectory
 from ups.journal.status import read_status
 from ups.repair.missing_rows import journaled_rows
-from ups.runs.source import JournalSource
-from ups.tracking.read_back import journaled_run
+from ups.runs.source import JournalSource, journaled_run
 from waiting import wait_for
 
 # Gives each step's loss four times, and prints the step when the last call has returned.
@@ -95,7 +92,7 @@ def test_a_killed_trainer_leaves_the_last_value_of_its_last_step(trainers: list[
     last = read_rest(trainer, last)
     wait_for(is_finished)
     assert_whole(last)
-    assert [span.settled for span in spans_of(directory().delivery / "sequence.jsonl")].count(True) == 1
+    assert [span.settled for span in spans_of(directory())].count(True) == 1
 
 
 def test_after_all_have_died_deliver_brings_every_row_once(trainers: list[subprocess.Popen[str]]) -> None:
@@ -154,62 +151,3 @@ os._exit(1)
     while source.advance(1.0):
         pass
     assert source.run.series("training/train/loss").x.tolist() == [0.0, 1.0]
-
-
-def record(stage: str, step: int, *, is_open: bool = True, **values: float) -> dict[str, Any]:
-    made: dict[str, Any] = {"time": float(step), "stage": stage, "step": step, "values": values}
-    return {**made, "open": True} if is_open else made
-
-
-def drawn(rows: list[Row]) -> list[tuple[str, dict[str, Any]]]:
-    return [(row.axis or "", {name.rpartition("/")[2]: value for name, value in row.values.items()}) for row in rows]
-
-
-def test_rows_are_settled_by_the_next_step_of_any_stage_that_was_open() -> None:
-    """In the order in which they were begun; the values of one step are one row."""
-    rule = RowRule()
-    assert rule.rows(record("a", 0, loss=1.0, lr=0.1), "p") == []
-    assert rule.rows(record("b", 0, loss=2.0), "p") == []
-    assert rule.rows(record("a", 0, loss=3.0), "p") == []
-    assert rule.is_open("p")
-    assert drawn(rule.rows(record("a", 1, loss=4.0), "p")) == [
-        ("training/a/step", {"loss": 3.0, "lr": 0.1, "step": 0}),
-        ("training/b/step", {"loss": 2.0, "step": 0}),
-    ]
-    assert drawn(rule.rows({"time": 0.0, "end": {"exit_code": 0}}, "p")) == [
-        ("training/a/step", {"loss": 4.0, "step": 1})
-    ]
-    assert not rule.is_open("p")
-    assert not rule.skipped_values
-
-
-def test_a_row_that_is_not_open_comes_behind_the_one_that_is() -> None:
-    """And a process's rows are settled by nothing that another one says."""
-    rule = RowRule()
-    assert rule.rows(record("a", 0, loss=1.0), "p") == []
-    assert rule.rows(record("a", 0, loss=1.5), "q") == []
-    assert drawn(rule.rows(record("a", 1, is_open=False, loss=2.0), "p")) == [
-        ("training/a/step", {"loss": 1.0, "step": 0}),
-        ("training/a/step", {"loss": 2.0, "step": 1}),
-    ]
-    assert rule.is_open("q")
-    assert rule.settle("q") == []
-    assert rule.skipped_values == {"a": 1}
-
-
-def test_a_settled_stretch_is_kept_apart_and_read_again(tmp_path: Path) -> None:
-    """What is written down behind it does not join it, so that the rows are settled at the same place again."""
-    (tmp_path / "delivery").mkdir()
-    path = tmp_path / "delivery" / "sequence.jsonl"
-    ledger = Ledger(path)
-    for span in (
-        JournalSpan("p", 0, 10, 1),
-        JournalSpan("p", 10, 20, 1),
-        JournalSpan("p", 20, 20, 2, settled=True),
-        JournalSpan("p", 20, 30, 1),
-    ):
-        ledger.add(span)
-    ledger.close()
-    expected = [JournalSpan("p", 0, 20, 4, settled=True), JournalSpan("p", 20, 30, 1)]
-    assert list(ledger) == expected
-    assert list(Ledger(path)) == expected

@@ -1,4 +1,4 @@
-"""wandb's own processes: those of a session, found, and ended when it is over."""
+"""The processes that wandb runs for a session: find them, and end them when the session is over."""
 
 import contextlib
 
@@ -19,7 +19,7 @@ def running_backend() -> list[tuple[int, float]]:
 
 
 def end_backend(backend: list[tuple[int, float]], patience: float = 3.0) -> None:
-    """See to it that the backend processes of a session that is over are gone, and write to its files no more.
+    """End the backend processes of a session that is over, so that they no longer write to its files.
 
     Without its owner wandb-core flushes and ends by itself; it has ``patience`` seconds for that.
     """
@@ -31,6 +31,7 @@ def end_backend(backend: list[tuple[int, float]], patience: float = 3.0) -> None
 
 
 def alive(backend: list[tuple[int, float]]) -> list[psutil.Process]:
+    """The processes of a backend that still run."""
     alive = []
     for process_id, started in backend:
         with contextlib.suppress(psutil.NoSuchProcess):

@@ -1,4 +1,4 @@
-"""Handing a session what W&B does not hold yet: records in order → numbered rows, summary, media and the rest."""
+"""Entries of the journals → the calls of a session: numbered rows, media, summary and the rest."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -9,7 +9,7 @@ from ups.delivery.server import EVERY_ROW
 from ups.delivery.session import Session
 from ups.delivery.wandb_errors import Refused
 from ups.errors import RunDirectoryError
-from ups.journal.ledger import Cursor, JournalSpan, Ledger
+from ups.journal.ledger import JournalSpan, Ledger
 from ups.journal.row_reader import Entry, RowReader
 from ups.journal.row_rule import Row
 from ups.journal.run_directory import RunDirectory
@@ -19,22 +19,21 @@ __all__ = ["Feeder"]
 
 
 class Feeder:
-    """Takes records in order and gives a session what W&B does not hold yet.
+    """Takes entries of the journals, in order, and gives a session those that W&B lacks.
 
     Args:
-        session: Takes it.
+        session: Takes them.
         journals: Reads the run's journals, from their start.
         directory: Where media lie.
-        ledger: Has the number of each row.
-        cursor: How far went what would show twice if it were given twice.
-        held: How many rows W&B holds.
-        on_end: Called with a process, a time and an exit code when the process has said that it is done.
-        on_refusal: Called with what wandb would not take, though it takes the rest.
+        ledger: Has the number of each row, and the cursor of everything that has none.
+        held: The number of rows that W&B holds.
+        on_end: Called with a process, a time and an exit code for each end that is journaled.
+        on_refusal: Called with each thing that wandb refuses; it takes the rest.
 
     Attributes:
-        rows: How many rows there were so far, up to the last that W&B holds or has taken.
-        gone: How many of them the journals have lost since they were taken up.
-        expected: In how many of them each metric stands, and their number, tables and images apart.
+        rows: The number of rows so far, up to the last that W&B holds or has taken.
+        gone: The number of rows that the journals have lost since they were taken up.
+        expected: The number of rows with each metric, and of all, without tables and images.
     """
 
     def __init__(
@@ -43,7 +42,6 @@ class Feeder:
         journals: RowReader,
         directory: RunDirectory,
         ledger: Ledger,
-        cursor: Cursor,
         held: int,
         *,
         on_end: Callable[[str, float, int], None],
@@ -55,7 +53,6 @@ class Feeder:
         self._session = session
         self._directory = directory
         self._ledger = ledger
-        self._cursor = cursor
         self.rows = self.gone = 0
         self.expected: Counter[str] = Counter()
         self._seen = 0
@@ -63,7 +60,7 @@ class Feeder:
         self._summary: dict[str, Any] = {}
 
     def take(self, entries: Iterable[Entry]) -> None:
-        """Hand over what a journal holds next."""
+        """Hand over the next entries of a journal."""
         for entry in entries:
             try:
                 if entry.row is not None:
@@ -75,13 +72,13 @@ class Feeder:
             except Refused as refused:
                 self._on_refusal(refused)
 
-    def take_again(self, span: JournalSpan) -> Iterator[None]:
-        """Hand over a span that was written down before, a record at each step.
+    def take_span(self, span: JournalSpan) -> Iterator[None]:
+        """Hand over a span of the ledger, a record at each step.
 
         Rows that the journal has lost since keep their numbers: W&B may hold them.
         """
         first = self._seen
-        for entries in self._journals.again(span):
+        for entries in self._journals.read_span(span):
             self.take(entries)
             yield
         if span.rows is not None and self._seen < first + span.rows:
@@ -90,11 +87,11 @@ class Feeder:
 
     @property
     def skipped_values(self) -> dict[str, int]:
-        """How many values of each stage were not drawn, since their step went back."""
+        """The number of values of each stage that are not drawn, since their step went back."""
         return dict(self._journals.rule.skipped_values)
 
     def restore_summary(self) -> None:
-        """After a cut: set the summary of what earlier sessions delivered, which a new session does not know."""
+        """Set the summary of the rows that earlier sessions delivered, which a new session does not know."""
         if self._held:
             try:
                 self._session.update_summary({**self._journals.rule.last, **self._summary})
@@ -139,12 +136,12 @@ class Feeder:
             self._session.add_tags(record["tags"])
         elif "end" in record:
             self._on_end(process, record["time"], record["end"]["exit_code"])
-        elif offset > self._cursor.get(f"journal/{process}"):
+        elif offset > self._ledger.cursor.get(f"journal/{process}"):
             self._take_once(record)
-            self._cursor.set(f"journal/{process}", offset)
+            self._ledger.cursor.set(f"journal/{process}", offset)
 
     def _take_once(self, record: dict[str, Any]) -> None:
-        """What would show twice if it were given twice."""
+        """Hand over something that would show twice if it were given twice."""
         if "alert" in record:
             alert = record["alert"]
             self._session.alert(alert["title"], alert["text"], alert["level"])
@@ -158,10 +155,10 @@ class Feeder:
             self._session.save_file(path, self._inside(base, "its folder"))
 
     def _inside(self, relative: str, what: str) -> Path:
-        """A file or folder of the run by its path in there: nothing else is given to W&B, whatever the journal names.
+        """A file or folder of the run, by its path in the run's directory: W&B is given nothing from outside it.
 
         Raises:
-            Refused: It leads out of the run's directory, or is not there.
+            Refused: The path leads out of the directory, or does not exist.
         """
         path = self._directory.path / relative
         try:

@@ -1,4 +1,4 @@
-"""Takes up what a run's journals and console logs hold beyond the ledger: written down first, then handed over."""
+"""The intake of new records and console lines: each span is written to the ledger first, then handed over."""
 
 import time
 from collections.abc import Callable
@@ -9,29 +9,28 @@ from ups.delivery.session import Session
 from ups.durable import sync_file, sync_folder
 from ups.errors import RunDirectoryError
 from ups.journal.console_log import ConsoleReader
-from ups.journal.ledger import Cursor, JournalSpan, Ledger
+from ups.journal.ledger import JournalSpan, Ledger
 from ups.journal.row_reader import Entry, RowReader
 from ups.journal.run_directory import RunDirectory
 
 __all__ = ["Intake"]
 
-_SYNC_EVERY = 1.0  # seconds between the syncs that come before a handover
+_SYNC_EVERY = 1.0  # seconds between two syncs, each of which comes before rows are handed over
 _SPAN = 2_000  # records written down at once
 _AT_ONCE = 4  # spans between two syncs
 _NEVER = 2**62  # bytes: more than any file has
 
 
 class Intake:
-    """One session's way through the journals: what earlier sessions took up, then what is new.
+    """Takes a session through the journals: first the spans in the ledger, then new records.
 
     Args:
         directory: The run's directory.
         journals: Reads its journals, from their start.
-        ledger: Has what was taken up.
-        cursor: How far each console log was given out.
+        ledger: Has what was taken up, and how far each console log was given out.
         session: Takes what is printed.
         feeder: Takes the rows and the rest.
-        lifetime: Says when the run ends.
+        lifetime: Knows when the run ends.
         on_fault: Called with a kind, a message and a count.
         on_progress: Called between two spans and console logs.
     """
@@ -41,7 +40,6 @@ class Intake:
         directory: RunDirectory,
         journals: RowReader,
         ledger: Ledger,
-        cursor: Cursor,
         session: Session,
         feeder: Feeder,
         lifetime: RunLifetime,
@@ -52,7 +50,6 @@ class Intake:
         self._directory = directory
         self._journals = journals
         self._ledger = ledger
-        self._cursor = cursor
         self._session = session
         self._feeder = feeder
         self._lifetime = lifetime
@@ -64,17 +61,17 @@ class Intake:
         self._consoles: dict[str, ConsoleReader] = {}
         self._next_sync = 0.0
 
-    def take_again(self) -> None:
-        """Hand over what the ledger has, of which W&B may lack some."""
+    def take_ledger(self) -> None:
+        """Hand over the spans of the ledger, of which W&B may lack some rows."""
         for span in self._ledger:
-            for _ in self._feeder.take_again(span):
+            for _ in self._feeder.take_span(span):
                 self._on_progress()
 
     def take_new(self, *, ended: bool) -> bool:
-        """Take up what the journals and the console logs have beyond that: whether there was any.
+        """Take up what is new in the journals and console logs. False if nothing was.
 
         Args:
-            ended: Whether the run has ended, so that nothing is worth waiting for.
+            ended: Whether the run has ended, so that this does not wait for more rows before a sync.
         """
         moved = self._take_journals(at_once=ended)
         for process in self._directory.processes():
@@ -87,7 +84,7 @@ class Intake:
             return False
         moved = False
         for process in self._directory.processes():
-            # All that is there now: a process that began later may go on from it. The rest comes in its turn.
+            # All that is there now, since a process that began later may continue from it. The rest comes next time.
             moved |= self._take_written(process)
             if self._journals.rule.is_open(process) and self._is_over(process, ended=at_once):
                 self._take_written(process)  # what came before it was over
@@ -98,7 +95,7 @@ class Intake:
         return moved
 
     def _take_written(self, process: str) -> bool:
-        """Take up what is in a process's journal now: whether there was any."""
+        """Take up the records that are in a process's journal now. False if there are none."""
         size = self._directory.journal_of(process).stat().st_size
         moved = False
         while self._journals.journal(process).offset < size and self._write_down(process):
@@ -108,12 +105,12 @@ class Intake:
         return moved
 
     def _write_down(self, process: str) -> bool:
-        """Write the next span of a journal down: whether there was one."""
+        """Write the next span of a journal to the ledger. False if there is none."""
         journal = self._journals.journal(process)
         start, damaged = journal.offset, journal.damaged
-        entries = self._journals.more(process, _SPAN)
+        entries = self._journals.read_more(process, _SPAN)
         if journal.damaged > damaged:
-            message = f"{journal.path} has lines that are no journal lines: passed over"
+            message = f"{journal.path} has damaged lines: passed over"
             self._on_fault("damaged", message, journal.damaged - damaged)
         if entries is None:
             return False
@@ -122,7 +119,7 @@ class Intake:
         return True
 
     def _settle(self, process: str) -> None:
-        """Write the rows down that a process left open, which is gone, or whose run has ended."""
+        """Write down the rows that a process left open when it was gone, or its run had ended."""
         offset = self._journals.journal(process).offset
         entries = self._journals.settle(process)
         self._add(JournalSpan(process, offset, offset, len(entries), settled=True), entries)
@@ -133,16 +130,16 @@ class Intake:
         self._unsynced[span.process] = None
 
     def _is_over(self, process: str, *, ended: bool) -> bool:
-        """True where a process gives its open rows no more values: it is gone, or the run that it joined has ended.
+        """True where a process adds no more values to its open rows: it is gone, or the run that it joined has ended.
 
-        A training that resumes a run which has ended is in another session's turn.
+        A training that resumes a run which has ended comes in a session of its own.
         """
         if self._directory.is_alive(process):
             return ended and process not in self._directory.owners()
         return True
 
     def _hand_over(self) -> None:
-        """Put what was written down on the disk, then give it to W&B."""
+        """Sync the spans that were written down, and their journals, then give their entries to W&B."""
         for process in self._unsynced:
             sync_file(self._directory.journal_of(process))
         if not self._named.issuperset(self._unsynced):
@@ -161,14 +158,14 @@ class Intake:
         reader = self._consoles.get(process)
         if reader is None:
             path = self._directory.console_of(process)
-            reader = self._consoles[process] = ConsoleReader(path, self._cursor.get(key))
+            reader = self._consoles[process] = ConsoleReader(path, self._ledger.cursor.get(key))
         try:
             text = reader.read(ended=ended)
-        except RunDirectoryError as error:  # a link, or no file: whatever it leads to is not the run's
+        except RunDirectoryError as error:  # a link or a pipe, which is not the run's
             self._on_fault(f"console:{process}", str(error), 1)
             reader.offset = _NEVER
             return False
         if text:
             self._session.write_console(text)
-            self._cursor.set(key, reader.offset)
+            self._ledger.cursor.set(key, reader.offset)
         return bool(text)

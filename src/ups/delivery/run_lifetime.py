@@ -1,4 +1,4 @@
-"""When a run has ended, and with which exit code: by what its processes say, or by their silence."""
+"""The end of a run, and its exit code: by the ends that its processes have journaled, or by their silence."""
 
 import os
 import socket
@@ -24,8 +24,8 @@ class RunLifetime:
         owner: The process whose end is the run's end. Without one the run ends when no process of it lives.
 
     Attributes:
-        owner: As above; another one once :meth:`pass_on` has found it.
-        unknown: A process that lived when this directory was copied: how it ended is not in the copy. None if none did.
+        owner: As above; a later one after :meth:`pass_on`.
+        unknown: A process that lived when this directory was copied, so that the copy does not have its end; or None.
     """
 
     def __init__(self, directory: RunDirectory, owner: str | None) -> None:
@@ -36,13 +36,13 @@ class RunLifetime:
         self._missed: dict[str, float] = {}  # process → when its mark was first seen free
 
     def note(self, process: str, time: float, exit_code: int) -> None:
-        """Take note that a process of the run has said that it is done."""
+        """Note the end that a process of the run has journaled."""
         self._ends[process] = (time, exit_code)
 
     def exit_code(self) -> int | None:
-        """The run's exit code if it has ended, else None: that of the process which ended last.
+        """The run's exit code, that of the process which ended last; None while the run has not ended.
 
-        A process that is gone without a word has failed. The ranks of a job end together, more or less.
+        A process that is gone without an end in its journal has failed. The ranks of a job end at about the same time.
         """
         ends = [(0.0, 0)]
         for process in [self.owner] if self.owner is not None else self._directory.processes():
@@ -64,7 +64,7 @@ class RunLifetime:
         return exit_code
 
     def is_near(self) -> bool:
-        """True where the last record of the owner's journal is its end, read or not: somebody waits for it."""
+        """True where the last record of the owner's journal is its end: then the owner waits for delivery."""
         if self.owner is None:
             return False
         with open_inside(self._directory.journal_of(self.owner), self._directory.path) as journal:
@@ -72,7 +72,7 @@ class RunLifetime:
             return b'"end":' in journal.read().rstrip(b"\n").rpartition(b"\n")[2]
 
     def pass_on(self) -> bool:
-        """If a training has gone on with the run meanwhile, its end is the run's end from now on: whether it has."""
+        """Make a training that has resumed the run its owner. False if none has."""
         processes = self._directory.processes()
         later = processes[processes.index(self.owner) + 1 :] if self.owner in processes else []
         owners = [process for process in self._directory.owners() if process in later]
@@ -82,29 +82,29 @@ class RunLifetime:
         return True
 
     def _may_come_back(self, process: str) -> bool:
-        """True where a process that does not hold its mark is there all the same, and may hold it again in a moment.
+        """True where a process lives without its mark, and may hold it again in a moment.
 
         Code that daemonises closes the mark with all other files; the process notices, and takes it again.
         """
-        begin = self._directory.start_of(process)
-        if begin is None or begin.host != socket.gethostname() or not begin.pid or begin.pid == os.getpid():
+        start = self._directory.start_of(process)
+        if start is None or start.host != socket.gethostname() or not start.pid or start.pid == os.getpid():
             return False
         try:
-            there = psutil.Process(begin.pid)
-            same = there.status() != psutil.STATUS_ZOMBIE and there.create_time() <= begin.time
+            there = psutil.Process(start.pid)
+            same = there.status() != psutil.STATUS_ZOMBIE and there.create_time() <= start.time
         except psutil.Error:
             return False
         first = self._missed.setdefault(process, time.monotonic())
         return same and time.monotonic() - first < _MARK_GRACE
 
     def _ranks_live(self) -> bool:
-        """Whether another rank of the owner's job is still to end."""
-        begin = self._directory.start_of(self.owner) if self.owner is not None else None
-        if begin is None or begin.rank is None:
+        """True where another rank of the owner's job has not ended."""
+        start = self._directory.start_of(self.owner) if self.owner is not None else None
+        if start is None or start.rank is None:
             return False
         for process in self._directory.processes():
             other = self._directory.start_of(process)
-            of_job = other is not None and bool(other.rank) and other.time >= begin.time
+            of_job = other is not None and bool(other.rank) and other.time >= start.time
             if of_job and process not in self._ends and self._directory.is_alive(process):
                 return True
         return False

@@ -1,4 +1,4 @@
-"""A W&B server, asked: what it holds of a run, and whose account it is."""
+"""Questions to a W&B server: the rows that it holds of a run, and the account behind the credentials."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ EVERY_ROW = "_step"  # W&B's own step, which it adds to each row
 
 @dataclass(frozen=True)
 class ServerHolds:
-    """What the server holds of a run.
+    """The part of a run that the server holds.
 
     Attributes:
         last_step: W&B's step of the last row; -1 for none.
-        counts: How many rows hold each metric; None where the server does not count them.
+        counts: The number of rows with each metric; None where the server does not count them.
         closed: Whether the run has ended there.
     """
 
@@ -27,13 +27,14 @@ class ServerHolds:
 
 
 def missing_rows(expected: Mapping[str, int], counts: Mapping[str, int] | None) -> dict[str, int]:
-    """How many rows of each metric a server lacks, of those ``expected``, by its ``counts``; none if it has none.
+    """The number of rows of each metric that a server lacks; empty where it counts none.
 
-    None where the server has every row, whatever it has counted of single metrics. A metric with a dot in its name is
-    left out: a server may count it as a nested one.
+    Empty too where the server has every row, whatever it has counted of single metrics. A metric with a dot in its name
+    is left out: a server may count it as a nested one.
 
     Args:
-        expected, counts: Rows of each metric; of all metrics together under ``_step``, W&B's own, which each row has.
+        expected: The rows of each metric that were given to it; all rows under ``_step``, W&B's own, which each has.
+        counts: The rows of each metric that it has counted, likewise.
     """
     if counts is None or counts.get(EVERY_ROW, -1) >= expected.get(EVERY_ROW, 0):
         return {}
@@ -43,7 +44,7 @@ def missing_rows(expected: Mapping[str, int], counts: Mapping[str, int] | None) 
 
 
 def held_by_server(entity: str | None, project: str | None, run_id: str) -> ServerHolds:
-    """Ask the server what it holds of a run.
+    """Ask the server for the rows that it holds of a run.
 
     Raises:
         SessionLost: The server does not answer, or does not know the run.
@@ -58,7 +59,7 @@ def held_by_server(entity: str | None, project: str | None, run_id: str) -> Serv
 
 
 class WrongCredentials(UPSError):
-    """The credentials have a form that wandb does not take; the message is wandb's own word on it."""
+    """The credentials have a form that wandb does not take; the message is wandb's own."""
 
 
 def account_name(timeout: int) -> str | None:
@@ -75,7 +76,7 @@ def account_name(timeout: int) -> str | None:
     try:
         return str(wandb.Api(timeout=timeout).viewer.username)
     except (wandb.Error, ValueError) as error:
-        # The server's word, which is the error's cause, might repeat what it was sent.
+        # The server's answer, which is the error's cause, might repeat the credentials.
         if isinstance(error, wandb.errors.AuthenticationError) and error.__cause__ is None:
             raise WrongCredentials(str(error)) from None
         return None

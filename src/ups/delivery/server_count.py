@@ -1,4 +1,4 @@
-"""The rows that W&B's server holds of those that it was given: it is asked until it has had time to show them."""
+"""The count of the rows that W&B's server holds: ask until it has had time to show every row that it was given."""
 
 import time
 from collections.abc import Callable
@@ -19,24 +19,25 @@ _COUNT_LAG = 30.0  # seconds that it may take to count the rows of each metric
 
 
 class Held(Enum):
-    """The part of the rows that W&B holds, of those that it was given."""
+    """The part that W&B holds of the rows that it was given."""
 
     ALL = auto()
-    SHORT = auto()  # the last ones are missing, and can be given again
-    GAP = auto()  # some between others are missing, which it takes no more
+    SHORT = auto()  # the last rows are missing, and can be given again
+    GAP = auto()  # rows between others are missing, which it no longer takes
     UNKNOWN = auto()  # it cannot be asked
 
 
 def ask_server(
     ask: Callable[[], ServerHolds], status: Status, ledger: Ledger, *, closed: bool, lag: float = SERVER_LAG
 ) -> Held:
-    """Ask until the server shows every row, or has had time to; ``status`` then has what it holds.
+    """Ask until the server shows every row, or has had time to; ``status`` then has its answer.
 
     Args:
         ask: Asks once.
         status: The rows that were given, and the rows of each metric among them.
-        closed: ``ALL`` only once the run has ended there.
-        lag: Seconds without any progress after which it holds no more.
+        ledger: Has the number of each row.
+        closed: Whether the answer is ``ALL`` only once the run has ended there.
+        lag: Seconds without progress after which the server holds no more.
     """
     began = progressed = time.monotonic()
     best = (-1, 0)
@@ -63,11 +64,11 @@ def ask_server(
 
 
 def gap_in_words(status: Status, directory: RunDirectory) -> str:
-    """The rows that a server lacks between others, and the way out."""
+    """A message about the rows that a server lacks between others, with the way out."""
     lacking = missing_rows(status.expected, status.counts)
     most = max(lacking, key=lambda name: lacking[name])
     others = f", and of {len(lacking) - 1:,} other metrics" if len(lacking) > 1 else ""
     return (
         f"the server lacks {lacking[most]:,} of {status.expected[most]:,} rows of {most}{others}. It takes no rows"
-        f" between those that it has; to bring all of them to W&B as a new run: {directory.deliver_command('--as-new')}"
+        f" between those that it has. Bring all of them to W&B as a new run: {directory.deliver_command('--as-new')}"
     )

@@ -1,7 +1,7 @@
-"""A W&B session: one ``wandb.init`` … ``finish``. Every call of wandb that delivery makes is here.
+"""A W&B session, from ``wandb.init`` to ``finish``: every call that delivery makes to write to a run.
 
-What wandb raises while a session is open means that the session is over (its backend process has died, or the
-server has refused for good); it becomes :class:`SessionLost`, and delivery opens the next one from the journal.
+An error of wandb while a session is open means that the session is over: its backend process has died, or the server
+has refused for good. It becomes :class:`SessionLost`, and delivery opens the next session from the journal.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from ups.journal.untrusted import LARGEST, parse
 __all__ = ["Session", "load_wandb"]
 
 _MOST_ROWS = 1_000_000  # of a table; W&B itself shows 200,000
-_FINISH_TIMEOUT = 900.0  # seconds; wandb's own default is to wait for ever
+_FINISH_TIMEOUT = 900.0  # seconds; by default wandb waits for ever
 _INIT_TIMEOUT = 60.0  # seconds
 
 
@@ -37,15 +37,14 @@ class Session:
         directory: The run's directory; W&B's files go below its ``wandb``.
         manifest: Who the run is.
         mode: ``online`` or ``offline``.
-        begin: The process whose system metrics are the run's.
+        start: The process whose system metrics are the run's.
         by_trainer: Whether the training itself started this delivery, so that the files that it names are its own.
-        own_process: Whether this process is delivery's alone, so that it may speak for the training process.
+        own_process: Whether this process does nothing but deliver, so that it may stand for the training process.
 
     Attributes:
-        next_step: The lowest W&B step that the server still takes; 0 offline, where there is nobody to ask.
+        next_step: The lowest W&B step that the server still takes; 0 offline.
         resumed: Whether the server knew the run.
         backend: The processes that wandb runs for this session: (process id, start time).
-        stop_requested: Whether W&B's Stop button was pressed, or an upload failed for good.
 
     Raises:
         SessionLost: wandb cannot open the run now.
@@ -57,7 +56,7 @@ class Session:
         manifest: RunManifest,
         mode: str,
         *,
-        begin: ProcessStart | None,
+        start: ProcessStart | None,
         by_trainer: bool,
         own_process: bool,
     ) -> None:
@@ -74,7 +73,7 @@ class Session:
         import wandb
 
         self._wandb = wandb
-        settings = _settings(manifest, begin, self._stop.set, by_trainer=by_trainer, own_process=own_process)
+        settings = _settings(manifest, start, self._stop.set, by_trainer=by_trainer, own_process=own_process)
         try:
             with losing("open the run"), _environment(manifest.environment):
                 self._run = wandb.init(
@@ -100,12 +99,12 @@ class Session:
         self.backend = running_backend()
         if mode == "online":
             for segment in directory.segments():
-                # What it holds is the server's, or comes again from the journal: 'wandb sync' would double it.
+                # The server has its rows, or gets them from the journal: 'wandb sync' would double them.
                 segment.with_name(f"{segment.name}.synced").touch()
 
     @property
     def url(self) -> str | None:
-        """The run's page; None offline."""
+        """The address of the run's page; None offline."""
         return None if self._run.offline else self._run.url
 
     @property
@@ -120,11 +119,11 @@ class Session:
 
     @property
     def stop_requested(self) -> bool:
-        """Whether W&B asked to stop: by its button, or because it can upload no more."""
+        """True where W&B has asked to stop: by its Stop button, or because an upload has failed for good."""
         return self._stop.is_set()
 
-    def take_stop_for_seen(self) -> None:
-        """Forget that W&B asked to stop, where nobody can say why."""
+    def ignore_stop(self) -> None:
+        """Forget that W&B asked to stop."""
         self._stop.clear()
 
     def check(self) -> None:
@@ -193,21 +192,21 @@ class Session:
 
         ``run.finish()`` alone may return before wandb-core has written its last block.
         """
-        exit_code = max(-(2**31), min(exit_code, 2**31 - 1))  # all that wandb-core can be told
+        exit_code = max(-(2**31), min(exit_code, 2**31 - 1))  # wandb-core takes 32 bits
         with losing("finish the run"):
             self._run.finish(exit_code=exit_code)
             if self._own_process:
                 self._wandb.teardown(exit_code=exit_code)
 
     def abandon(self) -> None:
-        """Give a lost session up: end wandb's backend, so that the next session starts clean."""
+        """Give up a lost session: end wandb's backend, so that the next session starts clean."""
         end_backend(running_backend(), patience=0.2)
         with contextlib.suppress(SessionLost), losing("tear wandb down"):
             self._wandb.teardown(exit_code=1)
 
     @contextlib.contextmanager
     def _refusing(self, what: str) -> Iterator[None]:
-        """A failure that is about the thing itself is :class:`Refused`; about the connection, :class:`SessionLost`."""
+        """Turn an error about ``what`` itself into :class:`Refused`, and one about the connection into SessionLost."""
         try:
             yield
         except ConnectionError as error:
@@ -228,12 +227,12 @@ class Session:
 
 
 def load_wandb() -> None:
-    """Import wandb in this thread: another one cannot while the interpreter ends."""
+    """Import wandb in this thread, since another thread cannot while the interpreter ends."""
     import wandb  # noqa: F401
 
 
 def _settings(
-    manifest: RunManifest, begin: ProcessStart | None, stop: Any, *, by_trainer: bool, own_process: bool
+    manifest: RunManifest, start: ProcessStart | None, stop: Any, *, by_trainer: bool, own_process: bool
 ) -> dict[str, Any]:
     settings: dict[str, Any] = {"stop_fn": stop, "stop_on_fatal_error": True, "init_timeout": _INIT_TIMEOUT}
     settings["finish_timeout"] = _FINISH_TIMEOUT
@@ -253,11 +252,11 @@ def _settings(
     }
     if by_trainer:
         settings["git_root"] = manifest.git_root
-    else:  # W&B would save the program and the changes in the checkout that the run names, of whoever delivers it
+    else:  # the run may name any program and checkout of this machine, and W&B would save their content
         settings["save_code"] = False
-    if begin is not None and begin.host == socket.gethostname() and psutil.pid_exists(begin.pid):
-        settings["x_stats_pid"] = begin.pid
-    else:  # this machine is not where the training ran
+    if start is not None and start.host == socket.gethostname() and psutil.pid_exists(start.pid):
+        settings["x_stats_pid"] = start.pid
+    else:  # the training does not run on this machine
         settings["x_disable_stats"] = True
     return {name: value for name, value in settings.items() if value is not None}
 
@@ -277,7 +276,7 @@ def _table_in(path: Path) -> Any:
 
 
 def _ensure_home(directory: RunDirectory) -> None:
-    """See that wandb finds a home directory, where the user has none: a container that runs under a number alone."""
+    """Give wandb a home directory where the user has none, as in a container that runs under a bare number."""
     try:
         Path.home()
     except RuntimeError:
@@ -286,7 +285,7 @@ def _ensure_home(directory: RunDirectory) -> None:
 
 @contextlib.contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """With ``variables`` set where the environment has no value for them, as they were when the run was made."""
+    """Set ``variables`` for a while where the environment has no value for them."""
     added = {name: value for name, value in variables.items() if name not in os.environ}
     os.environ.update(added)
     try:

@@ -1,4 +1,4 @@
-"""What wandb raises, as a session takes it: lost, or only this one thing refused."""
+"""The errors of wandb, as delivery takes them: the session is lost, or one thing is refused."""
 
 import contextlib
 import re
@@ -12,7 +12,7 @@ _DENIED = re.compile(r"\b(401|403)\b|API key|[Uu]nauthorized|permission denied")
 
 
 class SessionLost(UPSError):
-    """wandb can take no more in this session.
+    """The session is over: wandb takes nothing more in it.
 
     Attributes:
         denied: Whether the server has refused the credentials.
@@ -24,23 +24,23 @@ class SessionLost(UPSError):
 
 
 class Refused(UPSError):
-    """One thing cannot be given to wandb, or wandb does not take it; it takes the rest.
+    """One thing cannot be given to wandb, or wandb refuses it; the session continues.
 
     Attributes:
-        what: What it was, in a word or two.
+        what: The thing, in a word or two.
     """
 
     def __init__(self, what: str, reason: str) -> None:
-        super().__init__(f"W&B would not take {what}: {reason}. It is in the run directory")
+        super().__init__(f"W&B did not take {what}: {reason}. It stays in the run's directory")
         self.what = what
 
 
 @contextlib.contextmanager
 def losing(what: str) -> Iterator[None]:
-    """Turn whatever wandb raises into :class:`SessionLost`.
+    """Turn any error of wandb into :class:`SessionLost`.
 
     Args:
-        what: What it was to do, as in "wandb could not …".
+        what: The task, as in "wandb could not …".
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""W&B's own files of a run: what they hold, and left such that ``wandb sync`` takes all of them."""
+"""W&B's own files of a run: the last step in them, and repairs that let ``wandb sync`` take all of them."""
 
 import os
 from datetime import datetime, timedelta
@@ -16,11 +16,11 @@ _STAMP = "%Y%m%d_%H%M%S"  # in the name of a folder that wandb makes
 
 
 def last_step_held(directory: RunDirectory) -> int:
-    """The last ``_step`` in the files of a run to which nobody is writing; -1 for none.
+    """The last ``_step`` in the files of a run, to which no process writes; -1 for none.
 
-    ``wandb sync`` stops at what it cannot read, and at a file without any record: the first is cut behind its last
-    record before that, the other is removed. What is cut comes again from the journal. Files whose order the clock has
-    upset are put in order. All are on the disk when this returns: a power cut can damage only the one that comes next.
+    ``wandb sync`` stops at damage, and at a file without records: so a damaged file is cut before its damage, and an
+    empty one is removed. The rows that are cut come again from the journal. Where the clock was set back, the files are
+    put in order. All are on the disk when this returns, so a power cut can damage only the file that comes next.
 
     Raises:
         RunFileError, OSError: A file cannot be read or written.
@@ -47,9 +47,9 @@ def last_step_held(directory: RunDirectory) -> int:
 
 
 def _cut_at_damage(segment: Path) -> bool:
-    """Cut a file where its first damage begins; one that is none of W&B's any more is set aside. Whether it is left.
+    """Cut a file where its first damage begins. False where it is not a W&B file any more: then it is renamed.
 
-    After a power cut a file that nobody had synced may have any part missing.
+    After a power cut a file that was not synced may lack any part.
     """
     try:
         reader = FrameReader(segment)
@@ -64,9 +64,9 @@ def _cut_at_damage(segment: Path) -> bool:
 
 
 def _put_in_order(segments: list[Path]) -> None:
-    """Where the clock was set back, give later segments a later name and start time.
+    """Give later segments a later name and start time, where the clock was set back.
 
-    Who reads a run goes by the names of the folders, and ``wandb sync`` by the start times.
+    Readers of a run go by the names of the folders, ``wandb sync`` by the start times.
     """
     stamp, started = "", 0.0
     for segment in segments:

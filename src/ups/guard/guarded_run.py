@@ -9,7 +9,7 @@ from ups.errors import UsageError
 from ups.guard.axes import Definition
 from ups.guard.decisions import Actions, Decisions
 from ups.guard.processes import Processes
-from ups.journal.faults import say
+from ups.journal.faults import notify
 
 if TYPE_CHECKING:
     import wandb
@@ -122,7 +122,7 @@ class Guard:
 
     def _report(self, notices: tuple[str, ...]) -> None:
         for notice in notices:
-            say(notice)
+            notify(notice)
 
     def _report_summary(self) -> None:
         """Print the changes, once, in the process that made them."""
@@ -130,7 +130,7 @@ class Guard:
         summary = self._decisions.summary()
         if summary and not self._reported and not self._processes.forked:
             self._reported = True
-            say(f"guard of run {self.run.id}: {summary}")
+            notify(f"guard of run {self.run.id}: {summary}")
 
 
 def guard_run(run: Any, *, from_init: bool = False) -> Guard:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ups.charts import check_stage_name
 from ups.integrations.framework import require
 from ups.integrations.trainings import Trainings, make_run, must_take_rows, open_run, resume_in
-from ups.journal.faults import say
+from ups.journal.faults import notify
 from ups.tracking import WandBContext
 from ups.tracking.context import held_here
 
@@ -146,7 +146,7 @@ class UPSLogger(Logger):
             else:
                 self._experiment = open_run(self._version) or make_run(self._version, **self._arguments)
                 if os.getpid() != self._pid:
-                    say(
+                    notify(
                         f"the run {self._experiment.run_id} was made in a process that the trainer forked, and ends"
                         " with it; for one run of all fits, ask for logger.experiment before trainer.fit()"
                     )

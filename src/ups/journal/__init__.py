@@ -1,1 +1,1 @@
-"""The files between a training and its delivery: journals, marks, the ledger of what was delivered, the status."""
+"""The files between a training and its delivery: journals, marks of life, ledger, status."""

@@ -13,7 +13,7 @@ class ConsoleReader:
     """Follows the console log of one process, whole lines at a time.
 
     Attributes:
-        offset: Bytes that :meth:`read` has given out.
+        offset: The bytes that :meth:`read` has given out.
     """
 
     def __init__(self, path: Path, offset: int = 0) -> None:
@@ -21,7 +21,7 @@ class ConsoleReader:
         self.offset = offset
 
     def read(self, *, ended: bool) -> str:
-        """What was printed since, up to the last line break; all of it where the process has ``ended``."""
+        """Read the lines that were printed since; where the process has ``ended``, also a last one without a break."""
         try:
             if self._path.stat().st_size <= self.offset:
                 return ""

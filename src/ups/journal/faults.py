@@ -1,4 +1,4 @@
-"""Faults: what went wrong on the way, counted by kind and said once a kind."""
+"""Faults: whatever goes wrong on the way, counted per kind and reported once per kind."""
 
 import contextlib
 import sys
@@ -8,47 +8,50 @@ from typing import Any
 from ups.journal.fork_lock import ForkLock
 from ups.text import printable
 
-__all__ = ["Faults"]
+__all__ = ["Faults", "notify"]
 
 
 class Faults:
     """A count and a first message for each kind of fault. Safe to use from several threads.
 
-    A fault never stops training. The first of a kind is said on stderr as it happens; the counts stand in the
-    report of :meth:`~ups.WandBContext.finish`.
+    A fault never stops training. The first of a kind is reported on stderr at once; :meth:`~ups.WandBContext.finish`
+    reports the counts.
+
+    Args:
+        quiet: Whether nothing is printed.
     """
 
-    def __init__(self, *, say: bool = True) -> None:
-        self._say = say
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
         self._lock = ForkLock()
         self._counts: dict[str, int] = {}
         self._messages: dict[str, str] = {}
 
     def add(self, kind: str, message: str, count: int = 1, *, quiet: bool = False) -> None:
-        """Count ``count`` faults of ``kind``; say ``message`` if it is the first of its kind, unless ``quiet``."""
+        """Count ``count`` faults of ``kind``; print ``message`` if it is the first of its kind, unless ``quiet``."""
         with self._lock:
             first = kind not in self._counts
             self._counts[kind] = self._counts.get(kind, 0) + count
             if first:
                 self._messages[kind] = message
-        if first and self._say and not quiet:
-            say(message)
+        if first and not (quiet or self._quiet):
+            notify(message)
 
     def merge(self, reported: Mapping[str, Mapping[str, Any]], *, quiet: bool = False) -> None:
-        """Take in what another process counted (see :meth:`as_dict`), keeping the larger count of each kind."""
+        """Add the counts of another process (see :meth:`as_dict`): of each kind the larger count stands."""
         for kind, fault in reported.items():
             missing = int(fault["count"]) - self._counts.get(kind, 0)
             if missing > 0:
                 self.add(kind, str(fault["message"]), missing, quiet=quiet)
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
-        """``{kind: {"count": int, "message": str}}``, in the order in which the kinds first happened."""
+        """The faults as ``{kind: {"count": int, "message": str}}``, in the order in which the kinds first happened."""
         with self._lock:
             return {kind: {"count": count, "message": self._messages[kind]} for kind, count in self._counts.items()}
 
 
-def say(message: str) -> None:
-    """Print ``message`` on stderr, as UPS's own. Where stderr takes nothing (closed, a full disk) training goes on."""
+def notify(message: str) -> None:
+    """Print ``message`` on stderr, as UPS's own. A stderr that takes nothing (closed, a full disk) raises nothing."""
     if sys.stderr is not None:
-        with contextlib.suppress(OSError, ValueError):  # there is nowhere to say it; the counts stand
+        with contextlib.suppress(OSError, ValueError):
             print(f"ups: {printable(message)}", file=sys.stderr, flush=True)

@@ -1,7 +1,7 @@
-"""A lock that a forked child finds free, whoever held it in the parent.
+"""A lock that a forked child finds free, whichever thread held it in the parent.
 
-A fork copies only the thread that calls it. A plain lock that another thread held at that moment is held in the
-child for ever, by nobody.
+A fork copies only the thread that calls it. A plain lock that another thread holds at that moment stays locked in the
+child for ever.
 """
 
 import os
@@ -27,7 +27,7 @@ class ForkLock:
         self._lock.release()
 
     def free(self) -> None:
-        """In a forked child: forget who held it."""
+        """Free the lock, in a forked child."""
         self._lock = threading.RLock()
 
 

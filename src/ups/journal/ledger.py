@@ -1,12 +1,15 @@
 """The ledger: which row of which journal has which number in W&B, on the disk before the row is handed over.
 
-The file has a line for each span of a journal that was taken up:
-``{"journal": ..., "start": ..., "end": ..., "rows": ...}``, in bytes, with the rows that it makes. Going through the
-same spans in the same order counts the same rows, also where a journal has lost its end since: what is missing
-keeps its numbers. A span with ``"settled": true`` also makes the rows that its process had left open
-(:mod:`ups.journal.row_rule`). ``{"row": ..., "number": ...}`` says from which row on which numbers are used. The first
-such line begins the ledger; another is added only where a server takes the next numbers no more, or holds more rows
-than were written down. So after a crash the last number that W&B holds says where to continue.
+Its file has two kinds of lines:
+
+* ``{"journal": ..., "start": ..., "end": ..., "rows": ...}`` is a *span*: bytes of a journal that delivery has taken
+  up, and how many rows they make. With ``"settled": true`` the span also makes the rows that its process had left open
+  (:mod:`ups.journal.row_rule`). Reading the spans again, in their order, counts the same rows. Rows that a journal has
+  lost since keep their numbers.
+* ``{"row": ..., "number": ...}`` gives the numbers from a row on. The first such line begins the ledger. Another
+  follows only where a server no longer takes the next numbers, or holds more rows than were written down.
+
+So after a crash the last number that W&B holds determines where to continue.
 """
 
 import contextlib
@@ -21,9 +24,10 @@ from typing import Any
 from ups.durable import sync_folder, write_atomically
 from ups.errors import DeliveryError, RunDirectoryError
 from ups.journal.own_descriptor import OwnDescriptor
+from ups.journal.run_directory import RunDirectory
 from ups.journal.untrusted import LARGEST, open_inside, parse
 
-__all__ = ["Cursor", "JournalSpan", "Ledger", "consumed", "spans_of"]
+__all__ = ["Cursor", "JournalSpan", "Ledger", "spans_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +36,9 @@ class JournalSpan:
 
     Attributes:
         process: The process.
-        start, end: Bytes of its journal.
-        rows: The rows that they make; None where an older UPS has not counted them.
+        start: Its first byte in the journal.
+        end: The byte behind its last.
+        rows: The rows that it makes; None where an older UPS has not counted them.
         settled: Whether the rows that the process had left open are settled at its end.
     """
 
@@ -46,35 +51,42 @@ class JournalSpan:
 
 @dataclass(frozen=True, slots=True)
 class _Numbering:
-    """From the ``row``-th row on, numbers from ``number``."""
+    """The numbers from a row on: the ``row``-th has ``number``, the next one more."""
 
     row: int
     number: int
 
 
 class Ledger:
-    """The file ``delivery/sequence.jsonl``.
+    """What delivery has taken up of a run's journals, the number of each row, and the cursor of the rest.
+
+    Attributes:
+        path: The ledger's file.
+        cursor: How far everything that has no number was given out.
 
     Raises:
         DeliveryError: The file is not what this class writes.
         OSError: The file cannot be read or written; what is in it stays whole.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._numbering: list[_Numbering] = []  # both increasing
-        self._spans: list[JournalSpan] = []
-        length = self._read()
-        self._file = OwnDescriptor(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    def __init__(self, directory: RunDirectory) -> None:
+        self.path = directory.ledger_file
+        self.cursor = Cursor(directory.cursor_file)
+        length, self._spans, self._numbering = _read(self.path)
+        self._file = OwnDescriptor(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.ftruncate(self._file.number, length)  # behind it is a line that was cut off: nothing of it was handed over
-        sync_folder(path.parent)
+        sync_folder(self.path.parent)
         self._unsynced = True
 
     def __iter__(self) -> Iterator[JournalSpan]:
         return iter(tuple(self._spans))
 
     def number(self, row: int) -> int:
-        """The number of the ``row``-th row, from 0. The ledger must have begun."""
+        """The number of the ``row``-th row, from 0.
+
+        Raises:
+            DeliveryError: No session has settled the numbers yet (:meth:`continue_from`).
+        """
         for since in reversed(self._numbering):
             if row >= since.row:
                 return since.number + row - since.row
@@ -82,12 +94,12 @@ class Ledger:
 
     @property
     def rows(self) -> int | None:
-        """How many rows all spans make; None where an older UPS has not counted them."""
+        """The number of rows in all spans; None where an older UPS has not counted them."""
         counts = [span.rows for span in self._spans]
         return None if None in counts else sum(count for count in counts if count is not None)
 
     def rows_up_to(self, number: int) -> int:
-        """How many rows that were written down have a number of at most ``number``."""
+        """The number of rows, of those written down, that are numbered ``number`` or lower."""
         rows = 0
         for index, since in enumerate(self._numbering):
             if number >= since.number:
@@ -97,8 +109,8 @@ class Ledger:
         written = self.rows
         return rows if written is None else min(rows, written)
 
-    def go_on(self, held: int, lowest: int) -> int:
-        """Settle the numbers of the rows that W&B does not hold: at least ``lowest``. Returns how many rows it holds.
+    def continue_from(self, held: int, lowest: int) -> int:
+        """Settle the numbers of the rows that W&B lacks. Returns how many rows it holds.
 
         Args:
             held: The last number that W&B holds; -1 for none.
@@ -115,10 +127,10 @@ class Ledger:
         """Write a span down, behind the others."""
         entry = {"journal": span.process, "start": span.start, "end": span.end, "rows": span.rows or 0}
         self._write({**entry, "settled": True} if span.settled else entry)
-        self._join(span)
+        _join(self._spans, span)
 
     def offsets(self) -> dict[str, int]:
-        """How far each process's journal has been taken up, in bytes."""
+        """The bytes of each process's journal that were taken up."""
         return {span.process: span.end for span in self._spans}
 
     def sync(self) -> None:
@@ -132,20 +144,6 @@ class Ledger:
         self.sync()
         self._file.close()
 
-    def _join(self, span: JournalSpan) -> None:
-        newest = self._spans[-1] if self._spans else None
-        if (
-            newest is not None
-            and (newest.process, newest.end) == (span.process, span.start)
-            and newest.rows is not None
-            and span.rows is not None
-            and not newest.settled
-        ):
-            rows = newest.rows + span.rows
-            self._spans[-1] = JournalSpan(span.process, newest.start, span.end, rows, span.settled)
-        else:
-            self._spans.append(span)
-
     def _write(self, entry: dict[str, object]) -> None:
         line = json.dumps(entry).encode() + b"\n"
         self._file.ensure()
@@ -155,21 +153,11 @@ class Ledger:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         self._unsynced = True
 
-    def _read(self) -> int:
-        """Read what is there. Returns the length in bytes of the whole lines."""
-        length, entries = _read_entries(self.path)
-        for entry in entries:
-            if isinstance(entry, JournalSpan):
-                self._join(entry)
-            else:
-                self._numbering.append(entry)
-        return length
-
 
 class Cursor:
-    """How far each source has been given out, for what is delivered at least once; a small file, replaced whole.
+    """How far each source was given out, of all that is delivered at least once: a small file, replaced whole.
 
-    One that is lost or damaged is begun again: what it guarded is given again, from the start.
+    Where it is lost or damaged it begins again, and its sources are given out again from their start.
     """
 
     def __init__(self, path: Path) -> None:
@@ -183,7 +171,7 @@ class Cursor:
                 self._offsets = {name: at for name, at in held.items() if type(at) is int and at >= 0}
 
     def get(self, source: str) -> int:
-        """Bytes of a source that were given out."""
+        """The bytes of a source that were given out."""
         return self._offsets.get(source, 0)
 
     def set(self, source: str, offset: int) -> None:
@@ -198,39 +186,47 @@ class Cursor:
             self._changed = False
 
 
-def spans_of(path: Path) -> list[JournalSpan]:
-    """The spans of the ledger in ``path``, in order; empty where there is no file. Nothing is written.
+def spans_of(directory: RunDirectory) -> list[JournalSpan]:
+    """The spans in a run's ledger, in order; empty where it has none. Nothing is written.
 
     Raises:
-        DeliveryError: The file is damaged.
-        OSError: The file cannot be read.
+        DeliveryError: The ledger is damaged.
+        OSError: It cannot be read.
     """
-    return [entry for entry in _read_entries(path)[1] if isinstance(entry, JournalSpan)]
+    return _read(directory.ledger_file)[1]
 
 
-def consumed(path: Path) -> dict[str, int]:
-    """How far each process's journal has been taken up by the ledger in ``path``, in bytes.
+def _join(spans: list[JournalSpan], span: JournalSpan) -> None:
+    """Add a span behind the others: to the newest, where it continues that and no rows were settled between."""
+    newest = spans[-1] if spans else None
+    if (
+        newest is not None
+        and (newest.process, newest.end) == (span.process, span.start)
+        and newest.rows is not None
+        and span.rows is not None
+        and not newest.settled
+    ):
+        rows = newest.rows + span.rows
+        spans[-1] = JournalSpan(span.process, newest.start, span.end, rows, span.settled)
+    else:
+        spans.append(span)
+
+
+def _read(path: Path) -> tuple[int, list[JournalSpan], list[_Numbering]]:
+    """Read a ledger's whole lines: their length in bytes, the spans and the numberings.
 
     Raises:
-        DeliveryError, OSError: As for :func:`spans_of`.
-    """
-    return {span.process: span.end for span in spans_of(path)}
-
-
-def _read_entries(path: Path) -> tuple[int, list[JournalSpan | _Numbering]]:
-    """The lines of a ledger up to its end, or to where a crash has cut it, and their length in bytes.
-
-    Raises:
-        DeliveryError: A line between others is damaged.
+        DeliveryError: A line before others is damaged.
         OSError: The file cannot be read.
     """
     try:
         with open_inside(path, path.parent.parent) as file:
             lines = file.read(LARGEST).splitlines(keepends=True)
     except FileNotFoundError:
-        return 0, []
+        return 0, [], []
     length = 0
-    entries: list[JournalSpan | _Numbering] = []
+    spans: list[JournalSpan] = []
+    numbering: list[_Numbering] = []
     damage: ValueError | None = None
     for line in lines:
         try:
@@ -240,19 +236,22 @@ def _read_entries(path: Path) -> tuple[int, list[JournalSpan | _Numbering]]:
             continue
         if damage is not None:  # not the end that a power cut leaves
             raise DeliveryError(
-                f"{path} is damaged ({damage}), so it is not known which rows W&B has. The rows are all in"
-                f" {path.parent.parent / 'journal'}: to bring them to W&B as a new run, use 'ups deliver --as-new'"
+                f"{path} is damaged ({damage}), so nothing here shows which rows W&B has. All rows are in"
+                f" {path.parent.parent / 'journal'}: bring them to W&B as a new run, with 'ups deliver --as-new'"
             )
-        entries.append(entry)
+        if isinstance(entry, JournalSpan):
+            _join(spans, entry)
+        else:
+            numbering.append(entry)
         length += len(line)
-    return length, entries
+    return length, spans, numbering
 
 
 def _entry(line: bytes) -> JournalSpan | _Numbering:
     """Read a line of the file.
 
     Raises:
-        ValueError: It is not one that UPS writes.
+        ValueError: UPS writes no such line.
     """
     if not line.endswith(b"\n"):
         raise ValueError("a line has no end")

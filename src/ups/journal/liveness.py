@@ -1,14 +1,14 @@
 """A process's mark that it is alive: a file that it holds locked until it ends, however it ends.
 
-The kernel drops the lock with the process (also after SIGKILL), and it does not depend on process numbers, which are
-reused, or on the clock, which can be set back. It is ``flock``, which belongs to the open file. A POSIX record lock
-would be dropped as soon as the holding process closes *any* descriptor of the file: as it does when it copies the run's
-directory. A forked child shares the open file, so it lets go of what its parent holds. On NFS, Linux turns ``flock``
-into a record lock at the server, so on a shared folder other machines see it; there the holder has to ask its own
-table, for the file may tell it that nobody holds it.
+The kernel drops the lock with the process (also after SIGKILL). It depends neither on process numbers, which are
+reused, nor on the clock, which can be set back. The lock is ``flock``, which belongs to the open file. A POSIX record
+lock would be dropped as soon as the process closes *any* descriptor of the file, as when it copies the run's directory.
+A forked child shares the open file, so it closes the marks of its parent. On NFS, Linux turns ``flock`` into a record
+lock at the server, so other machines on a shared folder see it; the holder itself looks into its own table, since the
+server may report its lock as free.
 
-Who may open a file may lock it, so a mark is its owner's alone (mode 0600): nobody else can hold a run up. Another user
-goes by the time at which the mark was last shown.
+Every user who may open a file may lock it. So a mark is its owner's alone (mode 0600), and no other user can hold a run
+up. For other users a mark is as alive as its time of modification is new.
 """
 
 import contextlib
@@ -29,14 +29,14 @@ __all__ = ["BEAT_LIMIT", "beats", "hold", "is_held", "keep", "release"]
 _held: dict[Path, OwnDescriptor] = {}
 _lock = threading.RLock()
 BEAT_LIMIT = 20.0  # seconds
-_ATTEMPTS, _PAUSE = 50, 0.01  # someone asking is_held() has the lock for a moment
+_ATTEMPTS, _PAUSE = 50, 0.01  # another process that calls is_held() has the lock for a moment
 
 
 def hold(path: Path) -> bool:
     """Lock ``path`` for the rest of this process, or until :func:`release`. False if another process holds it.
 
     Raises:
-        RunDirectoryError: The file cannot be created or locked for another reason.
+        RunDirectoryError: The file cannot be created or locked.
     """
     path = _place(path)
     with _lock:
@@ -60,7 +60,7 @@ def hold(path: Path) -> bool:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a living process, this one or another, holds ``path``."""
+    """True where a living process, this one or another, holds ``path``."""
     path = _place(path)
     with _lock:
         if path in _held:
@@ -80,12 +80,12 @@ def is_held(path: Path) -> bool:
 
 
 def keep(path: Path) -> None:
-    """Show that the holder of ``path`` lives, also to another machine, where the lock may not be seen.
+    """Show that the holder of ``path`` lives, also to other machines, which may not see the lock.
 
-    Holds it again where the process's own code has closed its descriptor, and the lock with it.
+    Locks it again where the process's own code has closed its descriptor, and the lock with it.
     """
     path = _place(path)
-    with _lock, contextlib.suppress(OSError):  # a full or vanished disk is told by those who write to it
+    with _lock, contextlib.suppress(OSError):  # a full or vanished disk is reported by the code that writes to it
         held = _held.get(path)
         if held is not None and held.ensure():
             _try_lock(path, held.number)
@@ -93,7 +93,7 @@ def keep(path: Path) -> None:
 
 
 def beats(path: Path) -> bool:
-    """True where the holder of ``path`` has shown itself lately, by the clock of the file system if it can be asked."""
+    """True where the holder of ``path`` has shown itself lately, by the file system's clock if that can be read."""
     try:
         shown = path.stat().st_mtime
     except OSError:
@@ -107,26 +107,26 @@ def beats(path: Path) -> bool:
 
 
 def release(path: Path, *, remove: bool = False) -> None:
-    """Give ``path`` back, if this process holds it, and ``remove`` it where nobody else will want to hold it."""
+    """Let go of ``path``, if this process holds it, and ``remove`` it where no process will hold it again."""
     path = _place(path)
     with _lock:
         descriptor = _held.pop(path, None)
         if descriptor is not None:
             try:
                 if remove:
-                    with contextlib.suppress(OSError):  # a directory turned read-only: the lock alone tells
+                    with contextlib.suppress(OSError):  # a directory turned read-only: the mark is free all the same
                         path.unlink(missing_ok=True)
             finally:
                 descriptor.close()
 
 
 def _place(path: Path) -> Path:
-    """The one name of a mark in this process. A mark is never a link: another's file would be locked."""
+    """The one name of a mark in this process. A mark is never a link, which could have any file locked."""
     return Path(os.path.realpath(path.parent)) / path.name  # Path.resolve raises where links lead in a circle
 
 
 def _try_lock(path: Path, descriptor: int, *, shared: bool = False) -> bool:
-    """Lock the file, exclusively or, to ask whether somebody else has, ``shared``, which needs no right to write."""
+    """Lock the file: exclusively, or ``shared`` to find out if another has, which needs no right to write."""
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError as error:
@@ -137,7 +137,7 @@ def _try_lock(path: Path, descriptor: int, *, shared: bool = False) -> bool:
 
 
 def _let_go_in_child() -> None:
-    """In a forked child: what the parent holds is the parent's alone."""
+    """Close the parent's marks, in a forked child: they stay the parent's."""
     for descriptor in _held.values():
         descriptor.close()
     _held.clear()

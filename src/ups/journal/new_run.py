@@ -1,4 +1,4 @@
-"""A run's journals under a fresh run id, beside the run: for where W&B holds what cannot be completed any more."""
+"""A copy of a run's journals under a fresh run id, for a run that W&B can no longer complete."""
 
 import dataclasses
 import os
@@ -14,7 +14,7 @@ __all__ = ["copy_as_new"]
 
 
 def copy_as_new(directory: RunDirectory) -> RunDirectory:
-    """Make a run of a fresh id from what ``directory`` has journaled, in a folder beside it. Nothing there changes.
+    """Make a run of a fresh id from the journals of ``directory``, in a folder beside it. The original stays as it is.
 
     Raises:
         UsageError: A process of the run lives.
@@ -22,7 +22,7 @@ def copy_as_new(directory: RunDirectory) -> RunDirectory:
     """
     living = directory.living()
     if living:
-        raise UsageError(f"{directory.path} is being trained ({living[0]}): copy it once that has ended")
+        raise UsageError(f"{directory.path} is being trained by {living[0]}: copy it once that has ended")
     run_id = new_run_id()
     copy = RunDirectory.make(directory.path.parent, run_id)
     manifest = dataclasses.replace(directory.read_manifest(), run_id=run_id)
@@ -45,7 +45,7 @@ _MARKS = shutil.ignore_patterns("*.alive", ".*")
 
 
 def _link_or_copy(source: str, target: str) -> str:
-    """Give a file that is not written any more a second name; where that cannot be, copy it."""
+    """Give a file, which no process writes any more, a second name; copy it where the disk cannot."""
     try:
         os.link(source, target)
     except OSError:

@@ -1,10 +1,10 @@
-"""A descriptor that a bulk close cannot hand on to another file.
+"""A descriptor whose number no other file gets after a bulk close.
 
-Code that daemonises closes every descriptor of the process (``os.closerange``), and the files that it opens next get
-the numbers that UPS wrote to. So a file of UPS has a number near the process's limit. The kernel gives the lowest
-number that is free: to come by this one, a process must close it and then have nearly as many files open as it may.
-Until then a write to it fails, which costs nothing to notice, and the file is opened again. Wherever time does not
-matter (a sync, an error, the end) the number is compared with the file as well.
+Code that daemonises closes every descriptor of the process (``os.closerange``), and the next files that it opens get
+the numbers that UPS wrote to. So UPS opens its files under numbers near the process's limit. The kernel gives out the
+lowest free number: another file gets one of these only in a process that has nearly as many files open as it may. Until
+then a write fails, which costs nothing to notice, and UPS opens its file again. Where time does not matter (a sync, an
+error, the end) UPS also compares the number with the file.
 """
 
 import fcntl
@@ -14,7 +14,7 @@ from pathlib import Path
 
 __all__ = ["OwnDescriptor"]
 
-_HIGHEST = 4096  # the kernel keeps a table up to the highest number, and copies it at each fork
+_HIGHEST = 4096  # the kernel has a table up to the highest number, and copies it at each fork
 _ROOM = 64  # numbers up to the limit, for all files of UPS
 
 
@@ -23,7 +23,8 @@ class OwnDescriptor:
 
     Args:
         path: The file; a link is not followed.
-        flags, mode: As for ``os.open``.
+        flags: As for ``os.open``.
+        mode: As for ``os.open``.
 
     Raises:
         OSError: The file cannot be opened.
@@ -40,7 +41,7 @@ class OwnDescriptor:
         return self.number >= 0 and self._seen() == self._identity
 
     def ensure(self) -> bool:
-        """Open the file again if its number was closed; whether that was so.
+        """Open the file again if its number was closed. True if it was.
 
         Raises:
             OSError: The file is gone, or cannot be opened.
@@ -56,7 +57,7 @@ class OwnDescriptor:
         return True
 
     def close(self) -> None:
-        """Close the file, and nothing that has its number now."""
+        """Close the file, and no other that has its number now."""
         if self.is_own():
             os.close(self.number)
         self.number = -1
@@ -70,7 +71,7 @@ class OwnDescriptor:
 
 
 def _open_high(path: Path, flags: int, mode: int = 0o644) -> int:
-    """Open a file under a high number; under the lowest where the process may have no more."""
+    """Open a file under a high number; under the lowest where the process has no high one free."""
     number = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, mode)
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = min(_HIGHEST, limit if limit != resource.RLIM_INFINITY else _HIGHEST) - _ROOM

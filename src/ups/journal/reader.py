@@ -1,4 +1,4 @@
-"""A journal, read as it grows; :mod:`ups.journal.writer` has its format."""
+"""A reader of a journal that grows; :mod:`ups.journal.writer` describes the format."""
 
 import os
 from collections.abc import Iterator
@@ -21,8 +21,8 @@ class JournalReader:
 
     Attributes:
         path: The file.
-        offset: Bytes read so far: the end of a whole line, or of a part that was passed over of one too long to be any.
-        damaged: Lines so far that were no record of a journal, which are passed over, or had values that none has.
+        offset: The bytes read so far: up to the end of a line, or of a part that is too long for a line.
+        damaged: The number of lines so far that were not records, which are passed over, or had values left out.
     """
 
     def __init__(self, path: Path, offset: int = 0) -> None:
@@ -54,9 +54,9 @@ class JournalReader:
                     yield record, self.offset
 
     def _whole_lines(self, until: int | None) -> bytes | None:
-        """Read the next lines, without the last line's end; None where there is no whole one.
+        """Read the next lines, without the last line break; None where there is no whole line.
 
-        What is longer than any line was, as the zeros that a power cut leaves, is passed over.
+        Bytes that are too many for a line, such as the zeros that a power cut leaves, are passed over.
         """
         with open_inside(self.path, self.path.parent.parent) as file:
             size = os.fstat(file.fileno()).st_size
@@ -71,7 +71,7 @@ class JournalReader:
                 if end >= 0:
                     return chunk[:end]
                 if len(chunk) < _LONGEST_LINE:
-                    self._unfinished = size  # until it grows there is nothing new in it
+                    self._unfinished = size  # nothing is new until it grows
                     return None
                 self.offset += len(chunk)
                 self.damaged += 1

@@ -1,4 +1,4 @@
-"""The records of a journal, of anyone: a line that is none of them is damage, and costs itself alone."""
+"""The records of a journal, which anyone may have written: any other line is damage, and is passed over alone."""
 
 import json
 from collections.abc import Callable
@@ -15,20 +15,20 @@ __all__ = ["decode_record", "encode_record"]
 
 
 def encode_record(record: dict[str, Any]) -> bytes:
-    """``record`` as a line of a journal."""
+    """Write ``record`` as a line of a journal."""
     return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass") + b"\n"
 
 
 def decode_record(line: bytes) -> dict[str, Any] | None:
-    """The record in a line of a journal; None if the line is none.
+    """Read the record in a line of a journal; None if it holds none.
 
-    Of a row, the values that are numbers under names that can be drawn; what was left out is counted as ``damaged``.
+    A row keeps the numbers whose names can be drawn; ``damaged`` counts the values that are left out.
     """
     try:
         record = orjson.loads(line)
         if line.count(b"{") + line.count(b"[") > DEEPEST and not is_plain(record):
             return None
-    except ValueError:  # NaN, an infinity, half a surrogate pair, a whole number beyond 64 bits, or damage
+    except ValueError:  # NaN, an infinity, half a surrogate pair, an integer beyond 64 bits, or damage
         try:
             record = parse(line)
         except ValueError:
@@ -37,7 +37,7 @@ def decode_record(line: bytes) -> dict[str, Any] | None:
 
 
 def _is_record(record: dict[str, Any]) -> bool:
-    """True where an object has a time, and all that its kind must have, of the right type."""
+    """True where an object has a time, and every field of its kind, of the right type."""
     if not is_finite(record.get("time")):
         return False
     if "values" in record:
@@ -46,7 +46,7 @@ def _is_record(record: dict[str, Any]) -> bool:
 
 
 def _has_values(record: dict[str, Any]) -> bool:
-    """True where a row has a value that can be drawn, or none at all; it then holds no others."""
+    """True where a row has a value that can be drawn, or no values; the others are taken out of it."""
     values = record["values"]
     if not isinstance(values, dict):
         return False
@@ -58,7 +58,7 @@ def _has_values(record: dict[str, Any]) -> bool:
 
 
 def _has_place(record: dict[str, Any]) -> bool:
-    """True where a row says where in a stage it belongs."""
+    """True where a row has its stage and step."""
     stage, step = record["stage"], record.get("step")
     return isinstance(stage, str) and _is_stage(stage) and type(step) is int and abs(step) <= LARGEST_STEP
 

@@ -1,7 +1,7 @@
-"""A run's journals as rows: one order, and one rule for what makes a row.
+"""A run's journals as rows: the one order, by the one rule.
 
-W&B is given the rows of a run in the order that its ledger has (:mod:`ups.journal.ledger`); what the ledger does not
-have yet comes behind it, one journal after another. Delivery, the check, the dashboard and the repair read through
+Delivery gives W&B the rows of a run in the order of its ledger (:mod:`ups.journal.ledger`). Records that the ledger
+does not have yet follow, one journal after another. Delivery, check, dashboard and repair all read journals through
 this module, so they number the rows alike.
 """
 
@@ -26,9 +26,9 @@ class Entry(NamedTuple):
     Attributes:
         process: The process that wrote the journal.
         record: The record; of a row, the one that settled it.
-        offset: Bytes of the journal up to the record's end.
+        offset: The bytes of the journal up to the record's end.
         row: The row; None for any other record.
-        numbered: True where W&B is given a row for it, which takes a number: a row, a table, an image.
+        numbered: True where W&B is given a row for it, which takes a number: for a row, a table or an image.
     """
 
     process: str
@@ -43,7 +43,7 @@ class RowReader:
 
     Args:
         directory: The run's directory.
-        repeated: What is drawn of a step that is logged again (:class:`~ups.journal.row_rule.RowRule`).
+        repeated: The attempts that are drawn of a step that is logged again (:class:`~ups.journal.row_rule.RowRule`).
 
     Attributes:
         rule: Makes rows of the records.
@@ -55,51 +55,51 @@ class RowReader:
         self._journals: dict[str, JournalReader] = {}
 
     def journal(self, process: str) -> JournalReader:
-        """The journal of a process, as far as it was read."""
+        """The reader of a process's journal."""
         if process not in self._journals:
             self._journals[process] = JournalReader(self._directory.journal_of(process))
         return self._journals[process]
 
     @property
     def offset(self) -> int:
-        """Bytes that were read of all journals."""
+        """The bytes that were read of all journals."""
         return sum(journal.offset for journal in self._journals.values())
 
-    def all(self) -> Iterator[Entry]:
-        """All that the journals hold now, as W&B is given it: then every process is taken to be gone.
+    def read_all(self) -> Iterator[Entry]:
+        """Read everything that the journals hold now, as W&B is given it once every process is gone.
 
         Raises:
             RunDirectoryError, OSError: A journal or the ledger cannot be read.
         """
-        yield from self.in_ledger()
+        yield from self.read_ledger()
         for process in self._directory.processes():
-            for entries in self.rest(process, _AT_ONCE):
+            for entries in self.read_rest(process, _AT_ONCE):
                 yield from entries
             yield from self.settle(process)
 
-    def in_ledger(self) -> Iterator[Entry]:
-        """What the ledger has, in its order; reading continues behind it.
+    def read_ledger(self) -> Iterator[Entry]:
+        """Read the spans of the ledger, in its order.
 
-        A ledger that is damaged, or does not fit the journals, has no order: each journal then follows the one before.
+        A ledger that is damaged, or does not fit the journals, ends there: the rest is read by :meth:`read_more`.
 
         Raises:
             RunDirectoryError, OSError: A journal or the ledger cannot be read.
         """
         try:
-            spans = spans_of(self._directory.ledger_file)
+            spans = spans_of(self._directory)
         except DeliveryError:
             return
         for span in spans:
             if span.start != self.journal(span.process).offset:
                 return
-            for entries in self.again(span):
+            for entries in self.read_span(span):
                 yield from entries
 
-    def again(self, span: JournalSpan) -> Iterator[list[Entry]]:
-        """What a span of the ledger holds, a record at each step; then the rows that were open at its end.
+    def read_span(self, span: JournalSpan) -> Iterator[list[Entry]]:
+        """Read a span of the ledger, a record at each step; then settle the rows that were open at its end, if it did.
 
-        Where the journal has lost records since, as in a power cut, the rows that were open before them are settled:
-        the records that did it are among those.
+        Where the journal has lost records since, as in a power cut, the rows that were open before them are settled
+        too: a record that settled them is among the lost ones.
         """
         journal = self.journal(span.process)
         journal.offset = span.start
@@ -113,13 +113,13 @@ class RowReader:
         if span.settled or (span.rows is not None and numbered < span.rows):
             yield self.settle(span.process)
 
-    def rest(self, process: str, at_once: int) -> Iterator[list[Entry]]:
-        """What a process's journal holds beyond what was read, ``at_once`` records at a time; see :meth:`more`."""
-        while (entries := self.more(process, at_once)) is not None:
+    def read_rest(self, process: str, at_once: int) -> Iterator[list[Entry]]:
+        """Read the rest of a process's journal, ``at_once`` records at a time; see :meth:`read_more`."""
+        while (entries := self.read_more(process, at_once)) is not None:
             yield entries
 
-    def more(self, process: str, most: int) -> list[Entry] | None:
-        """What the next records of a process's journal make, at most ``most`` records; None where it has no more yet.
+    def read_more(self, process: str, most: int) -> list[Entry] | None:
+        """Read the next records of a process's journal, at most ``most``; None where it has no more yet.
 
         Raises:
             RunDirectoryError, OSError: The journal cannot be read.
@@ -133,7 +133,7 @@ class RowReader:
         return entries if count else None
 
     def settle(self, process: str) -> list[Entry]:
-        """The rows that a process left open: it gives them no more values."""
+        """Settle the rows that a process left open: no more values join them."""
         offset = self.journal(process).offset
         return [Entry(process, {}, offset, row, numbered=True) for row in self.rule.settle(process)]
 

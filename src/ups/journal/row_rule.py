@@ -1,13 +1,14 @@
 """Journal records → the rows that W&B is given.
 
-One rule decides what is drawn: a metric's x only grows (:func:`ups.charts.advances`). A value at or behind the x
-that its chart has reached stays in the journal and is counted; the rest of its row goes on. So where a training was
-started again from an older checkpoint, the first attempt's points stay and the chart goes on where it ended.
+One rule decides which values are drawn: a metric's x only grows (:func:`ups.charts.advances`). A value at or behind
+the x that its chart has reached stays in the journal and is counted; the other values of its row are drawn. So where a
+training started again from an older checkpoint, the first attempt's points stay, and the chart continues where they
+ended.
 
-A record that is ``open`` may be followed by others of its stage at the same step. Their values join it, or take the
-place of its own: it is what a framework's loop logs again at one step. A record of the same process settles its row:
-the next step of the stage, which settles the rows of the process's other stages too; ``settled``; or ``end``. A process
-that is gone settles nothing any more, so whoever reads its journal settles what it left.
+An ``open`` record is for a framework's loop, which may log several times at one step. Later open records of its stage
+and step join it: their values are added to its own, or replace them. Three records of the same process settle the row:
+the stage's next step, which settles the rows of the process's other stages too; ``settled``; and ``end``. A process
+that is gone writes no more of them, so the reader of its journal settles its open rows.
 """
 
 from collections import Counter
@@ -44,9 +45,9 @@ class RowRule:
         repeated: ``first``, or ``all`` to draw a step each time that it is logged.
 
     Attributes:
-        skipped_values: How many values of each stage were not drawn because their step did not grow.
-        last: The newest value of every metric and step metric: what W&B's summary of them is.
-        definitions: What the rows so far are drawn against.
+        skipped_values: The number of values of each stage that are not drawn because their step did not grow.
+        last: The newest value of every metric and step metric, as in W&B's summary.
+        definitions: The axes of the metrics so far.
     """
 
     def __init__(self, repeated: str = "first") -> None:
@@ -81,7 +82,7 @@ class RowRule:
         return settled
 
     def settle(self, process: str) -> list[Row]:
-        """The rows of a process that were open: it gives them no more values."""
+        """Settle the open rows of a process: no more values join them."""
         return self._drawn_of(self._open.pop(process, {}))
 
     def is_open(self, process: str) -> bool:

@@ -1,14 +1,14 @@
-"""A run's directory: who the run is, and where everything of it lies.
+"""A run's directory: where each of the run's files lies.
 
 ::
 
     <dir>/<run id>/
       run.json          the run: id, project, configuration, stages, program, git, … (:mod:`ups.journal.run_manifest`)
-      journal/          one file a process: its rows; beside each, the mark that the process is alive
-      console/          one file a process: what it printed
+      journal/          one file per process: its rows; beside each, the mark that the process is alive
+      console/          one file per process: its printed lines
       media/            tables and images that were logged, and copies of saved files
       checkpoints/      the training's own
-      delivery/         what delivery knows: ledger, cursor, status, log
+      delivery/         delivery's own: ledger, cursor, status, log
       wandb/            W&B's own files
 """
 
@@ -35,8 +35,8 @@ __all__ = ["MANIFEST", "ProcessStart", "RunDirectory", "new_run_id", "runs_folde
 
 _RUN_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
 MANIFEST = "run.json"
-_TURN = 60.0  # seconds that a process waits for its turn to begin with a run
-_LONGEST_BEGIN = 64 * 1024  # bytes of a journal's first line
+_TURN = 60.0  # seconds that a process waits for its turn to start in a run
+_LONGEST_START = 64 * 1024  # bytes of a journal's first line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +45,12 @@ class ProcessStart:
 
     Attributes:
         time: Seconds since 1970.
-        pid, host: The process.
+        order: Its place among the processes of the run, counted by what it found there: clocks can be set back.
+        pid: Its process id.
+        host: Its machine.
         owner: Whether its end is the run's end.
         rank: Its rank in a distributed job; None outside one.
-        order: Its place among the processes of the run, by what it found there; clocks can be set back.
-        inode: The number of its journal's file, which a copy of the journal does not have; 0 if unknown.
+        inode: The inode of its journal, which a copy of the journal does not have; 0 if unknown.
     """
 
     time: float
@@ -62,7 +63,7 @@ class ProcessStart:
 
 
 class RunDirectory:
-    """The paths in a run's directory. Making one touches no disk; see :meth:`make` and :meth:`open`."""
+    """The paths in a run's directory. The constructor touches no disk; see :meth:`make` and :meth:`open`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -81,7 +82,7 @@ class RunDirectory:
 
     @classmethod
     def make(cls, parent: Path, run_id: str) -> Self:
-        """The directory of a run below ``parent``, with its folders. There may be a run in it already.
+        """Make the directory of a run below ``parent``, with its folders. It may hold a run already.
 
         Raises:
             InvalidName: The run id cannot be a folder's name.
@@ -97,7 +98,7 @@ class RunDirectory:
         return directory
 
     def create(self, manifest: RunManifest) -> None:
-        """Begin a new run here; its manifest is on the disk when this returns.
+        """Start a new run here; its manifest is on the disk when this returns.
 
         Raises:
             RunDirectoryError: The directory holds a run already, or cannot be written.
@@ -112,18 +113,18 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def beginning(self) -> Iterator[None]:
-        """One process at a time may look who lives in the run and then begin with it, as its owner or beside one.
+        """Let one process at a time look which others live in the run, and start in it as owner or beside one.
 
         Raises:
-            RunDirectoryError: Others have been at it for a minute.
+            RunDirectoryError: Another process has held this turn for a minute.
         """
         turn = self.journal / ".beginning"
         until = time.monotonic() + _TURN
         while not liveness.hold(turn):
             if time.monotonic() > until:
                 raise RunDirectoryError(
-                    f"another process has been beginning with the run in {self.path} for {_TURN:.0f} s: end it if it"
-                    " hangs, and try again"
+                    f"another process has been starting in the run {self.path} for {_TURN:.0f} s: end it if it hangs,"
+                    " and try again"
                 )
             time.sleep(0.01)
         try:
@@ -133,15 +134,15 @@ class RunDirectory:
 
     @staticmethod
     def exists(path: Path) -> bool:
-        """Whether there is a run's directory at ``path``: its manifest, or a journal whose manifest was lost."""
+        """True where ``path`` is a run's directory: it has a manifest, or a journal whose manifest was lost."""
         return (path / MANIFEST).is_file() or any((path / "journal").glob("*.jsonl"))
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """An existing run's directory.
+        """Open an existing run's directory.
 
         Raises:
-            RunDirectoryError: There is none at ``path``, or one of its folders is a link that leads out of it.
+            RunDirectoryError: ``path`` is not one, or one of its folders is a link that leads out of it.
         """
         directory = cls(path)
         try:
@@ -155,11 +156,11 @@ class RunDirectory:
         return directory
 
     def deliver_command(self, *options: str) -> str:
-        """The command that delivers this run, to be pasted."""
+        """The command that delivers this run, quoted for a shell."""
         return command_line("ups", "deliver", *options, self.path)
 
     def read_manifest(self) -> RunManifest:
-        """Read ``run.json``. What is damaged or missing there is made good from the rest, and noted as a problem.
+        """Read ``run.json``. Where it is damaged or missing, the directory gives the rest, and a problem is noted.
 
         Raises:
             RunDirectoryError: It may not be read, or is of a newer schema than this UPS knows.
@@ -176,10 +177,10 @@ class RunDirectory:
         return manifest_from(content, run_id=self.path.resolve().name, created=created, source=str(path))
 
     def new_process_names(self) -> Iterator[str]:
-        """Names for this process's journal and console log that no other process of the run had a moment ago.
+        """Names for this process's journal and console log that no process of the run has yet.
 
         Raises:
-            RunDirectoryError: All of them are taken.
+            RunDirectoryError: All names are taken.
         """
         host = re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname()) or "host"
         for attempt in range(10_000):
@@ -193,17 +194,20 @@ class RunDirectory:
         return self.journal / f"{process}.jsonl"
 
     def mark_of(self, process: str) -> Path:
-        """The file that a process holds while it lives (see :mod:`ups.journal.liveness`)."""
+        """The mark that a process holds while it lives (see :mod:`ups.journal.liveness`)."""
         return self.journal / f"{process}.alive"
 
     def console_of(self, process: str) -> Path:
-        """What a process printed."""
+        """The console log of a process."""
         return self.console / f"{process}.log"
 
     def processes(self) -> list[str]:
-        """The names of all processes that have a journal here, in the order in which they began.
+        """The names of all processes that have a journal here, in the order in which they started.
 
-        A training that was started again must come after the one that it goes on from.
+        A training that resumes the run comes after the one that it continues.
+
+        Raises:
+            RunDirectoryError: The journals cannot be read.
         """
         try:
             journals = [path for path in self.journal.iterdir() if path.suffix == ".jsonl"]
@@ -214,7 +218,7 @@ class RunDirectory:
         return sorted(known, key=lambda name: (self._starts[name].order, self._starts[name].time, name))
 
     def start_of(self, process: str) -> ProcessStart | None:
-        """How a process began to log to the run; None while its first line is still to be written.
+        """The first record of a process's journal; None while it is still to be written.
 
         Raises:
             RunDirectoryError: Its journal cannot be read.
@@ -223,63 +227,63 @@ class RunDirectory:
             path = self.journal_of(process)
             try:
                 with open_inside(path, self.path) as file:
-                    line = file.readline(_LONGEST_BEGIN)
+                    line = file.readline(_LONGEST_START)
             except OSError as error:
                 raise RunDirectoryError(f"cannot read {path}: {error.strerror}") from error
-            if not line.endswith(b"\n") and len(line) < _LONGEST_BEGIN:
+            if not line.endswith(b"\n") and len(line) < _LONGEST_START:
                 return None
             self._starts[process] = _start_in(line)
         return self._starts[process]
 
     def is_alive(self, process: str) -> bool:
-        """Whether a process of the run lives. On another machine one is believed dead some seconds after it died."""
+        """True where a process of the run lives. One on another machine counts as alive some seconds longer."""
         mark = self.mark_of(process)
         if liveness.is_held(mark):
             return True
-        begin = self.start_of(process)
-        return begin is not None and begin.host not in ("", socket.gethostname()) and liveness.beats(mark)
+        start = self.start_of(process)
+        return start is not None and start.host not in ("", socket.gethostname()) and liveness.beats(mark)
 
     def was_copied_alive(self, process: str) -> bool:
         """True where this is a copy of the run's directory that was made while a process of the run lived.
 
-        A copy of a journal has another file's number. A living process shows its mark each second, and a copy of the
-        mark keeps that time, or has that of the copying; the time at which the copy itself was made cannot be set.
+        A copied journal has another inode. A living process sets the time of its mark each second; the copied mark has
+        that time, or the time of the copying, and its change time, which cannot be set, is the time of the copying.
         """
-        begin = self.start_of(process)
+        start = self.start_of(process)
         try:
-            copied = begin is not None and begin.inode not in (0, self.journal_of(process).stat().st_ino)
+            copied = start is not None and start.inode not in (0, self.journal_of(process).stat().st_ino)
             mark = self.mark_of(process).stat()
         except OSError:
             return False
         return copied and abs(mark.st_ctime - mark.st_mtime) < liveness.BEAT_LIMIT
 
     def journaled_bytes(self) -> int:
-        """Bytes in all journals of the run."""
+        """The bytes in all journals of the run."""
         return sum(self.journal_of(process).stat().st_size for process in self.processes())
 
     def living(self) -> list[str]:
-        """The processes of the run that are alive, in the order in which they began."""
+        """The processes of the run that are alive, in the order in which they started."""
         return [process for process in self.processes() if self.is_alive(process)]
 
     def owners(self) -> list[str]:
-        """The processes whose end is the run's end: another one each time that the run is resumed, the newest last."""
-        return [process for process in self.processes() if (begin := self.start_of(process)) and begin.owner]
+        """The processes whose end is the run's end: one for each time that the run was resumed, the newest last."""
+        return [process for process in self.processes() if (start := self.start_of(process)) and start.owner]
 
     def is_writable(self) -> bool:
-        """Whether delivery can write here: false on a read-only file system, and where the directory is gone."""
+        """True where delivery can write here: not on a read-only file system, or where the directory is gone."""
         return os.access(self.delivery, os.W_OK)
 
     def delivery_is_running(self) -> bool:
-        """Whether a delivery, in any process, holds this run."""
+        """True where a delivery, in any process, holds this run."""
         return liveness.is_held(self.running_mark)
 
     def segments(self) -> list[Path]:
-        """W&B's own files of this run, oldest first: more than one where delivery was cut off."""
+        """W&B's own files of this run, oldest first; more than one where a delivery was cut off."""
         found = [path for path in self.wandb.glob("*run-*/run-*.wandb") if self._is_own(path)]
         return sorted(found, key=lambda path: path.parent.name.partition("run-")[2])
 
     def _is_own(self, segment: Path) -> bool:
-        """True where a file that delivery may cut or rename is the run's own: no link, and not a FIFO or the like."""
+        """True where a file is the run's own, so that delivery may cut or rename it: not a link, and a regular file."""
         return segment.is_file() and not segment.is_symlink() and not segment.parent.is_symlink()
 
     @contextlib.contextmanager
@@ -294,17 +298,17 @@ class RunDirectory:
 
 
 def runs_folder() -> Path:
-    """The folder that gets a folder for each run, where nobody says: ``ups-runs`` in ``WANDB_DIR`` or here."""
+    """The default folder for runs: ``ups-runs`` in ``WANDB_DIR`` or in the working directory."""
     return Path(os.environ.get("WANDB_DIR") or ".") / "ups-runs"
 
 
 def new_run_id() -> str:
-    """A fresh run id of the form that W&B makes: 8 lower-case letters and digits."""
+    """A fresh run id in W&B's own form: 8 lower-case letters and digits."""
     return "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))
 
 
 def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it, so that a power cut leaves them."""
+    """Make a folder and those above it, on the disk."""
     if not folder.is_dir():
         if folder.parent != folder:
             _make_folder(folder.parent)
@@ -313,11 +317,11 @@ def _make_folder(folder: Path) -> None:
 
 
 def _start_in(line: bytes) -> ProcessStart:
-    """The first record of a journal; with nothing in it where that is damaged, since the other records count."""
+    """The first record of a journal. A damaged one is taken as empty, since the other records still count."""
     try:
         record = parse(line)
-        begin = dict(record["begin"])
-        start = ProcessStart(time=record["time"], order=begin.pop("nth", 0), **begin)
+        fields = dict(record["begin"])
+        start = ProcessStart(time=record["time"], order=fields.pop("nth", 0), **fields)
     except (ValueError, KeyError, TypeError):
         return ProcessStart(time=0.0)
     numbers = (start.time, start.order, start.pid, start.inode, 0 if start.rank is None else start.rank)

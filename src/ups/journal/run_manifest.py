@@ -1,4 +1,4 @@
-"""A run's manifest, ``run.json``: written by the training, taken from anyone only as far as it is safe."""
+"""A run's manifest, ``run.json``: written by the training, and read from anyone as far as that is safe."""
 
 import dataclasses
 import json
@@ -9,15 +9,15 @@ from typing import Any
 from ups.charts import check_stage_name
 from ups.credentials import without_user
 from ups.errors import RunDirectoryError
-from ups.journal.untrusted import is_finite, parse
+from ups.journal.untrusted import is_finite, is_text, is_text_or_none, parse
 from ups.journal.wandb_limits import check_project, check_tag, passes
 
 __all__ = ["OF_THE_RUN", "RunManifest", "manifest_from", "manifest_text"]
 
 _SCHEMA = 1
 
-# The variables that a run may bring along to whoever delivers it: about the run alone. An address, a key, a path or
-# a loader's variable from a run's directory would act on the machine, or with the credentials, of the deliverer.
+# The variables that a run may set where it is delivered: those about the run alone. An address, a key, a path or a
+# loader's variable from a run's directory would act on the deliverer's machine, or with the deliverer's credentials.
 OF_THE_RUN = frozenset(
     [
         "WANDB_DESCRIPTION",
@@ -38,14 +38,14 @@ OF_THE_RUN = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class RunManifest:
-    """The content of ``run.json``: all that delivery needs to make the W&B run what a plain one would be.
+    """The content of ``run.json``: everything that delivery needs to make the W&B run a plain one.
 
     Attributes:
-        base_url: The W&B server that the training had configured; None where it had configured none.
-        repeated: What is drawn of a step that is logged again: ``first`` or ``all``.
+        base_url: The W&B server that the training had configured, if any.
+        repeated: The attempts that are drawn of a step that is logged again: ``first`` or ``all``.
         program_path: The program, relative to the git root or the working directory.
         environment: The variables of :data:`OF_THE_RUN` that were set.
-        problems: What of the file could not be taken, a sentence each; not written.
+        problems: A sentence for each part of the file that could not be taken; not written.
         unreadable: Why the file cannot be read, or not all of it; None if it can. Not written.
     """
 
@@ -77,7 +77,7 @@ class RunManifest:
 
 
 def manifest_text(manifest: RunManifest) -> str:
-    """``manifest`` as the text of ``run.json``."""
+    """Write ``manifest`` as the text of ``run.json``."""
     content = {"schema": _SCHEMA, **dataclasses.asdict(manifest)}
     del content["problems"], content["unreadable"]
     text = json.dumps(content, indent=1, ensure_ascii=False)
@@ -85,12 +85,13 @@ def manifest_text(manifest: RunManifest) -> str:
 
 
 def manifest_from(content: bytes, *, run_id: str, created: float, source: str) -> RunManifest:
-    """The manifest in the bytes of ``run.json``. What is of the wrong kind is left out, and noted as a problem.
+    """Read the manifest in the bytes of ``run.json``. Values of the wrong kind are left out, and noted as a problem.
 
     Args:
+        content: The bytes.
         run_id: The run's id where the file gives none: its directory's name.
         created: Seconds since 1970, likewise.
-        source: How to name the file.
+        source: The file's name in messages.
 
     Raises:
         RunDirectoryError: The file is of a newer schema than this UPS knows.
@@ -103,7 +104,7 @@ def manifest_from(content: bytes, *, run_id: str, created: float, source: str) -
             raise ValueError("it is not a JSON object")
     except ValueError as error:
         held, unreadable = {}, str(error)
-        problems.append(f"{source} cannot be read ({error}): the run goes by what its directory and its journals say")
+        problems.append(f"{source} cannot be read ({error}): the run is read from its directory and its journals")
     schema = held.get("schema")
     if isinstance(schema, int) and schema > _SCHEMA:
         raise RunDirectoryError(f"{source} was written by a newer UPS (schema {schema}): upgrade")
@@ -122,8 +123,8 @@ def manifest_from(content: bytes, *, run_id: str, created: float, source: str) -
     given = values.get("environment", {})
     foreign = sorted(name for name in given if not name.startswith("WANDB_"))
     if foreign:
-        problems.append(f"{source} sets {', '.join(foreign)[:200]}: left out, for a run names only W&B's settings")
-    base_url = values.get("base_url") or given.get("WANDB_BASE_URL")  # where UPS kept it before
+        problems.append(f"{source} sets {', '.join(foreign)[:200]}: left out, since a run may set only W&B's own")
+    base_url = values.get("base_url") or given.get("WANDB_BASE_URL")  # an older UPS had it there
     values["base_url"] = without_user(base_url) if base_url else None
     values["environment"] = {name: value for name, value in given.items() if _may_be_set(name, value)}
     defaults = {"run_id": run_id, "mode": "local", "created": created}
@@ -139,40 +140,22 @@ def _may_be_set(name: str, value: str) -> bool:
     return name in OF_THE_RUN
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and "\0" not in value
-
-
-def _is_text_or_none(value: Any) -> bool:
-    return value is None or _is_text(value)
-
-
 def _are_texts(value: Any) -> bool:
-    return isinstance(value, tuple) and all(map(_is_text, value))
+    return isinstance(value, tuple) and all(map(is_text, value))
 
 
 _TAKES: dict[str, Callable[[Any], bool]] = {
-    "run_id": lambda value: _is_text(value) and 1 <= len(value) <= 128 and "/" not in value,
+    "run_id": lambda value: is_text(value) and 1 <= len(value) <= 128 and "/" not in value,
     "mode": lambda value: value in ("online", "offline", "local"),
     "created": is_finite,
     "stages": lambda value: _are_texts(value) and all(passes(check_stage_name, each) for each in value),
     "config": lambda value: isinstance(value, dict),
-    "project": lambda value: _is_text_or_none(value) and passes(check_project, value),
-    "entity": _is_text_or_none,
-    "name": _is_text_or_none,
+    "project": lambda value: is_text_or_none(value) and passes(check_project, value),
     "tags": lambda value: _are_texts(value) and all(passes(check_tag, each) for each in value),
-    "group": _is_text_or_none,
     "repeated": lambda value: value in ("first", "all"),
-    "base_url": _is_text_or_none,
-    "host": _is_text,
-    "program": _is_text_or_none,
-    "program_path": _is_text_or_none,
     "arguments": _are_texts,
-    "executable": _is_text,
-    "python": _is_text,
-    "working_directory": _is_text,
-    "git_root": _is_text_or_none,
-    "git_commit": _is_text_or_none,
-    "git_remote": _is_text_or_none,
     "environment": lambda value: isinstance(value, dict) and _are_texts((*value, *value.values())),
+    **dict.fromkeys(("host", "executable", "python", "working_directory"), is_text),
+    **dict.fromkeys(("entity", "name", "group", "base_url", "program", "program_path"), is_text_or_none),
+    **dict.fromkeys(("git_root", "git_commit", "git_remote"), is_text_or_none),
 }

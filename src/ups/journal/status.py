@@ -1,4 +1,4 @@
-"""What a delivery tells of itself, in a small file that anyone may read: ``delivery/status.json``."""
+"""The status that a delivery reports, in a small file that anyone may read."""
 
 import dataclasses
 import json
@@ -9,29 +9,29 @@ from typing import Any
 from ups.durable import write_atomically
 from ups.errors import RunDirectoryError
 from ups.journal.run_directory import RunDirectory
-from ups.journal.untrusted import LARGEST, is_finite, open_inside, parse
+from ups.journal.untrusted import LARGEST, is_finite, is_text, is_text_or_none, open_inside, parse
 
 __all__ = ["Status", "read_status", "write_status"]
 
 
 @dataclass
 class Status:
-    """What a delivery tells of itself in ``delivery/status.json``.
+    """The content of a run's status file.
 
     Attributes:
         state: ``starting``, ``delivering``, ``finishing``, ``finished`` (W&B holds every row, or cannot be asked),
-            ``incomplete`` (the server lacks rows that it takes no more), ``undelivered`` (given up) or ``stopped``
-            (ended by a fault of its own).
+            ``incomplete`` (the server lacks rows that it no longer takes), ``undelivered`` (given up) or ``stopped``
+            (ended by an error of its own).
         owner: The process whose end is the run's end; None for ``ups deliver``.
-        rows: Rows that were handed to wandb, in this session or before.
-        consumed_bytes: Bytes of the journals that were taken up.
-        confirmed_rows: Rows that W&B was last seen to hold; None where it was not asked, or cannot be.
-        confirmed: Whether W&B itself has said so; false where the server cannot be asked.
-        stop: Whether somebody pressed Stop in W&B.
+        rows: The rows that were handed to wandb, in this session or before.
+        consumed_bytes: The bytes of the journals that were taken up.
+        confirmed_rows: The rows that W&B last held; None where it was not asked, or cannot be.
+        confirmed: Whether W&B itself has confirmed them; false where the server cannot be asked.
+        stop: Whether a person pressed Stop in W&B.
         denied: Whether the server has refused the credentials.
-        skipped_values: Values of each stage that were not drawn, since their step went back.
-        counts: Rows in which the server holds each metric; None offline.
-        expected: Rows of each metric that were journaled and are drawn; empty until the end.
+        skipped_values: The values of each stage that are not drawn, since their step went back.
+        counts: The rows with each metric that the server holds; None offline.
+        expected: The rows with each metric that were journaled and are drawn; empty until the end.
     """
 
     state: str = "starting"
@@ -55,16 +55,16 @@ class Status:
 
     @property
     def held_of_all(self) -> str:
-        """How many rows W&B holds, of those that were handed over: ``12 of 100 rows``.
+        """The rows that W&B holds, of those that were handed over: ``12 of 100 rows``.
 
-        A session that begins again counts the rows from the start, and W&B may hold more of them by then.
+        Each session counts the rows from the start, so W&B may hold more of them than it has counted.
         """
         held = self.confirmed_rows or 0
         return f"{held:,} of {max(self.rows, held):,} rows"
 
 
 def read_status(directory: RunDirectory) -> Status | None:
-    """The newest delivery's last report; None where there was none, or a power cut has left nothing of it.
+    """Read the newest delivery's last report; None where there was none, or the file is damaged.
 
     Raises:
         RunDirectoryError: The file cannot be opened.
@@ -98,10 +98,6 @@ def _is_count(value: Any) -> bool:
     return type(value) is int and value >= 0
 
 
-def _is_text_or_none(value: Any) -> bool:
-    return value is None or isinstance(value, str)
-
-
 def _are_counts(value: Any) -> bool:
     return isinstance(value, dict) and all(map(_is_count, value.values()))
 
@@ -115,29 +111,25 @@ def _is_process(value: Any) -> bool:
 
 
 _TAKES: dict[str, Callable[[Any], bool]] = {
-    "state": lambda value: isinstance(value, str),
-    "pid": _is_count,
-    "owner": _is_text_or_none,
-    "mode": lambda value: isinstance(value, str),
-    "rows": _is_count,
-    "consumed_bytes": _is_count,
+    **dict.fromkeys(("state", "mode"), is_text),
+    **dict.fromkeys(("owner", "url", "project", "entity"), is_text_or_none),
+    **dict.fromkeys(("pid", "rows", "consumed_bytes"), _is_count),
+    **dict.fromkeys(("confirmed", "stop", "denied"), lambda value: isinstance(value, bool)),
+    **dict.fromkeys(("skipped_values", "expected"), _are_counts),
     "confirmed_rows": lambda value: value is None or _is_count(value),
-    "confirmed": lambda value: isinstance(value, bool),
-    "url": _is_text_or_none,
-    "project": _is_text_or_none,
-    "entity": _is_text_or_none,
-    "stop": lambda value: isinstance(value, bool),
-    "denied": lambda value: isinstance(value, bool),
-    "skipped_values": _are_counts,
     "counts": lambda value: value is None or _are_counts(value),
-    "expected": _are_counts,
     "faults": lambda value: isinstance(value, dict) and all(map(_is_fault, value.values())),
     "backend": lambda value: isinstance(value, list) and all(map(_is_process, value)),
 }
 
 
 def write_status(directory: RunDirectory, status: Status, *, sync: bool = True) -> None:
-    """Replace what was reported before; on the disk when this returns, unless it is one report of many (``sync``).
+    """Replace the status before, on the disk when this returns.
+
+    Args:
+        directory: The run's directory.
+        status: The new status.
+        sync: False for one report of many, which a power cut may take.
 
     Raises:
         OSError: The file cannot be written.

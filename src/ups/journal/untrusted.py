@@ -1,7 +1,7 @@
-"""Files that somebody else may have made: opened only if they are regular and lie in the run's directory.
+"""Files and values that anyone may have written: a run's directory may come from a stranger.
 
-A run's directory may come from a stranger. A link in it could have any file of this machine uploaded or overwritten,
-and a FIFO would hold up whoever opens it.
+A file is opened only if it is regular and lies in the run's directory. A link could have any file of this machine
+uploaded or overwritten, and opening a FIFO would never return.
 """
 
 import json
@@ -14,9 +14,9 @@ from typing import Any, BinaryIO
 from ups.errors import RunDirectoryError
 from ups.regular_file import open_regular
 
-__all__ = ["check_folder", "is_finite", "is_plain", "open_inside", "parse", "path_inside"]
+__all__ = ["check_folder", "is_finite", "is_plain", "is_text", "is_text_or_none", "open_inside", "parse", "path_inside"]
 
-DEEPEST = 64  # levels of lists and dictionaries: more than anyone writes, less than any encoder's limit
+DEEPEST = 64  # levels of lists and dictionaries: more than a person writes, fewer than any encoder's limit
 LARGEST = 64 * 1024 * 1024  # bytes of a file that is read as a whole
 
 
@@ -31,11 +31,11 @@ def open_inside(path: Path, root: Path) -> BinaryIO:
 
 
 def path_inside(path: Path, root: Path) -> Path:
-    """``path`` with its links resolved.
+    """Resolve the links in ``path``.
 
     Raises:
         RunDirectoryError: It leads out of ``root``.
-        FileNotFoundError: There is nothing.
+        FileNotFoundError: It does not exist.
     """
     try:
         resolved = path.resolve(strict=True)
@@ -48,7 +48,7 @@ def path_inside(path: Path, root: Path) -> Path:
 
 
 def check_folder(folder: Path, root: Path) -> None:
-    """See that ``folder`` and all below it are regular files and folders inside ``root``.
+    """Check that everything in ``folder`` is a regular file or a folder inside ``root``.
 
     Raises:
         RunDirectoryError: Something in it leads out of ``root``, or is neither.
@@ -62,7 +62,7 @@ def check_folder(folder: Path, root: Path) -> None:
 
 
 def parse(content: bytes) -> Any:
-    """The JSON value in ``content``, nested no deeper than :data:`DEEPEST`; NaN and the infinities are numbers.
+    """Read the JSON value in ``content``, nested no deeper than :data:`DEEPEST`; NaN and infinities are numbers.
 
     Raises:
         ValueError: It is not JSON, or nested deeper.
@@ -93,13 +93,23 @@ def is_plain(value: Any) -> bool:
 
 
 def is_finite(value: Any) -> bool:
-    """True where ``value`` is a number, no truth value, and finite as a float."""
+    """True where ``value`` is a number, not a truth value, and finite as a float."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     try:
         return math.isfinite(value)
     except OverflowError:
         return False
+
+
+def is_text(value: Any) -> bool:
+    """True where ``value`` is text without zero bytes, at which other programs would cut it."""
+    return isinstance(value, str) and "\0" not in value
+
+
+def is_text_or_none(value: Any) -> bool:
+    """True where ``value`` is text, as for :func:`is_text`, or None."""
+    return value is None or is_text(value)
 
 
 def _raise(error: OSError) -> None:

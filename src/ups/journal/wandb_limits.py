@@ -1,6 +1,6 @@
-"""What W&B takes as a run's project, tags and artifact names.
+"""W&B's limits on a run's project, tags and artifact names.
 
-wandb refuses others when delivery opens the run, or as they come: too late for whoever wrote them.
+wandb refuses other names only when delivery opens the run or logs the artifact: too late for the person who chose them.
 """
 
 import re
@@ -55,5 +55,5 @@ def check_artifact_name(name: Any) -> None:
 
 
 def artifact_label(text: str) -> str:
-    """``text`` as an artifact's name."""
+    """Make an artifact's name of ``text``."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", text)[:128]

@@ -1,11 +1,11 @@
 """The journal: an append-only file of JSON lines, one per row.
 
-Each process of a run writes a journal of its own, so nothing is shared but the folder. A line is written with a
-single ``write`` and is in the file when :meth:`Journal.append` returns; it survives the process being killed.
-:meth:`Journal.sync` bounds what a power cut can take. A row whose values a device is still to bring has its place kept
-by :meth:`Journal.defer`: it is written when they are there, at the latest before the next line.
+Each process of a run writes a journal of its own, so processes share only the folder. A line is written with a single
+``write`` and is in the file when :meth:`Journal.append` returns; it survives the process being killed.
+:meth:`Journal.sync` bounds what a power cut can take. :meth:`Journal.defer` keeps the place of a row whose values a
+device is still to bring: it is written when they are there, at the latest before the next line.
 
-A line is a JSON object with ``time`` (seconds since 1970) and one more key that tells its kind::
+A line is a JSON object with ``time`` (seconds since 1970) and one more key, which is its kind::
 
     {"time": 1764000000.25, "stage": "operator", "step": 7, "values": {"loss": 0.5, "lr": NaN}}
     {"time": 1764000000.25, "values": {"accuracy": 0.9}}                 a row of no stage
@@ -15,9 +15,9 @@ A line is a JSON object with ``time`` (seconds since 1970) and one more key that
 and ``config``, ``tags``, ``table``, ``image``, ``file``, ``artifact``, ``alert``, ``begin`` and ``end`` likewise.
 NaN and the infinities stand as ``NaN``, ``Infinity`` and ``-Infinity``, as Python's ``json`` reads and writes them.
 
-A write that fails (a full disk) loses nothing at first: the bytes wait in memory, bounded by
-:data:`WAITING_LIMIT`, and go out before the next line. So the file is at every moment a prefix of what was
-logged, and a last line without a newline is one still to be completed.
+Where a write fails (a full disk), the bytes wait in memory, up to :data:`WAITING_LIMIT`, and are written before the
+next line. So the file is always a prefix of the lines that were logged, and a last line without a newline is still to
+be completed.
 """
 
 import contextlib
@@ -40,10 +40,10 @@ WAITING_LIMIT = 64 * 1024 * 1024  # bytes kept in memory while the disk takes no
 
 
 class DeferredLines(Protocol):
-    """Lines that can be written later, when what they say is there."""
+    """Lines that are written later, when their values are there."""
 
     def lines(self) -> bytes:
-        """The lines, waited for. May be called by two threads at once, and again."""
+        """Wait for the lines. Two threads may call this at once, and more than once."""
 
 
 class Journal:
@@ -51,13 +51,13 @@ class Journal:
 
     Args:
         path: The file, which must not exist.
-        on_failure: Called with the error when a line could not be written, and with None when the lines that
-            waited have all been written after all.
-        on_loss: Called for each line that was given up because :data:`WAITING_LIMIT` was reached.
-        on_reopening: Called when the file was opened again, since the process's own code had closed it.
+        on_failure: Called with the error when a line cannot be written, and with None once all lines that waited have
+            been written.
+        on_loss: Called for each line that is given up because :data:`WAITING_LIMIT` is reached.
+        on_reopening: Called when the file is opened again, since the process's own code has closed it.
 
     Raises:
-        FileExistsError: There is a file of that name.
+        FileExistsError: A file has that name.
         RunDirectoryError: The file cannot be created.
     """
 
@@ -89,7 +89,7 @@ class Journal:
             raise RunDirectoryError(f"cannot write the journal {path}: {error.strerror}") from error
 
     def append(self, line: bytes) -> None:
-        """Write ``line``, which ends with a newline, behind what is in the file."""
+        """Append ``line``, which ends with a newline."""
         with self.lock:
             if self._deferred is not None:
                 self._settle()
@@ -120,12 +120,12 @@ class Journal:
             self._deferrals.put(deferred)
 
     def sync(self) -> None:
-        """Write what waits and what was deferred, and have the operating system put the file on the disk.
+        """Write the lines that wait or were deferred, and put the file on the disk.
 
-        Slow: off the training thread.
+        Slow: not for the training thread.
 
         Raises:
-            OSError: The disk refused; what was appended stays with the operating system or in memory.
+            OSError: The disk refused; the lines stay with the operating system or in memory.
         """
         with self.lock:
             if self._deferred is not None:
@@ -138,7 +138,7 @@ class Journal:
             size = os.fstat(self._number).st_size
             if size == self._synced:
                 return
-            descriptor = os.dup(self._number)  # closed by nobody else while it syncs, outside the lock
+            descriptor = os.dup(self._number)  # stays open while it syncs, outside the lock
             first = not self._synced
         try:
             os.fsync(descriptor)
@@ -149,7 +149,7 @@ class Journal:
         self._synced = size
 
     def close(self) -> int:
-        """Write what waits, sync and close. Returns how many lines could not be written."""
+        """Write the lines that wait, sync and close. Returns the number of lines that could not be written."""
         with self.lock:
             if self._closed:
                 return len(self._waiting)
@@ -164,7 +164,7 @@ class Journal:
                 os.fsync(self._number)
             except OSError as error:
                 self._on_failure(error)
-            with contextlib.suppress(OSError):  # a folder that was moved or removed is reported by those who need it
+            with contextlib.suppress(OSError):  # the code that needs a folder reports that it is gone
                 sync_folder(self.path.parent)
             self._closed = True
             self._file.close()
@@ -184,14 +184,14 @@ class Journal:
             self._on_reopening()
 
     def _settle(self) -> None:
-        """Write what was deferred."""
+        """Write the deferred lines."""
         assert self._deferred is not None
         deferred, self._deferred = self._deferred, None
         self.append(deferred.lines())
 
     def _settle_each(self, deferrals: "queue.SimpleQueue[DeferredLines | None]") -> None:
         while (deferred := deferrals.get()) is not None:
-            deferred.lines()  # without the lock: the training thread may log meanwhile
+            deferred.lines()  # without the lock, so that the training thread can log
             with self.lock:
                 if self._deferred is deferred:
                     self._settle()
@@ -224,7 +224,7 @@ class Journal:
 
 
 class LateJournal(Journal):
-    """Stands in for a journal that is opened when something is to be written.
+    """A journal that is opened by the first line that is written to it.
 
     Args:
         open_journal: Opens it.
@@ -244,15 +244,15 @@ class LateJournal(Journal):
         self._journal().defer(deferred)
 
     def _journal(self) -> Journal:
-        """The journal, opened by whichever thread comes first."""
+        """The journal; the first thread opens it."""
         with self.lock:
             if self._opened is None:
                 self._opened = self._open()
             return self._opened
 
     def sync(self) -> None:
-        """There is nothing to sync."""
+        """Do nothing: no line was written yet."""
 
     def close(self) -> int:
-        """There is nothing to close."""
+        """Do nothing: no line was written yet."""
         return 0

@@ -109,7 +109,7 @@ def journaled_rows(folder: Path) -> Iterator[Row]:
     """The rows that the journals in a UPS run directory give, in the order of their delivery."""
     directory = RunDirectory(folder)
     repeated = directory.read_manifest().repeated if RunDirectory.exists(folder) else "first"
-    return rows_of(RowReader(directory, repeated).all())
+    return rows_of(RowReader(directory, repeated).read_all())
 
 
 def _around(run: Run) -> Iterator[Path]:

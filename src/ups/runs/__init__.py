@@ -1,4 +1,4 @@
-"""Runs, wherever they lie: found, and each read from one source as one :class:`~ups.Run`."""
+"""Runs: find them below a path, and read each from its one source as one :class:`~ups.Run`."""
 
 from ups.runs.discovery import FoundRun, find_run, find_runs
 from ups.runs.source import open_files, open_run, open_runs, read_run

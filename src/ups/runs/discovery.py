@@ -1,4 +1,4 @@
-"""Paths → runs: which files belong to which run."""
+"""Paths → runs: the files that belong to each run."""
 
 import errno
 import os
@@ -36,9 +36,9 @@ class FoundRun:
     """A run that was found, and not read.
 
     Attributes:
-        path: What names the run: its file or its directory.
-        files: Its ``.wandb`` files, oldest first; none of a UPS run that is only journaled.
-        directory: Its UPS run directory, where W&B's ``_step`` identifies a row; None of any other run.
+        path: The path that names the run: its file or its directory.
+        files: Its ``.wandb`` files, oldest first; empty for a UPS run that is only journaled.
+        directory: Its UPS run directory, where W&B's ``_step`` identifies a row; None for any other run.
     """
 
     path: Path
@@ -47,13 +47,13 @@ class FoundRun:
 
     @cached_property
     def key(self) -> str:
-        """A name for it that tells nothing of its path."""
+        """A name for it that does not reveal its path."""
         place = (self.directory or self.files[0]).resolve()
         return blake2b(os.fsencode(place), digest_size=8).hexdigest()
 
     @property
     def size(self) -> int:
-        """Bytes in all files; 0 of one that cannot be looked at, which reading it reports."""
+        """The bytes in all files; a file that cannot be looked at counts 0, and an error when it is read."""
         return sum(map(_size_of, self.files))
 
 
@@ -64,11 +64,11 @@ def find_runs(path: str | os.PathLike[str], *, unreadable: list[RunFileError] | 
     file.
 
     Args:
-        unreadable: takes what cannot be read below ``path``, and the runs beside it are returned; without it, that is
-            raised.
+        path: The path.
+        unreadable: Gets the errors below ``path``, so that the other runs are returned; without it, an error is raised.
 
     Raises:
-        RunFileError: there is no run, or the path cannot be read.
+        RunFileError: There is no run, or the path cannot be read.
     """
     path = Path(path)
     try:
@@ -96,7 +96,7 @@ def find_runs(path: str | os.PathLike[str], *, unreadable: list[RunFileError] | 
 
 
 def runs_below(folder: Path) -> tuple[list[FoundRun], list[RunFileError]]:
-    """The runs in a folder and the folders below it, also behind links, and what of them cannot be read."""
+    """The runs in a folder and the folders below it, also behind links, and the errors among them."""
     walk = _Walk()
     around = folder.parent if folder.name == "wandb" and (folder.parent / MANIFEST).is_file() else None
     return walk.runs_in(folder, _DEPTH, around), walk.unreadable
@@ -113,7 +113,9 @@ class _Walk:
         """The runs in a folder, then those in the folders in it, down to ``depth``.
 
         Args:
-            directory: the UPS run directory whose ``wandb`` folder this is.
+            folder: The folder.
+            depth: The number of levels below it.
+            directory: The UPS run directory whose ``wandb`` folder this is, if it is one.
         """
         try:
             if not self._is_new(folder):
@@ -146,7 +148,7 @@ class _Walk:
                 elif entry.name.endswith(".wandb") and not entry.is_dir() and self._is_new(path):
                     by_run[entry.name] = [path]  # a run of its own
             except OSError as error:
-                if error.errno != errno.ELOOP:  # a link that leads nowhere has no run
+                if error.errno != errno.ELOOP:  # a link in a circle has no run
                     self._note(path, error)
         runs = [
             FoundRun(
@@ -195,7 +197,7 @@ def _cannot_be_read(path: Path, error: OSError) -> RunFileError:
 
 
 def find_below(paths: Iterable[Path]) -> list[FoundRun]:
-    """The runs at and below some paths, each once. What cannot be read there is passed over.
+    """The runs at and below some paths, each once. Unreadable files and folders are passed over.
 
     Raises:
         UsageError: A path does not exist, or is a file that is not a ``.wandb`` file.
@@ -210,7 +212,7 @@ def find_below(paths: Iterable[Path]) -> list[FoundRun]:
 
 
 def check_path(path: Path) -> None:
-    """See that there can be runs at ``path``.
+    """Check that ``path`` may hold runs.
 
     Raises:
         UsageError: It does not exist, or is a file that is not a ``.wandb`` file.

@@ -1,7 +1,6 @@
-"""A run's one source: W&B's files, or the run's journals while W&B may not hold all of them.
+"""A run's one source: W&B's files, or the run's journals while W&B may lack some of their rows.
 
-Each source grows one :class:`~ups.Run` in memory, so the check, the dashboard, the report and the export read a run
-alike. A third kind, a run on a server, only needs the same members.
+Each source grows one :class:`~ups.Run` in memory, so check, dashboard, report and export read a run alike.
 """
 
 import contextlib
@@ -35,7 +34,7 @@ __all__ = [
 ]
 
 _AT_ONCE = 4000  # records
-_A_WHILE = 60.0  # seconds of reading between two looks at the clock, where nobody waits
+_A_WHILE = 60.0  # seconds that one call reads, where no page waits for it
 _HIDDEN = frozenset(["_timestamp"])
 
 
@@ -60,7 +59,7 @@ class Source(Protocol):
 
     Attributes:
         run: The run as far as it was read; it grows.
-        generation: Changes where the run's rows were replaced rather than added to.
+        generation: Changes when rows of the run were replaced, not only added.
         journaled: Whether the rows come from the journals, so that each chart is as it was meant.
     """
 
@@ -70,10 +69,10 @@ class Source(Protocol):
 
     @property
     def read(self) -> float:
-        """The share that was read of what is there, from 0 to 1."""
+        """The share of the run that was read, from 0 to 1."""
 
     def advance(self, seconds: float) -> bool:
-        """Read on for about as long; whether anything was new.
+        """Read for about ``seconds``. False if nothing was new.
 
         Raises:
             RunFileError, RunDirectoryError: The run cannot be read.
@@ -83,14 +82,14 @@ class Source(Protocol):
         """The run's summary, with nested dictionaries."""
 
     def media(self) -> list[Medium]:
-        """The tables and images that it logged, oldest first."""
+        """The tables and images that the run logged, oldest first."""
 
     def close(self) -> None:
-        """Let go of open files."""
+        """Close open files."""
 
 
 def open_source(found: FoundRun) -> Source:
-    """The source of a run, with nothing read yet.
+    """Open the source of a run, without reading it yet.
 
     Raises:
         RunDirectoryError, RunFileError: The run cannot be read.
@@ -100,10 +99,11 @@ def open_source(found: FoundRun) -> Source:
 
 
 def read_run(found: FoundRun, on_read: Callable[[int], None] | None = None) -> Run:
-    """The run as it is now, from its source.
+    """Read the run as it is now, from its source.
 
     Args:
-        on_read: Called with how many more bytes of its files were read, again and again.
+        found: The run.
+        on_read: Called with the number of bytes, for each part of its files that is read.
 
     Raises:
         RunDirectoryError, RunFileError: The run cannot be read.
@@ -113,9 +113,9 @@ def read_run(found: FoundRun, on_read: Callable[[int], None] | None = None) -> R
 
 
 def open_run(path: str | os.PathLike[str]) -> Run:
-    """The one run at ``path``: a ``.wandb`` file, or a run's directory, W&B's or UPS's.
+    """Read the one run at ``path``: a ``.wandb`` file, or a run's directory, W&B's or UPS's.
 
-    A UPS run is read from its journals while W&B's files may not hold all of it.
+    A UPS run is read from its journals while W&B's files may lack some of its rows.
 
     Raises:
         RunFileError: There is no run, or more than one, or a file of it cannot be read.
@@ -125,7 +125,7 @@ def open_run(path: str | os.PathLike[str]) -> Run:
 
 
 def open_runs(path: str | os.PathLike[str]) -> list[Run]:
-    """Every run at ``path``; see :func:`~ups.runs.find_runs`.
+    """Read every run at ``path``; see :func:`~ups.runs.find_runs`.
 
     Raises:
         RunFileError, RunDirectoryError: There is no run, or one of them cannot be read.
@@ -134,14 +134,14 @@ def open_runs(path: str | os.PathLike[str]) -> list[Run]:
 
 
 def open_files(found: FoundRun, on_read: Callable[[int], None] | None = None) -> Run:
-    """The run as W&B's own files have it, also where its journals hold more.
+    """Read the run from W&B's own files, also where its journals hold more.
 
     Raises:
-        RunFileError: A file cannot be read, is not a W&B run file, or all of them are empty; or there is none.
+        RunFileError: The run has no file, all of them are empty, or one cannot be read or is not W&B's.
     """
     if not found.files:
         raise RunFileError(
-            f"{found.path} holds a journal and no .wandb file: deliver it first, with:"
+            f"{found.path} holds a journal and no .wandb file: deliver it first with:"
             f" {command_line('ups', 'deliver', found.path)}"
         )
     run = _of_files(found, on_read=on_read)
@@ -151,7 +151,7 @@ def open_files(found: FoundRun, on_read: Callable[[int], None] | None = None) ->
 
 
 def journaled_run(directory: RunDirectory) -> Run:
-    """The run as W&B will hold it once it is delivered, from its journals.
+    """Read the run from its journals, as W&B will hold it once it is delivered.
 
     Raises:
         RunDirectoryError: They cannot be read.
@@ -182,7 +182,7 @@ def _journaled(found: FoundRun) -> RunDirectory | None:
 
 
 def _of_files(found: FoundRun, **options: Any) -> Run:
-    """The run of some files.
+    """Make the run of some files.
 
     Raises:
         RunDirectoryError, RunFileError: Its manifest cannot be read.
@@ -200,7 +200,7 @@ def _of_files(found: FoundRun, **options: Any) -> Run:
 
 
 class _Reading:
-    """How much was read of what there was."""
+    """The share of a source that was read."""
 
     _caught_up = False
     _taken = 0  # bytes
@@ -208,6 +208,7 @@ class _Reading:
 
     @property
     def read(self) -> float:
+        """As for :class:`Source`."""
         if self._caught_up:
             return 1.0
         return min(0.99, self._taken / self._total) if self._total else 0.0
@@ -229,6 +230,7 @@ class FileSource(_Reading):
         return _of_files(self._found, hidden=self._hidden, with_summary=True, read=False)
 
     def advance(self, seconds: float) -> bool:
+        """As for :class:`Source`."""
         until = time.monotonic() + seconds
         if self._pieces is None:
             try:
@@ -239,7 +241,7 @@ class FileSource(_Reading):
             if sizes == before:
                 return False
             if any(size < was for size, was in zip(sizes, before, strict=False)):
-                self.run = self._begin()  # written again
+                self.run = self._begin()  # a file was replaced
                 self.generation += 1
                 self._caught_up, self._taken = False, 0
             self._total = max(sum(sizes), 1)
@@ -252,14 +254,16 @@ class FileSource(_Reading):
                 self._pieces = pieces
                 return True
         if self.run.rows < rows:
-            self.generation += 1  # rows that stood in two segments
+            self.generation += 1  # rows were in two segments
         self._caught_up = True
         return True
 
     def summary(self) -> dict[str, Any]:
+        """As for :class:`Source`."""
         return dict(self.run.summary)
 
     def media(self) -> list[Medium]:
+        """As for :class:`Source`."""
         found = []
         for segment in self._found.files:
             folder = segment.parent / "files" / "media"
@@ -272,6 +276,7 @@ class FileSource(_Reading):
         return sorted(found, key=lambda medium: (medium.time, medium.name))
 
     def close(self) -> None:
+        """As for :class:`Source`."""
         self._pieces = None
 
 
@@ -290,7 +295,7 @@ class JournalSource(_Reading):
         self._directory = directory
         manifest = directory.read_manifest()
         self._rows = RowReader(directory, manifest.repeated)
-        self._in_ledger: Iterator[Entry] | None = self._rows.in_ledger()
+        self._in_ledger: Iterator[Entry] | None = self._rows.read_ledger()
         self._set: dict[str, Any] = {}  # by log_eval_summary
         self._media: list[Medium] = []
         self.generation = 0
@@ -307,6 +312,7 @@ class JournalSource(_Reading):
         self.run.tags = manifest.tags
 
     def advance(self, seconds: float) -> bool:
+        """As for :class:`Source`."""
         until = time.monotonic() + seconds
         try:
             if not self._caught_up:
@@ -325,24 +331,26 @@ class JournalSource(_Reading):
         return moved
 
     def summary(self) -> dict[str, Any]:
+        """As for :class:`Source`."""
         return {**self._rows.rule.last, **self._set}
 
     def media(self) -> list[Medium]:
+        """As for :class:`Source`."""
         return list(self._media)
 
     def close(self) -> None:
-        """Nothing: a journal is open only while it is read."""
+        """Do nothing: a journal is open only while it is read."""
 
     def _new_entries(self) -> Iterator[list[Entry]]:
-        """What the journals hold beyond what was read, some thousand records at a time."""
+        """Read the rest of the journals, some thousand records at a time."""
         if self._in_ledger is not None:
             while entries := list(islice(self._in_ledger, _AT_ONCE)):
                 yield entries
             self._in_ledger = None
         for process in self._directory.processes():
-            yield from self._rows.rest(process, _AT_ONCE)
+            yield from self._rows.read_rest(process, _AT_ONCE)
             if self._rows.rule.is_open(process) and not self._directory.is_alive(process):
-                yield from self._rows.rest(process, _AT_ONCE)  # what came before it was gone
+                yield from self._rows.read_rest(process, _AT_ONCE)  # its last records
                 yield self._rows.settle(process)
 
     def _take(self, entries: list[Entry]) -> None:
@@ -366,7 +374,7 @@ class JournalSource(_Reading):
         self._media.append(Medium(kind, str(record[kind]), path, float(record["time"]), shown))
 
     def _take_other(self, entry: Entry) -> None:
-        """Take what makes no row: configuration, summary, tags, beginning and end."""
+        """Take an entry that makes no row: configuration, summary, tags, start or end."""
         record = entry.record
         if "config" in record:
             self.run.config.update(record["config"])

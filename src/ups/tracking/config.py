@@ -1,4 +1,4 @@
-"""A run's configuration, from whatever the training keeps it in, to plain data without secrets."""
+"""A run's configuration: any object that a training has it in → plain data without secrets."""
 
 import argparse
 import dataclasses
@@ -21,7 +21,7 @@ _WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 _SECRET_WORDS = frozenset(
     {"authorization", "credential", "credentials", "passphrase", "passwd", "password", "pwd", "secret", "secrets"}
 )
-# A key, tokens or a pass is secret after one of these; after others it is a dictionary's, a text's or a network's.
+# "key", "tokens" and "pass" are secret after one of these words; after others they belong to data or a network.
 _SECRET_KEYS = frozenset(
     [
         "access",
@@ -78,7 +78,7 @@ _TEXT_TOKENS = frozenset(
 
 
 def plain_config(config: Any) -> dict[str, Any]:
-    """``config`` as a dictionary of plain data, with the values of secret keys masked.
+    """Turn ``config`` into a dictionary of plain data, with the values of secret keys masked.
 
     Accepts None, a mapping, a dataclass, an ``argparse.Namespace``, an OmegaConf configuration, or a pydantic
     model. Numbers, text, truth values, None, lists and dictionaries are kept; a number of NumPy or torch becomes
@@ -122,7 +122,7 @@ def sweep_parameters() -> dict[str, Any]:
 
 
 def is_secret(key: str, value: Any) -> bool:
-    """Whether ``key`` names a secret, as ``api_key`` and ``hfToken`` do and ``eos_token`` and ``max_tokens`` do not."""
+    """True where ``key`` names a secret: ``api_key`` and ``hfToken`` do, ``eos_token`` and ``max_tokens`` do not."""
     if value is None or isinstance(value, bool):
         return False
     words = [word.lower() for word in _WORDS.findall(key)]

@@ -1,7 +1,7 @@
-"""The console log: what the training process prints, kept for W&B's Logs tab.
+"""The console log: the lines that the training process prints, kept for W&B's Logs tab.
 
-As wandb's own ``wrap`` does, the ``write`` of ``sys.stdout`` and ``sys.stderr`` is wrapped; what they write goes
-where it went before, and into a file of the run's directory, which delivery follows.
+The ``write`` of ``sys.stdout`` and ``sys.stderr`` is wrapped, as by wandb's own ``wrap``. The text still goes where it
+went before, and also into a file of the run's directory, which delivery follows.
 """
 
 import os
@@ -18,11 +18,11 @@ __all__ = ["ConsoleCapture"]
 
 
 class ConsoleCapture:
-    """Writes all that this process prints to ``path`` as well, from :meth:`start` to :meth:`stop`.
+    """Copies everything that this process prints to ``path``, from :meth:`start` to :meth:`stop`.
 
     Args:
         path: The file to append to.
-        on_failure: Called with the error when the file takes no more; capturing then ends, printing goes on.
+        on_failure: Called with the error when the file takes no more; capturing then ends, printing does not.
 
     Raises:
         RunDirectoryError: The file cannot be created.
@@ -38,7 +38,7 @@ class ConsoleCapture:
             raise RunDirectoryError(f"cannot write the console log {path}: {error.strerror}") from error
 
     def start(self) -> None:
-        """Wrap the streams. A stream that cannot be wrapped, or that there is none of, is left as it is."""
+        """Wrap the streams. One that cannot be wrapped stays as it is."""
         for stream in (sys.stdout, sys.stderr):
             if stream is None:
                 continue
@@ -51,7 +51,7 @@ class ConsoleCapture:
             self._wrapped.append((stream, original, wrapper))
 
     def stop(self) -> None:
-        """Give the streams their own ``write`` back, where nobody has wrapped them again since."""
+        """Give the streams their own ``write`` back, unless other code has wrapped them since."""
         for stream, original, wrapper in self._wrapped:
             if stream.write is wrapper:
                 stream.write = original  # type: ignore[method-assign]

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["DISABLED", "RUN_DIR_VARIABLE", "WandBContext", "held_here"]
 
 RUN_DIR_VARIABLE = "UPS_RUN_DIR"
-DISABLED = "disabled"  # what the variable says where nothing is tracked
+DISABLED = "disabled"  # the variable's value where nothing is tracked
 
 _FINISH_TIMEOUT = 300.0  # seconds without progress
 
@@ -66,7 +66,7 @@ class WandBContext(Recorder):
         _timeout(None)
         self._open_journal(directory)
         for problem in manifest.problems:
-            self._sink.note(f"description:{problem}", problem)
+            self._sink.note(f"manifest:{problem}", problem)
         delivers = owner and manifest.mode != "local"
         mark = directory.mark_of(self._process)
         self._supervisor = Supervisor(directory, mark, self._sink, self._deliverer() if delivers else None)
@@ -80,7 +80,7 @@ class WandBContext(Recorder):
 
     @property
     def finished(self) -> bool:
-        """Whether :meth:`finish` has been called here: nothing more can be logged."""
+        """True once :meth:`finish` was called in this process: then nothing more can be logged."""
         return self._finished
 
     @property
@@ -100,26 +100,26 @@ class WandBContext(Recorder):
 
     @property
     def run(self) -> RunView:
-        """What code that expects a wandb run may use; what it logs goes through the journal."""
+        """A view of the run for code that expects a wandb run; its rows go through the journal."""
         return RunView(self)
 
     @property
     def url(self) -> str | None:
-        """The run's page in W&B; None offline, and until the run is there."""
+        """The address of the run's page in W&B; None offline, and until the run is there."""
         status = self._supervisor.poll() if self._supervisor is not None else None
         return status.url if status is not None else None
 
     @property
     def should_stop(self) -> bool:
-        """Whether somebody pressed Stop in W&B, or a sweep stops the run early. Cheap: ask it every step."""
+        """True once a person has pressed Stop in W&B, or a sweep stops the run early. Cheap enough for every step."""
         return self._supervisor is not None and self._supervisor.stop_requested
 
     # ------------------------------------------------------------------ the end
 
     def flush(self) -> None:
-        """Have all that was logged on the disk when this returns; it waits for devices whose values are on their way.
+        """Put all logged rows on the disk; waits for values that a device is still to bring.
 
-        A row is in the file when ``log`` returns, so only a power cut asks for this, or a value of a GPU.
+        A row is in its file when ``log`` returns, so this is needed only against a power cut, or for a value of a GPU.
         """
         if self._directory is not None:
             self._sink.settle_rows()
@@ -129,22 +129,22 @@ class WandBContext(Recorder):
                 self._journal_failed(error)
 
     def finish(self, exit_code: int | None = 0, *, timeout: float | None = None) -> RunCheck | None:
-        """End the run: deliver what waits, read back what W&B holds, print every chart with its verdict.
+        """End the run: deliver the rows that wait, read back the rows in W&B, print every chart with its verdict.
 
-        A second call does nothing. In a process that joined the run it ends that process's part.
+        A second call does nothing. In a process that joined the run, this ends that process's part.
 
         Args:
             exit_code: 0 or None for success; anything else marks the run as failed.
             timeout: Seconds without progress after which this stops waiting (default 300, or
-                ``UPS_FINISH_TIMEOUT``). Delivery goes on in its own process, and what it does not get to stays in
-                the journal for ``ups deliver``.
+                ``UPS_FINISH_TIMEOUT``). Delivery continues in its own process; all rows stay in the journal for
+                ``ups deliver``.
 
         Returns:
-            What was read back, from the journals where W&B does not have all yet; None in a process that joined, and
-            where nothing is tracked.
+            The check of the run, read from the journals where W&B does not have every row yet; None in a process that
+            joined, and where nothing is tracked.
 
         Raises:
-            UsageError: ``exit_code`` or ``timeout`` is no number; the run is as it was.
+            UsageError: ``exit_code`` or ``timeout`` is not a number; the run stays open.
             DeliveryError: Only if ``strict``: W&B does not hold every row.
         """
         if self._finished:
@@ -164,7 +164,7 @@ class WandBContext(Recorder):
         lost = self._sink.journal.close()
         self._closed = True
         if lost:
-            # Its end is not in the journal: this tells of it.
+            # Its end is not in the journal: the free mark shows it.
             liveness.release(directory.mark_of(self._process), remove=True)
             message = f"{lost} lines could not be written to {self._sink.journal.path}: the disk took no more"
             self._sink.faults.add("lost", message, lost)
@@ -176,7 +176,7 @@ class WandBContext(Recorder):
         return self._report
 
     def _close_and_report(self, directory: RunDirectory, patience: float) -> RunCheck | None:
-        """After this process's last word: let go of the run, and see that W&B gets what waits."""
+        """Let go of the run, have the rows that wait delivered, and read the run back."""
         if not self._owner:
             liveness.release(directory.mark_of(self._process), remove=True)
             if self.mode != "local":
@@ -216,7 +216,7 @@ class WandBContext(Recorder):
     # ------------------------------------------------------------------ for the parts of tracking
 
     def reopen_after_fork(self) -> None:
-        """In a forked child: write to a journal of its own, made when something is logged."""
+        """Give a forked child a journal of its own, which its first record creates."""
         if self._directory is None or self._finished:
             return
         self._owner = False
@@ -247,7 +247,7 @@ class WandBContext(Recorder):
                 liveness.release(directory.mark_of(process))
                 continue
             break
-        begin = {
+        start = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "owner": self._owner,
@@ -255,7 +255,7 @@ class WandBContext(Recorder):
             "nth": order,
             "inode": directory.journal_of(process).stat().st_ino,
         }
-        journal.append(encode_record({"time": time.time(), "begin": begin}))  # before any other thread's row
+        journal.append(encode_record({"time": time.time(), "begin": start}))  # before any other thread's row
         self._process, self._sink.journal = process, journal
 
     def _deliverer(self) -> Deliverer:
@@ -266,7 +266,7 @@ class WandBContext(Recorder):
 
     def _restore_environment(self) -> None:
         own = str(self._directory.path) if self._directory is not None else DISABLED
-        if os.environ.get(RUN_DIR_VARIABLE) != own:  # a run that has begun since is still open, and comes back to here
+        if os.environ.get(RUN_DIR_VARIABLE) != own:  # a later run is still open, and restores the variable
             for context in _open_contexts():
                 if context._environment_before == own:
                     context._environment_before = self._environment_before
@@ -293,17 +293,19 @@ class WandBContext(Recorder):
             raise error
 
     def _row_lost(self) -> None:
-        self._sink.note("lost", "rows were given up: the journal's disk takes none, and no more can wait in memory")
+        self._sink.note(
+            "lost", "rows are lost: the journal's disk is full, and so is the memory where rows wait. Free some space"
+        )
 
     def _reopened(self) -> None:
         self._sink.note(
             "closed",
-            f"the program has closed the descriptor of {self._sink.journal.path}, as code that daemonises does: opened"
-            " again, and no row is lost",
+            f"the program has closed the descriptor of {self._sink.journal.path}, as code that daemonises does: UPS has"
+            " opened it again, and no row is lost",
         )
 
     def _console_failed(self, error: OSError) -> None:
-        self._sink.note("console", f"the console log is no longer kept: {error.strerror}")
+        self._sink.note("console", f"UPS no longer keeps the console log: {error.strerror}")
 
 
 def _cure(error: OSError) -> str:

@@ -1,4 +1,4 @@
-"""Starting a run, and joining one from another process."""
+"""Start a run, or join one from another process."""
 
 import os
 import time
@@ -16,7 +16,7 @@ from ups.text import shown
 from ups.tracking.config import plain_config, sweep_parameters
 from ups.tracking.context import DISABLED, RUN_DIR_VARIABLE, WandBContext, held_here
 from ups.tracking.mode import require_wandb, resolve_mode
-from ups.tracking.provenance import surroundings
+from ups.tracking.provenance import provenance
 from ups.tracking.rank import Rank, this_rank
 
 __all__ = ["create_wandb_context", "join_wandb_context"]
@@ -48,17 +48,21 @@ def create_wandb_context(
         config: The run's configuration: a dictionary, a dataclass, an OmegaConf or argparse object. Values whose
             key names a secret are masked. In a sweep, the agent's parameters are laid over it.
         run_id: W&B's id of the run; by default ``WANDB_RUN_ID``, else a fresh one.
-        project, entity, name, tags, group: As in ``wandb.init``; by default the ``WANDB_*`` variables.
-        stages: The stages that the run shall have. One that is declared and never logged is told at the end.
+        project: As in ``wandb.init``; by default ``WANDB_PROJECT``.
+        entity: As in ``wandb.init``; by default ``WANDB_ENTITY``.
+        name: As in ``wandb.init``; by default ``WANDB_NAME``.
+        tags: As in ``wandb.init``; by default ``WANDB_TAGS``.
+        group: As in ``wandb.init``; by default ``WANDB_RUN_GROUP``.
+        stages: The stages of the run. A stage that is declared and never logged is reported at the end.
         mode: ``online``; ``offline`` (W&B's files, for ``wandb sync``); ``local`` (the journal only, for
             ``ups deliver``); ``disabled`` (nothing at all). By default ``WANDB_MODE``, else ``online`` where
             credentials are configured, else ``offline``.
         delivery: ``process``, or ``thread`` for notebooks and debuggers.
-        strict: Raise on what would otherwise be counted and reported: a value that is no number, a step that
-            goes back, a full disk, rows that could not be delivered.
-        resume: Go on with the run of this ``run_id`` if its directory is there, as after a restart from a checkpoint.
-        repeated: What is drawn of a step that a resumed training logs again: the ``first`` attempt, and the chart
-            goes on where it ended; or ``all`` attempts, and the chart goes back. The journal keeps all in any case.
+        strict: Whether a fault raises, instead of being counted and reported: a value that is not a number, a step
+            that goes back, a full disk, rows that could not be delivered.
+        resume: Whether to resume the run of this ``run_id`` if its directory exists, as from a checkpoint.
+        repeated: The attempts that are drawn where a resumed training logs a step again: the ``first``, and the chart
+            continues where that ended; or ``all``, and the chart goes back. The journal keeps all attempts.
         dir: The folder that gets a folder for this run; by default ``ups-runs`` in ``WANDB_DIR`` or here.
 
     Returns:
@@ -66,7 +70,7 @@ def create_wandb_context(
 
     Raises:
         UsageError: An argument cannot work (:class:`~ups.errors.InvalidName` for a name), or the run to ``resume``
-            is being trained by a process that lives. Of several that resume it at once, one goes on with it.
+            is being trained by a process that lives. Of several that resume it at once, one succeeds.
         MissingDependency: wandb is not installed, and the mode needs it.
         RunDirectoryError: The run's directory cannot be written, or holds a run already.
     """
@@ -112,7 +116,7 @@ def create_wandb_context(
                 tags=tuple(tags),
                 group=group,
                 repeated=repeated,
-                **surroundings(),
+                **provenance(),
             )
             directory.create(manifest)
             context = WandBContext(directory, manifest, delivery=delivery, strict=strict, owner=True, rank=rank)
@@ -129,16 +133,17 @@ def join_wandb_context(
 ) -> WandBContext:
     """Join a run from another process: a stage of the pipeline that runs on its own, or a rank.
 
-    The process appends to a journal of its own. While the process that created the run lives, its delivery takes
-    up these rows too. Where nothing of the run lives any more, this process delivers, and its end is the run's.
+    The process appends to a journal of its own. While the process that created the run lives, its delivery takes up
+    these rows too. Where no process of the run lives, this one delivers, and its end is the run's.
 
     Args:
         dir: The run's directory; by default ``UPS_RUN_DIR``, which a run sets for the processes it starts.
-        delivery, strict: As for :func:`create_wandb_context`.
+        delivery: As for :func:`create_wandb_context`.
+        strict: As for :func:`create_wandb_context`.
 
     Raises:
         UsageError: Neither ``dir`` nor ``UPS_RUN_DIR`` is given.
-        RunDirectoryError: There is no run's directory there, or it cannot be written.
+        RunDirectoryError: It is not a run's directory, or cannot be written.
     """
     _check_delivery(delivery)
     place = os.fspath(dir) if dir is not None else os.environ.get(RUN_DIR_VARIABLE)
@@ -169,7 +174,7 @@ def _join(directory: RunDirectory, *, delivery: str, strict: bool, rank: Rank | 
 def _resume(
     directory: RunDirectory, settings: dict[str, Any], *, delivery: str, strict: bool, rank: Rank | None
 ) -> WandBContext:
-    """The run that was begun in ``directory``, as it was manifest then, with what ``settings`` has anew."""
+    """Resume the run in ``directory``, as its manifest has it, with the ``settings`` that have changed."""
     if held_here(directory.path) is not None:
         raise UsageError(
             f"this process trains the run in {directory.path} already: end it with ctx.finish() before you resume it,"
@@ -218,17 +223,17 @@ def _parent(dir: str | os.PathLike[str] | None) -> Path:
         str(parent).encode()
     except FileNotFoundError:
         raise RunDirectoryError(
-            "the working directory has been removed: change to a folder that is there, and start again"
+            "the working directory has been removed: change to a folder that exists, and start again"
         ) from None
     except UnicodeEncodeError:
-        raise RunDirectoryError(f"{parent} is no UTF-8, which W&B needs: pass a folder that is, as dir=") from None
+        raise RunDirectoryError(f"{parent} is not UTF-8, which W&B needs: pass a folder that is, as dir=") from None
     return parent
 
 
 def _check_identity(
     project: str | None, entity: str | None, name: str | None, tags: Sequence[str], group: str | None
 ) -> None:
-    """What wandb would refuse only when delivery opens the run: then none of its rows could be delivered."""
+    """Check the names that wandb would refuse only when delivery opens the run, so that no row could be delivered."""
     check_project(project)
     for what, text in (("entity", entity), ("name", name), ("group", group)):
         check_text(what, text)

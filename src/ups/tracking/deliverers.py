@@ -20,16 +20,16 @@ _COMMAND = (sys.executable, "-P", "-m", "ups", "deliver", "--nice", "5")  # the 
 
 
 class Deliverer(Protocol):
-    """What delivers a run: a process or a thread."""
+    """A run's delivery: a process or a thread."""
 
     def start(self) -> None:
         """Start it."""
 
     def is_running(self) -> bool:
-        """Whether it runs."""
+        """True while it runs."""
 
     def log_tail(self) -> str:
-        """The last line that it said, for a message."""
+        """The last line that it printed, for a message."""
 
 
 class DeliveryProcess:
@@ -41,13 +41,13 @@ class DeliveryProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it. It inherits the environment and the working directory, and nothing else.
+        """Start it. It inherits the working directory and the environment.
 
-        Not the address of a wandb backend that the training may run: delivery has one of its own.
+        It does not inherit the address of the training's own wandb backend: delivery has a backend of its own.
         """
         own = ("UPS_RUN_DIR", "WANDB_SERVICE")
         environment = {name: value for name, value in os.environ.items() if name not in own}
-        with (self._directory.log_file).open("ab") as log:
+        with self._directory.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [*_COMMAND, str(self._directory.path), "--owner", self._owner],
                 stdin=subprocess.DEVNULL,
@@ -58,13 +58,13 @@ class DeliveryProcess:
             )
 
     def is_running(self) -> bool:
-        """Whether it runs."""
+        """True while it runs."""
         return self._process is not None and self._process.poll() is None
 
     def log_tail(self) -> str:
         """The last line of its log."""
         try:
-            lines = (self._directory.log_file).read_text(encoding="utf-8", errors="replace").split("\n")
+            lines = self._directory.log_file.read_text(encoding="utf-8", errors="replace").split("\n")
         except OSError:
             return ""
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
@@ -73,8 +73,8 @@ class DeliveryProcess:
 class DeliveryThread:
     """The same delivery in a thread of this process.
 
-    wandb runs one backend for all runs of a process: where a session is lost, a run that the process itself has open
-    in wandb is lost with it. A process of its own has no such neighbours.
+    wandb runs one backend for all runs of a process. So where a session is lost, so is any run that the process itself
+    has open in wandb.
     """
 
     def __init__(self, directory: RunDirectory, owner: str, mode: str) -> None:
@@ -94,11 +94,11 @@ class DeliveryThread:
         self._thread.start()
 
     def is_running(self) -> bool:
-        """Whether it runs."""
+        """True while it runs."""
         return self._thread is not None and self._thread.is_alive()
 
     def log_tail(self) -> str:
-        """The last line that it said."""
+        """The error that it ended with."""
         return self._last
 
     def _deliver(self) -> None:

@@ -1,4 +1,4 @@
-"""What becomes of open runs when their process ends or forks without having finished them."""
+"""Hooks for a process that ends or forks with runs that it has not finished."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from types import FrameType, TracebackType
 from typing import Any, NoReturn, Protocol
 
 from ups.errors import UPSError
-from ups.journal.faults import say
+from ups.journal.faults import notify
 
 __all__ = ["OpenRun", "exit_code_of", "register", "still_open", "unregister"]
 
@@ -22,10 +22,10 @@ class OpenRun(Protocol):
     """A run that this process holds."""
 
     def finish(self, exit_code: int | None = 0) -> object:
-        """End it."""
+        """End the run."""
 
     def reopen_after_fork(self) -> None:
-        """In a forked child: make it the child's own."""
+        """Make the run a forked child's own."""
 
 
 _open: weakref.WeakSet[OpenRun] = weakref.WeakSet()
@@ -34,9 +34,9 @@ _hooked = False
 
 
 def register(context: OpenRun) -> None:
-    """Finish ``context`` when the process ends, unless it has been by then."""
+    """Finish ``context`` when the process ends, unless it is finished by then."""
     global _hooked, _uncaught
-    _uncaught = None  # an exit that was caught was none
+    _uncaught = None  # an earlier exit was caught
     _open.add(context)
     if not _hooked:
         _hooked = True
@@ -48,7 +48,7 @@ def register(context: OpenRun) -> None:
 
 
 def unregister(context: OpenRun) -> None:
-    """``context`` is being finished."""
+    """Forget ``context``: it is being finished."""
     _open.discard(context)
 
 
@@ -72,9 +72,9 @@ def _finish_all() -> None:
     for context in still_open():
         try:
             context.finish(exit_code_of(_uncaught))
-        except UPSError as error:  # of a strict run; the others are finished all the same
-            say(str(error))
-        except KeyboardInterrupt:  # Ctrl-C while it waited, which has said what is left
+        except UPSError as error:  # of a strict run; the other runs are finished too
+            notify(str(error))
+        except KeyboardInterrupt:  # Ctrl-C while it waited, which has reported the rest
             continue
 
 
@@ -84,7 +84,7 @@ def _after_fork() -> None:
 
 
 def _note_uncaught() -> None:
-    """What ends the process is seen only by the hook that prints it, and ``SystemExit`` only where it is raised."""
+    """Note the exception that ends the process: the hook that prints it sees it, but ``SystemExit`` only its raiser."""
     before, leave = sys.excepthook, sys.exit
 
     def exit_noted(status: Any = None, /) -> NoReturn:
@@ -117,9 +117,9 @@ class _Noting:
 
 
 def _note_handlers() -> None:
-    """``raise SystemExit`` in a signal's handler passes no hook: the handlers themselves note it.
+    """Wrap the signals' handlers, so that they note a ``raise SystemExit``, which passes no hook.
 
-    Who asks for a handler is given the one that was set.
+    ``signal.getsignal`` still returns the handler that was set.
     """
     install, ask = signal.signal, signal.getsignal
 

@@ -1,4 +1,4 @@
-"""What a run shows besides numbers: tables, images, files. Written to the run's directory, then delivered."""
+"""Tables, images and files of a run, written to its directory for delivery."""
 
 import json
 import re
@@ -20,7 +20,7 @@ def keep_table(folder: Path, name: str, columns: Sequence[str], rows: Iterable[S
     """Write a table below ``folder``. A cell is text, a truth value, None or a number; other values become text.
 
     Raises:
-        InvalidValue: A row has not as many cells as there are columns.
+        InvalidValue: A row has more or fewer cells than there are columns.
     """
     names = [str(column) for column in columns]
     cells = [[_cell(value) for value in row] for row in rows]
@@ -38,13 +38,13 @@ def keep_image(folder: Path, name: str, image: Any) -> Path:
     An array is height × width (grey), or height × width × 3 or 4 (colour); floats from 0 to 1, or bytes.
 
     Raises:
-        InvalidValue: ``image`` is none of these.
+        InvalidValue: ``image`` is something else.
         MissingDependency: An array needs Pillow.
     """
     if isinstance(image, (str, Path)):
         source = Path(image)
         if not source.is_file():
-            raise InvalidValue(f"image {name!r}: there is no file {source}")
+            raise InvalidValue(f"image {name!r}: {source} is not a file")
         path = _new_path(folder / "images", name, source.suffix.lower() or ".png")
         shutil.copyfile(source, path)
         return path
@@ -62,10 +62,10 @@ def keep_file(folder: Path, source: Path, base: Path | None) -> tuple[Path, Path
     """Copy a file below ``folder``. Returns the base folder of the copy, and the name under it.
 
     Raises:
-        UsageError: There is no such file, or it does not lie below ``base``.
+        UsageError: ``source`` is not a file, or does not lie below ``base``.
     """
     if not source.is_file():
-        raise UsageError(f"save_file: there is no file {source}")
+        raise UsageError(f"save_file: {source} is not a file")
     try:
         name = source.resolve().relative_to(base.resolve()) if base is not None else Path(source.name)
     except ValueError:
@@ -80,7 +80,7 @@ def keep_artifact(folder: Path, source: Path, name: str) -> Path:
     """Copy a file or a folder below ``folder``, as it is now.
 
     Raises:
-        UsageError: There is nothing at ``source``.
+        UsageError: ``source`` does not exist.
     """
     target = _new_path(folder / "artifacts", name, "")
     if source.is_dir():
@@ -90,7 +90,7 @@ def keep_artifact(folder: Path, source: Path, name: str) -> Path:
         shutil.copy2(source, target / source.name)
         return target / source.name
     else:
-        raise UsageError(f"log_artifact: there is no file or folder {source}")
+        raise UsageError(f"log_artifact: {source} does not exist")
     return target
 
 
@@ -118,7 +118,7 @@ def _picture(name: str, image: Any) -> Any:
     numpy = sys.modules.get("numpy")
     if numpy is None or not hasattr(image, "__array__"):
         raise InvalidValue(
-            f"image {name!r}: {shown(image)} is no image: pass a path, a matplotlib figure, a PIL image or an array"
+            f"image {name!r}: {shown(image)} is not an image: pass a path, a matplotlib figure, a PIL image or an array"
         )
     try:
         from PIL import Image
@@ -131,13 +131,13 @@ def _picture(name: str, image: Any) -> Any:
         array = (numpy.clip(numpy.nan_to_num(array), 0, 1) * 255).round().astype("uint8")
     elif array.dtype.kind in "iu" and array.size and (array.min() < 0 or array.max() > 255):
         raise InvalidValue(
-            f"image {name!r}: whole numbers from {array.min()} to {array.max()} are no bytes: scale them to 0 … 255, or"
-            " to floats from 0 to 1"
+            f"image {name!r}: whole numbers from {array.min()} to {array.max()} are not bytes: scale them to 0 … 255,"
+            " or to floats from 0 to 1"
         )
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
         raise InvalidValue(
-            f"image {name!r}: an array of shape {array.shape} is no image: pass height × width (× 3 or 4)"
+            f"image {name!r}: an array of shape {array.shape} is not an image: pass height × width (× 3 or 4)"
         )
     return Image.fromarray(array.astype("uint8"))

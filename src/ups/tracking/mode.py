@@ -1,4 +1,4 @@
-"""How a run is tracked when nobody says: ``WANDB_MODE``, else online where credentials are configured, else offline."""
+"""The mode in which a run is tracked: as given, by ``WANDB_MODE``, or by whether credentials are configured."""
 
 import os
 from importlib.util import find_spec
@@ -14,10 +14,10 @@ _ALIASES = {"run": "online", "dryrun": "offline", "shared": "online"}  # as wand
 
 
 def resolve_mode(mode: str | None) -> str:
-    """The mode to track in: ``mode``, else ``WANDB_MODE``, else by whether credentials are configured. Never prompts.
+    """The mode: ``mode``, else ``WANDB_MODE``, else online where credentials are configured. Never prompts.
 
     Raises:
-        UsageError: There is no such mode.
+        UsageError: The mode is unknown.
     """
     source, chosen = "mode", mode
     if chosen is None:
@@ -34,13 +34,13 @@ def resolve_mode(mode: str | None) -> str:
 
 
 def require_wandb() -> None:
-    """See that wandb is installed, without importing it: that is for the process that delivers.
+    """Check that wandb is installed, without importing it: only the delivery process does.
 
     Raises:
-        MissingDependency: It is not.
+        MissingDependency: It is not installed.
     """
     if find_spec("wandb") is None:
         raise MissingDependency(
-            "wandb is not installed: pip install wandb. Or track with mode='local', and deliver with 'ups deliver'"
-            " from a machine that has it"
+            "wandb is not installed: pip install wandb. Or track with mode='local', and run 'ups deliver' on a machine"
+            " that has wandb"
         )

@@ -1,8 +1,8 @@
 """Values that a device is still to compute or to copy: awaited off the training thread.
 
-``float(loss)`` of a tensor on a GPU waits until the GPU has done all that was asked of it, so that the training thread
-can ask for nothing meanwhile. Here the copy is asked for like any other work of the device: it is in order with what
-comes before and after, so the number is the one at the time of the call, and the thread goes on.
+``float(loss)`` of a tensor on a GPU waits until the GPU has done all of its queued work, and the training thread can
+queue nothing until then. Here the copy is queued like any other work of the device: in order with the work before and
+after it, so the number is the one at the time of the call, and the thread continues at once.
 
 * torch on CUDA or ROCm: a copy into pinned memory on the current stream, and an event behind it.
 * JAX, on any device: an array that its asynchronous dispatch is still to fill.
@@ -24,16 +24,16 @@ class Arriving(Protocol):
     """A number on its way."""
 
     def number(self) -> int | float:
-        """The number, waited for.
+        """Wait for the number.
 
         Raises:
-            InvalidValue: It is no real number.
+            InvalidValue: It is not a real number.
             RuntimeError: The device has failed.
         """
 
 
 def arriving(value: Any) -> Arriving | None:
-    """``value`` on its way to this process, if it is one real number that a device is still to bring; else None.
+    """Have ``value`` brought to this process, if it is one real number that a device still has; else None.
 
     Raises:
         InvalidValue: The device, or the value itself, fails.

@@ -1,6 +1,6 @@
-"""What a plain wandb run notes about the process it runs in, noted by the training process itself.
+"""The provenance of a run: program, machine and checkout, as a plain wandb run has them.
 
-Delivery runs elsewhere, perhaps on another machine: what it would see of itself is not the training.
+The training process notes them itself, since delivery is another process, perhaps on another machine.
 """
 
 import os
@@ -17,13 +17,13 @@ from ups.credentials import configured_server, without_user
 from ups.journal.run_manifest import OF_THE_RUN
 from ups.tracking.config import MASK, is_secret
 
-__all__ = ["SECRET_VARIABLE", "surroundings"]
+__all__ = ["SECRET_VARIABLE", "provenance"]
 
 SECRET_VARIABLE = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH|PROXY|HEADER", re.IGNORECASE)
 
 
-def surroundings() -> dict[str, Any]:
-    """The fields of :class:`~ups.journal.run_manifest.RunManifest` that tell where a run was made."""
+def provenance() -> dict[str, Any]:
+    """The fields of :class:`~ups.journal.run_manifest.RunManifest` about where a run is made."""
     program, server = _program(), configured_server()
     root, commit, remote = _git()
     return {
@@ -78,13 +78,13 @@ def _git() -> tuple[str | None, str | None, str | None]:
 
 
 def _without_secret(remote: str) -> str:
-    """A remote's address without a password; of HTTP without the user's name too, in place of which a token may be."""
+    """A remote's address without a password; of HTTP also without the user's name, which may be a token."""
     remote = re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:@", remote)
     return re.sub(r"^(https?://)[^/@]*@", r"\1", remote)
 
 
 def _masked(arguments: list[str]) -> Iterator[str]:
-    """The command line's arguments, without the values of those that :func:`is_secret` knows by their name."""
+    """The command line's arguments, with the values masked whose name is a secret's (:func:`is_secret`)."""
     name = ""
     for argument in arguments:
         key, equals, value = argument.partition("=")

@@ -1,8 +1,8 @@
-"""The ranks of a distributed job: which one this process is, and how the others find the run of rank 0.
+"""The rank of this process in a distributed job, and the way in which the other ranks find the run of rank 0.
 
-Nothing is configured: ``torchrun``, Slurm's ``srun`` and Open MPI tell a process its rank in the environment. Rank 0
-makes the run and leaves its name where the other ranks of the same job look; they join it as processes of their own.
-A name that an earlier job left there is told apart by its run: nobody of it is alive.
+Nothing is configured: ``torchrun``, Slurm's ``srun`` and Open MPI set the rank in the environment. Rank 0 makes the run
+and writes its name where the other ranks of the job look; they join the run as processes of their own. A name that an
+earlier job left there does not count: no process of its run is alive.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ _POLL = 0.05  # seconds
 
 _begun: Counter[Path] = Counter()  # runs that this process has begun, or waited for, below each folder
 
-# How a launcher names the rank, the number of ranks, and the job.
+# The variables of each launcher: the rank, the number of ranks, and those that identify the job.
 _LAUNCHERS = (
     ("RANK", "WORLD_SIZE", ("TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT", "MASTER_ADDR", "MASTER_PORT")),
     ("SLURM_PROCID", "SLURM_NTASKS", ("SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_RESTART_COUNT")),
@@ -38,8 +38,10 @@ class Rank:
     """One of the ``size`` processes of a job, from 0.
 
     Attributes:
-        job: The same text in all ranks of a job.
-        nth: Which of the job's runs below one folder, from 1: one may follow another, or several be open at once.
+        index: Its rank.
+        size: The number of ranks.
+        job: A text that is the same in all ranks of a job.
+        nth: The place of the run, from 1, among the job's runs below one folder: a job may make several.
     """
 
     index: int
@@ -53,7 +55,7 @@ class Rank:
         return replace(self, nth=_begun[parent])
 
     def publish(self, parent: Path, run_id: str) -> None:
-        """As rank 0: tell the other ranks the run, which lies below ``parent``.
+        """Write the run's name for the other ranks, as rank 0. The run lies below ``parent``.
 
         Raises:
             RunDirectoryError: The name cannot be written.
@@ -63,13 +65,15 @@ class Rank:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, run_id)
         except OSError as error:
-            raise RunDirectoryError(f"cannot tell the other ranks the run, in {path}: {error.strerror}") from error
+            raise RunDirectoryError(
+                f"cannot write the run's name for the other ranks, in {path}: {error.strerror}"
+            ) from error
 
     def wait_for_run(self, parent: Path, run_id: str | None) -> Path:
-        """As another rank: the directory of the run that rank 0 has made, once that is alive.
+        """Wait, as another rank, for the directory of the run that rank 0 makes.
 
         Raises:
-            RunDirectoryError: Rank 0 has made none for minutes.
+            RunDirectoryError: Rank 0 has not made a run for minutes.
         """
         until = time.monotonic() + _PATIENCE
         while time.monotonic() < until:
@@ -94,7 +98,7 @@ class Rank:
 
 
 def this_rank(environment: Mapping[str, str] = os.environ) -> Rank | None:
-    """The rank that this process was launched as; None outside a job of several."""
+    """The rank of this process; None outside a job of several ranks."""
     for index, size, names in _LAUNCHERS:
         if index in environment and size in environment:
             try:
@@ -107,5 +111,5 @@ def this_rank(environment: Mapping[str, str] = os.environ) -> Rank | None:
 
 
 def _is_owned(directory: RunDirectory) -> bool:
-    """Whether a process whose end is the run's end is alive."""
+    """True where a process whose end is the run's end is alive."""
     return any(map(directory.is_alive, directory.owners()))

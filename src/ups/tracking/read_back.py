@@ -1,4 +1,4 @@
-"""After the end: read what W&B holds, check every chart, and print the tree."""
+"""Read a run back at its end: check every chart, and print the tree."""
 
 import contextlib
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ups.check import RunCheck, check_run
 from ups.errors import RunFileError
-from ups.journal.faults import Faults, say
+from ups.journal.faults import Faults, notify
 from ups.journal.run_directory import RunDirectory
 from ups.journal.status import Status, read_status
 from ups.journal.waiting import waits
@@ -20,20 +20,19 @@ __all__ = ["read_back"]
 
 
 def read_back(directory: RunDirectory, faults: Faults) -> RunCheck | None:
-    """Check what W&B's files of a run hold and print it on stderr, with the faults that were survived and where it is.
+    """Check W&B's files of a run, and print the tree on stderr, with the run's faults and where it is.
 
-    Online, each chart's rows are compared with what the server said it holds. A run that is only journaled, or that
-    delivery has not brought to its end, is checked as W&B will hold it once it is delivered: of rows that wait in the
-    journal it is not to be said that nobody logged them.
+    Online, each chart's rows are compared with the server's count. Where rows wait in the journals, the run is checked
+    from those, as W&B will hold it once it is delivered: rows that wait are not missing.
 
     Returns:
-        The check; None where there is nothing that can be read, which is said.
+        The check; None where nothing can be read, which is reported.
     """
     status = read_status(directory)
     try:
         check = check_run(journaled_run(directory) if waits(directory) else open_files(find_run(directory.path)))
     except RunFileError as error:
-        say(f"there is nothing to read back yet: {error}")
+        notify(f"nothing can be read back yet: {error}")
         return None
     if status is not None:
         _note_skipped(status.skipped_values, faults)
@@ -43,20 +42,20 @@ def read_back(directory: RunDirectory, faults: Faults) -> RunCheck | None:
         from rich.console import Console
 
         console = Console(stderr=True)
-        told = [(fault["message"], fault["count"]) for fault in faults.as_dict().values()]
+        counted = [(fault["message"], fault["count"]) for fault in faults.as_dict().values()]
         with contextlib.suppress(OSError, ValueError):  # a stderr that takes nothing does not end the training
-            console.print(render_tree(check, faults=told))
-        say(_where(directory, status, check.rows))
+            console.print(render_tree(check, faults=counted))
+        notify(_where(directory, status, check.rows))
     return check
 
 
 def _where(directory: RunDirectory, status: Status | None, rows: int) -> str:
-    """Where the run is, and what a person may do with it next."""
+    """A line about where the run is, and the next step for a person."""
     if directory.read_manifest().mode == "local":
-        return f"journaled only. To bring it to W&B: {directory.deliver_command()}"
+        return f"journaled only. Bring it to W&B with: {directory.deliver_command()}"
     if status is not None and status.state == "incomplete":
-        held = f"W&B lacks some of {rows:,} rows, and takes them no more under this run id"
-        return f"{held}. To bring all of them there as a new run: {directory.deliver_command('--as-new')}"
+        held = f"W&B lacks some of {rows:,} rows, and no longer takes them under this run id"
+        return f"{held}. Bring all of them there as a new run with: {directory.deliver_command('--as-new')}"
     if status is None or status.state != "finished":
         known = status.confirmed_rows if status is not None else None
         journaled = max(rows, known or 0)  # W&B may hold rows that a power cut has taken from the journal
@@ -65,7 +64,7 @@ def _where(directory: RunDirectory, status: Status | None, rows: int) -> str:
             if known is None
             else f"{known:,} of {journaled:,} rows are"
         )
-        return f"{held} in W&B. To bring the rest there: {directory.deliver_command()}"
+        return f"{held} in W&B. Bring the rest there with: {directory.deliver_command()}"
     if status.mode == "online":
         return f"in W&B{'' if status.confirmed else ', which has not confirmed it'}: {status.url}"
     sync = command_line("wandb", "sync", *(_shown(segment.parent) for segment in directory.segments()))
@@ -74,7 +73,7 @@ def _where(directory: RunDirectory, status: Status | None, rows: int) -> str:
 
 def _shown(path: Path) -> Path:
     """A path as short as it can be typed from here."""
-    with contextlib.suppress(OSError, ValueError):  # elsewhere, or where one is has been removed
+    with contextlib.suppress(OSError, ValueError):  # it lies elsewhere, or the working directory has been removed
         return path.relative_to(Path.cwd())
     return path
 

@@ -1,4 +1,4 @@
-"""What a training process says to a run: rows, results, configuration, tables, images, files and alerts.
+"""The calls that log: rows, results, configuration, tables, images, files and alerts.
 
 Each becomes a record of the process's journal.
 """
@@ -29,7 +29,7 @@ __all__ = ["Recorder"]
 
 
 class Recorder:
-    """The calls that log. A :class:`~ups.WandBContext` is one, whose records go to a journal."""
+    """The calls that log, as part of a :class:`~ups.WandBContext`."""
 
     def __init__(
         self, directory: RunDirectory | None, manifest: RunManifest, *, strict: bool, rank: Rank | None
@@ -51,7 +51,7 @@ class Recorder:
 
     @property
     def enabled(self) -> bool:
-        """Whether anything is tracked."""
+        """True where anything is tracked."""
         return self._directory is not None
 
     @property
@@ -101,7 +101,7 @@ class Recorder:
     def log_training_metrics(self, stage: str, metrics: Mapping[str, Any], step: int) -> None:
         """Log one row of a stage; as ``ctx.stage(stage).log(step, metrics)``.
 
-        A stage name that W&B could not draw does not stop the training: it is told, and the row is kept in the
+        A stage name that W&B cannot draw does not stop the training: it is reported, and the row is kept in the
         journal. It raises if the run is ``strict``.
         """
         held = self._stage_to_log("log_training_metrics", stage, metrics, step)
@@ -156,7 +156,7 @@ class Recorder:
         self._record(config=plain)
 
     def add_tags(self, *tags: str) -> None:
-        """Add tags to the run. One that W&B refuses (a tag is text of 1 to 64 characters) is told and left out."""
+        """Add tags to the run. One that W&B refuses (a tag is text of 1 to 64 characters) is reported and left out."""
         taken: list[str] = []
         refused: list[InvalidName] = []
         for tag in tags:
@@ -255,7 +255,7 @@ class Recorder:
 
     @contextlib.contextmanager
     def _keeping(self, what: str, name: str) -> Iterator[Path | None]:
-        """Gives the folder for media; a failure there is a fault, unless the run is strict. None if disabled."""
+        """Gives the folder for media, or None if nothing is tracked; counts a failure as a fault."""
         try:
             yield self._directory.media if self._directory is not None else None
         except UPSError as error:

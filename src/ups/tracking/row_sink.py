@@ -1,4 +1,4 @@
-"""Where a process's records go: its journal, and the count of what was wrong with them."""
+"""The sink of a process's records: its journal, and the count of its faults."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RowSink:
 
     Attributes:
         journal: The process's journal; set before anything is logged, and by a forked child to its own.
-        faults: What went wrong so far, counted.
+        faults: The faults so far, counted.
     """
 
     journal: Journal
@@ -44,11 +44,11 @@ class RowSink:
             raise error
 
     def note(self, kind: str, message: str) -> None:
-        """Count something that a person may not expect and that costs no row: reported once per kind, never raised."""
+        """Count something that may surprise a person and costs no row: reported once per kind, never raised."""
         self.faults.add(kind, message)
 
     def is_mapping(self, call: str, given: Any) -> bool:
-        """True where ``given`` has names and values; if not, that is a fault of the ``call``."""
+        """True where ``given`` is a mapping; if not, count a fault of the ``call``."""
         if isinstance(given, Mapping):
             return True
         error = InvalidValue(f"{call}() was given {shown(given)}: pass a dictionary, as in {{'loss': 0.5}}")
@@ -56,12 +56,12 @@ class RowSink:
         return False
 
     def device_failed(self, stage: str, metric: str, error: Exception) -> None:
-        """Count a value that a device did not bring. A thread of its own reports it, so it is never raised."""
+        """Count a value that a device did not bring. Another thread than the training's calls this: it never raises."""
         message = f"stage {stage!r}, metric {shown(metric)}: its device did not bring it: {shown(error, 200)}"
         self.faults.add(f"device:{stage}/{metric}", message)
 
     def joins_open_row(self, stage: str, step: int) -> bool:
-        """Note that a stage logs an open row. True where its values join one that is there, as the row rule has it."""
+        """Note that a stage logs an open row. True where its values join the row before, as in the row rule."""
         if self._open_rows.get(stage) == step:
             return True
         if stage in self._open_rows:
@@ -70,7 +70,7 @@ class RowSink:
         return False
 
     def settle_rows(self) -> None:
-        """Let the rows that are open be settled: no more values join them."""
+        """Settle the open rows: no more values join them."""
         if self._open_rows:
             self._open_rows.clear()
             self.record(settled=True)

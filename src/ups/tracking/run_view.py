@@ -1,7 +1,7 @@
-"""``ctx.run``: what code that expects a wandb run may use.
+"""``ctx.run``: a view of the run for code that expects a wandb run.
 
-A raw run beside delivery would break it: its rows take the step numbers that delivery counts on. So ``log`` here
-goes to the journal, and ``finish`` to the context.
+A raw wandb run would break delivery: its rows would take step numbers that delivery counts on. So ``log`` here goes to
+the journal, and ``finish`` to the context.
 """
 
 from __future__ import annotations
@@ -19,21 +19,40 @@ class ViewedRun(Protocol):
     """The members of a context that a view of its run needs."""
 
     @property
-    def run_id(self) -> str: ...
+    def run_id(self) -> str:
+        """W&B's id of the run."""
+
     @property
-    def name(self) -> str | None: ...
+    def name(self) -> str | None:
+        """Its name."""
+
     @property
-    def url(self) -> str | None: ...
+    def url(self) -> str | None:
+        """The address of its page."""
+
     @property
-    def dir(self) -> Path: ...
+    def dir(self) -> Path:
+        """Its directory."""
+
     @property
-    def config(self) -> Mapping[str, Any]: ...
+    def config(self) -> Mapping[str, Any]:
+        """Its configuration."""
+
     @property
-    def summary(self) -> Mapping[str, Any]: ...
-    def log_values(self, values: Mapping[str, Any]) -> None: ...
-    def log_training_metrics(self, stage: str, metrics: Mapping[str, Any], step: int) -> None: ...
-    def alert(self, title: str, text: str = "", level: Any = "INFO") -> None: ...
-    def finish(self, exit_code: int | None = 0) -> object: ...
+    def summary(self) -> Mapping[str, Any]:
+        """Its summary."""
+
+    def log_values(self, values: Mapping[str, Any]) -> None:
+        """Log a row of no stage."""
+
+    def log_training_metrics(self, stage: str, metrics: Mapping[str, Any], step: int) -> None:
+        """Log a row of a stage."""
+
+    def alert(self, title: str, text: str = "", level: Any = "INFO") -> None:
+        """Send an alert."""
+
+    def finish(self, exit_code: int | None = 0) -> object:
+        """End the run."""
 
 
 class RunView:
@@ -54,7 +73,7 @@ class RunView:
 
     @property
     def url(self) -> str | None:
-        """The run's page; None offline."""
+        """The address of the run's page; None offline."""
         return self._context.url
 
     @property
@@ -80,7 +99,7 @@ class RunView:
         ``commit`` are accepted and not needed: every row is kept, in order.
         """
         if not isinstance(data, Mapping):
-            self._context.log_values(data)  # which tells it
+            self._context.log_values(data)  # which reports it
             return
         rest = dict(data)
         for name in list(data):

@@ -1,7 +1,7 @@
-"""A stage: what a training loop holds and logs its rows through.
+"""A stage: the object through which a training loop logs its rows.
 
 ``log`` is the one call on the training thread's path. A row of finite floats, under names that the stage has seen
-together before, is encoded by orjson and appended to the journal with one ``write``; any other row takes its time.
+together before, is encoded by orjson and appended to the journal with one ``write``; any other row is slower.
 """
 
 from __future__ import annotations
@@ -56,21 +56,21 @@ class Stage:
 
         Args:
             step: The stage's step, a whole number that grows from row to row.
-            values: Metric names to values; for names that are no Python identifiers, as ``"loss/pde"``.
+            values: Metric names to values; for names that Python cannot have as keywords, such as ``"loss/pde"``.
             metrics: The same as keyword arguments.
 
         A value is a Python, NumPy, torch or JAX number, or an array of one element. NaN and infinities are kept.
 
-        A value that a GPU is still to compute does not hold this thread up: its row is in the file as soon as the
-        device has brought the value, at the latest before the next row, with :meth:`WandBContext.flush
-        <ups.WandBContext.flush>` or at the end. That is the one row that a kill can take.
+        This thread does not wait for a value that a GPU is still to compute. Its row is in the file as soon as the
+        device has brought the value: at the latest before the next row, with :meth:`WandBContext.flush
+        <ups.WandBContext.flush>` or at the end. Only this row can be lost when the process is killed.
 
-        Nothing here stops the training unless the run is ``strict``: a value that is no number, a name that W&B
-        cannot draw or a step that goes back is said once on stderr, counted, and kept in the journal.
+        Nothing here stops the training unless the run is ``strict``: a value that is not a number, a name that W&B
+        cannot draw or a step that goes back is reported once on stderr, counted, and kept in the journal.
 
         Raises:
-            UsageError: Only if ``strict``; what was right of the row is kept.
-            OSError: Only if ``strict``: the journal's disk takes no more; the row waits in memory.
+            UsageError: Only if ``strict``; the right part of the row is kept.
+            OSError: Only if ``strict``: the journal's disk is full; the row waits in memory.
         """
         if values is not None:
             try:
@@ -103,7 +103,7 @@ class Stage:
         self._log_with_care(step, dict(values), is_open=True)
 
     def _log_with_care(self, step: Any, metrics: dict[str, Any], *, is_open: bool = False) -> None:
-        """The row that is not all plain floats under known names: keep what is right of it, and tell what is not."""
+        """Log a row that is not all plain floats under known names: keep its right part, and report the rest."""
         sink = self._sink
         if not metrics:
             error = InvalidValue(f"stage {self.name!r}: log({shown(step)}) has no metric: pass them, as in loss=0.5")
@@ -145,9 +145,11 @@ class Stage:
             sink.fault(kind, fault)
 
     def _look_back(self, names: tuple[str, ...], step: int, *, joins: bool = False) -> None:
-        """Note that these metrics have reached ``step``; tell it if one of them had been there or beyond.
+        """Note that these metrics have reached ``step``; report it if one of them had been there or beyond.
 
         Args:
+            names: The metrics.
+            step: The step.
             joins: Whether their values join a row of that step.
         """
         last = max(
@@ -172,7 +174,7 @@ class Stage:
 
 
 class _RowOfDevice:
-    """A row with values that a device is still to bring. What does not arrive is told, and kept as rejected."""
+    """A row with values that a device is still to bring. A value that does not arrive is reported and rejected."""
 
     def __init__(self, record: dict[str, Any], sink: RowSink) -> None:
         self._record = record
@@ -193,7 +195,7 @@ class _RowOfDevice:
         for name, value in self._record["values"].items():
             try:
                 values[name] = value if isinstance(value, int | float) else value.number()
-            except Exception as error:  # noqa: BLE001 - whatever a device fails with; the training will meet it itself
+            except Exception as error:  # noqa: BLE001 - a device may fail in any way; the training will see it too
                 rejected[name] = shown(error, 200)
                 self._sink.device_failed(self._record["stage"], name, error)
         lines = b""

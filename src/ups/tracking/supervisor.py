@@ -1,4 +1,4 @@
-"""The training process's hold on its delivery: start it, watch it, start it again, poll what it reports."""
+"""The training process's supervisor of its delivery: start it, read its reports, start it again if it dies."""
 
 import threading
 import time
@@ -15,22 +15,22 @@ from ups.tracking.row_sink import RowSink
 
 __all__ = ["Supervisor"]
 
-_RESTARTS = 10  # in a row, without a row more in W&B
+_RESTARTS = 10  # one after another, without another row in W&B
 _WATCH_EVERY = 1.0  # seconds
 _SYNC_EVERY = 3  # rounds of the watch
 
 
 class Supervisor:
-    """A thread of the training process that syncs the journal, hears what delivery says and restarts it if it died.
+    """A thread of the training process that syncs the journal, polls delivery's status and restarts a dead delivery.
 
     Args:
         directory: The run's directory.
-        mark: Shows that this process lives.
-        sink: Has the journal to sync, and takes in what delivery counted.
-        deliverer: What delivers the run; None for a run that is only journaled.
+        mark: The mark that this process lives.
+        sink: Has the journal to sync, and counts delivery's faults too.
+        deliverer: Delivers the run; None for a run that is only journaled.
 
     Attributes:
-        stop_requested: Whether somebody pressed Stop in W&B.
+        stop_requested: Whether a person has pressed Stop in W&B.
     """
 
     def __init__(self, directory: RunDirectory, mark: Path, sink: RowSink, deliverer: Deliverer | None) -> None:
@@ -39,7 +39,7 @@ class Supervisor:
         self._sink = sink
         self._deliverer = deliverer
         self._stop = threading.Event()
-        self._starting = ForkLock()  # the thread, and who waits at the end, both start what has died
+        self._starting = ForkLock()  # the thread and the wait at the end both restart a dead delivery
         self._started = False
         self._restarts = 0
         self._rows = 0
@@ -49,18 +49,18 @@ class Supervisor:
         self._thread = threading.Thread(target=self._watch, name="ups-watch", daemon=True)
 
     def start(self) -> None:
-        """Start delivery, and the thread. A delivery that still closes the run's former training goes first."""
+        """Start delivery, and the thread. Where a delivery still closes the run's former training, wait for its end."""
         self.ensure_running()
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread. Delivery goes on."""
+        """End the thread. Delivery continues."""
         self._stop.set()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join()
 
     def poll(self) -> Status | None:
-        """What delivery said last, its faults counted with this process's."""
+        """Read delivery's status, and count its faults with this process's."""
         self._look_at_directory()
         try:
             status = read_status(self._directory)
@@ -77,15 +77,15 @@ class Supervisor:
 
     @property
     def stuck(self) -> bool:
-        """Whether delivery can get nowhere until somebody puts something right, which is told."""
+        """True where delivery cannot continue until a person repairs something, which is reported."""
         return self._denied or not self._writable
 
     def _look_at_directory(self) -> None:
-        """A directory that turned read-only: delivery can write neither what it did nor what is wrong."""
+        """Report a directory that turned read-only: there delivery cannot even write its status."""
         before, self._writable = self._writable, self._deliverer is None or self._directory.is_writable()
         if before and not self._writable and not self._directory.path.exists():
             message = f"{self._directory.path} has been removed or moved, and delivery stands still"
-            self._sink.note("gone", f"{message}: where it was moved to, 'ups deliver' brings its rows to W&B")
+            self._sink.note("gone", f"{message}: if it was moved, run 'ups deliver' with its new path")
         elif before and not self._writable:
             message = f"{self._directory.path} cannot be written any more, and delivery stands still: make it writable"
             self._sink.note("read-only", f"{message} again. No row is lost: each is in the journal, or waits in memory")
@@ -93,11 +93,11 @@ class Supervisor:
     def _look_at_credentials(self, status: Status) -> None:
         before, self._denied = self._denied, status.denied
         if self._denied and not before:
-            message = "W&B's server refuses the credentials: put WANDB_API_KEY right, or call 'wandb login'"
-            self._sink.note("denied", f"{message}. Rows wait in the journal; then: {self._directory.deliver_command()}")
+            message = "W&B's server refuses the credentials: correct WANDB_API_KEY, or run 'wandb login', and then"
+            self._sink.note("denied", f"{message} {self._directory.deliver_command()}. Rows wait in the journal")
 
     def ensure_running(self) -> bool:
-        """Start delivery again if it ended before the run did. False if that is of no use any more."""
+        """Start delivery again if it ended before the run did. False once that has failed too often."""
         with self._starting:
             return self._ensure_running()
 
@@ -108,8 +108,8 @@ class Supervisor:
             if self._directory.delivery_is_running() or self.is_delivered():
                 return True
             if self._started and self._restarts >= _RESTARTS:
-                message = f"delivery ended {_RESTARTS} times without a row more ({self._deliverer.log_tail()}):"
-                self._sink.note("given-up", f"{message} to try again: {self._directory.deliver_command()}")
+                message = f"delivery ended {_RESTARTS} times without another row in W&B ({self._deliverer.log_tail()})"
+                self._sink.note("given-up", f"{message}. Try again with: {self._directory.deliver_command()}")
                 return False
             if self._started:
                 self._restarts += 1
@@ -123,10 +123,10 @@ class Supervisor:
         return True
 
     def is_delivered(self) -> bool:
-        """Whether the newest delivery has finished the run of this process, and nothing of its journal waits.
+        """True where the newest delivery has finished the run of this process, and no record of its journal waits.
 
         Raises:
-            RunDirectoryError, OSError: What it has told, or the journal, cannot be read.
+            RunDirectoryError, OSError: The status or the journal cannot be read.
         """
         process = self._mark.stem
         status = read_status(self._directory)

@@ -63,7 +63,7 @@ def whole_number(step: Any) -> int:
 
 
 def unreadable(value: Any, error: Exception) -> InvalidValue:
-    """What to raise where ``value`` fails with ``error`` when it is read: a deleted array, one without data."""
+    """The error to raise where reading ``value`` fails with ``error``, as for a deleted array."""
     return InvalidValue(f"{_kind(value)} could not be read ({type(error).__name__}: {shown(str(error), 200)})")
 
 
@@ -74,7 +74,7 @@ def _in_range(step: int) -> int:
 
 
 def _element(value: Any, item: Any) -> int | float:
-    """The one element of an array; ``item()`` is what NumPy, torch and JAX share."""
+    """The one element of an array, by ``item()``, which NumPy, torch and JAX share."""
     shape = tuple(getattr(value, "shape", ()))
     size = 1
     for length in shape:

@@ -1,0 +1,68 @@
+"""A session that keeps what it is given, in place of W&B: for tests of what delivery hands over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ups.delivery.session import Session
+from ups.delivery.wandb_errors import SessionLost
+from ups.journal.row_rule import Row
+
+__all__ = ["RecordedSession"]
+
+
+class RecordedSession(Session):
+    """Records what it is given, until it is lost.
+
+    Args:
+        lost_after: The number of rows that it takes before it is lost; None if it never is.
+
+    Attributes:
+        rows: Each row's number and values, or the name of a table or an image.
+        once: What was given under no number: alerts, files, artifacts and console lines.
+        summary: The summary.
+    """
+
+    def __init__(self, lost_after: int | None = None) -> None:
+        self.rows: list[tuple[int, Any]] = []
+        self.once: list[Any] = []
+        self.summary: dict[str, Any] = {}
+        self.config: dict[str, Any] = {}
+        self.tags: list[str] = []
+        self._lost_after = lost_after
+
+    def log(self, row: Row, number: int) -> None:
+        self._take(number, row.values)
+
+    def log_table(self, name: str, path: Path, number: int) -> None:
+        self._take(number, name)
+
+    def log_image(self, name: str, path: Path, caption: str | None, number: int) -> None:
+        self._take(number, name)
+
+    def update_summary(self, values: dict[str, Any]) -> None:
+        self.summary.update(values)
+
+    def update_config(self, values: dict[str, Any]) -> None:
+        self.config.update(values)
+
+    def add_tags(self, tags: list[str]) -> None:
+        self.tags += tags
+
+    def save_file(self, path: Path, base: Path) -> None:
+        self.once.append(path.relative_to(base).as_posix())
+
+    def log_artifact(self, path: Path, name: str, type_: str) -> None:
+        self.once.append(name)
+
+    def alert(self, title: str, text: str, level: str) -> None:
+        self.once.append(title)
+
+    def write_console(self, text: str) -> None:
+        self.once.append(text)
+
+    def _take(self, number: int, content: Any) -> None:
+        if len(self.rows) == self._lost_after:
+            raise SessionLost("wandb could not log a row")
+        self.rows.append((number, content))
