@@ -41,7 +41,7 @@ class Course(StrEnum):
     """It goes back to x that are new, or to single ones that it has had."""
 
 
-def course(x: NDArray[np.float64]) -> Course:
+def course(x: NDArray[np.float64] | NDArray[np.int64]) -> Course:
     """How x moves along a chart.
 
     Args:
@@ -86,7 +86,7 @@ class Courses:
         return self._known[-1][1]
 
 
-def attempts(x: NDArray[np.float64], known: Course | None = None) -> NDArray[np.int64]:
+def attempts(x: NDArray[np.float64] | NDArray[np.int64], known: Course | None = None) -> NDArray[np.int64]:
     """The number of each point's attempt, from 0; int64, shape (points,). All 0 unless x begins again.
 
     Args:
@@ -101,7 +101,7 @@ def attempts(x: NDArray[np.float64], known: Course | None = None) -> NDArray[np.
     return np.cumsum(number)
 
 
-def _begins(x: NDArray[np.float64]) -> NDArray[np.int64]:
+def _begins(x: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.int64]:
     """The points at which x goes back."""
     import numpy as np
 

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import wandb
@@ -21,7 +21,7 @@ def picture(number: int) -> Any:
     return wandb.Image(Image.new("RGB", (4, 4), (number, 0, 0)), caption=f"number {number}")
 
 
-def grown(run: Run, log_mode: str = "IMMUTABLE") -> None:
+def grown(run: Run, log_mode: Literal["IMMUTABLE", "MUTABLE", "INCREMENTAL"] = "IMMUTABLE") -> None:
     """One table that gets a row before each time that it is logged."""
     table = wandb.Table(columns=["step", "text"], log_mode=log_mode)
     for step in range(10):

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, Request, expect, sync_playwright
 
 from dashboard.server import show
 from waiting import wait_for
@@ -54,6 +54,11 @@ class Watched:
         if where.hostname:
             self.hosts.add(where.hostname)
 
+    def dismiss(self, dialog: Dialog) -> None:
+        """A dialog that the page opens."""
+        self.dialogs.append(dialog.message)
+        dialog.dismiss()
+
     def assert_clean(self) -> None:
         """Nothing left the machine, the console is without errors, and no dialog was opened."""
         assert self.hosts <= {"127.0.0.1"}
@@ -72,7 +77,7 @@ def watched(browser: Browser, **options: Any) -> Iterator[Watched]:
     page = window.page
     page.on("console", lambda message: window.errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: window.errors.append(str(error)))
-    page.on("dialog", lambda dialog: (window.dialogs.append(dialog.message), dialog.dismiss()))
+    page.on("dialog", window.dismiss)
     try:
         yield window
     finally:
@@ -96,11 +101,9 @@ def open_run(page: Page, address: str, name: str) -> None:
 
 def shape(page: Page, selector: str) -> list[str]:
     """The path of each line that a chart draws."""
-    return (
-        page.locator(selector)
-        .first.locator(".scatterlayer .js-line")
-        .evaluate_all("paths => paths.map(path => path.getAttribute('d'))")
-    )
+    lines = page.locator(selector).first.locator(".scatterlayer .js-line")
+    paths: list[str] = lines.evaluate_all("paths => paths.map(path => path.getAttribute('d'))")
+    return paths
 
 
 def make(source: str, folder: Path, *arguments: str) -> None:

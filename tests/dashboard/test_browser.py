@@ -46,7 +46,11 @@ def browser() -> Iterator[Browser]:
 def take(pytestconfig: pytest.Config) -> Take:
     """Takes a screenshot, which pytest's cache folder keeps."""
     folder = Path(str(pytestconfig.cache.mkdir("screenshots"))) if pytestconfig.cache else Path()
-    return lambda page, name: page.screenshot(path=folder / f"{name}.png") and None
+
+    def take(page: Page, name: str) -> None:
+        page.screenshot(path=folder / f"{name}.png")
+
+    return take
 
 
 @pytest.fixture(scope="module")
@@ -500,7 +504,8 @@ def test_what_happens_while_the_runs_page_opens_is_on_it(browser: Browser, tmp_p
         expect(page.locator("table.runs tbody tr")).to_have_count(2)
         shutil.rmtree(tmp_path / "doomed")
         wait_for(lambda: len(httpx.get(f"{address}/api/runs").json()["runs"]) == 1)
-        wait_for(lambda: held or page.wait_for_timeout(50))
+        while not held:
+            page.wait_for_timeout(50)
         held[0].continue_()
         expect(page.locator("table.runs tbody tr")).to_have_count(1)
 

@@ -24,10 +24,12 @@ from run_directories import row, write_run
 from runfile.real_runs import wandb_file
 from ups.dashboard.encoding import as_json, plain
 from ups.dashboard.html_report import write_report
-from ups.dashboard.media_files import Medium, Unknown, read_image, read_table
+from ups.dashboard.media_files import Unknown, read_image, read_table
+from ups.dashboard.opened_run import health_of
 from ups.dashboard.run_index import RunIndex
 from ups.runfile.chunks import BLOCK
 from ups.runs import FoundRun
+from ups.runs.source import Medium
 
 PNG = b"\x89PNG\r\n\x1a\n"
 MEGABYTE = 1024 * 1024
@@ -38,19 +40,20 @@ def journaled(folder: Path, *records: dict[str, Any]) -> Path:
     (folder / "journal").mkdir(parents=True)
     description = {"schema": 1, "run_id": folder.name, "mode": "local", "created": time.time()}
     (folder / "run.json").write_text(json.dumps(description))
-    begin = {"begin": {"pid": 1, "host": "elsewhere", "owner": True, "nth": 1}}
-    lines = [begin, {"stage": "a", "step": 1, "values": {"loss": 1.0}}, *records, {"end": {"exit_code": 0}}]
+    begin: dict[str, Any] = {"begin": {"pid": 1, "host": "elsewhere", "owner": True, "nth": 1}}
+    logged = {"stage": "a", "step": 1, "values": {"loss": 1.0}}
+    lines = [begin, logged, *records, {"end": {"exit_code": 0}}]
     (folder / "journal" / "p.jsonl").write_text("".join(json.dumps({"time": 1e9, **line}) + "\n" for line in lines))
     return folder
 
 
 def with_deep_summary(target: Path) -> None:
     """A run of wandb whose summary has a key of thousands of parts."""
-    from wandb.proto.wandb_internal_pb2 import Record
+    from wandb.proto import wandb_internal_pb2
 
     shutil.copytree(wandb_file("staged").parent, target, symlinks=True)
     (file,) = target.glob("*.wandb")
-    record = Record()
+    record = wandb_internal_pb2.Record()  # type: ignore[attr-defined]  # wandb's stub leaves it out
     item = record.summary.update.add()
     item.nested_key.extend(["a"] * 3000)
     item.value_json = "1"
@@ -97,7 +100,6 @@ def test_a_fault_in_one_run_leaves_the_others(tmp_path: Path, monkeypatch: pytes
     """A run over which the check stumbles gets a card that says so; the runs after it are judged."""
     for name in ("one", "two", "three"):
         shutil.copytree(wandb_file("staged").parent, tmp_path / name, symlinks=True)
-    health_of = ups.dashboard.run_index.health_of
 
     def stumbles(found: FoundRun, stop: Callable[[], bool]) -> Any:
         if "two" in str(found.path):

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from dashboard.server import Events, eventually, show
@@ -92,17 +93,17 @@ def test_five_browsers_follow_one_training() -> None:
         browsers = [Events(shown, f"/api/runs/{key}/events?view={view}") for view in ["wandb"] * 3 + ["meant"] * 2]
         go_on(process)
         for events in browsers:
-            eventually(lambda events=events: len(events.points(LOSS)), lambda count: count == STEPS - 2)
+            eventually(partial(events.points, LOSS), lambda points: len(points) == STEPS - 2)
             assert events.points(LOSS) == [(step, step / 2) for step in range(1, STEPS) if step != 5]
             marks = [mark for data in events.of("points") for line in data["series"] for mark in line["marks"]]
             assert [(mark["x"], mark["kind"]) for mark in marks] == [(5, "inf")]
         go_on(process)
         for events in browsers:
-            eventually(lambda events=events: events.newest("run")["summary"], lambda summary: "eval/l2" in summary)
+            eventually(partial(events.newest, "run"), lambda run: "eval/l2" in run["summary"])
             assert len(events.newest("run")["views"]["wandb"]) == 2
         go_on(process)
         for events in browsers:
-            eventually(lambda events=events: events.newest("run")["card"]["state"], lambda state: state == "finished")
+            eventually(partial(events.newest, "run"), lambda run: run["card"]["state"] == "finished")
         assert shown.points(key, LOSS)[-1] == (STEPS, 0.25)
 
 

@@ -8,6 +8,7 @@ import shutil
 import socket
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def test_no_path_leads_out(shown: Shown) -> None:
     for path in paths:
         with socket.create_connection(("127.0.0.1", port), timeout=30) as raw:  # no client tidies the path
             raw.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
-            answer = b"".join(iter(lambda raw=raw: raw.recv(65536), b""))
+            answer = b"".join(iter(partial(raw.recv, 65536), b""))
         assert answer.split(b" ", 2)[1] in (b"404", b"400"), path
         assert SECRET.encode() not in answer
         assert b"import " not in answer

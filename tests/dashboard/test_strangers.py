@@ -172,7 +172,7 @@ def test_patience_ends() -> None:
     patience = Patience()
     for now in range(0, 100, 5):
         slow.transport.unsent -= 1  # type: ignore[attr-defined]
-        busy.cycle = Cycle(complete=True)  # between two looks it had another answer
+        busy.cycle = Cycle(complete=True)  # type: ignore[assignment]  # between two looks it had another answer
         patience.look([silent, answered, listens, stuck, slow, busy], now)
         ends = [each.transport.ended for each in (silent, answered, listens, stuck, slow, busy)]  # type: ignore[attr-defined]
         late, later = "closed" if now > 20 else "", "aborted" if now > 60 else ""

@@ -78,10 +78,11 @@ class Model:
             self._close(step)
         self.crowded = self.crowded or not wanted.isdisjoint(self._beside)
         self._from |= dict.fromkeys(data, data)
-        for name in data.keys() & (self._open or {}).keys():
-            if data[name] != self._open[name]:
+        known = self._open or {}
+        for name in data.keys() & known.keys():
+            if data[name] != known[name]:
                 self._made_up.add((self._current, name))
-        self._open = (self._open or {}) | data
+        self._open = known | data
         if commit or (step is None and commit is None):
             self._close(self._current + 1)
 

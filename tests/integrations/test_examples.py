@@ -12,7 +12,7 @@ import pytest
 
 from held import read_held
 from ups.check import Verdict, check_run
-from ups.runs import find_runs
+from ups.runs import find_runs, read_run
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 BESIDE = Path(sys.executable).parent  # where `ups` and `torchrun` are
@@ -35,7 +35,7 @@ def run(*command: str | Path, **environment: str) -> None:
 def full_steps(folder: Path) -> dict[str, int]:
     """How many points each chart named ``loss`` of the one run in ``folder`` has; all its charts must be full."""
     (found,) = find_runs(folder)
-    check = check_run(found.open())
+    check = check_run(read_run(found))
     assert {chart.verdict for chart in check.charts} == {Verdict.FULL}
     assert check.findings == ()
     held = read_held(folder)
@@ -90,9 +90,9 @@ def test_a_slurm_array_is_journaled_and_delivered_from_the_login_node() -> None:
     assert not any((path / "wandb").exists() for path in runs)
     for _ in range(2):
         run("bash", folder / "deliver.sh", "--mode", "offline")
-    for task, path in enumerate(runs):
+    for number, path in enumerate(runs):
         assert full_steps(path) == {"operator/loss": 50, "distill/loss": 50}
-        assert read_held(path).config["task"] == task
+        assert read_held(path).config["task"] == number
 
 
 def test_the_notebook_ends_with_every_chart_full(tmp_path: Path) -> None:

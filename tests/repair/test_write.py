@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -161,11 +162,12 @@ def test_an_attempt_that_is_kept_is_alone_between_its_ends() -> None:
     definitions = Definitions()
     definitions.define(LOSS, STEP)
     run = Run.from_rows(Path("run"), rows, run_id="run", definitions=definitions)
-    for keep, kept, gone in (("last", [0, 5, 6, 7, 4], 3), ("first", [0, 1, 2, 3, 4], 3)):
+    kept: dict[Literal["last", "first"], list[int]] = {"last": [0, 5, 6, 7, 4], "first": [0, 1, 2, 3, 4]}
+    for keep, rows_kept in kept.items():
         plan = plan_repair(run, keep=keep)
-        assert meant_run(plan).series(LOSS).y.tolist() == kept
+        assert meant_run(plan).series(LOSS).y.tolist() == rows_kept
         assert (plan.points_gone, plan.charts[0].what) == (
-            gone,
+            3,
             (f"{STEP} goes back once: where attempts overlap, the {keep} is kept",),
         )
 

@@ -108,7 +108,7 @@ for arguments in (["export", run, "--to", "csv"], ["export", run, "--to", "parqu
 def test_what_cannot_be_written_whole_is_not_there() -> None:
     """On a full disk, what was begun is taken away, and one line says so."""
     pytest.importorskip("polars")
-    command = [sys.executable, "-c", FULL_DISK, made_runs() / "staged"]
+    command = [sys.executable, "-c", FULL_DISK, str(made_runs() / "staged")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["2", "2", "2"]
     assert done.stderr.splitlines() == ["ups: output cannot be written: File too large"] * 3

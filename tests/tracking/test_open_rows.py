@@ -21,8 +21,7 @@ from ups.journal.row_rule import Row, RowRule
 from ups.journal.run_directory import RunDirectory
 from ups.journal.status import read_status
 from ups.repair.missing_rows import journaled_rows
-from ups.runs.source import JournalSource
-from ups.tracking.read_back import journaled_run
+from ups.runs.source import JournalSource, journaled_run
 from waiting import wait_for
 
 # Gives each step's loss four times, and prints the step when the last call has returned.
