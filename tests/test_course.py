@@ -1,6 +1,7 @@
 """How the x of a chart moves: the kinds of course, and a line that is followed point by point."""
 
 import itertools
+from collections.abc import Sequence
 from math import inf
 
 import numpy as np
@@ -13,7 +14,7 @@ from ups.course import Course, Line, attempts, course
 COUNTER = [*range(10), *range(5, 15)]
 
 
-def array(x: list[float]) -> np.ndarray:
+def array(x: Sequence[float]) -> np.ndarray:
     """The x of a chart."""
     return np.array(x, dtype=np.float64)
 
@@ -57,7 +58,7 @@ def test_whole_numbers_beyond_the_floats() -> None:
     assert attempts(x).tolist() == [0, 0, 0, 1, 1]
 
 
-def restarts(x: list[float]) -> list[int]:
+def restarts(x: Sequence[float]) -> list[int]:
     """Where a line, begun again each time that it is asked to be, begins again."""
     line, places = Line(), []
     for place, each in enumerate(x):

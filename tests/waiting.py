@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 __all__ = ["wait_for"]
 
 T = TypeVar("T")
 
 
-def wait_for(what: Callable[[], T], seconds: float = 90.0, otherwise: Callable[[], object] | str = "") -> T:
+def wait_for(
+    what: Callable[[], T | Literal[False] | None], seconds: float = 90.0, otherwise: Callable[[], object] | str = ""
+) -> T:
     """What ``what`` returns, once that is true; fails after ``seconds``, with what ``otherwise`` says."""
     give_up = time.monotonic() + seconds
     while not (result := what()):

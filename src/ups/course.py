@@ -40,7 +40,7 @@ class Course(StrEnum):
     """x goes back to new values, or to single earlier ones."""
 
 
-def course(x: NDArray[np.float64]) -> Course:
+def course(x: NDArray[np.float64] | NDArray[np.int64]) -> Course:
     """Find how x moves along a chart.
 
     Args:
@@ -85,7 +85,7 @@ class Courses:
         return self._known[-1][1]
 
 
-def attempts(x: NDArray[np.float64], known: Course | None = None) -> NDArray[np.int64]:
+def attempts(x: NDArray[np.float64] | NDArray[np.int64], known: Course | None = None) -> NDArray[np.int64]:
     """Number the attempt of each point, from 0; int64, shape (points,). All are 0 unless x begins again.
 
     Args:
@@ -100,7 +100,7 @@ def attempts(x: NDArray[np.float64], known: Course | None = None) -> NDArray[np.
     return np.cumsum(number)
 
 
-def _begins(x: NDArray[np.float64]) -> NDArray[np.int64]:
+def _begins(x: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.int64]:
     """Find the points at which x goes back."""
     import numpy as np
 

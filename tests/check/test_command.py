@@ -137,6 +137,29 @@ def test_markdown_has_a_table_of_charts(ups: Command) -> None:
     assert "- **frozen** (error): all 100 points of training/operator/loss" in out
 
 
+def test_a_job_gets_an_annotation_per_finding_and_a_summary(
+    ups: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With --format github each finding is a workflow command, and the job's summary is the Markdown report."""
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    status, out, err = ups("check", made_runs() / "naive", tmp_path / "a\n::add-mask::b", "--format", "github")
+    assert (status, err) == (2, "")
+    *commands, last = out.splitlines()
+    assert commands[0].startswith("::error title=ups check::")
+    assert "::error title=frozen%3A training/operator/loss::all 100 points" in out
+    assert all(line.startswith(("::error title=", "::warning title=", "::notice title=")) for line in commands)
+    assert len(commands) == 4
+    assert last == "1 run, 2 charts: 1 never-logged, 1 frozen; 3 errors"
+    assert summary.read_text() == ups("check", made_runs() / "naive", "--format", "markdown")[1]
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
+    status, _, err = ups("check", made_runs() / "naive", "--format", "github")
+    assert (status, err) == (2, f"ups: the job's summary {tmp_path} cannot be written: Is a directory\n")
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY")
+    status, out, err = ups("check", made_runs() / "staged", "--format", "github")
+    assert (status, out.splitlines()[-1], err) == (0, "1 run, 3 charts: 3 full; no errors", "")
+
+
 def test_a_folder_is_checked_run_by_run_and_a_run_only_once(ups: Command, tmp_path: Path) -> None:
     """Every run below a wandb folder is checked; one that is named twice is checked once."""
     for name in ("staged", "frozen"):

@@ -13,13 +13,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
 __all__ = ["PATIENCE", "Events", "Shown", "eventually", "show", "ups_show"]
 
 PATIENCE = 60.0  # seconds; the machine may be busy
+
+T = TypeVar("T")
 
 
 class Shown:
@@ -101,7 +103,7 @@ class Events:
         return [point for line in parts for point in zip(line["x"], line["y"], strict=True)]
 
 
-def eventually(ask: Callable[[], Any], good: Callable[[Any], bool]) -> Any:
+def eventually(ask: Callable[[], T], good: Callable[[T], bool]) -> T:
     """The first answer that is good."""
     until = time.monotonic() + PATIENCE
     while not good(answer := ask()):

@@ -40,24 +40,20 @@ def journaled(folder: Path, *records: dict[str, Any]) -> Path:
     (folder / "journal").mkdir(parents=True)
     description = {"schema": 1, "run_id": folder.name, "mode": "local", "created": time.time()}
     (folder / "run.json").write_text(json.dumps(description))
-    begin = {"begin": {"pid": 1, "host": "elsewhere", "owner": True, "nth": 1}}
-    lines: list[dict[str, Any]] = [
-        begin,
-        {"stage": "a", "step": 1, "values": {"loss": 1.0}},
-        *records,
-        {"end": {"exit_code": 0}},
-    ]
+    begin: dict[str, Any] = {"begin": {"pid": 1, "host": "elsewhere", "owner": True, "nth": 1}}
+    logged = {"stage": "a", "step": 1, "values": {"loss": 1.0}}
+    lines = [begin, logged, *records, {"end": {"exit_code": 0}}]
     (folder / "journal" / "p.jsonl").write_text("".join(json.dumps({"time": 1e9, **line}) + "\n" for line in lines))
     return folder
 
 
 def with_deep_summary(target: Path) -> None:
     """A run of wandb whose summary has a key of thousands of parts."""
-    from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]
+    from wandb.proto import wandb_internal_pb2
 
     shutil.copytree(wandb_file("staged").parent, target, symlinks=True)
     (file,) = target.glob("*.wandb")
-    record = Record()
+    record = wandb_internal_pb2.Record()  # type: ignore[attr-defined]  # wandb's stub leaves it out
     item = record.summary.update.add()
     item.nested_key.extend(["a"] * 3000)
     item.value_json = "1"

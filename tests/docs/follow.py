@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import yaml
@@ -69,7 +69,7 @@ class _Reader:
         }
 
     def follow(self) -> None:
-        run = {
+        run: dict[str, Callable[[Snippet], object]] = {
             "python": self._python,
             "console": self._console,
             "bash": lambda snippet: self._bash(snippet, snippet.text),

@@ -38,8 +38,8 @@ def site() -> Path:
     """The site, built as ``make docs`` builds it."""
     with kept("site", THIS_SESSION) as (folder, new):
         if new:
-            command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "--nitpicky", "-q", ROOT / "docs", folder]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "--nitpicky", "-q"]
+            done = subprocess.run([*command, ROOT / "docs", folder], capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stdout + done.stderr
     return folder
 

@@ -18,7 +18,7 @@ def points(run_dir: Path) -> dict[str, list[int]]:
     steps: dict[str, list[int]] = {}
     for record in records(run_dir):
         for metric in record.get("values", {}):
-            steps.setdefault(f"{record.get('stage')}/{metric}", []).append(record.get("step"))
+            steps.setdefault(f"{record.get('stage')}/{metric}", []).append(record["step"])
     return steps
 
 

@@ -19,7 +19,7 @@ class Line(lightning.LightningModule):
         self.layer = torch.nn.Linear(1, 1)
 
     def training_step(self, batch: torch.Tensor, _: int) -> torch.Tensor:
-        loss = (self.layer(batch) - 2 * batch).square().mean()
+        loss: torch.Tensor = (self.layer(batch) - 2 * batch).square().mean()
         self.log("train/loss", loss)
         return loss
 
@@ -35,7 +35,8 @@ class Line(lightning.LightningModule):
 
 def data() -> Any:
     """16 numbers in 4 batches; for each of two processes in 2."""
-    return DataLoader(torch.linspace(-1, 1, 16)[:, None], batch_size=4)
+    numbers: Any = torch.linspace(-1, 1, 16)[:, None]  # a tensor has what a data set needs
+    return DataLoader(numbers, batch_size=4)
 
 
 def trainer(logger: Any, epochs: int = 2, **more: Any) -> lightning.Trainer:

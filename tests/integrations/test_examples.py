@@ -90,9 +90,9 @@ def test_a_slurm_array_is_journaled_and_delivered_from_the_login_node() -> None:
     assert not any((path / "wandb").exists() for path in runs)
     for _ in range(2):
         run("bash", folder / "deliver.sh", "--mode", "offline")
-    for task, path in enumerate(runs):
+    for number, path in enumerate(runs):
         assert full_steps(path) == {"operator/loss": 50, "distill/loss": 50}
-        assert read_held(path).config["task"] == task
+        assert read_held(path).config["task"] == number
 
 
 def test_the_notebook_ends_with_every_chart_full(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from typing import Any
 
 import pytest
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.tuner import Tuner
+from lightning.pytorch.tuner.tuning import Tuner
 from lightning.pytorch.utilities import rank_zero_only
 
 import ups
@@ -151,9 +151,11 @@ def test_names_follow_lightnings_conventions(tmp_path: Path) -> None:
     training = trainer(logger, 1, enable_checkpointing=True)
     training.fit(Line(), data())
     assert logger.experiment.name == "a run"
-    assert logger.version == logger.experiment.run_id
-    assert logger.log_dir == str(tmp_path / "ups-runs" / logger.version)
-    (checkpoint,) = (tmp_path / "lightning_logs" / logger.version / "checkpoints").iterdir()
+    run_id = logger.experiment.run_id
+    assert logger.version == run_id
+    assert logger.log_dir == str(tmp_path / "ups-runs" / run_id)
+    (checkpoint,) = (tmp_path / "lightning_logs" / run_id / "checkpoints").iterdir()
+    assert isinstance(training.checkpoint_callback, ModelCheckpoint)
     assert str(checkpoint) == training.checkpoint_callback.best_model_path
     logger.experiment.finish()
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
+from torch.utils.data import Dataset
 from transformers import PretrainedConfig, PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 
 import ups
@@ -104,7 +105,7 @@ def test_results_go_to_the_summary(callback: UPSCallback) -> None:
     assert {"learning_rate", "model/num_parameters"} <= set(context.config)
     training.train()
     training.evaluate()
-    training.predict(training.eval_dataset)
+    training.predict(cast(Dataset[Any], training.eval_dataset))
     training.evaluate(metric_key_prefix="holdout")
     training.log({"mine": 1.5})
     drawn = points(context.dir)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import lightning
 import torch
@@ -16,7 +17,7 @@ class Line(lightning.LightningModule):
         self.layer = torch.nn.Linear(1, 1)
 
     def training_step(self, batch: torch.Tensor, _: int) -> torch.Tensor:
-        loss = (self.layer(batch) - 2 * batch).square().mean()
+        loss: torch.Tensor = (self.layer(batch) - 2 * batch).square().mean()
         self.log("train/loss", loss)
         return loss
 
@@ -47,7 +48,8 @@ def fit(logger: WandbLogger, model: Line, epochs: int) -> int:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    data = torch.utils.data.DataLoader(torch.randn(16, 1), batch_size=4)
+    numbers: Any = torch.randn(16, 1)  # a tensor has what a data set needs
+    data = torch.utils.data.DataLoader(numbers, batch_size=4)
     trainer.fit(model, data, data)
     return trainer.global_step
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 import wandb
-from transformers import PretrainedConfig, PreTrainedModel, Trainer, TrainerState, TrainingArguments
-from transformers.integrations import WandbCallback
+from transformers import PretrainedConfig, PreTrainedModel, Trainer, TrainerCallback, TrainerState, TrainingArguments
+from transformers.integrations.integration_utils import WandbCallback
 
 
 class Line(PreTrainedModel):
@@ -52,7 +52,7 @@ def train(model: Line, epochs: int, callback: WandbCallback | None = None) -> in
         use_cpu=True,
         disable_tqdm=True,
     )
-    callbacks = [callback] if callback else []
+    callbacks: list[TrainerCallback] = [callback] if callback else []
     trainer = Trainer(model=model, args=arguments, train_dataset=data, eval_dataset=data, callbacks=callbacks)
     trainer.train()
     return trainer.state.global_step

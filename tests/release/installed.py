@@ -25,11 +25,11 @@ class Installed:
     def __init__(self, versions: Versions, *extras: str, above: Installed | None = None) -> None:
         wheel = built()
         self.versions = versions
-        self.python = environment(
+        self.python: Path = environment(
             "-".join(("ups", versions, *extras)),
             [f"{wheel.wheel}[{','.join(extras)}]" if extras else str(wheel.wheel)],
             pins=self._pins(*extras),
-            above=above and above.python,
+            above=above.python if above else None,
             content=wheel.wheel_hash,
         )
 

@@ -101,7 +101,7 @@ def test_a_training(installed: Installed, trained: Path) -> None:
 
 def shown_metrics(installed: Installed, run: Path) -> set[str]:
     """The metrics of a run that ``ups show`` tells a browser, after its page."""
-    command = [installed.python.parent / "ups", "show", run, "--no-open", "--port", "0"]
+    command = [str(installed.python.parent / "ups"), "show", str(run), "--no-open", "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=installed.surroundings)
     try:
         assert process.stdout is not None

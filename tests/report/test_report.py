@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ups.check import ChartCheck, Finding, RunCheck, Severity, Verdict
-from ups.report import as_data, as_markdown, render_tree, summary_line
+from ups.report import annotation, as_annotations, as_data, as_markdown, render_tree, summary_line, write_summary
 
 
 def made(*verdicts: Verdict, name: str = "a run") -> RunCheck:
@@ -66,3 +66,44 @@ def test_the_same_cause_is_told_once_a_stage() -> None:
     lines = out.getvalue().splitlines()
     assert sum("frozen" in line for line in lines) == 2
     assert sum("why: " in line for line in lines) == 1
+
+
+def test_annotations_are_escaped_as_github_documents_it() -> None:
+    """In a title ``:`` and ``,`` are escaped too; a metric's name in a message is as it is."""
+    line = annotation(Severity.WARNING, "50%: a, b", "100% of a:b, c", "Why: it")
+    assert line == "::warning title=50%25%3A a%2C b::100%25 of a:b, c%0AWhy: it"
+
+
+def test_no_name_is_a_workflow_command_of_its_own() -> None:
+    """Whatever a name holds, each finding is one line, and is one command to a parser as GitHub's runner has it."""
+    hostile = "a\n::add-mask::x\r\n##[add-path]/tmp\u2028::set-env name=A,title=b::c%0A::d"
+    finding = Finding(Verdict.EMPTY, Severity.ERROR, hostile, hostile, hostile, hostile, False, 1)
+    (line,) = as_annotations([RunCheck("id", hostile, Path(hostile), 3, True, (), (), (finding,))])
+    assert line.isprintable()
+    command, message = line.removeprefix("::").split("::", 1)
+    assert command.split(" ", 1)[0] == "error"
+    title, after = command.split(" ", 1)[1].split(",")[0], command.count(",")
+    assert (title.startswith("title=empty%3A a "), after) == (True, 0)
+    assert message.count("%0A") == 3  # between the four lines that UPS writes; those of the name are %250A
+    assert message.replace("%25", "%").count("\\r ##[add-path]") == 4
+
+
+def test_the_worst_findings_come_first() -> None:
+    """GitHub shows ten of each severity per step: errors of a later run stand before the warnings of an earlier."""
+    findings = [
+        Finding("stale", severity, "m", "text", "why", "fix", False, 1)
+        for severity in (Severity.INFO, Severity.ERROR, Severity.WARNING)
+    ]
+    checks = [RunCheck("id", "", Path("p"), 3, True, (), (), (finding,)) for finding in findings]
+    assert [line.split(" ")[0] for line in as_annotations(checks)] == ["::error", "::warning", "::notice"]
+
+
+def test_a_summary_is_appended_and_stays_small(tmp_path: Path) -> None:
+    """What a step before has written stays; a report that GitHub would refuse is one line."""
+    path = tmp_path / "summary.md"
+    path.write_text("before\n", encoding="utf-8")
+    write_summary([made(Verdict.FROZEN)], path)
+    assert path.read_text(encoding="utf-8") == "before\n" + as_markdown([made(Verdict.FROZEN)])
+    path.unlink()
+    write_summary([made(Verdict.FROZEN, name="x" * 1_100_000)], path)
+    assert path.read_text(encoding="utf-8").startswith("**1 run, 1 chart: 1 frozen; 1 error** The report is too large")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def rows_said(path: Path) -> dict[str, int]:
 
 @pytest.mark.parametrize("mode", ["offline", "local"])
 def test_all_parts_count_the_rows_of_a_run_with_tables_and_images_alike(
-    mode: str, script: Callable[..., object], tmp_path: Path
+    mode: Literal["offline", "local"], script: Callable[..., object], tmp_path: Path
 ) -> None:
     """W&B gives a table and an image a row of their own: so does everything that counts, delivered or not."""
     with ups.create_wandb_context({}, mode=mode, dir=tmp_path, run_id="r") as ctx:

@@ -1,5 +1,7 @@
 """The networks: what they compute, and that both train."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -15,7 +17,7 @@ BACKBONES = ("dilated", "fno")
 
 def circular(network: DilatedNetwork) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """A random field and its image under the network's first layer, as PyTorch's own convolution has it, and as is."""
-    layer = network.layers[0]
+    layer: Any = network.layers[0]
     width, kernel, dilation = len(layer.bias), layer.kernel, layer.dilation
     field = torch.randn(16, 3, width, dtype=torch.float64, generator=seeded(0, "field"), requires_grad=True)
     around = kernel // 2 * dilation
@@ -29,7 +31,7 @@ def circular(network: DilatedNetwork) -> tuple[torch.Tensor, torch.Tensor, torch
 def test_a_dilated_layer_is_a_circular_convolution(kernel: int, dilation: int) -> None:
     """Values and all gradients are those of PyTorch's own dilated convolution with circular padding."""
     network = DilatedNetwork(1, 1, DilatedConfig(width=4, kernel=kernel, dilations=(dilation,))).double()
-    layer = network.layers[0]
+    layer: Any = network.layers[0]
     field, expected, found = circular(network)
     torch.testing.assert_close(found, expected)
     pull = torch.randn(found.shape, dtype=torch.float64, generator=seeded(0, "pull"))
@@ -39,7 +41,7 @@ def test_a_dilated_layer_is_a_circular_convolution(kernel: int, dilation: int) -
 
 def test_a_fourier_layer_mixes_the_longest_waves_alone() -> None:
     """What a layer adds to its pointwise part has no wave from ``modes`` on, whatever comes in, on any grid."""
-    layer = FourierNetwork(1, 1, FourierConfig(width=4, modes=5, layers=1)).layers[0]
+    layer: Any = FourierNetwork(1, 1, FourierConfig(width=4, modes=5, layers=1)).layers[0]
     for points in (32, 48):
         field = torch.randn(points, 3, 4, generator=seeded(0, "field"))
         spectrum = torch.fft.rfft(layer(field) - layer.point(field), dim=0).abs()

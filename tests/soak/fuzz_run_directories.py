@@ -11,7 +11,7 @@ import signal
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from unittest.mock import patch
 
 import click
@@ -59,7 +59,8 @@ ODD: tuple[Any, ...] = (
 def make_originals(folder: Path) -> list[Path]:
     """One run that was delivered offline, and one that waits in its journals, with a record of every kind."""
     originals = []
-    for run_id, mode in (("delivered", "offline"), ("waiting", "local")):
+    modes: dict[str, Literal["offline", "local"]] = {"delivered": "offline", "waiting": "local"}
+    for run_id, mode in modes.items():
         with ups.create_wandb_context(
             {"lr": 1e-3, "model": {"width": 8}}, run_id, mode=mode, stages=["a", "b"], tags=["t"], dir=folder
         ) as ctx:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from runfile.real_runs import wandb_file
-from runfile.test_damage import BLOCK, DAMAGE
+from runfile.test_damage import DAMAGE
+from ups.runfile.chunks import BLOCK
 from ups.runfile.framing import HEADER, FrameReader
 
 SOURCES = (

@@ -249,7 +249,7 @@ class _Machine:
             "stages": stages,
             "burst": self._case.burst,
         }
-        process = start_client(self._server, self._disk.path, TRAINING, json.dumps(plan), **self._variables)
+        process = start_client(self._server, self._disk.path, TRAINING, json.dumps(plan), quick=True, **self._variables)
         self._processes.append(process)
         return process
 
@@ -259,7 +259,7 @@ class _Machine:
             if not (self._run / "run.json").exists() and not self.on_disk:
                 return None
             command = ["-m", "ups", "deliver", str(self._run)]
-            self._processes.append(start_process(self._server, self._disk.path, command, **self._variables))
+            self._processes.append(start_process(self._server, self._disk.path, command, quick=True, **self._variables))
             return self._processes[-1]
         reached = Counter(dict.fromkeys(STAGES, -1))
         for stage, step in self.on_disk:
@@ -336,7 +336,7 @@ class _Machine:
 
 def _is_readable(path: Path) -> bool:
     try:
-        return json.loads(path.read_text())["run_id"] == "r"
+        return bool(json.loads(path.read_text())["run_id"] == "r")
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

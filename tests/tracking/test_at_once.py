@@ -71,14 +71,14 @@ def test_threads_of_several_processes_log_at_once(rows: int) -> None:
         if logged:
             journaled[next(record["stage"] for record in records if "stage" in record)] = logged
     assert sorted(journaled) == [f"p{number}" for number in range(PROCESSES)]
-    held: dict[str, list[object]] = {process: [] for process in journaled}
+    held: dict[str, list[object]] = {stage: [] for stage in journaled}
     for row in stream_rows(ctx.dir):
-        (process,) = {name.split("/")[1] for name in row if name.startswith("training/")}
-        step = row.pop(f"training/{process}/step")
+        (stage,) = {name.split("/")[1] for name in row if name.startswith("training/")}
+        step = row.pop(f"training/{stage}/step")
         ((name, value),) = ((name, value) for name, value in row.items() if name.startswith("training/"))
-        held[process].append(((name.rpartition("/")[2], value), step))
-    for process, logged in journaled.items():
-        assert held[process] == logged
+        held[stage].append(((name.rpartition("/")[2], value), step))
+    for stage, logged in journaled.items():
+        assert held[stage] == logged
         counts = Counter(name for (name, _), _ in logged)
         assert counts == {f"loss{number}": rows for number in range(THREADS)}
 

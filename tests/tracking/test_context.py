@@ -108,7 +108,7 @@ def test_thread_delivery_gives_the_same_run() -> None:
     """``delivery="thread"`` holds the same rows, defined the same way."""
     held: dict[str, Held] = {}
     for delivery in ("process", "thread"):
-        with ups.create_wandb_context({"lr": 1}, mode="offline", delivery=delivery) as ctx:  # type: ignore[arg-type]
+        with ups.create_wandb_context({"lr": 1}, mode="offline", delivery=delivery) as ctx:
             for step in range(50):
                 ctx.stage("a").log(step, loss=1 / (step + 1))
             ctx.log_eval_summary({"l2": 0.5})

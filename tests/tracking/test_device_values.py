@@ -26,7 +26,8 @@ Script = Callable[..., "subprocess.CompletedProcess[str]"]
 @jax.jit
 def _long(matrix: jax.Array) -> jax.Array:
     """About a second of computing; 1.0."""
-    return jax.lax.fori_loop(0, 600, lambda _, a: jnp.tanh(a @ a), matrix)[0, 0]
+    result: jax.Array = jax.lax.fori_loop(0, 600, lambda _, a: jnp.tanh(a @ a), matrix)
+    return result[0, 0]
 
 
 @pytest.fixture(scope="module")

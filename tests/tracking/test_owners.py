@@ -52,7 +52,7 @@ JOIN = "ups.join_wandb_context('ups-runs/' + id)"
 def contend(call: str) -> list[str]:
     """Have the processes make ``call`` for each run at the same instants. Returns what the losers were told."""
     command = [sys.executable, "-c", CONTENDER, call, str(ROUNDS)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     processes: list[Any] = [subprocess.Popen(command, text=True, **pipes) for _ in range(PROCESSES)]
     for process in processes:
         assert process.stdout.readline() == "ready\n"

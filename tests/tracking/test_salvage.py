@@ -137,7 +137,7 @@ def test_a_row_keeps_what_is_right_of_it(tmp_path: Path) -> None:
 def test_odd_records_cost_themselves_alone(tmp_path: Path) -> None:
     """Between rows they are passed over, counted and said; all rows are delivered, and an alert with more keys too."""
     alert = {"time": 1.0, "alert": {"title": "t", "text": "x", "level": "INFO", "colour": "red"}}
-    records = [row(0), *(odd + b"\n" for odd in ODD_RECORDS), alert, row(1)]
+    records: list[dict[str, Any] | bytes] = [row(0), *(odd + b"\n" for odd in ODD_RECORDS), alert, row(1)]
     run = write_run(tmp_path / "r", records)
     printed = deliver(run)
     assert f"{len(ODD_RECORDS)} x" in printed

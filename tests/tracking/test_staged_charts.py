@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from multiprocessing.context import ForkContext, SpawnContext
 from pathlib import Path
 
 import pytest
@@ -83,11 +84,12 @@ def test_three_processes_one_after_another_are_full() -> None:
     assert xs(read_held(ctx.dir)) == full()
 
 
-@pytest.mark.parametrize("method", ["spawn", "fork"])
-def test_three_processes_at_once_are_full(method: str) -> None:
+@pytest.mark.parametrize(
+    "start", [multiprocessing.get_context("spawn"), multiprocessing.get_context("fork")], ids=["spawn", "fork"]
+)
+def test_three_processes_at_once_are_full(start: SpawnContext | ForkContext) -> None:
     """Three processes that log at the same time lose no point and draw no chart backwards."""
     with ups.create_wandb_context({}, mode="offline", stages=list(STAGES)) as ctx:
-        start = multiprocessing.get_context(method)
         processes = [start.Process(target=joining.train, args=item) for item in STAGES.items()]
         for process in processes:
             process.start()

@@ -1,6 +1,7 @@
 """``ups check``: the charts of a run that show a line, and why the others do not."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,8 +11,8 @@ import click
 
 from ups.check import CODES, RunCheck, Severity, check_run, explain, worst
 from ups.cli.output import echo
-from ups.errors import RunFileError, UPSError
-from ups.report import as_data, as_markdown, render_tree, summary_line
+from ups.errors import RunFileError, UPSError, UsageError
+from ups.report import annotation, as_annotations, as_data, as_markdown, render_tree, summary_line, write_summary
 from ups.runs import FoundRun, find_runs, read_run
 from ups.text import command_line
 
@@ -23,10 +24,11 @@ _WORTH_A_BAR = 50_000_000  # bytes; less is read before a bar is seen
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "json", "markdown"]),
+    type=click.Choice(["text", "json", "markdown", "github"]),
     default="text",
     show_default=True,
-    help="A tree for people, one JSON object for programs, or Markdown for a report.",
+    help="A tree for people, one JSON object for programs, Markdown for a report, or annotations of a GitHub Actions"
+    " job, whose summary gets the Markdown.",
 )
 @click.option(
     "--fail-on",
@@ -62,13 +64,15 @@ def command(paths: tuple[Path, ...], form: str, fail_on: str, code: str | None) 
         click.echo(json.dumps(as_data(checks), indent=1, allow_nan=False))
     elif checks and form == "markdown":
         click.echo(as_markdown(checks), nl=False)
-    elif checks:
+    elif checks and form == "text":
         _print_trees(checks)
-    for path in waiting:
-        command = command_line("ups", "deliver", path)
-        echo(f"ups: {path} is read from its journal, since W&B lacks rows. To deliver them: {command}", err=True)
-    for message in unreadable:
-        echo(f"ups: {message}", err=True)
+    lacking = "is read from its journal, since W&B lacks rows. To deliver them:"
+    notes = [f"{path} {lacking} {command_line('ups', 'deliver', path)}" for path in waiting]
+    if form == "github":
+        _annotate(checks, notes, unreadable)
+    else:
+        for message in (*notes, *unreadable):
+            echo(f"ups: {message}", err=True)
     severity = worst(finding for check in checks for finding in check.findings)
     found = severity is not None and severity.rank >= Severity(fail_on).rank
     sys.exit(2 if unreadable else 1 if found else 0)
@@ -114,6 +118,21 @@ def _progress(size: int) -> Iterator[Callable[[int], None] | None]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=size)
         yield lambda count: progress.advance(task, count)
+
+
+def _annotate(checks: list[RunCheck], notes: list[str], unreadable: list[str]) -> None:
+    """Print workflow commands only: a name in any other line could be one, too."""
+    lines = [annotation(Severity.ERROR, "ups check", message) for message in unreadable]
+    lines += as_annotations(checks)
+    lines += [annotation(Severity.INFO, "ups check", message) for message in notes]
+    for line in lines:
+        click.echo(line)
+    click.echo(summary_line(checks))
+    if checks and (summary := os.environ.get("GITHUB_STEP_SUMMARY")):
+        try:
+            write_summary(checks, Path(summary))
+        except OSError as error:
+            raise UsageError(f"the job's summary {summary} cannot be written: {error.strerror}") from None
 
 
 def _print_trees(checks: list[RunCheck]) -> None:

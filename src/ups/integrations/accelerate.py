@@ -26,8 +26,8 @@ from ups.tracking import WandBContext
 require("accelerate", "1")
 
 # Only once it is known to be installed.
-from accelerate.state import PartialState  # type: ignore[import-untyped] # noqa: E402
-from accelerate.tracking import GeneralTracker, on_main_process  # type: ignore[import-untyped] # noqa: E402
+from accelerate.state import PartialState  # noqa: E402
+from accelerate.tracking import GeneralTracker, on_main_process  # noqa: E402
 
 __all__ = ["UPSTracker"]
 

@@ -59,6 +59,6 @@ def _append(path: str, entry: dict[str, object]) -> None:
 
 
 if "POWER_CUT_RECORD" in os.environ:
-    os.fsync = _recorded(os.fsync, os.environ["POWER_CUT_RECORD"])
+    vars(os)["fsync"] = _recorded(os.fsync, os.environ["POWER_CUT_RECORD"])
     if sys.platform != "darwin":
-        os.fdatasync = _recorded(os.fdatasync, os.environ["POWER_CUT_RECORD"])
+        vars(os)["fdatasync"] = _recorded(os.fdatasync, os.environ["POWER_CUT_RECORD"])
