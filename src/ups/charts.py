@@ -95,7 +95,7 @@ class Axis:
 
     Attributes:
         metric: The name of the axis; ``_step``, W&B's own row counter, without a definition.
-        candidates: The possible axes where W&B's choice changes from run to run; else empty.
+        candidates: The possible axes where W&B's choice changes from run to run; otherwise empty.
         defined: True where a definition names this axis.
     """
 

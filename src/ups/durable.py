@@ -105,7 +105,7 @@ def _whole(path: Path, place: Callable[[Path, Path], object], *, sync: bool) -> 
 
 
 def _link(temporary: Path, path: Path) -> None:
-    """Give a file a name.
+    """Name a file.
 
     Raises:
         FileExistsError: Another file has that name.

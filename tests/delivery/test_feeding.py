@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from delivery.recorded_session import RecordedSession
 from run_directories import append, row, start_journal
+from ups.delivery import intake
 from ups.delivery.feeder import Feeder
 from ups.delivery.intake import Intake
 from ups.delivery.run_lifetime import RunLifetime
@@ -66,7 +67,7 @@ class Run:
             on_end=lifetime.note,
             on_refusal=lambda refused: self.refused.append(refused.what),
         )
-        intake = Intake(
+        source = Intake(
             self.directory,
             journals,
             ledger,
@@ -78,9 +79,9 @@ class Run:
         )
         kept = None
         with contextlib.suppress(SessionLost):
-            intake.take_ledger()
+            source.take_ledger()
             feeder.restore_summary()
-            while intake.take_new(ended=ended):
+            while source.take_new(ended=ended):
                 pass
             kept = len(session.rows)
         ledger.cursor.save()
@@ -198,17 +199,18 @@ def test_a_file_outside_the_run_costs_itself_alone(run: Run, path: str) -> None:
     assert [number for number, _ in session.rows] == [0, 2]
 
 
-def test_damaged_lines_are_counted_and_passed_over(run: Run) -> None:
-    """Once, in the session that takes them up."""
+def test_damaged_lines_are_counted_and_passed_over(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once, in the session that takes them up, whichever spans they are in."""
+    monkeypatch.setattr(intake, "_SPAN", 1)
     path = run.start("p", row(0))
-    with path.open("ab") as file:
-        file.write(b"\0\0\n[1]\n")
-    append(path, row(1))
-    run.session()
-    assert run.faults == {"damaged": 2}
-    run.session()
-    assert run.faults == {"damaged": 2}
-    assert run.steps() == [0, 1]
+    for step, damage in enumerate([b"\0\0\n[1]\n", b"{}\n"], 1):
+        with path.open("ab") as file:
+            file.write(damage)
+        append(path, row(step))
+    for _ in range(2):
+        run.session()
+        assert run.faults == {"damaged": 3}
+    assert run.steps() == [0, 1, 2]
 
 
 def test_a_refusal_of_wandb_costs_one_thing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

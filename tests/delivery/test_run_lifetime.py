@@ -134,10 +134,10 @@ def test_the_end_is_near_when_it_is_the_last_record(directory: RunDirectory) -> 
 
 def test_a_training_that_resumes_the_run_becomes_its_owner(directory: RunDirectory) -> None:
     """The newest of several; a process that only joined does not."""
-    for order, (process, owner) in enumerate([("a", True), ("b", True), ("joined", False)], 1):
+    for order, (process, owner) in enumerate([("a", True), ("b", True), ("c", True), ("joined", False)], 1):
         start_journal(directory, process, nth=order, owner=owner)
     lifetime = RunLifetime(directory, "a")
     assert lifetime.pass_on()
-    assert lifetime.owner == "b"
+    assert lifetime.owner == "c"
     assert not lifetime.pass_on()
     assert not RunLifetime(directory, None).pass_on()

@@ -272,7 +272,7 @@ def test_a_working_directory_that_is_gone_is_told(tmp_path: Path, monkeypatch: p
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
-    with pytest.raises(RunDirectoryError, match="change to a folder that is there"):
+    with pytest.raises(RunDirectoryError, match="change to a folder that exists"):
         ups.create_wandb_context(mode="local")
 
 

@@ -26,7 +26,7 @@ class Severity(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What a person will see in a chart. If several fit, the first in this order is the verdict."""
+    """The look of a chart in W&B. If several fit, the first in this order is the verdict."""
 
     NEVER_LOGGED = "never-logged"
     EMPTY = "empty"

@@ -154,7 +154,7 @@ def origin_and_digits(line: Line, places: NDArray[np.int64]) -> dict[str, object
 
 
 def _origin(run: Run, metric: str) -> int:
-    """The first value of a metric's axis, where that is a whole number that float64 would round; else 0."""
+    """The first value of a metric's axis, where that is a whole number that float64 would round; otherwise 0."""
     axis = run.column(run.axis(metric).metric)
     if axis is None or axis.values.dtype == np.float64 or not may_be_rounded(axis.values[:1]).any():
         return 0

@@ -311,7 +311,7 @@ class Delivery:
             )
         feeder.restore_summary()
         while True:
-            ended = self._lifetime.exit_code()  # asked before the journals are read, so that nothing comes between
+            ended = self._lifetime.exit_code()  # asked first: what is journaled before the end is read below
             if not intake.take_new(ended=ended is not None):
                 if ended is not None:
                     self._save_cursor()
@@ -379,7 +379,7 @@ class Delivery:
         self._note_progress(feeder)
         held = self._verify(closed=False, lag=_STOP_LAG)
         if held is Held.SHORT:
-            raise SessionLost(f"the server has refused rows for good: it holds {self._status.held_of_all}")
+            raise SessionLost(f"the server has refused rows permanently: it holds {self._status.held_of_all}")
         self._status.stop = held is not Held.UNKNOWN
         if held is Held.UNKNOWN:
             self._report.fault("stop", "W&B asks to stop, and the server cannot be asked why: training continues")

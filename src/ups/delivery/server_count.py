@@ -37,7 +37,7 @@ def ask_server(
         status: The rows that were given, and the rows of each metric among them.
         ledger: Has the number of each row.
         closed: Whether the answer is ``ALL`` only once the run has ended there.
-        lag: Seconds without progress after which the server holds no more.
+        lag: Seconds without progress until the answer is final.
     """
     began = progressed = time.monotonic()
     best = (-1, 0)

@@ -1,7 +1,7 @@
 """A W&B session, from ``wandb.init`` to ``finish``: every call that delivery makes to write to a run.
 
 An error of wandb while a session is open means that the session is over: its backend process has died, or the server
-has refused for good. It becomes :class:`SessionLost`, and delivery opens the next session from the journal.
+has refused permanently. It becomes :class:`SessionLost`, and delivery opens the next session from the journal.
 """
 
 import contextlib
@@ -119,7 +119,7 @@ class Session:
 
     @property
     def stop_requested(self) -> bool:
-        """True where W&B has asked to stop: by its Stop button, or because an upload has failed for good."""
+        """True where W&B has asked to stop: by its Stop button, or because an upload has failed permanently."""
         return self._stop.is_set()
 
     def ignore_stop(self) -> None:

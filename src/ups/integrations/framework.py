@@ -17,7 +17,7 @@ def require(extra: str, oldest: str, *packages: str) -> None:
         packages: The names under which the framework is published, the preferred one first; by default ``extra``.
 
     Raises:
-        MissingDependency: None of ``packages`` is installed, or the installed one is older.
+        MissingDependency: No package of ``packages`` is installed, or the installed one is older.
     """
     for package in packages or (extra,):
         try:

@@ -58,7 +58,7 @@ class _Numbering:
 
 
 class Ledger:
-    """What delivery has taken up of a run's journals, the number of each row, and the cursor of the rest.
+    """The spans that delivery has taken up of a run's journals, the number of each row, and the cursor of the rest.
 
     Attributes:
         path: The ledger's file.
@@ -155,7 +155,7 @@ class Ledger:
 
 
 class Cursor:
-    """How far each source was given out, of all that is delivered at least once: a small file, replaced whole.
+    """The offset up to which each source was given out, of all that is delivered at least once: a small file, replaced whole.
 
     Where it is lost or damaged it begins again, and its sources are given out again from their start.
     """

@@ -36,7 +36,7 @@ def check_project(project: Any, source: str = "project") -> None:
     check_text(source, project)
     if project is not None and (len(project) > 128 or _NOT_IN_PROJECT.search(project)):
         raise InvalidName(
-            f"{source} is {shown(project)}, which W&B refuses: use at most 128 characters, none of / \\ # ? % :"
+            f"{source} is {shown(project)}, which W&B refuses: use at most 128 characters without / \\ # ? % :"
         )
 
 

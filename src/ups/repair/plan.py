@@ -28,7 +28,7 @@ __all__ = ["ChartChange", "Plan", "Unrepaired", "plan_repair"]
 _BY_NAME = {Verdict.AMBIGUOUS_AXIS, Verdict.ORPHAN}
 _NOT_REPAIRED = {
     Verdict.NEVER_LOGGED: "it has no points",
-    Verdict.NOT_NUMERIC: "a line needs numbers",
+    Verdict.NOT_NUMERIC: "only numbers make a line",
     Verdict.NOT_FINITE: "no number can replace them",
     Verdict.SINGLE_POINT: "one point makes no line, and its name is not a result's, which would move to the summary",
     Verdict.STALE: "results at one x stay where they are",
@@ -82,7 +82,7 @@ class Plan:
         hidden: Axes to define without a chart of their own: new ones, and those that no chart uses any more.
         undefined: Names and globs whose definition is left out, since it fits no metric any more.
         missing: Rows that come back from the journal; None without a journal.
-        lost: Rows that are gone for good.
+        lost: Rows that are gone permanently.
         torn: Bytes of unfinished records, at the ends of files, that are left out.
     """
 

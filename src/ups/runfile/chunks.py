@@ -62,7 +62,7 @@ def find_chunks(data: bytes, base: int, *, last: bool) -> Chunks:
 
 
 def _walk(data: bytes, base: int) -> Chunks | None:
-    """Find all chunks if each is valid and each block is filled; else return None."""
+    """Find all chunks if each is valid and each block is filled; otherwise return None."""
     size = len(data)
     if size < CHUNK_HEAD:
         return None

@@ -30,7 +30,7 @@ def may_be_rounded(values: Values) -> NDArray[np.bool_]:
 
 
 def with_all_digits(values: NDArray[np.float64], logged: Callable[[Positions], list[int | float]]) -> Values:
-    """Return int64 if each value is a whole number within int64 and one may be rounded; else ``values`` itself.
+    """Return int64 if each value is a whole number within int64 and one may be rounded; otherwise ``values`` itself.
 
     Args:
         values: The numbers as floats.
@@ -54,7 +54,7 @@ def with_digits_of(values: NDArray[np.float64], logged: list[int | float]) -> Va
 
 
 def of_one_type(*parts: Values) -> list[Values]:
-    """Convert parts of one column to int64 if one is and the others hold only whole numbers; else to float64."""
+    """Convert parts of one column to int64 if one is and the others hold only whole numbers; otherwise to float64."""
     types = {part.dtype for part in parts}
     if len(types) == 1:
         return list(parts)

@@ -73,7 +73,7 @@ ALONE = Group(0, 1, 1, torch.device("cpu"))
 
 @contextmanager
 def joined() -> Iterator[Group]:
-    """The group that ``torchrun`` made this process part of, while the block runs; else a group of one.
+    """The group that ``torchrun`` made this process part of, while the block runs; otherwise a group of one.
 
     Processes talk through gloo about tensors on the CPU and through NCCL about those on GPUs. If the
     machine has GPUs, each process uses one.

@@ -85,7 +85,7 @@ def plain_config(config: Any) -> dict[str, Any]:
     a number; anything else becomes its text.
 
     Raises:
-        UsageError: ``config`` is none of these, or contains itself.
+        UsageError: ``config`` is not one of these, or contains itself.
     """
     try:
         plain = _plain("", _as_mapping(config))

@@ -22,7 +22,7 @@ class ConsoleCapture:
 
     Args:
         path: The file to append to.
-        on_failure: Called with the error when the file takes no more; capturing then ends, printing does not.
+        on_failure: Called with the error when a write fails; capturing then ends, printing does not.
 
     Raises:
         RunDirectoryError: The file cannot be created.

@@ -166,7 +166,7 @@ class WandBContext(Recorder):
         if lost:
             # Its end is not in the journal: the free mark shows it.
             liveness.release(directory.mark_of(self._process), remove=True)
-            message = f"{lost} lines could not be written to {self._sink.journal.path}: the disk took no more"
+            message = f"{lost} lines could not be written to {self._sink.journal.path}: the disk is full"
             self._sink.faults.add("lost", message, lost)
         try:
             self._report = self._close_and_report(directory, patience)

@@ -69,7 +69,7 @@ def unreadable(value: Any, error: Exception) -> InvalidValue:
 
 def _in_range(step: int) -> int:
     if not -LARGEST_STEP <= step <= LARGEST_STEP:
-        raise InvalidStep(f"step {shown(step)} is beyond 2**53, where a chart cannot tell one step from the next")
+        raise InvalidStep(f"step {shown(step)} is beyond 2**53, where one step looks like the next in a chart")
     return step
 
 
