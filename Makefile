@@ -52,12 +52,9 @@ lint: $(VENV)/.dev $(VENV)/.prose ## Check style, types and prose
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-<<<<<<< .merge_file_pzZyUm
 	$(BIN)/python prose/lint.py
-=======
 	$(BIN)/actionlint
 	$(BIN)/zizmor --offline --quiet .
->>>>>>> .merge_file_M8CLuc
 
 format: $(VENV)/.dev ## Put the style right
 	$(BIN)/ruff check --fix

@@ -155,7 +155,7 @@ class Ledger:
 
 
 class Cursor:
-    """The offset up to which each source was given out, of all that is delivered at least once: a small file, replaced whole.
+    """The bytes given out of each source that is delivered at least once: a small file, replaced whole.
 
     Where it is lost or damaged it begins again, and its sources are given out again from their start.
     """
