@@ -19,7 +19,7 @@ from ups.journal.ledger import spans_of
 from ups.journal.run_directory import RunDirectory
 from ups.journal.status import read_status
 from ups.repair.missing_rows import journaled_rows
-from ups.runs.source import JournalSource, journaled_run
+from ups.runs.journal_source import JournalSource
 from waiting import wait_for
 
 # Gives each step's loss four times, and prints the step when the last call has returned.
@@ -78,7 +78,7 @@ def assert_whole(last: int) -> None:
     assert len(val) >= last // 5 + 1
     numbers = [row["_step"] for row in held.rows]
     assert all(low < high for low, high in pairwise(numbers))
-    assert journaled_run(directory()).rows == len(held.rows)
+    assert JournalSource(directory()).read_all().rows == len(held.rows)
     keys = [("training/train/step", "training/train/loss"), ("training/val/step", "training/val/loss")]
     given = [[row.values.get(name) for pair in keys for name in pair] for row in journaled_rows(directory().path)]
     assert given == [[row.get(name) for pair in keys for name in pair] for row in held.rows]

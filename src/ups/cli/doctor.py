@@ -250,7 +250,8 @@ def _credentials(source: str, *, answers: bool, used: bool) -> _Fact:
 
 def _undelivered() -> Iterator[_Fact]:
     """Runs here of which W&B lacks rows, and that no process delivers."""
-    from ups.journal.run_directory import MANIFEST, RunDirectory, runs_folder
+    from ups.journal import MANIFEST
+    from ups.journal.run_directory import RunDirectory, runs_folder
     from ups.journal.waiting import waits
 
     for manifest in sorted(runs_folder().absolute().glob(f"*/{MANIFEST}")):

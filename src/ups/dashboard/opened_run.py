@@ -17,7 +17,8 @@ from ups.dashboard.run_card import Card, card_of, judged_card
 from ups.dashboard.verdicts import Judged, judge
 from ups.runfile import Run
 from ups.runs import FoundRun, find_run
-from ups.runs.source import Medium, open_source
+from ups.runs.reading import open_source
+from ups.runs.source import Medium
 from ups.text import spreadsheet_text
 
 __all__ = ["VIEWS", "OpenedRun", "Unknown", "health_of", "open_path"]

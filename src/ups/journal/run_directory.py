@@ -26,15 +26,14 @@ from typing import Self
 
 from ups.durable import sync_folder, write_new
 from ups.errors import InvalidName, RunDirectoryError
-from ups.journal import liveness
+from ups.journal import MANIFEST, liveness
 from ups.journal.run_manifest import RunManifest, manifest_from, manifest_text
 from ups.journal.untrusted import LARGEST, is_finite, open_inside, parse, path_inside
 from ups.text import command_line
 
-__all__ = ["MANIFEST", "ProcessStart", "RunDirectory", "new_run_id", "runs_folder"]
+__all__ = ["ProcessStart", "RunDirectory", "new_run_id", "runs_folder"]
 
 _RUN_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
-MANIFEST = "run.json"
 _TURN = 60.0  # seconds that a process waits for its turn to start in a run
 _LONGEST_START = 64 * 1024  # bytes of a journal's first line
 

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from ups.errors import RunFileError, UsageError
-from ups.journal.run_directory import MANIFEST
+from ups.journal import MANIFEST
 
 __all__ = [
     "FoundRun",

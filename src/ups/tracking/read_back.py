@@ -13,7 +13,7 @@ from ups.journal.status import Status, read_status
 from ups.journal.waiting import waits
 from ups.report import render_tree
 from ups.runs import find_run, open_files
-from ups.runs.source import journaled_run
+from ups.runs.journal_source import JournalSource
 from ups.text import command_line
 
 __all__ = ["read_back"]
@@ -30,7 +30,9 @@ def read_back(directory: RunDirectory, faults: Faults) -> RunCheck | None:
     """
     status = read_status(directory)
     try:
-        check = check_run(journaled_run(directory) if waits(directory) else open_files(find_run(directory.path)))
+        check = check_run(
+            JournalSource(directory).read_all() if waits(directory) else open_files(find_run(directory.path))
+        )
     except RunFileError as error:
         notify(f"nothing can be read back yet: {error}")
         return None
