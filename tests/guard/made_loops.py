@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 from typing import Any, NamedTuple, Protocol
 
@@ -18,8 +19,10 @@ class Call(NamedTuple):
 class Run(Protocol):
     """What takes the calls."""
 
-    def define_metric(self, name: str, **options: Any) -> Any: ...
-    def log(self, data: dict[str, Any], step: int | None = None, commit: bool | None = None) -> Any: ...
+    @property
+    def define_metric(self) -> Callable[..., Any]: ...
+    @property
+    def log(self) -> Callable[..., Any]: ...
 
 
 def play(calls: list[Call], run: Run) -> None:

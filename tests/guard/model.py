@@ -80,10 +80,11 @@ class Model:
             self._close(step)
         self.crowded = self.crowded or not wanted.isdisjoint(self._beside)
         self._from |= dict.fromkeys(data, data)
-        for name in data.keys() & (self.open or {}).keys():
-            if data[name] != self.open[name]:
+        before = self.open or {}
+        for name in data.keys() & before.keys():
+            if data[name] != before[name]:
                 self._made_up.add((self.current, name))
-        self.open = (self.open or {}) | data
+        self.open = before | data
         if commit or (step is None and commit is None):
             self._close(self.current + 1)
 

@@ -140,7 +140,7 @@ def timed(run: wandb.Run) -> None:
 def with_numpy_steps(run: wandb.Run) -> None:
     """``step=`` as NumPy counts."""
     for step in np.arange(0, 12, 3):
-        run.log({"loss": 0.5 * step}, step=step)
+        run.log({"loss": 0.5 * step}, step=step)  # type: ignore[arg-type]
 
 
 def without_clocks(held: Held) -> list[dict[str, Any]]:
