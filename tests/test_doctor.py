@@ -41,7 +41,7 @@ def test_without_account_and_network_ups_works() -> None:
     found, _ = doctor(WANDB_BASE_URL="http://127.0.0.1:9")
     assert found["server"]["state"] == found["credentials"]["state"] == "note"
     assert found["credentials"]["do"] == "to see runs in W&B: wandb login --host http://127.0.0.1:9"
-    assert found["mode"]["found"].endswith("is offline")
+    assert found["mode"]["found"].endswith("are offline by default")
     assert found["run"]["do"] == f"ups deliver {ctx.dir}"
     assert found["trial"]["state"] == "ok"
 
@@ -52,7 +52,7 @@ def test_credentials_are_tried_and_never_shown(wandb_server: WandBServer) -> Non
     found, printed = doctor(WANDB_BASE_URL=wandb_server.url, WANDB_API_KEY=API_KEY, HTTPS_PROXY=address)
     assert found["server"]["state"] == "ok"
     assert found["credentials"]["found"] == "in WANDB_API_KEY, of tester"
-    assert found["mode"]["found"].endswith("is online")
+    assert found["mode"]["found"].endswith("are online by default")
     wandb_server.fault = Fault(status=401)
     refused, printed_too = doctor(WANDB_BASE_URL=wandb_server.url, WANDB_API_KEY=API_KEY)
     assert refused["server"]["state"] == "ok"

@@ -106,7 +106,7 @@ def test_the_command_for_a_run_that_waits_can_be_pasted() -> None:
     with ups.create_wandb_context({}, mode="local", dir="a b") as ctx:
         ctx.stage("first").log(0, loss=1.0)
     done = run_ups("check", "a b")
-    (command,) = [line.partition("delivering it: ")[2] for line in done.stderr.splitlines() if "delivering" in line]
+    (command,) = [line.partition("deliver them: ")[2] for line in done.stderr.splitlines() if "deliver them" in line]
     pasted = command.replace("ups", f"{sys.executable} -m ups", 1) + " --mode offline"
     assert subprocess.run(["bash", "-c", pasted], env=os.environ, check=False, timeout=300).returncode == 0
 

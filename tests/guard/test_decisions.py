@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-import ups.guard
 from test_imports import modules_imported
+from ups.guard import decisions as deciding
 from ups.guard import row_plan as rows
 from ups.guard import strands as axis
 from ups.guard.axes import Definition
@@ -160,7 +160,7 @@ def test_a_metric_beside_one_in_a_part_has_the_axis_by_its_own_name() -> None:
 @pytest.mark.parametrize("name", PURE)
 def test_what_decides_imports_nothing_that_reads_or_writes(name: str) -> None:
     """No wandb, no file, no clock, no process; and it calls no built-in that reads or writes."""
-    path = Path(ups.__file__).parent / "guard" / f"{name}.py"
+    path = Path(deciding.__file__).with_name(f"{name}.py")
     of_guard = tuple(f"ups.guard.{each}" for each in PURE)
     imports = modules_imported(path)
     assert [each for each in imports if each.split(".")[0] not in {*PLAIN, "ups"}] == []

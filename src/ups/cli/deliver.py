@@ -78,7 +78,6 @@ def command(run_dir: Path, mode: str | None, base_url: str | None, as_new: bool,
                 on_progress=lambda status: show(status, directory.journaled_bytes()),
             )
             status = delivery.run()
-    if owner is None:
         for fault in status.faults.values():
             echo(f"{fault['count']:,} x {fault['message']}", err=True)
     if status.state == "incomplete":

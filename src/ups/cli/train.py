@@ -99,12 +99,8 @@ def command(
     names = (*STAGES, CONTROL)
     if stage is not None and stage not in names:
         raise UsageError(f"there is no stage {stage!r}{nearest(stage, names)}")
-    changes = list(overrides)
-    if problem is not None:
-        changes.append(f"problem={problem}")
-    if seed is not None:
-        changes.append(f"seed={seed}")
-
+    settings = {"problem": problem, "seed": seed}
+    changes = [*overrides, *(f"{key}={value}" for key, value in settings.items() if value is not None)]
     if resume is not None and (preset or changes or mode or project or name):
         raise UsageError("--resume keeps the configuration of its run; leave out the other settings")
     with _sigterm_is_ctrl_c(), joined() as group:

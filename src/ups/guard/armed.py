@@ -15,13 +15,9 @@ __all__ = ["arm"]
 def arm() -> None:
     """Guard every run of this process, from the import of wandb on."""
     if "wandb" in sys.modules:
-        _guard()
+        guard_every_run()
     else:
         sys.meta_path.insert(0, _WandbFinder())
-
-
-def _guard() -> None:
-    guard_every_run()
 
 
 class _WandbFinder(importlib.abc.MetaPathFinder):
@@ -52,4 +48,4 @@ class _ThenGuard(importlib.abc.Loader):
         assert module.__spec__ is not None
         module.__spec__.loader = module.__loader__ = self._loader
         self._loader.exec_module(module)
-        _guard()
+        guard_every_run()

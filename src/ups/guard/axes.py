@@ -175,8 +175,7 @@ class Axes:
             name = f"{staged[0]}step"
             if name not in self._axes:
                 self._define(name, hidden=True)
-            if metric not in self._assumed:
-                self._assumed.add(metric)
+            self._assumed.add(metric)
             return name
         return next((name for name in LIBRARY_AXES if name in row), DEFAULT_AXIS)
 

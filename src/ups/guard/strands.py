@@ -154,7 +154,7 @@ class GuardedAxis:
         return [] if x is None else [metric for metric in metrics if self.last(metric) == x]
 
     def count(self, metrics: Collection[str]) -> int:
-        """The x of the next row where nobody counts: 0, 1, 2, …; metrics of one step in several calls share theirs."""
+        """The x of the next row, by counting: 0, 1, 2, …; metrics of one step in several calls share theirs."""
         return int(self.high) + bool(self.still(metrics, self.high)) if self.high > -inf else 0
 
     def _split(self, metrics: tuple[str, ...]) -> tuple[Strand, ...]:

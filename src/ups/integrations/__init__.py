@@ -1,4 +1,4 @@
-"""Where people already train: a logger for Lightning, a callback for Transformers, a tracker for Accelerate.
+"""Integrations: a logger for Lightning, a callback for Transformers, a tracker for Accelerate.
 
 Each is a module of its own and an extra of its own, and follows its framework's conventions:
 

@@ -50,7 +50,7 @@ def resume_in(place: str | os.PathLike[str]) -> WandBContext:
 
 
 def must_take_rows(argument: str, context: WandBContext | None) -> None:
-    """Raise :class:`~ups.errors.UsageError` if the run that somebody passed as ``argument`` is finished."""
+    """Raise :class:`~ups.errors.UsageError` if the run that was passed as ``argument`` is finished."""
     if context is not None and context.finished:
         raise UsageError(f"{argument} is the run {context.run_id}, which is finished; pass one that is open")
 

@@ -48,7 +48,7 @@ class Checkpoint:
 
 
 def checkpoint_path(run_dir: Path, stage: str) -> Path:
-    """Where a run keeps the checkpoint of a stage."""
+    """The file in which a run keeps the checkpoint of a stage."""
     return run_dir / "checkpoints" / f"{stage}.pt"
 
 

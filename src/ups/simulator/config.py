@@ -95,8 +95,8 @@ class ModelConfig:
         backbone: ``dilated`` or ``fno``.
         noise_levels: Standard deviations that ``diffusion_residual`` learns to remove, from large to small, in
             units of the operator's own residual.
-        dilated: The size of the one.
-        fno: The size of the other.
+        dilated: The size of the dilated network.
+        fno: The size of the Fourier network.
     """
 
     backbone: str

@@ -55,7 +55,7 @@ def consistency_loss(
 
     Args:
         teacher: The trained model of the second stage.
-        operator: That of the first.
+        operator: The trained model of the first stage.
         reference: Pairs to measure both powers on.
     """
     with torch.no_grad():

@@ -37,7 +37,7 @@ def start(
     """
     project = project or os.environ.get("WANDB_PROJECT") or workspace_setting("project") or _PROJECT
     context = create_wandb_context(config, project=project, name=name, stages=stages, mode=mode, dir=parent)
-    run_dir = context.dir if context.enabled else _parent(parent) / f"untracked-{new_run_id()}"
+    run_dir = context.dir if context.enabled else (parent or runs_folder()) / f"untracked-{new_run_id()}"
     try:
         _save_config(run_dir, config)
     except BaseException:
@@ -54,7 +54,7 @@ def resume(run_dir: Path, *, beside: bool = False) -> tuple[Config, WandBContext
         beside: True in a process beside the first of a distributed job; the first resumes the run.
 
     Raises:
-        RunDirectoryError: There is no run of ``ups train`` in the directory.
+        RunDirectoryError: The directory does not hold a run of ``ups train``.
     """
     config = load_config(run_dir)
     if RunDirectory(run_dir).manifest_file.exists():
@@ -70,7 +70,7 @@ def latest(parent: Path | None) -> Path:
     Raises:
         RunDirectoryError: The folder holds none.
     """
-    folder = _parent(parent)
+    folder = parent or runs_folder()
     runs = [path.parent for path in folder.glob("*/checkpoints/config.json")]
     if not runs:
         raise RunDirectoryError(f"{folder} holds no run to resume: name its directory, or start one")
@@ -105,8 +105,3 @@ def _save_config(run_dir: Path, config: Config) -> None:
 
 def _config_path(run_dir: Path) -> Path:
     return run_dir / "checkpoints" / "config.json"
-
-
-def _parent(parent: Path | None) -> Path:
-    """The folder of the runs; by default the tracker's."""
-    return parent if parent is not None else runs_folder()
