@@ -6,12 +6,15 @@ import json
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ups.delivery.server import missing_rows
 from wandb_server import Fault, Run, WandBServer, run_client, start_client, start_process
 from wandb_server.state import HISTORY
+
+BRIEF: dict[str, Any] = {"UPS_SERVER_PATIENCE": "0.2"}  # this server answers at once, or not at all
 
 TRAINING = """
 import sys, time, ups
@@ -23,7 +26,7 @@ with ups.create_wandb_context({}, "r", project="p") as ctx:
 
 
 def deliver(server: WandBServer, folder: Path, *options: str, expect: int = 0) -> str:
-    process = start_process(server, folder, ["-m", "ups", "deliver", str(folder / "ups-runs" / "r"), *options])
+    process = start_process(server, folder, ["-m", "ups", "deliver", str(folder / "ups-runs" / "r"), *options], **BRIEF)
     printed, _ = process.communicate(timeout=120)
     assert process.returncode == expect, printed
     return printed
@@ -75,7 +78,7 @@ def test_rows_that_a_server_lost_in_the_middle_are_reported(wandb_server: WandBS
 
 def test_rows_that_a_server_loses_while_training_are_reported(wandb_server: WandBServer, tmp_path: Path) -> None:
     """A gap that comes about during the training is in the report at its end."""
-    process = start_client(wandb_server, tmp_path, TRAINING, "0.01")
+    process = start_client(wandb_server, tmp_path, TRAINING, "0.01", **BRIEF)
     deadline = time.monotonic() + 60
     while "r" not in wandb_server.runs or len(wandb_server.run("r").history) < 100:
         assert time.monotonic() < deadline
@@ -96,7 +99,7 @@ def test_a_server_that_cannot_be_asked_gets_each_row_once(
 ) -> None:
     """A server without an answer to the read-back is sent nothing twice, and the end says that it has not confirmed."""
     wandb_server.refused_operations = {"Run", "RunState", "QueryRunInfo", "RunHistoryKeys"}
-    process = start_client(wandb_server, tmp_path, TRAINING, "0.005")
+    process = start_client(wandb_server, tmp_path, TRAINING, "0.005", **BRIEF)
     if lost_session:
         deadline = time.monotonic() + 60
         while "r" not in wandb_server.runs or len(wandb_server.run("r").history) < 100:

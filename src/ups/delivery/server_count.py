@@ -1,5 +1,6 @@
 """The count of the rows that W&B's server holds: ask until it has had time to show every row that it was given."""
 
+import os
 import time
 from collections.abc import Callable
 from enum import Enum, auto
@@ -12,10 +13,19 @@ from ups.journal.status import Status
 
 __all__ = ["ASKING", "SERVER_LAG", "Held", "ask_server", "gap_in_words"]
 
-ASKING = 20.0  # seconds to ask a server that does not answer
-SERVER_LAG = 8.0  # seconds that a server may take to show more of what it was given
 
-_COUNT_LAG = 30.0  # seconds that it may take to count the rows of each metric
+def _patience() -> float:
+    """``UPS_SERVER_PATIENCE``: how many times longer than usual a server may take; 1 unless it is a number above 0."""
+    try:
+        return max(float(os.environ.get("UPS_SERVER_PATIENCE", 1)), 0.0) or 1.0
+    except ValueError:
+        return 1.0
+
+
+ASKING = 20.0 * _patience()  # seconds to ask a server that does not answer
+SERVER_LAG = 8.0 * _patience()  # seconds that a server may take to show more of what it was given
+
+_COUNT_LAG = 30.0 * _patience()  # seconds that it may take to count the rows of each metric
 
 
 class Held(Enum):
