@@ -39,7 +39,7 @@ _INTERNAL = (
     "runfile.records",
     "runfile.run",
     "repair.missing_rows",
-    "repair.mend",
+    "repair.mend", "repair.program",
 )
 nitpick_ignore_regex = [
     ("py:.*", r"(?!ups\b).*"),

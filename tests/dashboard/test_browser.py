@@ -99,7 +99,7 @@ def test_every_verdict_is_said_on_its_chart(page: Page, address: str, take: Take
         else:
             expect(chip).to_have_text(verdict.replace("-", " "))
     empty = page.locator(chart("empty/loss"))
-    expect(empty.locator(".explanation .what")).to_contain_text("12 rows hold empty/loss")
+    expect(empty.locator(".explanation .what")).to_contain_text("12 rows that hold empty/loss lack")
     expect(empty.locator(".fix code").first).to_contain_text("run.log(")
     frozen = page.locator(chart("frozen/loss"))
     expect(frozen.locator(".why")).to_be_hidden()

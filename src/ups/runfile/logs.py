@@ -16,12 +16,7 @@ _MOST_CALLS = 10_000  # with their steps
 
 
 class LostCall(NamedTuple):
-    """A call of ``log()`` that wandb dropped.
-
-    Attributes:
-        step: The ``step=`` of the call.
-        current: W&B's own step at that time.
-    """
+    """A call of ``log()`` that wandb dropped: its ``step=``, and W&B's own ``current`` step at that time."""
 
     step: int
     current: int
