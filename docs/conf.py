@@ -39,7 +39,8 @@ _INTERNAL = (
     "runfile.records",
     "runfile.run",
     "repair.missing_rows",
-    "repair.mend", "repair.program",
+    "repair.mend",
+    "repair.program",
 )
 nitpick_ignore_regex = [
     ("py:.*", r"(?!ups\b).*"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from run_directories import append, row, start_journal
 from ups.journal.ledger import JournalSpan, Ledger
 from ups.journal.run_directory import RunDirectory
-from ups.journal.status import Status, write_status
+from ups.journal.status import Status, read_status, write_status
 from ups.journal.waiting import has_new_records, waits
 
 
@@ -76,3 +77,13 @@ def test_a_damaged_ledger_is_not_asked(directory: RunDirectory) -> None:
     append(directory.journal_of("p"), row(1))
     directory.ledger_file.write_text("damage\n" + directory.ledger_file.read_text())
     assert not has_new_records(directory)
+
+
+def test_the_status_of_an_older_ups_is_read(directory: RunDirectory) -> None:
+    """Its keys had other names."""
+    former = {"state": "finished", "rows": 2, "taken": directory.journaled_bytes(), "held": 2, "withheld": {"a": 1}}
+    directory.status_file.write_text(json.dumps(former))
+    status = read_status(directory)
+    assert status is not None
+    assert (status.confirmed_rows, status.skipped_values) == (2, {"a": 1})
+    assert not waits(directory)

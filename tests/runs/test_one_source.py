@@ -15,10 +15,12 @@ import pytest
 import ups
 from dashboard.server import eventually, show
 from ups.check import check_run
+from ups.errors import RunFileError
 from ups.journal.run_directory import RunDirectory
 from ups.journal.status import Status, read_status, write_status
 from ups.journal.waiting import waits
 from ups.runs import find_run, open_files, read_run
+from ups.runs.reading import open_source
 
 PICTURE = np.zeros((4, 4, 3), dtype=np.uint8)
 
@@ -33,11 +35,11 @@ def log_everything(ctx: ups.WandBContext) -> None:
             ctx.log_image("picture", PICTURE)
 
 
-def told(*arguments: str) -> str:
-    """What a command of UPS prints; its status does not matter."""
+def told(*arguments: str, expect: int = 0) -> str:
+    """The output of a command of UPS, with its errors where it fails."""
     done = subprocess.run([sys.executable, "-m", "ups", *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode in (0, 1), done.stderr
-    return done.stdout
+    assert done.returncode in (expect, 1), done.stderr
+    return done.stdout + done.stderr if expect else done.stdout
 
 
 def rows_said(path: Path) -> dict[str, int]:
@@ -134,3 +136,16 @@ def test_what_waits_is_one_answer(tmp_path: Path) -> None:
 def test_no_message_counts_more_rows_delivered_than_there_are(rows: int, held: int, text: str) -> None:
     """A delivery that begins again counts its rows from the start, and W&B holds more by then."""
     assert Status(rows=rows, confirmed_rows=held).held_of_all == text
+
+
+@pytest.mark.timeout(30)
+def test_a_run_without_journal_and_files_is_an_error_and_not_a_wait(tmp_path: Path) -> None:
+    """Nothing is ever read of it, so whoever follows it would wait for ever."""
+    with ups.create_wandb_context({}, mode="local", dir=tmp_path, run_id="r") as ctx:
+        ctx.stage("a").log(0, loss=1.0)
+    for journal in (ctx.dir / "journal").glob("*.jsonl"):
+        journal.unlink()
+    for read in (read_run, open_source, open_files):
+        with pytest.raises(RunFileError, match=r"holds no \.wandb file"):
+            read(find_run(ctx.dir))
+    assert "holds no .wandb file" in told("report", str(ctx.dir), "-o", str(tmp_path / "r.html"), expect=2)

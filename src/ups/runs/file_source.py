@@ -20,11 +20,6 @@ def open_files(found: FoundRun, on_read: Callable[[int], None] | None = None) ->
     Raises:
         RunFileError: The run has no file, all of them are empty, or one cannot be read or is not W&B's.
     """
-    if not found.files:
-        raise RunFileError(
-            f"{found.path} holds a journal and no .wandb file: deliver it first with:"
-            f" {command_line('ups', 'deliver', found.path)}"
-        )
     run = _of_files(found, on_read=on_read)
     if not any(segment.size for segment in run.segments):
         raise RunFileError(f"{found.files[-1]} is empty: the run has only just begun, or the file was not copied")
@@ -35,8 +30,13 @@ def _of_files(found: FoundRun, **options: Any) -> Run:
     """Make the run of some files.
 
     Raises:
-        RunDirectoryError, RunFileError: Its manifest cannot be read.
+        RunDirectoryError, RunFileError: It has no file, or its manifest cannot be read.
     """
+    if not found.files:
+        raise RunFileError(
+            f"{found.path} holds no .wandb file; if it holds a journal, deliver it first with:"
+            f" {command_line('ups', 'deliver', found.path)}"
+        )
     stages: tuple[str, ...] = ()
     if found.directory is not None:
         from ups.journal.run_directory import RunDirectory  # most runs were made without UPS
