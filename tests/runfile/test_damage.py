@@ -177,7 +177,10 @@ def compare(run: Run, source: Original, damaged: Damaged, case: str) -> None:
                 assert any(start <= at < end for start, end in ranges), f"{case}: the record at {at} is not reported"
     if "splice" not in case:
         steps = run.series("sin").steps if "sin" in run.metrics else np.arange(1)
-        assert (np.diff(steps) > 0).all(), f"{case}: a row is there twice"
+        # Two halves of records may meet where a part was cut out between blocks: their checksums are right, and the
+        # row that they make lacks its step. The place is reported, as above.
+        halves = int("cut_out" in case and bool(segment.damage))
+        assert np.count_nonzero(np.diff(steps) <= 0) <= halves, f"{case}: a row is there twice"
 
 
 def test_whole_records_that_are_gone_are_counted(tmp_path: Path) -> None:
