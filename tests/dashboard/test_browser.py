@@ -510,6 +510,25 @@ def test_what_happens_while_the_runs_page_opens_is_on_it(browser: Browser, tmp_p
         expect(page.locator("table.runs tbody tr")).to_have_count(1)
 
 
+def test_a_run_that_goes_while_the_list_is_drawn_is_no_error(browser: Browser, tmp_path: Path) -> None:
+    """The rest of a long list is drawn a frame later, and a run may be gone by then."""
+    make(STAGED, tmp_path, "doomed", "kept")
+    with shown(tmp_path) as address, watched(browser) as window:
+        page = window.page
+        page.add_init_script("""
+            const later = window.setTimeout;
+            window.setTimeout = (run, wait, ...rest) => (wait === 250 ? 0 : later(run, wait, ...rest));  // no redraw
+            window.frames_held = [];
+            window.requestAnimationFrame = (run) => window.frames_held.push(run);
+        """)
+        page.goto(address)
+        expect(page.locator("table.runs tbody tr")).to_have_count(2)
+        shutil.rmtree(tmp_path / "doomed")
+        expect(page.locator("table.runs tbody tr")).to_have_count(1)
+        page.evaluate("window.frames_held.splice(0).forEach((run) => run())")
+        expect(page.locator("table.runs tbody tr")).to_have_count(1)
+
+
 def test_a_click_holds_while_the_run_changes(browser: Browser, tmp_path: Path) -> None:
     """What changes on a run's row between pressing the button and letting go costs no click."""
     shutil.copytree(wandb_file("killed").parent, tmp_path / "killed", symlinks=True)

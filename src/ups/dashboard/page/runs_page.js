@@ -138,7 +138,8 @@ export async function runsPage() {
     );
     const rest = (at) => {
       if (now !== drawn || at >= keys.length) return;
-      body.append(...keys.slice(at, at + 2 * FIRST).map(row));
+      const there = keys.slice(at, at + 2 * FIRST).filter((key) => cards.has(key)); // others went since it was drawn
+      body.append(...there.map(row));
       requestAnimationFrame(() => rest(at + 2 * FIRST));
     };
     requestAnimationFrame(() => rest(body.childElementCount));
