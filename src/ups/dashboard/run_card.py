@@ -12,7 +12,7 @@ import psutil
 
 from ups.check import RunCheck, Verdict
 from ups.dashboard.encoding import as_whole
-from ups.errors import RunDirectoryError, RunFileError, UPSError
+from ups.errors import RunDirectoryError, UPSError
 from ups.journal.run_directory import RunDirectory
 from ups.journal.status import read_status
 from ups.runfile import Run
@@ -22,6 +22,7 @@ from ups.runfile.records import Exit, Kind, find_payloads, parse
 from ups.runfile.run_record import run_info
 from ups.runs import FoundRun
 from ups.runs.discovery import segment_folder_time
+from ups.runs.file_source import empty_file
 
 __all__ = ["Card", "Signature", "StageCard", "card_of", "judged_card", "signature_of", "unreadable_card"]
 
@@ -196,7 +197,7 @@ def _card_of_files(found: FoundRun) -> Card:
             created = datetime.strptime(stamp, "%Y%m%d_%H%M%S").timestamp()
     stat = files[-1].stat()
     if not stat.st_size:
-        raise RunFileError(f"{files[-1]} is empty: the run has only just begun, or the file was not copied")
+        raise empty_file(files[-1])
     run_id = (info.run_id if info is not None else "") or files[0].stem.removeprefix("run-")
     return Card(
         key=found.key,

@@ -7,7 +7,6 @@ import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from hashlib import blake2b
 from pathlib import Path
 
 from ups.errors import RunFileError, UsageError
@@ -48,6 +47,8 @@ class FoundRun:
     @cached_property
     def key(self) -> str:
         """A name for it that does not reveal its path."""
+        from hashlib import blake2b  # a check has no use for a key
+
         place = (self.directory or self.files[0]).resolve()
         return blake2b(os.fsencode(place), digest_size=8).hexdigest()
 

@@ -2,7 +2,8 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from ups.errors import RunFileError
@@ -11,7 +12,9 @@ from ups.runs.discovery import FoundRun
 from ups.runs.source import Medium, Reading
 from ups.text import command_line
 
-__all__ = ["FileSource", "open_files"]
+__all__ = ["FileSource", "empty_file", "open_files"]
+
+_HIDDEN = frozenset(["_timestamp"])  # what a page shows beside the metrics
 
 
 def open_files(found: FoundRun, on_read: Callable[[int], None] | None = None) -> Run:
@@ -22,8 +25,13 @@ def open_files(found: FoundRun, on_read: Callable[[int], None] | None = None) ->
     """
     run = _of_files(found, on_read=on_read)
     if not any(segment.size for segment in run.segments):
-        raise RunFileError(f"{found.files[-1]} is empty: the run has only just begun, or the file was not copied")
+        raise empty_file(found.files[-1])
     return run
+
+
+def empty_file(path: Path) -> RunFileError:
+    """The error for a run whose newest file is empty."""
+    return RunFileError(f"{path} is empty: the run has only just begun, or the file was not copied")
 
 
 def _of_files(found: FoundRun, **options: Any) -> Run:
@@ -56,15 +64,14 @@ class FileSource(Reading):
 
     journaled = False
 
-    def __init__(self, found: FoundRun, *, hidden: Iterable[str] = ()) -> None:
+    def __init__(self, found: FoundRun) -> None:
         self._found = found
-        self._hidden = frozenset(hidden)
         self._pieces: Iterator[int] | None = None
         self.generation = 0
         self.run = self._begin()
 
     def _begin(self) -> Run:
-        return _of_files(self._found, hidden=self._hidden, with_summary=True, read=False)
+        return _of_files(self._found, hidden=_HIDDEN, with_summary=True, read=False)
 
     def advance(self, seconds: float) -> bool:
         """As for :class:`Source`."""

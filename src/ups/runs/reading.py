@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["open_run", "open_runs", "open_source", "read_run"]
 
-_HIDDEN = frozenset(["_timestamp"])
-
 
 def open_source(found: FoundRun) -> Source:
     """Open the source of a run, without reading it yet.
@@ -26,7 +24,7 @@ def open_source(found: FoundRun) -> Source:
     Raises:
         RunDirectoryError, RunFileError: The run cannot be read.
     """
-    return _journals(found) or FileSource(found, hidden=_HIDDEN)
+    return _journals(found) or FileSource(found)
 
 
 def read_run(found: FoundRun, on_read: Callable[[int], None] | None = None) -> Run:
