@@ -1,0 +1,91 @@
+"""Answers to the requests that a wandb run makes of its service, given by the training process itself."""
+
+import asyncio
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import json_format
+from wandb.proto import wandb_internal_pb2 as pb
+from wandb.sdk.mailbox import MailboxHandle
+
+__all__ = ["Answer", "FileAnswer"]
+
+_POLL = 0.1  # seconds
+
+
+class Answer(MailboxHandle[Any]):
+    """An answer that is there already, or is given once an event is set.
+
+    Args:
+        asyncer: wandb's thread for asynchronous waits.
+        result: The answer.
+        ready: Set when it may be given; None where it may be now.
+    """
+
+    def __init__(self, asyncer: Any, result: pb.Result, ready: threading.Event | None = None) -> None:
+        super().__init__(asyncer)
+        self._result = result
+        self._ready = ready
+
+    def cancel(self) -> None:
+        """Do nothing: nothing else waits for it."""
+
+    def wait_or(self, *, timeout: float | None) -> pb.Result:
+        """Wait for the answer.
+
+        Raises:
+            TimeoutError: It was not given within ``timeout`` seconds.
+        """
+        if self._ready is not None and not self._ready.wait(timeout):
+            raise TimeoutError
+        return self._result
+
+    async def wait_async(self, *, timeout: float | None) -> pb.Result:
+        """Wait for the answer; for as long as it takes, since wandb itself ends the waits that it gives up."""
+        while self._ready is not None and not self._ready.is_set():
+            await asyncio.sleep(_POLL)
+        return self._result
+
+
+class FileAnswer(MailboxHandle[Any]):
+    """An answer that delivery writes into a file.
+
+    Args:
+        asyncer: wandb's thread for asynchronous waits.
+        path: The file, as protobuf JSON of a ``Result``.
+    """
+
+    def __init__(self, asyncer: Any, path: Path) -> None:
+        super().__init__(asyncer)
+        self._path = path
+
+    def cancel(self) -> None:
+        """Do nothing: delivery answers all the same."""
+
+    def wait_or(self, *, timeout: float | None) -> pb.Result:
+        """Wait for the answer.
+
+        Raises:
+            TimeoutError: Delivery has not given it within ``timeout`` seconds.
+        """
+        until = None if timeout is None else time.monotonic() + timeout
+        while (result := self._read()) is None:
+            if until is not None and time.monotonic() > until:
+                raise TimeoutError
+            time.sleep(_POLL)
+        return result
+
+    async def wait_async(self, *, timeout: float | None) -> pb.Result:
+        """Wait for the answer; for as long as it takes, since wandb itself ends the waits that it gives up."""
+        while (result := self._read()) is None:
+            await asyncio.sleep(_POLL)
+        return result
+
+    def _read(self) -> pb.Result | None:
+        try:
+            text = self._path.read_text(encoding="utf-8")  # it appears whole
+        except FileNotFoundError:
+            return None
+        return json_format.Parse(text, pb.Result(), ignore_unknown_fields=True)

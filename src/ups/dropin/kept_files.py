@@ -1,0 +1,55 @@
+"""Files that a script gives to W&B, kept in its run directory as they are at the call."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wandb.proto.wandb_internal_pb2 import ArtifactRecord
+
+__all__ = ["ARTIFACTS", "keep_artifact", "keep_file"]
+
+ARTIFACTS = "artifacts"  # the folder of a run directory that has their content
+
+
+def keep_file(path: Path, policy: str) -> None:
+    """Put a file's content in the place of the link to it that ``run.save`` makes.
+
+    A file with the policy ``now`` is there from then on, also where the original is replaced or removed. With ``live``
+    and ``end`` W&B wants what the original holds later, so the link stays.
+
+    Raises:
+        OSError: It cannot be linked or copied.
+    """
+    if policy == "now" and path.is_symlink():
+        held = path.with_name(f".{path.name}.kept")
+        held.unlink(missing_ok=True)
+        _link_or_copy(path.resolve(), held)
+        held.replace(path)
+
+
+def keep_artifact(artifact: ArtifactRecord, folder: Path) -> None:
+    """Keep the files of an artifact in a run directory, and name them in its manifest relative to that.
+
+    Raises:
+        OSError: One cannot be linked or copied.
+    """
+    for entry in artifact.manifest.contents:
+        if entry.local_path:
+            held = Path(ARTIFACTS, artifact.client_id[:32] or artifact.digest, entry.path)
+            path = folder / held
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _link_or_copy(Path(entry.local_path), path)
+            entry.local_path = held.as_posix()
+
+
+def _link_or_copy(original: Path, path: Path) -> None:
+    """Link a file, which costs no space, or copy it where that cannot be done."""
+    try:
+        os.link(original, path)
+    except OSError:
+        shutil.copyfile(original, path)

@@ -1,0 +1,124 @@
+"""The one place that replaces parts of wandb: its service, its login, and the class of its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import wandb
+from wandb.sdk import wandb_init, wandb_run, wandb_setup
+
+from ups.dropin.journaled_run import JournaledRun
+from ups.dropin.script_run import place_run
+from ups.dropin.service import JournalService
+from ups.guard.guarded_run import guard_run
+from ups.journal.faults import notify
+from ups.tracking.mode import resolve_mode
+
+__all__ = ["install", "installed", "release"]
+
+_replaced: list[tuple[Any, str, Any]] = []
+
+
+def installed() -> bool:
+    """True while wandb's runs are journaled."""
+    return bool(_replaced)
+
+
+def install() -> None:
+    """Journal every run that ``wandb.init`` makes from here on."""
+    if _replaced:
+        return
+    setup, init = wandb_setup._WandbSetup, wandb_init._WandbInit
+    connect, log_in, begin, set_run_id = setup.ensure_service, init.maybe_login, init.init, init.set_run_id
+    end = setup._teardown
+
+    def ensure_service(self: Any) -> JournalService:
+        service = vars(self).get("_ups_service")
+        if service is None:
+            service = self._ups_service = JournalService(self._asyncer, lambda: connect(self))
+        return service
+
+    def tear_down(self: Any, exit_code: int | None = None) -> None:
+        service = vars(self).get("_ups_service")
+        if service is not None:
+            service.teardown(exit_code or 0)
+            self._connection = None  # it is torn down
+        end(self, exit_code)
+
+    def maybe_log_in(self: Any, init_settings: Any) -> None:
+        settings = self._wl.settings.model_copy()
+        settings.update_from_settings(init_settings)
+        if settings._noop or settings._offline or _unsupported(settings):
+            return log_in(self, init_settings)
+        init_settings.mode = resolve_mode(init_settings.mode)
+        return None
+
+    def set_id_and_place(self: Any, settings: Any) -> None:
+        set_run_id(self, settings)
+        if _journals(self._wl, settings):
+            place_run(settings)
+
+    def init_run(self: Any, settings: Any, config: Any, run_printer: Any) -> Any:
+        service = self._wl.ensure_service()
+        if settings.x_files_dir and _journals(self._wl, settings):
+            service.expect(settings)
+            wandb_init.Run = JournaledRun
+            try:
+                return begin(self, settings, config, run_printer)
+            finally:
+                wandb_init.Run = wandb_run.Run
+                service.expect(None)
+        run = begin(self, settings, config, run_printer)
+        if not isinstance(run, JournaledRun):
+            notify(f"run {run.id} is guarded in this process, and its rows are not journaled: {_unsupported(settings)}")
+            guard_run(run, from_init=True)
+        return run
+
+    def footer(*arguments: Any, **options: Any) -> None:
+        settings = options.get("settings")
+        if settings is None or not settings.x_files_dir:
+            print_footer(*arguments, **options)
+
+    print_footer = wandb_run.Run._footer
+    _replace(setup, "ensure_service", ensure_service)
+    _replace(setup, "assert_service", ensure_service)
+    _replace(setup, "_teardown", tear_down)
+    _replace(init, "maybe_login", maybe_log_in)
+    _replace(init, "set_run_id", set_id_and_place)
+    _replace(init, "init", init_run)
+    _replace(wandb_run.Run, "_footer", staticmethod(footer))
+
+
+def release() -> None:
+    """Give wandb its own parts back. Runs that are journaled continue as they are."""
+    while _replaced:
+        holder, name, before = _replaced.pop()
+        setattr(holder, name, before)
+
+
+def _replace(holder: Any, name: str, value: Callable[..., Any] | staticmethod[..., Any]) -> None:
+    _replaced.append((holder, name, vars(holder)[name]))
+    setattr(holder, name, value)
+
+
+def _journals(setup: Any, settings: Any) -> bool:
+    """True where ``wandb.init`` makes a run that can be journaled."""
+    previous = setup.most_recent_active_run
+    if previous is not None and settings.reinit not in (True, "finish_previous", "create_new"):
+        return False  # the previous run is returned
+    return not settings._noop and _unsupported(settings) is None
+
+
+def _unsupported(settings: Any) -> str | None:
+    """The reason why a run with these settings cannot be journaled; None where it can."""
+    if settings._shared:
+        return "mode='shared' has several writers that W&B's server orders"
+    if settings.sync_tensorboard:
+        return "wandb's own process reads TensorBoard's files"
+    for name in ("fork_from", "resume_from"):
+        if getattr(settings, name):
+            return f"{name}= needs W&B's server at once"
+    if settings.launch:
+        return "it was started by W&B Launch"
+    return None
