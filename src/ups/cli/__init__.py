@@ -27,6 +27,7 @@ _TOUR = {
         "export": "Write a run's rows as CSV or Parquet.",
     },
     "Train": {
+        "run": "Run a script that logs with wandb: no row lost, every chart full.",
         "train": "Train the three-stage neural simulator, with every chart full.",
         "evaluate": "Score the trained models of a run of 'ups train', with standard errors.",
     },

@@ -18,6 +18,7 @@ from wandb.sdk.data_types.utils import history_dict_to_json
 from wandb.sdk.interface.interface_shared import InterfaceShared
 from wandb.util import json_dumps_safer_history
 
+from ups.errors import UsageError
 from ups.dropin.answers import Answer, FileAnswer
 from ups.dropin.kept_files import keep_artifact, keep_file
 from ups.dropin.script_state import ScriptState
@@ -30,6 +31,11 @@ _POLICIES = {pb.FilesItem.NOW: "now", pb.FilesItem.LIVE: "live", pb.FilesItem.EN
 _SUMMARIES = ("min", "max", "mean", "best", "last", "copy", "none", "first")
 _GOALS = {pb.MetricRecord.GOAL_MINIMIZE: "minimize", pb.MetricRecord.GOAL_MAXIMIZE: "maximize"}
 _AWAITED = ("internal_messages", "stop_status", "network_status")  # answered at the run's end
+_OF_THE_SERVER = {  # requests that only wandb's own process can answer
+    "link_artifact": "link_artifact() needs the artifact on the server",
+    "download_artifact": "the artifact is on the server",
+    "job_input": "W&B Launch reads it",
+}
 
 
 class JournalInterface(InterfaceShared):
@@ -37,21 +43,33 @@ class JournalInterface(InterfaceShared):
 
     Args:
         asyncer: wandb's thread for asynchronous waits.
-        begin: Called with the run's record; returns the run that it tracks.
+        begin: Called with the record of a new run; returns the run that is tracked.
+        context: The run that is tracked, where it has begun in another process.
 
     Attributes:
         state: The run as its script sees it.
         context: The run that is tracked; None until wandb has announced it.
     """
 
-    def __init__(self, asyncer: Any, begin: Callable[[pb.RunRecord], WandBContext]) -> None:
+    def __init__(
+        self,
+        asyncer: Any,
+        begin: Callable[[pb.RunRecord], WandBContext] | None = None,
+        *,
+        context: WandBContext | None = None,
+    ) -> None:
         super().__init__()
-        self.state = ScriptState()
-        self.context: WandBContext | None = None
+        self.state = ScriptState(time.time())
+        self.context = context
         self._asyncer = asyncer
         self._begin = begin
-        self._run = pb.RunRecord()
+        self._run = pb.RunRecord(run_id=context.run_id if context is not None else "")
         self._ended = threading.Event()
+
+    def continue_from(self, parent: "JournalInterface") -> None:
+        """Continue from the state that the run had in the process which forked this one."""
+        self.state = ScriptState(parent.state.began, parent.state.step, parent.state.summary)
+        self._run.CopyFrom(parent._run)
 
     # ------------------------------------------------------------------ rows
 
@@ -81,7 +99,7 @@ class JournalInterface(InterfaceShared):
         if flush is not None:
             content["commit"] = flush
         self.append(orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE))
-        self.state.log(values, content.get("step"), flush)
+        self.state.log(values, content.get("step"), flush, content["time"])
 
     # ------------------------------------------------------------------ everything else
 
@@ -177,6 +195,7 @@ class JournalInterface(InterfaceShared):
         kind = record.WhichOneof("record_type")
         result = pb.Result()
         if kind == "run":
+            assert self._begin is not None
             self._run.CopyFrom(record.run)
             self.context = self._begin(record.run)
             result.run_result.run.CopyFrom(self._run)
@@ -194,6 +213,11 @@ class JournalInterface(InterfaceShared):
     def _answer(self, request: pb.Request, result: pb.Result) -> Answer | FileAnswer:
         kind = request.WhichOneof("request_type")
         response = result.response
+        if kind in _OF_THE_SERVER:
+            raise UsageError(
+                f"{_OF_THE_SERVER[kind]}, and this run is journaled: make the run with plain wandb, and guard it with"
+                " ups.guard(run)"
+            )
         if kind in _AWAITED:
             return Answer(self._asyncer, result, self._ended)
         if kind == "history_step":

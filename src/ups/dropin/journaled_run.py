@@ -10,6 +10,7 @@ import orjson
 from wandb.sdk.wandb_run import Run
 
 from ups.dropin.interface import JournalInterface
+from ups.dropin.script_run import FILES
 
 __all__ = ["JournaledRun"]
 
@@ -20,8 +21,12 @@ _WAIT = 10.0  # seconds for an answer of delivery
 class JournaledRun(Run):
     """A run of the drop-in: a ``wandb.Run`` for everyone who asks.
 
+    In a child process a run that was pickled or forked attaches to the journal at its first call, as wandb's own does.
     ``log`` has a quick way for rows of plain numbers; all else goes through wandb's own code.
     """
+
+    _attach_pid = -1  # until it is attached
+    _interface: Any = None
 
     def log(self, data: dict[str, Any], step: int | None = None, commit: bool | None = None) -> None:
         """Log a row, as ``wandb.Run.log`` does: the same arguments, the same errors."""
@@ -49,7 +54,7 @@ class JournaledRun(Run):
                     line = b"null"
                 if b"null" not in line:  # orjson writes NaN and the infinities so
                     interface.append(line)
-                    interface.state.log(data, step, commit)
+                    interface.state.log(data, step, commit, content["time"])
                     if step is not None and step > self._local_step:
                         self._local_step = step
                     if commit or (step is None and commit is None):
@@ -70,6 +75,12 @@ class JournaledRun(Run):
         while (url := interface.context.url) is None and time.monotonic() < until:
             time.sleep(0.05)
         return url
+
+    def _set_backend(self, backend: Any) -> None:
+        super()._set_backend(backend)
+        if isinstance(backend, JournalInterface) and backend.context is not None:  # attached in a child process
+            self._settings.root_dir = str(backend.context.dir)
+            self._settings.x_files_dir = str(backend.context.dir / FILES)
 
     def _redirect(self, *arguments: Any, **options: Any) -> None:
         """Leave the console alone: UPS copies what the process prints."""

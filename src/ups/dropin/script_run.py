@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from ups.journal.run_directory import RunDirectory, runs_folder
 from ups.journal.run_manifest import RunManifest
-from ups.tracking.context import WandBContext
+from ups.tracking.context import DISABLED, RUN_DIR_VARIABLE, WandBContext
 from ups.tracking.provenance import provenance
 
 if TYPE_CHECKING:
     from wandb.proto.wandb_internal_pb2 import RunRecord
     from wandb.sdk.wandb_settings import Settings
 
-__all__ = ["FILES", "begin_run", "place_run"]
+__all__ = ["FILES", "begin_run", "join_run", "place_run"]
 
 FILES = "files"  # the folder of a run directory that the script knows as run.dir
 
@@ -66,6 +66,16 @@ def begin_run(settings: Settings, record: RunRecord) -> WandBContext:
     for name, value in internal.items():
         context.sink.record(config_item={"path": ["_wandb", name], "value": value})
     return context
+
+
+def join_run(run_id: str) -> WandBContext | None:
+    """Join the run of the process that started this one; None where that has no such run."""
+    place = os.environ.get(RUN_DIR_VARIABLE)
+    if not place or place == DISABLED:
+        return None
+    directory = RunDirectory.open(Path(place))
+    manifest = directory.read_manifest()
+    return WandBContext(directory, manifest) if manifest.run_id == run_id else None
 
 
 def _mode(settings: Settings) -> str:

@@ -12,12 +12,14 @@ from ups.dropin.journaled_run import JournaledRun
 from ups.dropin.script_run import place_run
 from ups.dropin.service import JournalService
 from ups.guard.guarded_run import guard_run
+from ups.guard.spawned import Carrier
 from ups.journal.faults import notify
 from ups.tracking.mode import resolve_mode
 
 __all__ = ["install", "installed", "release"]
 
 _replaced: list[tuple[Any, str, Any]] = []
+_carriers: list[Carrier] = []
 
 
 def installed() -> bool:
@@ -88,10 +90,13 @@ def install() -> None:
     _replace(init, "set_run_id", set_id_and_place)
     _replace(init, "init", init_run)
     _replace(wandb_run.Run, "_footer", staticmethod(footer))
+    _carriers.append(Carrier())
 
 
 def release() -> None:
     """Give wandb its own parts back. Runs that are journaled continue as they are."""
+    while _carriers:
+        _carriers.pop().release()
     while _replaced:
         holder, name, before = _replaced.pop()
         setattr(holder, name, before)

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
+
+from wandb.proto.wandb_settings_pb2 import Settings
 
 from ups.dropin.interface import JournalInterface
-from ups.dropin.script_run import begin_run
+from ups.dropin.script_run import begin_run, join_run
 
 __all__ = ["JournalService"]
+
+
+class _Announced(NamedTuple):
+    """A run that wandb has announced in this process, or in the one that it was forked from."""
+
+    settings: Any
+    interface: JournalInterface
+
+
+_announced: dict[str, _Announced] = {}
 
 
 class JournalService:
@@ -26,7 +38,6 @@ class JournalService:
         self._connect = connect
         self._own: Any = None
         self._settings: Any = None
-        self._interfaces: dict[str, tuple[Any, JournalInterface]] = {}
 
     def expect(self, settings: Any) -> None:
         """Journal the run that wandb announces next, which has these settings."""
@@ -38,26 +49,39 @@ class JournalService:
         if expected is None:
             return self.own.inform_init(settings, run_id)
         interface = JournalInterface(self._asyncer, lambda record: begin_run(expected, record))
-        self._interfaces[run_id] = (settings, interface)
+        _announced[run_id] = _Announced(settings, interface)
         return interface
 
     def inform_attach(self, attach_id: str) -> tuple[Any, Any]:
-        """The settings and the interface of a run that this process was forked with."""
-        if attach_id not in self._interfaces:
+        """The settings and the interface of a run of the process that started this one.
+
+        A forked child has its parent's run, and a journal of its own. A spawned one joins it by its directory.
+        """
+        announced = _announced.get(attach_id)
+        if announced is not None and announced.interface.context is not None:
+            settings = announced.settings
+            interface = JournalInterface(self._asyncer, context=announced.interface.context)
+            interface.continue_from(announced.interface)
+        elif (context := join_run(attach_id)) is not None:
+            settings = Settings()
+            settings.mode.value = context.mode
+            interface = JournalInterface(self._asyncer, context=context)
+        else:
             attached: tuple[Any, Any] = self.own.inform_attach(attach_id)
             return attached
-        return self._interfaces[attach_id]
+        _announced[attach_id] = _Announced(settings, interface)
+        return settings, interface
 
     def inform_finish(self, run_id: str) -> None:
         """Forget a run."""
-        if self._interfaces.pop(run_id, None) is None and self._own is not None:
+        if _announced.pop(run_id, None) is None and self._own is not None:
             self._own.inform_finish(run_id)
 
     def teardown(self, exit_code: int) -> int | None:
         """End the runs that are open, and wandb's own service where it was started."""
-        for _, interface in list(self._interfaces.values()):
-            interface.end(exit_code)
-        self._interfaces.clear()
+        for announced in list(_announced.values()):
+            announced.interface.end(exit_code)
+        _announced.clear()
         if self._own is None:
             return None
         code: int | None = self._own.teardown(exit_code)

@@ -1,4 +1,4 @@
-"""``python -m ups.guard train.py …``: run a script, or ``-m module``, with every wandb run of it guarded."""
+"""``ups run train.py …``: run a script, or ``-m module``, with every wandb run of it journaled and delivered by UPS."""
 
 import runpy
 import sys
@@ -8,7 +8,7 @@ from ups.errors import UsageError
 from ups.guard import guard
 from ups.text import printable
 
-_USAGE = "usage: python -m ups.guard [-m module | script.py] [arguments of the script …]"
+_USAGE = "usage: ups run [-m module | script.py] [arguments of the script …]"
 
 
 def main(arguments: list[str]) -> None:

@@ -7,17 +7,21 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from ups.guard.patch_init import guard_every_run
-
 __all__ = ["arm"]
 
 
 def arm() -> None:
     """Guard every run of this process, from the import of wandb on."""
     if "wandb" in sys.modules:
-        guard_every_run()
+        _guard()
     else:
         sys.meta_path.insert(0, _WandbFinder())
+
+
+def _guard() -> None:
+    from ups.dropin.seam import install
+
+    install()
 
 
 class _WandbFinder(importlib.abc.MetaPathFinder):
@@ -48,4 +52,4 @@ class _ThenGuard(importlib.abc.Loader):
         assert module.__spec__ is not None
         module.__spec__.loader = module.__loader__ = self._loader
         self._loader.exec_module(module)
-        guard_every_run()
+        _guard()
