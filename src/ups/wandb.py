@@ -6,5 +6,9 @@ import wandb
 
 from ups.dropin.seam import install
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wandb import *  # noqa: F403
+
 install()
 sys.modules[__name__] = wandb

@@ -118,6 +118,11 @@ class Session:
         return self._run.entity
 
     @property
+    def name(self) -> str | None:
+        """The name of the run, which the server chooses where none was given."""
+        return self._run.name
+
+    @property
     def stop_requested(self) -> bool:
         """True where W&B has asked to stop: by its Stop button, or because an upload has failed permanently."""
         return self._stop.is_set()

@@ -18,10 +18,10 @@ from wandb.sdk.data_types.utils import history_dict_to_json
 from wandb.sdk.interface.interface_shared import InterfaceShared
 from wandb.util import json_dumps_safer_history
 
-from ups.errors import UsageError
 from ups.dropin.answers import Answer, FileAnswer
 from ups.dropin.kept_files import keep_artifact, keep_file
 from ups.dropin.script_state import ScriptState
+from ups.errors import UsageError
 from ups.journal.run_directory import new_run_id
 from ups.tracking.context import WandBContext
 
@@ -91,9 +91,7 @@ class JournalInterface(InterfaceShared):
         values = history_dict_to_json(run, data, step=user_step, ignore_copy_err=True)
         values.pop("_step", None)
         content: dict[str, Any] = {"time": time.time()}
-        content["log"] = {
-            name: orjson.Fragment(json_dumps_safer_history(value)) for name, value in values.items()
-        }
+        content["log"] = {name: orjson.Fragment(json_dumps_safer_history(value)) for name, value in values.items()}
         if step is not None and publish_step:
             content["step"] = step
         if flush is not None:
@@ -177,6 +175,10 @@ class JournalInterface(InterfaceShared):
         self._run.CopyFrom(run)
         if changed:
             self._record(run=changed)
+
+    def _journal_output_logger(self, output: pb.OutputLoggerRecord) -> None:
+        assert self.context is not None
+        self.context.keep_console(output.line)
 
     def _journal_use_artifact(self, use: pb.UseArtifactRecord) -> None:
         self._record(use_artifact=json_format.MessageToDict(use, preserving_proto_field_name=True))

@@ -11,11 +11,13 @@ from wandb.sdk.wandb_run import Run
 
 from ups.dropin.interface import JournalInterface
 from ups.dropin.script_run import FILES
+from ups.tracking.context import WandBContext
 
 __all__ = ["JournaledRun"]
 
 _PLAIN = (float, int)
-_WAIT = 10.0  # seconds for an answer of delivery
+_WAIT = 10.0  # seconds for delivery to open the run
+_POLL = 0.05  # seconds
 
 
 class JournaledRun(Run):
@@ -63,18 +65,70 @@ class JournaledRun(Run):
         super().log(data, step, commit)
 
     @property
-    def url(self) -> str | None:
-        """The address of the run's page; None offline, and where delivery has not reached the server in time."""
-        return self._await_url()
+    def name(self) -> str | None:
+        """The name of the run; the server gives it one where the script does not."""
+        if self._settings.run_name is None:
+            self._learn()
+        return super().name
 
-    def _await_url(self) -> str | None:
-        interface = self._interface
-        if not isinstance(interface, JournalInterface) or interface.context is None or self._settings._offline:
-            return None
+    @name.setter
+    def name(self, name: str) -> None:
+        Run.name.fset(self, name)  # type: ignore[attr-defined]
+
+    @property
+    def entity(self) -> str:
+        """The entity that the run is in; empty offline, where none was given."""
+        if not self._settings.entity:
+            self._learn()
+        return super().entity
+
+    @property
+    def url(self) -> str | None:
+        """The address of the run's page; None offline."""
+        self._learn()
+        return super().url
+
+    @property
+    def project_url(self) -> str | None:
+        """The address of the project's page; None offline."""
+        self._learn()
+        return super().project_url
+
+    @property
+    def sweep_url(self) -> str | None:
+        """The address of the sweep's page; None offline, and outside a sweep."""
+        self._learn()
+        return super().sweep_url
+
+    @property
+    def path(self) -> str:
+        """Entity, project and id."""
+        self._learn()
+        return super().path
+
+    def _learn(self) -> None:
+        """Take the names that the server has given the run, once delivery has opened it there.
+
+        Delivery opens it while the script trains; the first that asks waits for it, for some seconds.
+        """
+        context, settings = self._context, self._settings
+        if context is None or context.mode != "online" or settings.entity:
+            return
         until = time.monotonic() + _WAIT
-        while (url := interface.context.url) is None and time.monotonic() < until:
-            time.sleep(0.05)
-        return url
+        while (status := context.status) is None or status.entity is None:
+            if time.monotonic() > until:
+                context.sink.note(
+                    "names", f"W&B has not opened run {self.id} in {_WAIT:.0f} s, so it has no address yet"
+                )
+                return
+            time.sleep(_POLL)
+        settings.entity, settings.project = status.entity, status.project or settings.project
+        settings.run_name = settings.run_name or status.name
+
+    @property
+    def _context(self) -> WandBContext | None:
+        interface = self._interface
+        return interface.context if isinstance(interface, JournalInterface) else None
 
     def _set_backend(self, backend: Any) -> None:
         super()._set_backend(backend)

@@ -43,10 +43,11 @@ def begin_run(settings: Settings, record: RunRecord) -> WandBContext:
     directory = RunDirectory(Path(settings.root_dir))
     config = {item.key: json.loads(item.value_json) for item in record.config.update if item.key}
     internal = config.pop("_wandb", {})
+    console = settings.console != "off"
     with directory.beginning():
         if RunDirectory.exists(directory.path):
             manifest = directory.read_manifest()
-            context = WandBContext(directory, manifest, owner=True)
+            context = WandBContext(directory, manifest, owner=True, console=console)
             context.sink.record(config=config)
         else:
             manifest = RunManifest(
@@ -62,7 +63,7 @@ def begin_run(settings: Settings, record: RunRecord) -> WandBContext:
                 **_provenance(record, settings),
             )
             directory.create(manifest)
-            context = WandBContext(directory, manifest, owner=True)
+            context = WandBContext(directory, manifest, owner=True, console=console)
     for name, value in internal.items():
         context.sink.record(config_item={"path": ["_wandb", name], "value": value})
     return context

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import wandb
 from wandb.sdk import wandb_init, wandb_run, wandb_setup
 
 from ups.dropin.journaled_run import JournaledRun
@@ -65,11 +64,11 @@ def install() -> None:
         service = self._wl.ensure_service()
         if settings.x_files_dir and _journals(self._wl, settings):
             service.expect(settings)
-            wandb_init.Run = JournaledRun
+            vars(wandb_init)["Run"] = JournaledRun
             try:
                 return begin(self, settings, config, run_printer)
             finally:
-                wandb_init.Run = wandb_run.Run
+                vars(wandb_init)["Run"] = wandb_run.Run
                 service.expect(None)
         run = begin(self, settings, config, run_printer)
         if not isinstance(run, JournaledRun):

@@ -45,6 +45,7 @@ class Status:
     url: str | None = None
     project: str | None = None
     entity: str | None = None
+    name: str | None = None
     stop: bool = False
     denied: bool = False
     skipped_values: dict[str, int] = field(default_factory=dict)
@@ -112,7 +113,7 @@ def _is_process(value: Any) -> bool:
 
 _TAKES: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("state", "mode"), is_text),
-    **dict.fromkeys(("owner", "url", "project", "entity"), is_text_or_none),
+    **dict.fromkeys(("owner", "url", "project", "entity", "name"), is_text_or_none),
     **dict.fromkeys(("pid", "rows", "consumed_bytes"), _is_count),
     **dict.fromkeys(("confirmed", "stop", "denied"), lambda value: isinstance(value, bool)),
     **dict.fromkeys(("skipped_values", "expected"), _are_counts),

@@ -63,12 +63,13 @@ class ConsoleCapture:
         def write(text: str) -> int:
             written = original(text)
             if self._file is not None and isinstance(text, str):
-                self._keep(text)
+                self.keep(text)
             return written
 
         return write
 
-    def _keep(self, text: str) -> None:
+    def keep(self, text: str) -> None:
+        """Append ``text`` to the file."""
         with self._lock:
             if self._file is None:
                 return

@@ -17,6 +17,7 @@ from ups.journal.faults import Faults
 from ups.journal.record_types import encode_record
 from ups.journal.run_directory import RunDirectory
 from ups.journal.run_manifest import RunManifest
+from ups.journal.status import Status
 from ups.journal.writer import Journal, LateJournal
 from ups.text import shown
 from ups.tracking import exit_hooks
@@ -51,6 +52,7 @@ class WandBContext(Recorder):
         strict: bool = False,
         owner: bool = False,
         rank: Rank | None = None,
+        console: bool = True,
     ) -> None:
         super().__init__(directory, manifest, strict=strict, rank=rank)
         self._owner = owner
@@ -70,7 +72,7 @@ class WandBContext(Recorder):
         delivers = owner and manifest.mode != "local"
         mark = directory.mark_of(self._process)
         self._supervisor = Supervisor(directory, mark, self._sink, self._deliverer() if delivers else None)
-        if delivery == "process" and os.environ.get("WANDB_CONSOLE", "auto") != "off":
+        if console and delivery == "process" and os.environ.get("WANDB_CONSOLE", "auto") != "off":
             self._console = ConsoleCapture(directory.console_of(self._process), on_failure=self._console_failed)
             self._console.start()
         self._supervisor.start()
@@ -106,13 +108,29 @@ class WandBContext(Recorder):
     @property
     def url(self) -> str | None:
         """The address of the run's page in W&B; None offline, and until the run is there."""
-        status = self._supervisor.poll() if self._supervisor is not None else None
+        status = self.status
         return status.url if status is not None else None
+
+    @property
+    def status(self) -> Status | None:
+        """The newest report of delivery; None before its first.
+
+        :meta private:
+        """
+        return self._supervisor.poll() if self._supervisor is not None else None
 
     @property
     def should_stop(self) -> bool:
         """True once a person has pressed Stop in W&B, or a sweep stops the run early. Cheap enough for every step."""
         return self._supervisor is not None and self._supervisor.stop_requested
+
+    def keep_console(self, text: str) -> None:
+        """Add to the console log what the process does not print itself.
+
+        :meta private:
+        """
+        if self._console is not None:
+            self._console.keep(text)
 
     # ------------------------------------------------------------------ the end
 

@@ -1,6 +1,5 @@
 """Logs one of each kind of value that wandb takes, and calls each kind of method that changes a run."""
 
-import sys
 import wave
 from pathlib import Path
 
@@ -12,12 +11,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import torch
+import wandb
+from matplotlib.figure import Figure
 from PIL import Image
-
-if "--drop-in" in sys.argv:
-    import ups.wandb as wandb
-else:
-    import wandb
 
 random = np.random.default_rng(0)
 pixels = (random.random((8, 8, 3)) * 255).astype("uint8")
@@ -45,7 +41,7 @@ run.log({"numbered": 3}, step=101)
 run.log({})
 
 
-def figure() -> plt.Figure:
+def figure() -> Figure:
     """A plot that wandb turns into Plotly's JSON."""
     made, axes = plt.subplots()
     axes.plot([1, 2, 3])
