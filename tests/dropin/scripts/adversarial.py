@@ -4,7 +4,7 @@ import numpy as np
 import wandb
 
 random = np.random.default_rng(0)
-wandb.init(project="gan", config=dict(latent=64, beta1=0.5))
+wandb.init(project="gan", config={"latent": 64, "beta1": 0.5})
 for step in range(40):
     wandb.log({"D/loss": 1 / (step + 1), "D/real": random.random()}, step=step)
     wandb.log({"G/loss": step / 40}, step=step)

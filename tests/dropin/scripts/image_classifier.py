@@ -9,7 +9,7 @@ run = wandb.init(project="pytorch-mnist", config={"epochs": 3, "lr": 0.01})
 model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
 optimizer = torch.optim.SGD(model.parameters(), lr=run.config.lr)
 wandb.watch(model, log_freq=4)
-for epoch in range(run.config.epochs):
+for _ in range(run.config.epochs):
     for batch in range(8):
         images, labels = torch.randn(16, 1, 8, 8), torch.randint(0, 10, (16,))
         optimizer.zero_grad()

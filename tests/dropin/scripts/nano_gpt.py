@@ -6,7 +6,7 @@ import wandb
 
 config = {"batch_size": 12, "block_size": 64, "n_layer": 4, "learning_rate": 1e-3, "dataset": "shakespeare_char"}
 wandb.init(project="owt", name="gpt2-124M", config=config)
-for iteration in range(0, 60):
+for iteration in range(60):
     rate = 1e-3 * (1 - iteration / 60)
     loss = 4.2 * math.exp(-iteration / 20) + 1
     if iteration % 10 == 0:
