@@ -86,7 +86,7 @@ class Intake:
         for process in self._directory.processes():
             # All that is there now, since a process that began later may continue from it. The rest comes next time.
             moved |= self._take_written(process)
-            if self._journals.rule.is_open(process) and self._is_over(process, ended=at_once):
+            if self._journals.is_open(process) and self._is_over(process, ended=at_once):
                 self._take_written(process)  # what came before it was over
                 self._settle(process)
                 moved = True

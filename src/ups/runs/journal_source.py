@@ -113,7 +113,7 @@ class JournalSource(Reading):
             self._in_ledger = None
         for process in self._directory.processes():
             yield from self._rows.read_rest(process, _AT_ONCE)
-            if self._rows.rule.is_open(process) and not self._directory.is_alive(process):
+            if self._rows.is_open(process) and not self._directory.is_alive(process):
                 yield from self._rows.read_rest(process, _AT_ONCE)  # its last records
                 yield self._rows.settle(process)
 
