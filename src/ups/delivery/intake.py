@@ -125,7 +125,9 @@ class Intake:
         self._add(JournalSpan(process, offset, offset, len(entries), settled=True), entries)
 
     def _add(self, span: JournalSpan, entries: list[Entry]) -> None:
-        self._ledger.add(span)
+        rows = [entry.row for entry in entries if entry.numbered]
+        wishes = [getattr(row, "number", 0) for row in rows] if self._journals.script is not None else []
+        self._ledger.add(span, wishes if any(wishes) else ())
         self._written.append(entries)
         self._unsynced[span.process] = None
 
