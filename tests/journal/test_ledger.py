@@ -245,14 +245,17 @@ def test_a_row_of_a_script_has_its_own_number_where_that_is_free(
     """Or the next. What W&B holds keeps its numbers, though a session ends between any two lines of the ledger."""
     with empty_directory() as directory:
         path = directory.ledger_file
-        ledger, end = Ledger(directory), 0
+        ledger, end, written = Ledger(directory), 0, 0
         for wishes, held_rows, gap, cut in sessions:
             rows = ledger.rows or 0
             held_rows = min(held_rows, rows)
             before = numbers(ledger, held_rows)
             held = before[-1] if before else -1
+            size = path.stat().st_size
             assert ledger.continue_from(held, held + 1 + gap) == held_rows
-            floor = held + 1 + gap
+            if path.stat().st_size > size:
+                written = held + 1 + gap if held_rows == rows else 0  # the lowest of the rows to come
+            floor = max(written, held + 1 + gap)
             assert numbers(ledger, held_rows) == before
             whole = path.read_bytes()
             old = numbers(ledger, rows)
@@ -263,7 +266,7 @@ def test_a_row_of_a_script_has_its_own_number_where_that_is_free(
                 ledger = Ledger(directory)
                 assert (ledger.rows or 0, numbers(ledger, rows)) == (rows, old)
                 continue
-            end += 10
+            end, written = end + 10, 0 if wishes else written
             previous = old[-1] if old else -1
             for row, wish in enumerate(wishes, rows):
                 previous = max(wish, previous + 1, floor)

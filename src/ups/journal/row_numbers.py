@@ -72,6 +72,8 @@ class RowNumbers:
         previous = self.number(row - 1) if row and self._written else -1
         begun: list[Numbering] = []
         current = self._valid[bisect_right(self._begins, row) - 1] if self._written else None
+        if current is not None and current.row == row:
+            lowest = max(lowest, current.number)  # that W&B took when it was written
         for at, wish in enumerate(wishes, row):
             number = max(wish, previous + 1, lowest)
             if current is None or current.at(at) != number:
