@@ -291,7 +291,7 @@ def test_steps_at_a_pace_take_one_line(directory: RunDirectory) -> None:
         ledger.add(JournalSpan("p", first, first + 100, 100), range(first * 10, first * 10 + 1000, 10))
     ledger.add(JournalSpan("q", 0, 10, 2))
     lines = [json.loads(line) for line in directory.ledger_file.read_text().splitlines()]
-    assert [line["numbers"] for line in lines if "numbers" in line] == [[[0, 0, 10]], [[1000, 9991, 1]]]
+    assert [line["numbers"] for line in lines if "numbers" in line] == [[[1, 10, 10]], [[1000, 9991, 1]]]
     assert numbers(ledger, 1002)[-3:] == [9990, 9991, 9992]
 
 
