@@ -301,6 +301,6 @@ def test_steps_at_a_pace_take_one_line(directory: RunDirectory) -> None:
 def test_numbers_that_ups_does_not_write_are_damage(given: str, directory: RunDirectory) -> None:
     """None is as large as W&B cannot hold."""
     line = f'{{"journal": "p", "start": 0, "end": 10, "rows": 9, "numbers": {given}}}\n'
-    directory.ledger_file.write_text(line + line)
+    directory.ledger_file.write_text(line + '{"row": 0, "number": 0}\n')
     with pytest.raises(DeliveryError, match=r"sequence\.jsonl is damaged"):
         Ledger(directory)

@@ -3,7 +3,6 @@
 A session that begins again knows nothing of the rows before it, so delivery sets its summary from this model.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -74,12 +73,12 @@ class ScriptSummary:
     def plain(self) -> list[Change]:
         """The values that are no aggregates."""
         held = {path for path, aggregate in self._metrics.items() if aggregate is not None and not aggregate.ended}
-        return [(path, _text(value)) for path, value in leaves(self.values) if path[:-1] not in held]
+        return [(path, value) for path, value in leaves(self.values) if path[:-1] not in held]
 
     def aggregates(self) -> list[Change]:
         """The aggregates."""
         return [
-            ((*path, kind), _text(value))
+            ((*path, kind), value)
             for path, aggregate in self._metrics.items()
             if aggregate is not None and not aggregate.ended
             for kind, value in aggregate.values.items()
@@ -164,10 +163,3 @@ def _remove(values: dict[str, Any], path: Path) -> None:
             return
         values = inner
     values.pop(path[-1], None)
-
-
-def _text(value: Any) -> Any:
-    """A value as W&B's summary has it: NaN and the infinities as text."""
-    if not isinstance(value, float) or math.isfinite(value):
-        return value
-    return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
