@@ -12,14 +12,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from wandb.proto import wandb_internal_pb2
 
 from delivery.spied_script import RECORDS
 from held import Held, read_held
 from run_directories import deliver, write_run
+from ups.check import check_run
 from ups.journal.run_directory import RunDirectory
 from ups.runfile.framing import FrameReader
+from ups.runs import find_run, open_files, open_run
+from ups.runs.journal_source import JournalSource
 
 _CLOCK = {"_timestamp", "_runtime"}
 _NOT_OF_THE_SCRIPT = {"requirements.txt", "output.log", "wandb-metadata.json", "config.yaml", "wandb-summary.json"}
@@ -167,6 +171,51 @@ def test_a_run_that_is_delivered_in_parts_ends_with_the_same(plain: Path, tmp_pa
         found |= contents(folder)
     assert found == contents(files_folder(plain))
     assert definitions_by_name(run) == definitions_by_name(plain)
+
+
+def test_a_run_is_read_alike_from_its_journal_and_from_wandbs_files(plain: Path, tmp_path: Path) -> None:
+    """Each name's rows, numbers, values and forms, the media, the configuration, and the findings of a check."""
+    run = journaled(plain, tmp_path, lines(records_of(plain)))
+    journals = open_run(run)
+    summary = JournalSource(RunDirectory(run))
+    summary.read_all()
+    deliver(run)
+    files = open_files(find_run(run))
+    assert journals.is_journaled
+    assert not files.is_journaled
+    assert sorted(journals.logged) == sorted(files.logged)
+    assert sorted(journals.metrics) == sorted(files.metrics)
+    for name in ("_step", *journals.logged):
+        one, other = journals.column(name), files.column(name)
+        assert one is not None
+        assert other is not None
+        for mine, its in ((one.rows, other.rows), (one.values, other.values), (one.forms, other.forms)):
+            np.testing.assert_array_equal(mine, its)
+        assert one.sample == other.sample
+    assert [(each.key, each.step, each.paths) for each in journals.media] == [
+        (each.key, each.step, each.paths) for each in files.media
+    ]
+    assert journals.config == files.config
+    assert (journals.name, journals.tags) == (files.name, files.tags)
+    checks = check_run(journals), check_run(files)
+    verdicts = [sorted((chart.metric, str(chart.verdict)) for chart in check.charts) for check in checks]
+    findings = [sorted((str(each.metric), str(each.code)) for each in check.findings) for check in checks]
+    assert verdicts[0] == verdicts[1]
+    assert findings[0] == findings[1]
+    shown = {name: value for name, value in files.summary.items() if name not in (*_CLOCK, "_wandb", "_step")}
+    assert str(ordered(summary.summary())) == str(ordered(shown))
+    assert [(medium.kind, medium.name) for medium in summary.media()] == [
+        ("image", name) for name in ("image", "images", "images", "media/with slash", "inside.image")
+    ]
+
+
+def ordered(values: Any) -> Any:
+    """Nested dictionaries with their names in one order, and numbers as floats."""
+    if isinstance(values, dict):
+        return {name: ordered(values[name]) for name in sorted(values)}
+    if isinstance(values, list):
+        return list(map(ordered, values))
+    return float(values) if isinstance(values, int) else values
 
 
 def without_end(run: Path, length: int) -> str:

@@ -3,12 +3,12 @@
 A session that begins again knows nothing of the rows before it, so delivery sets its summary from this model.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ups.charts import matches, unescaped
 
-__all__ = ["Change", "ScriptSummary", "leaves"]
+__all__ = ["Change", "ScriptSummary", "leaves", "put"]
 
 Path = tuple[str, ...]
 Change = tuple[Path, Any]
@@ -55,16 +55,16 @@ class ScriptSummary:
             if aggregate is not None and not aggregate.ended:
                 aggregate.take(value)
                 if aggregate.values:
-                    _put(self.values, path, dict(aggregate.values))
+                    put(self.values, path, dict(aggregate.values))
             elif value is not None:
-                _put(self.values, path, value)
+                put(self.values, path, value)
 
     def change(self, update: Iterable[tuple[Iterable[str], Any]], remove: Iterable[Iterable[str]]) -> None:
         """Take the values that the script has set, which end a metric's aggregates, and those that it has removed."""
         for names, value in update:
             path = tuple(names)
             self._end(path)
-            _put(self.values, path, value)
+            put(self.values, path, value)
         for names in remove:
             path = tuple(names)
             self._end(path)
@@ -147,7 +147,8 @@ def _extreme(choose: Any, before: float | None, value: float) -> float:
     return before if before != before else choose(before, value)
 
 
-def _put(values: dict[str, Any], path: Path, value: Any) -> None:
+def put(values: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    """Put a value at a path in nested dictionaries, in place of one that stands in the way."""
     for name in path[:-1]:
         inner = values.get(name)
         if not isinstance(inner, dict):
