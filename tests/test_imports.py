@@ -44,7 +44,7 @@ ALLOWED = {
     "durable": {"errors"},
     "charts": {"errors", "text"},
     "runfile": _GROUND,
-    "journal": _GROUND,
+    "journal": _GROUND | {"guard"},  # its decisions on the rows of a script
     "runs": _GROUND | {"runfile", "journal"},
     "check": _GROUND | {"runfile"},
     "report": _GROUND | {"runfile", "check"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ class RecordedSession(Session):
     Attributes:
         rows: Each row's number and values, or the name of a table or an image.
         once: What was given under no number: alerts, files, artifacts and console lines.
-        summary: The summary.
+        summary: The summary; values at paths by their names, joined by dots.
+        made: The name of each definition.
+        files: The name of each file of the run's own.
     """
 
     def __init__(self, lost_after: int | None = None) -> None:
@@ -30,6 +33,8 @@ class RecordedSession(Session):
         self.summary: dict[str, Any] = {}
         self.config: dict[str, Any] = {}
         self.tags: list[str] = []
+        self.made: list[str] = []
+        self.files: list[str] = []
         self._lost_after = lost_after
 
     def log(self, row: Row, number: int) -> None:
@@ -56,8 +61,20 @@ class RecordedSession(Session):
     def log_artifact(self, path: Path, name: str, type_: str) -> None:
         self.once.append(name)
 
-    def alert(self, title: str, text: str, level: str) -> None:
+    def alert(self, title: str, text: str, level: str, wait_duration: float | None = None) -> None:
         self.once.append(title)
+
+    def define_metric(self, **definition: Any) -> None:
+        self.made.append(definition["name"])
+
+    def change_summary(self, update: Iterable[tuple[Sequence[str], Any]], remove: Iterable[Sequence[str]]) -> None:
+        self.summary |= {".".join(path): value for path, value in update}
+
+    def set_config(self, path: tuple[str, ...], value: Any) -> None:
+        self.config[".".join(path)] = value
+
+    def keep_file(self, path: Path, name: str, policy: str) -> None:
+        self.files.append(name)
 
     def write_console(self, text: str) -> None:
         self.once.append(text)

@@ -21,7 +21,7 @@ from ups.delivery.intake import Intake
 from ups.delivery.run_lifetime import RunLifetime
 from ups.delivery.wandb_errors import Refused, SessionLost
 from ups.journal.ledger import Ledger
-from ups.journal.row_reader import RowReader
+from ups.journal.row_reader import RowReader, rows_of
 from ups.journal.run_directory import RunDirectory
 
 
@@ -223,3 +223,65 @@ def test_a_refusal_of_wandb_costs_one_thing(run: Run, monkeypatch: pytest.Monkey
     run.start("p", {"time": 1.0, "tags": ["one"]}, row(0))
     run.session()
     assert (run.refused, run.steps()) == (["tags"], [0])
+
+
+CALL = st.fixed_dictionaries(
+    {"log": st.dictionaries(st.sampled_from(["loss", "a/x", "epoch"]), st.integers(0, 5).map(float), max_size=2)},
+    optional={"step": st.integers(0, 40), "commit": st.booleans()},
+)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("pppq"), st.lists(CALL, max_size=5), CUT), min_size=1, max_size=8))
+def test_each_row_of_a_script_is_given_once_under_one_number(
+    rounds: list[tuple[str, list[dict[str, Any]], tuple[int, int]]],
+) -> None:
+    """Also where its processes log at once; with its definitions in each session, before the rows that need them."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        run = Run(Path(folder))
+        defined = {"time": 0.0, "metric": {"name": "a/*", "step_metric": "epoch"}}
+        paths = {"p": run.start("p", defined), "q": run.start("q", nth=2, owner=False)}
+        calls = 0
+        for process, records, (lost_after, unsaved) in rounds:
+            for record in records:
+                calls += 1
+                append(paths[process], {"time": float(calls), **record, "log": {**record["log"], "nth": calls}})
+            assert "a/*" in run.session(lost_after=lost_after, unsaved=unsaved, ended=False).made
+        for path in paths.values():
+            append(path, {"time": 0.0, "end": {"exit_code": 0}})
+        run.session()
+        again = run.session()
+        assert again.rows == []
+        numbers = [number for number, _ in run.held]
+        assert numbers == sorted(set(numbers))
+        assert all(len(given) == 1 for given in run.numbers.values())
+        assert (run.feeder.rows, run.ledger.rows) == (len(run.held), len(run.held))
+        journals = list(rows_of(RowReader(run.directory, "first").read_all()))
+        assert [content for _, content in run.held] == [row.values for row in journals]
+        if len(calls_of := {process for process, records, _ in rounds if records}) == 1 and "p" in calls_of:
+            assert numbers == [number for number, _ in _alone(journals)]
+        assert not run.faults
+        assert not run.refused
+
+
+def _alone(rows: list[Any]) -> list[tuple[int, Any]]:
+    """The rows of one process, each with its own number."""
+    return [(row.number, row) for row in rows]
+
+
+def test_files_are_given_again_until_a_session_has_ended_well(run: Run) -> None:
+    """W&B may lack what a lost session was given last; none is taken from outside the run."""
+    run.directory.files.mkdir()
+    (run.directory.files / "a.png").touch()
+    (run.directory.files / "out.png").symlink_to("/etc/hostname")
+    kept = [{"time": 1.0, "kept": {"path": name, "policy": "now"}} for name in ("a.png", "out.png", "none.png")]
+    call = {"time": 1.0, "log": {"x": 1}}
+    path = run.start("p", *kept, call)
+    assert run.session(lost_after=0).files == ["a.png"]
+    assert run.session().files == ["a.png"]
+    assert run.refused == 2 * ["a file behind a link", "the file 'none.png'"]
+    run.feeder.finished()
+    run.ledger.cursor.save()
+    append(path, {"time": 1.0, "kept": {"path": "b/../a.png", "policy": "now"}})
+    assert run.session().files == []

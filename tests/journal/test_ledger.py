@@ -232,3 +232,75 @@ def test_a_damaged_cursor_begins_again(content: str, directory: RunDirectory) ->
     cursor = Cursor(directory.cursor_file)
     assert cursor.get("journal/p") == 0
     assert cursor.get("console/p") == (3 if "console" in content else 0)
+
+
+WISHES = st.lists(st.one_of(st.just(0), st.integers(0, 30), st.sampled_from([10, 20, 30, 40, 50, 60])), max_size=8)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(WISHES, st.integers(0, 12), st.integers(0, 9), st.booleans()), max_size=8))
+def test_a_row_of_a_script_has_its_own_number_where_that_is_free(
+    sessions: list[tuple[list[int], int, int, bool]],
+) -> None:
+    """Or the next. What W&B holds keeps its numbers, though a session ends between any two lines of the ledger."""
+    with empty_directory() as directory:
+        path = directory.ledger_file
+        ledger, end, written = Ledger(directory), 0, 0
+        for wishes, held_rows, gap, cut in sessions:
+            rows = ledger.rows or 0
+            held_rows = min(held_rows, rows)
+            before = numbers(ledger, held_rows)
+            held = before[-1] if before else -1
+            size = path.stat().st_size
+            assert ledger.continue_from(held, held + 1 + gap) == held_rows
+            if path.stat().st_size > size:
+                written = held + 1 + gap if held_rows == rows else 0  # the lowest of the rows to come
+            floor = max(written, held + 1 + gap)
+            assert numbers(ledger, held_rows) == before
+            whole = path.read_bytes()
+            old = numbers(ledger, rows)
+            ledger.add(JournalSpan("p", end, end + 10, len(wishes)), wishes if any(wishes) else ())
+            if cut:  # the line is not on the disk
+                ledger.close()
+                path.write_bytes(whole + path.read_bytes()[len(whole) :][:-3])
+                ledger = Ledger(directory)
+                assert (ledger.rows or 0, numbers(ledger, rows)) == (rows, old)
+                continue
+            end, written = end + 10, 0 if wishes else written
+            previous = old[-1] if old else -1
+            for row, wish in enumerate(wishes, rows):
+                previous = max(wish, previous + 1, floor)
+                assert ledger.number(row) == previous
+            ledger = reopened(ledger, directory)
+            count = ledger.rows or 0
+            given = numbers(ledger, count)
+            assert given[:rows] == old
+            assert all(low < high for low, high in pairwise(given))
+            assert [ledger.rows_up_to(number) for number in given] == list(range(1, count + 1))
+            if not any(gap for *_, gap, _ in sessions):  # else a number may be one that a row had before
+                for low, high in pairwise(given):
+                    assert ledger.rows_up_to(high - 1) == ledger.rows_up_to(low)
+        ledger.close()
+
+
+def test_steps_at_a_pace_take_one_line(directory: RunDirectory) -> None:
+    """The numbers of further spans at that pace take none; rows without a wish come one by one again."""
+    ledger = Ledger(directory)
+    ledger.continue_from(held=-1, lowest=0)
+    for first in range(0, 1000, 100):
+        ledger.add(JournalSpan("p", first, first + 100, 100), range(first * 10, first * 10 + 1000, 10))
+    ledger.add(JournalSpan("q", 0, 10, 2))
+    lines = [json.loads(line) for line in directory.ledger_file.read_text().splitlines()]
+    assert [line["numbers"] for line in lines if "numbers" in line] == [[[1, 10, 10]], [[1000, 9991, 1]]]
+    assert numbers(ledger, 1002)[-3:] == [9990, 9991, 9992]
+
+
+@pytest.mark.parametrize(
+    "given", ["3", "[3]", "[[0, 0]]", "[[0, 0, 0]]", "[[0, -1, 1]]", "[[0, 1, 4611686018427387904]]"]
+)
+def test_numbers_that_ups_does_not_write_are_damage(given: str, directory: RunDirectory) -> None:
+    """None is as large as W&B cannot hold."""
+    line = f'{{"journal": "p", "start": 0, "end": 10, "rows": 9, "numbers": {given}}}\n'
+    directory.ledger_file.write_text(line + '{"row": 0, "number": 0}\n')
+    with pytest.raises(DeliveryError, match=r"sequence\.jsonl is damaged"):
+        Ledger(directory)

@@ -252,6 +252,7 @@ class Delivery:
                 held_rows,
                 on_end=self._lifetime.note,
                 on_refusal=lambda refused: self._report.fault(f"refused:{refused.what}", str(refused)),
+                by_trainer=self._by_trainer,
             )
             intake = Intake(
                 self._directory,
@@ -274,7 +275,10 @@ class Delivery:
             self._note_progress(feeder)
             self._status.expected = dict(feeder.expected)
             self._report.write("finishing")
+            feeder.complete_summary()
             session.finish(exit_code)
+            feeder.finished()
+            self._save_cursor()
         except BaseException:
             session.abandon()
             raise

@@ -18,6 +18,9 @@ from ups.journal.untrusted import check_folder, path_inside
 __all__ = ["Feeder"]
 
 
+_DESCRIBED = ("name", "notes", "tags")
+
+
 class Feeder:
     """Takes entries of the journals, in order, and gives a session those that W&B lacks.
 
@@ -29,6 +32,7 @@ class Feeder:
         held: The number of rows that W&B holds.
         on_end: Called with a process, a time and an exit code for each end that is journaled.
         on_refusal: Called with each thing that wandb refuses; it takes the rest.
+        by_trainer: Whether the training itself started this delivery, so that links to its files may be followed.
 
     Attributes:
         rows: The number of rows so far, up to the last that W&B holds or has taken.
@@ -46,6 +50,7 @@ class Feeder:
         *,
         on_end: Callable[[str, float, int], None],
         on_refusal: Callable[[Refused], None],
+        by_trainer: bool = False,
     ) -> None:
         self._journals = journals
         self._on_end = on_end
@@ -58,6 +63,8 @@ class Feeder:
         self._seen = 0
         self._held = held
         self._summary: dict[str, Any] = {}
+        self._by_trainer = by_trainer
+        self._kept: dict[str, int] = {}  # by process: how far its files were kept
 
     def take(self, entries: Iterable[Entry]) -> None:
         """Hand over the next entries of a journal."""
@@ -90,13 +97,36 @@ class Feeder:
         """The number of values of each stage that are not drawn, since their step went back."""
         return dict(self._journals.rule.skipped_values)
 
+    @property
+    def notices(self) -> list[str]:
+        """The changes that the guard has made to the rows of a script, as lines."""
+        script = self._journals.script
+        return script.notices if script is not None else []
+
     def restore_summary(self) -> None:
         """Set the summary of the rows that earlier sessions delivered, which a new session does not know."""
-        if self._held:
-            try:
-                self._session.update_summary({**self._journals.rule.last, **self._summary})
-            except Refused as refused:
-                self._on_refusal(refused)
+        if not self._held:
+            return
+        self._trying(lambda: self._session.update_summary({**self._journals.rule.last, **self._summary}))
+        if (script := self._journals.script) is not None:
+            self._trying(lambda: self._session.change_summary(script.summary.plain(), ()))
+
+    def complete_summary(self) -> None:
+        """Set the aggregates over all rows, of which a session that begins again has seen only its own."""
+        script = self._journals.script
+        if self._held and script is not None:
+            self._trying(lambda: self._session.change_summary(script.summary.aggregates(), ()))
+
+    def finished(self) -> None:
+        """Note that the session has ended well, so that W&B has every file that it was given."""
+        for process, offset in self._kept.items():
+            self._ledger.cursor.set(f"kept/{process}", offset)
+
+    def _trying(self, give: Callable[[], None]) -> None:
+        try:
+            give()
+        except Refused as refused:
+            self._on_refusal(refused)
 
     def _next(self) -> int | None:
         """The next row's number; None where W&B holds that row already."""
@@ -108,7 +138,7 @@ class Feeder:
         return self._ledger.number(row)
 
     def _take_row(self, row: Row) -> None:
-        self.expected.update((EVERY_ROW, *row.values))
+        self.expected.update((EVERY_ROW, *(row.values if row.axis is not None else _counted(row.values))))
         number = self._next()
         if number is not None:
             self._session.log(row, number)
@@ -134,6 +164,18 @@ class Feeder:
             self._session.update_config(record["config"])
         elif "tags" in record:
             self._session.add_tags(record["tags"])
+        elif "metric" in record:
+            self._session.define_metric(**record["metric"])
+        elif "config_item" in record:
+            item = record["config_item"]
+            self._session.set_config(tuple(item["path"]), item["value"])
+        elif "summary_items" in record:
+            changes = record["summary_items"]
+            self._session.change_summary(changes.get("update", ()), changes.get("remove", ()))
+        elif "run" in record:
+            self._session.describe(**{name: value for name, value in record["run"].items() if name in _DESCRIBED})
+        elif "kept" in record:
+            self._keep(process, record["kept"], offset)
         elif "end" in record:
             self._on_end(process, record["time"], record["end"]["exit_code"])
         elif offset > self._ledger.cursor.get(f"journal/{process}"):
@@ -144,7 +186,9 @@ class Feeder:
         """Hand over something that would show twice if it were given twice."""
         if "alert" in record:
             alert = record["alert"]
-            self._session.alert(alert["title"], alert["text"], alert["level"])
+            self._session.alert(alert["title"], alert["text"], alert["level"], alert.get("wait_duration"))
+        elif "preempting" in record:
+            self._session.mark_preempting()
         elif "artifact" in record:
             artifact = record["artifact"]
             path = self._inside(artifact["path"], f"the artifact {artifact['name']!r}")
@@ -153,6 +197,25 @@ class Feeder:
             base, name = record["file"]["base"], record["file"]["name"]
             path = self._inside(f"{base}/{name}", f"the file {name!r}")
             self._session.save_file(path, self._inside(base, "its folder"))
+
+    def _keep(self, process: str, kept: dict[str, str], offset: int) -> None:
+        """Keep a file of the script's with the run.
+
+        Where a session was lost, it is given again: W&B may not have all of it.
+        """
+        if offset <= self._ledger.cursor.get(f"kept/{process}"):
+            return
+        self._kept[process] = offset
+        name = kept["path"]
+        path = self._directory.files / name
+        what = f"the file {name!r}"
+        if path.is_symlink() and not self._by_trainer:
+            raise Refused("a file behind a link", f"{path} is a link, which is followed only while the script runs")
+        if not path.is_symlink() or not self._by_trainer:
+            path = self._inside(path.relative_to(self._directory.path).as_posix(), what)
+        elif not path.is_file():
+            raise Refused(what, f"{path} leads to no file")
+        self._session.keep_file(path, name, kept["policy"])
 
     def _inside(self, relative: str, what: str) -> Path:
         """A file or folder of the run, by its path in the run's directory: W&B is given nothing from outside it.
@@ -172,3 +235,8 @@ class Feeder:
         except (OSError, RunDirectoryError) as error:
             raise Refused(what, str(error)) from error
         return resolved
+
+
+def _counted(values: dict[str, Any]) -> list[str]:
+    """The names of a script's row that a server counts under these names: those of numbers."""
+    return [name for name, value in values.items() if type(value) in (int, float) and not name.startswith("_")]

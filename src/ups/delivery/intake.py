@@ -86,7 +86,7 @@ class Intake:
         for process in self._directory.processes():
             # All that is there now, since a process that began later may continue from it. The rest comes next time.
             moved |= self._take_written(process)
-            if self._journals.rule.is_open(process) and self._is_over(process, ended=at_once):
+            if self._journals.is_open(process) and self._is_over(process, ended=at_once):
                 self._take_written(process)  # what came before it was over
                 self._settle(process)
                 moved = True
@@ -125,7 +125,9 @@ class Intake:
         self._add(JournalSpan(process, offset, offset, len(entries), settled=True), entries)
 
     def _add(self, span: JournalSpan, entries: list[Entry]) -> None:
-        self._ledger.add(span)
+        rows = [entry.row for entry in entries if entry.numbered]
+        wishes = [getattr(row, "number", 0) for row in rows] if self._journals.script is not None else []
+        self._ledger.add(span, wishes if any(wishes) else ())
         self._written.append(entries)
         self._unsynced[span.process] = None
 

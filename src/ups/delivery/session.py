@@ -5,12 +5,15 @@ has refused permanently. It becomes :class:`SessionLost`, and delivery opens the
 """
 
 import contextlib
+import json
 import os
+import shutil
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +165,64 @@ class Session:
         with self._refusing("a summary value"):
             self._run.summary.update(values)
 
+    def change_summary(self, update: Iterable[tuple[Sequence[str], Any]], remove: Iterable[Sequence[str]]) -> None:
+        """Set values at paths of the summary, and remove others."""
+        from wandb.proto.wandb_internal_pb2 import SummaryRecord  # type: ignore[attr-defined]
+
+        with self._refusing("a summary value"):
+            record = SummaryRecord()
+            for path, value in update:
+                item = record.update.add(value_json=json.dumps(value))
+                if len(path) > 1:
+                    item.nested_key.extend(path)
+                else:
+                    item.key = path[0]
+            for path in remove:
+                item = record.remove.add()
+                if len(path) > 1:
+                    item.nested_key.extend(path)
+                else:
+                    item.key = path[0]
+            if record.update or record.remove:
+                self._interface()._publish_summary(record)
+
+    def define_metric(self, **definition: Any) -> None:
+        """Make a script's definition of a metric, as far as this wandb knows its arguments."""
+        with self._refusing("a definition"):
+            known = signature(self._run.define_metric).parameters
+            self._run.define_metric(**{name: value for name, value in definition.items() if name in known})
+
+    def set_config(self, path: tuple[str, ...], value: Any) -> None:
+        """Set a configuration value at a path."""
+        with self._refusing("a configuration value"):
+            self._run._config_callback(key=path if len(path) > 1 else path[0], val=value)
+
+    def describe(self, **described: Any) -> None:
+        """Set the run's name, notes or tags."""
+        with self._refusing("the run's description"):
+            for name, value in described.items():
+                setattr(self._run, name, tuple(value) if name == "tags" else value)
+
+    def keep_file(self, path: Path, name: str, policy: str) -> None:
+        """Put a file among the run's own under ``name``, and have it uploaded; a link is followed while it changes."""
+        with self._refusing("a file"):
+            target = Path(self._run.dir, name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.unlink(missing_ok=True)
+            if path.is_symlink():
+                target.symlink_to(path.resolve())
+            else:
+                try:
+                    os.link(path, target)
+                except OSError:
+                    shutil.copy2(path, target)
+            self._interface().publish_files({"files": [(name, policy)]})
+
+    def mark_preempting(self) -> None:
+        """Note that the machine is about to be taken away."""
+        with self._refusing("the mark of a preemption"):
+            self._run.mark_preempting()
+
     def update_config(self, values: dict[str, Any]) -> None:
         """Set configuration values."""
         with self._refusing("a configuration value"):
@@ -182,10 +243,10 @@ class Session:
         with self._refusing("an artifact"):
             self._run.log_artifact(str(path), name=name, type=type_)
 
-    def alert(self, title: str, text: str, level: str) -> None:
-        """Send an alert."""
+    def alert(self, title: str, text: str, level: str, wait_duration: float | None = None) -> None:
+        """Send an alert, unless one of its title was sent less than ``wait_duration`` seconds ago."""
         with self._refusing("an alert"):
-            self._run.alert(title=title, text=text, level=level)
+            self._run.alert(title=title, text=text, level=level, wait_duration=wait_duration)
 
     def write_console(self, text: str) -> None:
         """Add to the run's console log."""
@@ -208,6 +269,10 @@ class Session:
         end_backend(running_backend(), patience=0.2)
         with contextlib.suppress(SessionLost), losing("tear wandb down"):
             self._wandb.teardown(exit_code=1)
+
+    def _interface(self) -> Any:
+        """The way to wandb-core for records that no public call makes."""
+        return self._run._interface
 
     @contextlib.contextmanager
     def _refusing(self, what: str) -> Iterator[None]:

@@ -5,7 +5,8 @@ Its file has two kinds of lines:
 * ``{"journal": ..., "start": ..., "end": ..., "rows": ...}`` is a *span*: bytes of a journal that delivery has taken
   up, and how many rows they make. With ``"settled": true`` the span also makes the rows that its process had left open
   (:mod:`ups.journal.row_rule`). Reading the spans again, in their order, counts the same rows. Rows that a journal has
-  lost since keep their numbers.
+  lost since keep their numbers. ``"numbers": [[row, number, every], ...]`` is there where rows of a script have numbers
+  of its own (:mod:`ups.journal.row_numbers`): in the line of their span, so that a crash keeps both or neither.
 * ``{"row": ..., "number": ...}`` gives the numbers from a row on. The first such line begins the ledger. Another
   follows only where a server no longer takes the next numbers, or holds more rows than were written down.
 
@@ -16,7 +17,7 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,11 @@ from typing import Any
 from ups.durable import sync_folder, write_atomically
 from ups.errors import DeliveryError, RunDirectoryError
 from ups.journal.own_descriptor import OwnDescriptor
+from ups.journal.row_numbers import Numbering, RowNumbers
 from ups.journal.run_directory import RunDirectory
 from ups.journal.untrusted import LARGEST, open_inside, parse
 
-__all__ = ["Cursor", "JournalSpan", "Ledger", "spans_of"]
+__all__ = ["Cursor", "JournalSpan", "Ledger", "numbers_of", "spans_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +51,6 @@ class JournalSpan:
     settled: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Numbering:
-    """The numbers from a row on: the ``row``-th has ``number``, the next one more."""
-
-    row: int
-    number: int
-
-
 class Ledger:
     """The spans that delivery has taken up of a run's journals, the number of each row, and the cursor of the rest.
 
@@ -72,7 +66,8 @@ class Ledger:
     def __init__(self, directory: RunDirectory) -> None:
         self.path = directory.ledger_file
         self.cursor = Cursor(directory.cursor_file)
-        length, self._spans, self._numbering = _read(self.path)
+        length, self._spans, self._numbers = _read(self.path)
+        self._lowest = 0
         self._file = OwnDescriptor(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.ftruncate(self._file.number, length)  # behind it is a line that was cut off: nothing of it was handed over
         sync_folder(self.path.parent)
@@ -87,10 +82,9 @@ class Ledger:
         Raises:
             DeliveryError: No session has settled the numbers yet (:meth:`continue_from`).
         """
-        for since in reversed(self._numbering):
-            if row >= since.row:
-                return since.number + row - since.row
-        raise DeliveryError(f"{self.path} has no numbers yet")
+        if not self._numbers:
+            raise DeliveryError(f"{self.path} has no numbers yet")
+        return self._numbers.number(row)
 
     @property
     def rows(self) -> int | None:
@@ -100,13 +94,7 @@ class Ledger:
 
     def rows_up_to(self, number: int) -> int:
         """The number of rows, of those written down, that are numbered ``number`` or lower."""
-        rows = 0
-        for index, since in enumerate(self._numbering):
-            if number >= since.number:
-                rows = since.row + number - since.number + 1
-                if index + 1 < len(self._numbering):
-                    rows = min(rows, self._numbering[index + 1].row)
-        written = self.rows
+        rows, written = self._numbers.rows_up_to(number), self.rows
         return rows if written is None else min(rows, written)
 
     def continue_from(self, held: int, lowest: int) -> int:
@@ -117,16 +105,30 @@ class Ledger:
             lowest: The lowest number that it still takes.
         """
         rows = self.rows_up_to(held)
-        if not self._numbering or self.number(rows) < lowest:
+        self._lowest = lowest
+        if not self._numbers or self.number(rows) < lowest:
             self._write({"row": rows, "number": lowest})
-            self._numbering.append(_Numbering(rows, lowest))
+            self._numbers.add(Numbering(rows, lowest))
             self.sync()
         return rows
 
-    def add(self, span: JournalSpan) -> None:
-        """Write a span down, behind the others."""
-        entry = {"journal": span.process, "start": span.start, "end": span.end, "rows": span.rows or 0}
-        self._write({**entry, "settled": True} if span.settled else entry)
+    def add(self, span: JournalSpan, wishes: Sequence[int] = ()) -> None:
+        """Write a span down, behind the others.
+
+        Args:
+            span: The span.
+            wishes: The number that each of its rows has in W&B where that is free, or 0; none where any number will do.
+        """
+        entry: dict[str, object] = {"journal": span.process, "start": span.start, "end": span.end}
+        entry["rows"] = span.rows or 0
+        if span.settled:
+            entry["settled"] = True
+        row = self.rows
+        if row is not None and span.rows and (wishes or (self._numbers and not self._numbers.counts(row))):
+            begun = self._numbers.give(row, wishes or [0] * span.rows, self._lowest)
+            if begun:
+                entry["numbers"] = [[each.row, each.number, each.every] for each in begun]
+        self._write(entry)
         _join(self._spans, span)
 
     def offsets(self) -> dict[str, int]:
@@ -212,8 +214,19 @@ def _join(spans: list[JournalSpan], span: JournalSpan) -> None:
         spans.append(span)
 
 
-def _read(path: Path) -> tuple[int, list[JournalSpan], list[_Numbering]]:
-    """Read a ledger's whole lines: their length in bytes, the spans and the numberings.
+def numbers_of(directory: RunDirectory) -> tuple[int, RowNumbers]:
+    """The rows in a run's ledger, and their numbers; 0 where it has none. Nothing is written.
+
+    Raises:
+        DeliveryError: The ledger is damaged.
+        OSError: It cannot be read.
+    """
+    _, spans, numbers = _read(directory.ledger_file)
+    return sum(span.rows or 0 for span in spans), numbers
+
+
+def _read(path: Path) -> tuple[int, list[JournalSpan], RowNumbers]:
+    """Read a ledger's whole lines: their length in bytes, the spans and the numbers.
 
     Raises:
         DeliveryError: A line before others is damaged.
@@ -223,14 +236,14 @@ def _read(path: Path) -> tuple[int, list[JournalSpan], list[_Numbering]]:
         with open_inside(path, path.parent.parent) as file:
             lines = file.read(LARGEST).splitlines(keepends=True)
     except FileNotFoundError:
-        return 0, [], []
+        return 0, [], RowNumbers()
     length = 0
     spans: list[JournalSpan] = []
-    numbering: list[_Numbering] = []
+    numbers = RowNumbers()
     damage: ValueError | None = None
     for line in lines:
         try:
-            entry = _entry(line)
+            span, numberings = _entry(line)
         except ValueError as error:
             damage = damage or error
             continue
@@ -239,16 +252,16 @@ def _read(path: Path) -> tuple[int, list[JournalSpan], list[_Numbering]]:
                 f"{path} is damaged ({damage}), so nothing here shows which rows W&B has. All rows are in"
                 f" {path.parent.parent / 'journal'}: bring them to W&B as a new run, with 'ups deliver --as-new'"
             )
-        if isinstance(entry, JournalSpan):
-            _join(spans, entry)
-        else:
-            numbering.append(entry)
+        if span is not None:
+            _join(spans, span)
+        for numbering in numberings:
+            numbers.add(numbering)
         length += len(line)
-    return length, spans, numbering
+    return length, spans, numbers
 
 
-def _entry(line: bytes) -> JournalSpan | _Numbering:
-    """Read a line of the file.
+def _entry(line: bytes) -> tuple[JournalSpan | None, list[Numbering]]:
+    """Read a line of the file: its span, if it has one, and its numberings.
 
     Raises:
         ValueError: UPS writes no such line.
@@ -259,12 +272,26 @@ def _entry(line: bytes) -> JournalSpan | _Numbering:
     if not isinstance(entry, dict):
         raise ValueError("a line is not a JSON object")
     if "row" in entry:
-        return _Numbering(_whole(entry, "row"), _whole(entry, "number"))
+        return None, [Numbering(_whole(entry, "row"), _whole(entry, "number"))]
     process = entry.get("journal")
     if not isinstance(process, str) or "/" in process:
         raise ValueError("a line names no journal")
     rows = _whole(entry, "rows") if "rows" in entry else None
-    return JournalSpan(process, _whole(entry, "start"), _whole(entry, "end"), rows, entry.get("settled") is True)
+    span = JournalSpan(process, _whole(entry, "start"), _whole(entry, "end"), rows, entry.get("settled") is True)
+    numbers = entry.get("numbers", [])
+    if not isinstance(numbers, list):
+        raise ValueError("a line has no numbers")
+    return span, [_numbering(each, rows or 0) for each in numbers]
+
+
+def _numbering(given: Any, rows: int) -> Numbering:
+    """Read a numbering of a span with so many rows."""
+    if not isinstance(given, list) or len(given) != 3:
+        raise ValueError("a line has no numbers")
+    row, number, every = (_whole({"number": each}, "number") for each in given)
+    if every < 1 or number + every * rows >= 2**62:
+        raise ValueError("a line has no numbers")
+    return Numbering(row, number, every)
 
 
 def _whole(entry: dict[str, Any], name: str) -> int:

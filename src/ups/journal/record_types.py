@@ -9,9 +9,14 @@ import orjson
 
 from ups.charts import LARGEST_STEP, check_metric_name, check_stage_name
 from ups.journal.untrusted import DEEPEST, is_finite, is_plain, parse
-from ups.journal.wandb_limits import passes
+from ups.journal.wandb_limits import check_tag, passes
 
-__all__ = ["decode_record", "encode_record"]
+__all__ = ["SUMMARIES", "decode_record", "encode_record"]
+
+SUMMARIES = frozenset({"min", "max", "mean", "first", "last", "best", "copy", "none"})
+"""The values of ``define_metric(summary=)``, any of them joined by commas."""
+
+_LONGEST_PATH = 4096
 
 
 def encode_record(record: dict[str, Any]) -> bytes:
@@ -42,6 +47,8 @@ def _is_record(record: dict[str, Any]) -> bool:
         return False
     if "values" in record:
         return _has_values(record) and ("stage" not in record or _has_place(record))
+    if "log" in record:
+        return _has_call(record)
     return all(holds(record) for kind, holds in _KINDS.items() if kind in record)
 
 
@@ -55,6 +62,22 @@ def _has_values(record: dict[str, Any]) -> bool:
     right = {name: value for name, value in values.items() if _is_number(value) and _is_metric(name)}
     record["values"], record["damaged"] = right, len(values) - len(right)
     return bool(right)
+
+
+def _has_call(record: dict[str, Any]) -> bool:
+    """True where a call of a script's ``log`` has its values and arguments; those that W&B cannot name are taken out.
+
+    A row is a call, also where nothing is in it.
+    """
+    values, step = record["log"], record.get("step", 0)
+    if not isinstance(values, dict) or type(step) is not int or abs(step) > LARGEST_STEP:
+        return False
+    if type(record.get("commit", True)) is not bool:
+        return False
+    if not all(map(_is_name, values)):
+        right = {name: value for name, value in values.items() if _is_name(name)}
+        record["log"], record["damaged"] = right, len(values) - len(right)
+    return True
 
 
 def _has_place(record: dict[str, Any]) -> bool:
@@ -73,12 +96,78 @@ def _is_metric(name: str) -> bool:
 
 
 @lru_cache(maxsize=100_000)
+def _is_name(name: str) -> bool:
+    """True where a name can be sent to W&B: half a surrogate pair cannot."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return bool(name) and "\0" not in name
+
+
+@lru_cache(maxsize=100_000)
 def _is_stage(name: str) -> bool:
     return passes(check_stage_name, name)
 
 
 def _texts(*names: str) -> Callable[[Any], bool]:
     return lambda held: isinstance(held, dict) and all(isinstance(held.get(name), str) for name in names)
+
+
+def _is_path(value: Any) -> bool:
+    """True where a list of names leads to a value in nested dictionaries."""
+    return isinstance(value, list) and bool(value) and all(isinstance(name, str) and _is_name(name) for name in value)
+
+
+def _is_definition(given: Any) -> bool:
+    """True where a call of ``define_metric`` has a name that wandb takes, and arguments of the right type."""
+    if not isinstance(given, dict) or not isinstance(given.get("name"), str):
+        return False
+    texts = [given[name] for name in ("name", "step_metric", "summary", "goal") if given.get(name) is not None]
+    truths = [given.get(name) for name in ("step_sync", "hidden", "overwrite")]
+    return (
+        all(isinstance(text, str) and _is_name(text) for text in texts)
+        and all(truth is None or isinstance(truth, bool) for truth in truths)
+        and "*" not in given["name"][:-1]
+        and SUMMARIES.issuperset((given.get("summary") or "last").split(","))
+        and given.get("goal") in (None, "minimize", "maximize")
+    )
+
+
+def _are_changes(given: Any) -> bool:
+    """True where a script's changes of the summary are values at paths, and paths to remove."""
+    if not isinstance(given, dict):
+        return False
+    update, remove = given.get("update", []), given.get("remove", [])
+    if not isinstance(update, list) or not isinstance(remove, list):
+        return False
+    return all(isinstance(each, list) and len(each) == 2 and _is_path(each[0]) for each in update) and all(
+        map(_is_path, remove)
+    )
+
+
+def _is_below(path: Any) -> bool:
+    """True where a path leads to a place below a folder, as far as its text shows."""
+    if not isinstance(path, str) or not _is_name(path) or len(path) > _LONGEST_PATH:
+        return False
+    return all(part not in ("", ".", "..") for part in path.split("/"))
+
+
+def _is_run(given: Any) -> bool:
+    if not isinstance(given, dict):
+        return False
+    texts = [given[name] for name in ("name", "notes") if given.get(name) is not None]
+    tags = given.get("tags", [])
+    return (
+        all(isinstance(text, str) and _is_name(text or "-") for text in texts)
+        and isinstance(tags, list)
+        and all(isinstance(tag, str) and passes(check_tag, tag) and _is_name(tag) for tag in tags)
+    )
+
+
+def _is_alert(alert: Any) -> bool:
+    waits = isinstance(alert, dict) and alert.get("wait_duration", 0)
+    return _texts("title", "text", "level")(alert) and alert["level"] in ("INFO", "WARN", "ERROR") and is_finite(waits)
 
 
 def _is_result(value: Any) -> bool:
@@ -102,8 +191,20 @@ _KINDS: dict[str, Callable[[dict[str, Any]], bool]] = {
     "end": lambda record: isinstance(record["end"], dict) and type(record["end"].get("exit_code")) is int,
     "file": lambda record: _texts("base", "name")(record["file"]),
     "artifact": lambda record: _texts("path", "name", "type")(record["artifact"]),
-    "alert": lambda record: (
-        _texts("title", "text", "level")(record["alert"]) and record["alert"]["level"] in ("INFO", "WARN", "ERROR")
+    "alert": lambda record: _is_alert(record["alert"]),
+    "metric": lambda record: _is_definition(record["metric"]),
+    "config_item": lambda record: (
+        isinstance(record["config_item"], dict)
+        and _is_path(record["config_item"].get("path"))
+        and "value" in record["config_item"]
     ),
+    "summary_items": lambda record: _are_changes(record["summary_items"]),
+    "kept": lambda record: (
+        isinstance(record["kept"], dict)
+        and _is_below(record["kept"].get("path"))
+        and record["kept"].get("policy") in ("now", "live", "end")
+    ),
+    "run": lambda record: _is_run(record["run"]),
+    "preempting": lambda record: record["preempting"] is True,
     "begin": lambda record: isinstance(record["begin"], dict),
 }

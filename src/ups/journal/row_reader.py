@@ -7,13 +7,17 @@ this module, so they number the rows alike.
 
 import contextlib
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ups.errors import DeliveryError
 from ups.journal.ledger import JournalSpan, spans_of
 from ups.journal.reader import JournalReader
 from ups.journal.row_rule import Row, RowRule
 from ups.journal.run_directory import RunDirectory
+
+if TYPE_CHECKING:
+    from ups.guard.axes import Definition
+    from ups.journal.script_rows import ScriptRows
 
 __all__ = ["Entry", "RowReader", "rows_of"]
 
@@ -46,11 +50,13 @@ class RowReader:
         repeated: The attempts that are drawn of a step that is logged again (:class:`~ups.journal.row_rule.RowRule`).
 
     Attributes:
-        rule: Makes rows of the records.
+        rule: Makes rows of the records of stages.
+        script: Makes rows of the calls of a script's own; None while no journal has any.
     """
 
     def __init__(self, directory: RunDirectory, repeated: str) -> None:
         self.rule = RowRule(repeated)
+        self.script: ScriptRows | None = None
         self._directory = directory
         self._journals: dict[str, JournalReader] = {}
 
@@ -134,14 +140,58 @@ class RowReader:
 
     def settle(self, process: str) -> list[Entry]:
         """Settle the rows that a process left open: no more values join them."""
-        offset = self.journal(process).offset
-        return [Entry(process, {}, offset, row, numbered=True) for row in self.rule.settle(process)]
+        return self._settle(process, {}, self.journal(process).offset)
+
+    def is_open(self, process: str) -> bool:
+        """True where a row of the process is still to be settled."""
+        return self.rule.is_open(process) or (self.script is not None and self.script.is_open(process))
 
     def _entries(self, process: str, record: dict[str, Any], offset: int) -> list[Entry]:
-        entries = [Entry(process, record, offset, row, numbered=True) for row in self.rule.rows(record, process)]
-        if "values" not in record:
-            entries.append(Entry(process, record, offset, None, "table" in record or "image" in record))
+        if "values" in record:
+            return [Entry(process, record, offset, row, numbered=True) for row in self.rule.rows(record, process)]
+        if "log" in record:
+            return self._call(process, record, offset)
+        entries = self._settle(process, record, offset) if "settled" in record or "end" in record else []
+        entries.append(Entry(process, record, offset, None, "table" in record or "image" in record))
+        if "metric" in record:
+            made = self._scripts().define(record["metric"])
+            entries += self._definitions(made, process, record, offset)
+        elif "summary_items" in record:
+            changes = record["summary_items"]
+            self._scripts().summary.change(changes.get("update", ()), changes.get("remove", ()))
+        elif "begin" in record and self.script is not None:
+            self.script.begin(owner=record["begin"].get("owner") is True)
         return entries
+
+    def _call(self, process: str, record: dict[str, Any], offset: int) -> list[Entry]:
+        """The entries of a call of a script's ``log``: definitions that the guard makes, then rows."""
+        made, rows = self._scripts().log(
+            record["log"], record.get("step"), record.get("commit"), record["time"], process
+        )
+        entries = self._definitions(made, process, record, offset) if made else []
+        entries += [Entry(process, record, offset, row, numbered=True) for row in rows]
+        return entries
+
+    def _definitions(self, made: "list[Definition]", process: str, record: dict[str, Any], offset: int) -> list[Entry]:
+        """Definitions of the guard, as entries like those that the script makes."""
+        return [
+            Entry(process, {"time": record["time"], "metric": {"name": name, **options}}, offset, None, numbered=False)
+            for name, options in made
+        ]
+
+    def _settle(self, process: str, record: dict[str, Any], offset: int) -> list[Entry]:
+        rows: list[Row] = self.rule.settle(process)
+        if self.script is not None:
+            rows += self.script.settle(process)
+        return [Entry(process, record, offset, row, numbered=True) for row in rows]
+
+    def _scripts(self) -> "ScriptRows":
+        """The rule of a script's rows, loaded for the run of a script alone."""
+        if self.script is None:
+            from ups.journal.script_rows import ScriptRows
+
+            self.script = ScriptRows(self.rule.definitions)
+        return self.script
 
 
 def rows_of(entries: Iterable[Entry]) -> Iterator[Row]:

@@ -7,6 +7,7 @@
       journal/          one file per process: its rows; beside each, the mark that the process is alive
       console/          one file per process: its printed lines
       media/            tables and images that were logged, and copies of saved files
+      files/            the files of a script that calls wandb itself, as in a run of wandb's own
       checkpoints/      the training's own
       delivery/         delivery's own: ledger, cursor, status, log
       wandb/            W&B's own files
@@ -70,6 +71,7 @@ class RunDirectory:
         self.journal = path / "journal"
         self.console = path / "console"
         self.media = path / "media"
+        self.files = path / "files"
         self.delivery = path / "delivery"
         self.wandb = path / "wandb"
         self.manifest_file = path / MANIFEST
@@ -147,7 +149,14 @@ class RunDirectory:
         try:
             if not cls.exists(path):
                 raise RunDirectoryError(f"{path} is not a UPS run directory: it has no {MANIFEST} and no journal")
-            for folder in (directory.journal, directory.console, directory.media, directory.delivery, directory.wandb):
+            for folder in (
+                directory.journal,
+                directory.console,
+                directory.media,
+                directory.files,
+                directory.delivery,
+                directory.wandb,
+            ):
                 with contextlib.suppress(FileNotFoundError):
                     path_inside(folder, path)
         except OSError as error:

@@ -5,6 +5,7 @@ record. A Python loop over items would take seconds per 100,000 rows. So the rec
 step: one NumPy operation moves through all of them, item by item, and values are converted a column at a time.
 """
 
+import math
 from array import array
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
@@ -17,7 +18,17 @@ from numpy.typing import NDArray
 
 from ups.charts import DEFAULT_AXIS
 from ups.runfile.digits import Values, may_be_rounded, of_one_type, with_all_digits, with_digits_of
-from ups.runfile.items import hashes_of, is_nested, logged_number, name_in, number_in, numbers, take_apart, value_in
+from ups.runfile.items import (
+    Form,
+    hashes_of,
+    is_nested,
+    logged_number,
+    name_in,
+    number_in,
+    numbers,
+    take_apart,
+    value_in,
+)
 from ups.runfile.wire import FEW, MARGIN, Bytes, Positions, fields_in, read_fields, read_varints
 
 __all__ = ["Column", "Columns", "last_rows"]
@@ -164,6 +175,25 @@ class Columns:
         remaining = iter(rows)
         while batch := list(islice(remaining, _ROWS_AT_ONCE)):
             self._add_some(batch)
+
+    def add_values(self, rows: Iterable[Iterable[tuple[str, Any]]]) -> None:
+        """Add rows that are in memory, with values of any kind: the name and the value of each."""
+        numbers: list[dict[str, float]] = []
+        others: dict[str, list[int]] = {}
+        for place, row in enumerate(rows, self.rows):
+            held: dict[str, float] = {}
+            for name, value in row:
+                if isinstance(value, int | float):
+                    held[name] = value if isinstance(value, float) or abs(value) < 2**63 else _as_float(value)
+                else:
+                    others.setdefault(name, []).append(place)
+                    parts = self._parts.setdefault(name, _Parts())
+                    parts.sample = value if parts.sample is None else parts.sample
+            numbers.append(held)
+        self.add_rows(numbers)
+        for name, places in others.items():
+            forms = np.full(len(places), Form.OTHER, dtype=np.uint8)
+            self._parts[name].append(np.array(places, dtype=np.int64), np.full(len(places), np.nan), forms)
 
     def _add_some(self, rows: list[Mapping[str, float]]) -> None:
         """Add rows, all those of the same names at once."""
@@ -403,6 +433,13 @@ def last_rows(buffer: Bytes, start: Positions, end: Positions) -> tuple[Position
     last = np.zeros(len(columns._names), dtype=np.int64)
     np.maximum.at(last, key[key >= 0], row[key >= 0])
     return np.unique(last), np.flatnonzero(stepped)
+
+
+def _as_float(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _joined(parts: list[Positions]) -> Positions:

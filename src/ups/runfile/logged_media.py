@@ -98,6 +98,10 @@ class MediaReader:
             path = path_of(item)
             if path[-1] in _FIELDS or '"_type"' in item.value_json:
                 put(row, path, value_of(item))
+        self.take_values(home, history.step.num, row)
+
+    def take_values(self, home: Path, step: int, row: dict[str, Any]) -> None:
+        """Collect the media in the values of one row, whose files are in ``home``."""
         for key, value in _media_in(row, ()):
             paths = tuple(dict.fromkeys(path for path in _paths(value) if path.startswith(f"{_FOLDER}/")))
             if paths:
@@ -105,7 +109,7 @@ class MediaReader:
                 self._logged.append(
                     LoggedMedia(
                         key=key,
-                        step=history.step.num,
+                        step=step,
                         home=home,
                         paths=paths,
                         rows=_whole(value.get("nrows")),

@@ -175,6 +175,15 @@ class Run:
         self._columns.add_rows(rows)
         self._forget()
 
+    def add_values(self, rows: Iterable[Iterable[tuple[str, Any]]]) -> None:
+        """Add rows with values of any kind to a run whose rows are in memory: the name and the value of each."""
+        self._columns.add_values(rows)
+        self._forget()
+
+    def add_media(self, home: Path, step: int, values: dict[str, Any]) -> None:
+        """Add the media in the values of a row to a run whose rows are in memory; their files are below ``home``."""
+        self._media.take_values(home, step, values)
+
     def end(self, exit_code: int | None) -> None:
         """Note that a run whose rows are in memory has ended, or with None that a training has resumed it."""
         self.exit_code, self._finished = exit_code, exit_code is not None

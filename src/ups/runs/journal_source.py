@@ -6,9 +6,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ups.errors import RunDirectoryError
+from ups.charts import DEFAULT_AXIS
+from ups.errors import DeliveryError, RunDirectoryError
+from ups.journal.ledger import numbers_of
+from ups.journal.row_numbers import RowNumbers
 from ups.journal.row_reader import Entry, RowReader
 from ups.journal.run_directory import RunDirectory
+from ups.journal.script_summary import leaves, put
 from ups.journal.waiting import waits
 from ups.runfile import Run
 from ups.runs.source import Medium, Reading
@@ -16,6 +20,7 @@ from ups.runs.source import Medium, Reading
 __all__ = ["JournalSource", "journals_of"]
 
 _AT_ONCE = 4000  # records
+_SHOWN = {"table-file": "table", "image-file": "image", "images/separated": "image"}
 _A_WHILE = 60.0  # seconds that one call reads, where no page waits for it
 
 
@@ -52,6 +57,11 @@ class JournalSource(Reading):
         self._in_ledger: Iterator[Entry] | None = self._rows.read_ledger()
         self._set: dict[str, Any] = {}  # by log_eval_summary
         self._media: list[Medium] = []
+        self._count = 0  # rows
+        try:
+            self._written, self._numbers = numbers_of(directory)
+        except DeliveryError:
+            self._written, self._numbers = 0, RowNumbers()
         self.generation = 0
         self.run = Run.from_rows(
             directory.path,
@@ -96,7 +106,8 @@ class JournalSource(Reading):
 
     def summary(self) -> dict[str, Any]:
         """As for :class:`Source`."""
-        return {**self._rows.rule.last, **self._set}
+        script = self._rows.script.summary.values if self._rows.script is not None else {}
+        return {**self._rows.rule.last, **script, **self._set}
 
     def media(self) -> list[Medium]:
         """As for :class:`Source`."""
@@ -113,11 +124,14 @@ class JournalSource(Reading):
             self._in_ledger = None
         for process in self._directory.processes():
             yield from self._rows.read_rest(process, _AT_ONCE)
-            if self._rows.rule.is_open(process) and not self._directory.is_alive(process):
+            if self._rows.is_open(process) and not self._directory.is_alive(process):
                 yield from self._rows.read_rest(process, _AT_ONCE)  # its last records
                 yield self._rows.settle(process)
 
     def _take(self, entries: list[Entry]) -> None:
+        if self._rows.script is not None:
+            self._take_of_script(entries)
+            return
         rows: list[dict[str, Any]] = []
         for entry in entries:
             if entry.row is not None:
@@ -127,8 +141,53 @@ class JournalSource(Reading):
                 self._take_medium(entry.record)
             else:
                 self._take_other(entry)
+        self._count += len(rows)
         if rows:
             self.run.add_rows(rows)
+
+    def _take_of_script(self, entries: list[Entry]) -> None:
+        """Take entries of a run whose script calls wandb itself: values of any kind, with numbers of its own."""
+        rows: list[list[tuple[str, Any]]] = []
+        for entry in entries:
+            row = entry.row
+            if row is not None:
+                number = self._number(getattr(row, "number", 0))
+                values = [(".".join(path), value) for path, value in leaves(row.values)]
+                rows.append([*values, ("_timestamp", row.time), (DEFAULT_AXIS, number)])
+                if any(isinstance(value, dict) for value in row.values.values()):
+                    self.run.add_media(self._directory.files, number, row.values)
+                    self._take_media(row.values, row.time)
+            elif entry.numbered:
+                rows.append([("_timestamp", entry.record["time"]), (DEFAULT_AXIS, self._number(0))])
+                self._take_medium(entry.record)
+            else:
+                self._take_other(entry)
+        if rows:
+            self.run.add_values(rows)
+
+    def _number(self, wish: int) -> int:
+        """The number of the next row in W&B: that in the ledger, or the one that it will have."""
+        row = self._count
+        self._count += 1
+        if row >= self._written or not self._numbers:
+            self._numbers.give(row, [wish])
+        return self._numbers.number(row)
+
+    def _take_media(self, values: dict[str, Any], time: float, above: str = "") -> None:
+        """The tables and images in the values of a row."""
+        for name, value in values.items():
+            if not isinstance(value, dict):
+                continue
+            kind = _SHOWN.get(str(value.get("_type")))
+            if kind is None:
+                self._take_media(value, time, f"{above}{name}.")
+                continue
+            paths, captions = value.get("filenames", [value.get("path")]), value.get("captions", [value.get("caption")])
+            for place, path in enumerate(paths if isinstance(paths, list) else ()):
+                caption = captions[place] if isinstance(captions, list) and place < len(captions) else None
+                if isinstance(path, str):
+                    shown = caption if isinstance(caption, str) else None
+                    self._media.append(Medium(kind, f"{above}{name}", self._directory.files / path, time, shown))
 
     def _take_medium(self, record: dict[str, Any]) -> None:
         kind = "table" if "table" in record else "image"
@@ -142,6 +201,13 @@ class JournalSource(Reading):
         record = entry.record
         if "config" in record:
             self.run.config.update(record["config"])
+        elif "config_item" in record:
+            item = record["config_item"]
+            if item["path"][0] != "_wandb":
+                put(self.run.config, item["path"], item["value"])
+        elif "run" in record:
+            self.run.name = record["run"].get("name") or self.run.name
+            self.run.tags = tuple(record["run"].get("tags", self.run.tags))
         elif "summary" in record:
             self._set.update(record["summary"])
         elif "tags" in record:
