@@ -17,7 +17,7 @@ from environments import THIS_SESSION, kept
 from held import Held, read_held
 
 SCRIPTS = sorted(Path(__file__).with_name("scripts").glob("*.py"))
-CLOCKS = {"_timestamp", "_runtime", "_wandb"}
+CLOCKS = {"_timestamp", "_runtime", "_wandb", "_wandb.runtime"}
 FILES_OF_THE_MACHINE = (
     "conda-environment.yaml",
     "requirements.txt",

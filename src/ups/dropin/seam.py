@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from wandb.sdk import wandb_init, wandb_run, wandb_setup
 
@@ -15,21 +15,38 @@ from ups.guard.spawned import Carrier
 from ups.journal.faults import notify
 from ups.tracking.mode import resolve_mode
 
-__all__ = ["install", "installed", "release"]
+__all__ = ["DropIn", "install"]
 
 _replaced: list[tuple[Any, str, Any]] = []
 _carriers: list[Carrier] = []
 
 
-def installed() -> bool:
-    """True while wandb's runs are journaled."""
-    return bool(_replaced)
+class DropIn:
+    """The hold on wandb, from :func:`install` to :meth:`release`. As a context manager it releases at the end."""
+
+    def release(self) -> None:
+        """Give wandb its own parts back. Runs that are journaled continue as they are."""
+        while _carriers:
+            _carriers.pop().release()
+        while _replaced:
+            holder, name, before = _replaced.pop()
+            setattr(holder, name, before)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.release()
 
 
-def install() -> None:
+def install() -> DropIn:
     """Journal every run that ``wandb.init`` makes from here on."""
-    if _replaced:
-        return
+    if not _replaced:
+        _install()
+    return DropIn()
+
+
+def _install() -> None:
     setup, init = wandb_setup._WandbSetup, wandb_init._WandbInit
     connect, log_in, begin, set_run_id = setup.ensure_service, init.maybe_login, init.init, init.set_run_id
     end = setup._teardown
@@ -90,15 +107,6 @@ def install() -> None:
     _replace(init, "init", init_run)
     _replace(wandb_run.Run, "_footer", staticmethod(footer))
     _carriers.append(Carrier())
-
-
-def release() -> None:
-    """Give wandb its own parts back. Runs that are journaled continue as they are."""
-    while _carriers:
-        _carriers.pop().release()
-    while _replaced:
-        holder, name, before = _replaced.pop()
-        setattr(holder, name, before)
 
 
 def _replace(holder: Any, name: str, value: Callable[..., Any] | staticmethod[..., Any]) -> None:

@@ -38,7 +38,11 @@ def guard(run: Any = None) -> Guard | EveryRun:
     Raises:
         UsageError: ``run`` is not a wandb run, or it is finished.
     """
-    return guard_every_run() if run is None else guard_run(run)
+    if run is not None:
+        return guard_run(run)
+    from ups.dropin.seam import install
+
+    return install()
 
 
 class _Callable(ModuleType):
