@@ -1,4 +1,4 @@
-"""A script's run whose deliveries are killed: of its calls none is lost and none doubled, media and summary included."""
+"""A script's run whose deliveries are killed: no call is lost and none is doubled, media and summary included."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from delivery.test_script import messages, summary_of
 from held import read_held
 from run_directories import deliver, write_run
 from ups.journal.run_directory import RunDirectory
-from wandb_server import WandBServer, run_client
 from waiting import wait_for
+from wandb_server import WandBServer, run_client
 
 ROWS = 4_000
 PICTURES = 100  # one in so many rows
