@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +49,18 @@ def run_of(folder: Path, rows: int, **described: Any) -> Path:
     return run
 
 
-def kill_a_delivery(run: Path, after: float) -> None:
-    """Start a delivery, and kill it with its wandb-core some time after its rows have begun to go."""
+def kill_a_delivery(run: Path, size: int) -> None:
+    """Start a delivery, and kill it with its wandb-core once that has written so many bytes."""
+    before = {path for path in RunDirectory(run).segments() if path.stat().st_size}
+
+    def written() -> bool:
+        fresh = [path.stat().st_size for path in RunDirectory(run).segments() if path not in before]
+        return process.poll() is not None or sum(fresh) > size
+
     log = (run / "delivery" / "killed.txt").open("ab")
     process = subprocess.Popen([sys.executable, "-m", "ups", "deliver", str(run)], stdout=log, stderr=log)
     try:
-        segments = len(RunDirectory(run).segments())
-        wait_for(lambda: process.poll() is not None or len(RunDirectory(run).segments()) > segments)
-        time.sleep(after)
+        wait_for(written)
         dying = psutil.Process(process.pid).children(recursive=True)
         for each in dying:
             each.kill()
@@ -76,7 +79,7 @@ def test_offline_no_call_is_lost_or_doubled(kills: int, tmp_path: Path) -> None:
     chance = random.Random(kills)
     run = run_of(tmp_path, ROWS)
     for _ in range(kills):
-        kill_a_delivery(run, chance.random() * 2)
+        kill_a_delivery(run, chance.randrange(400_000))
     deliver(run)
     held = read_held(run)
     assert [row["_step"] for row in held.rows] == [10 * row for row in range(ROWS)]
@@ -107,7 +110,7 @@ from delivery.test_script_killed import kill_a_delivery
 from run_directories import deliver
 chance = random.Random(1)
 for _ in range(3):
-    kill_a_delivery(Path(sys.argv[1]), chance.random() * 2)
+    kill_a_delivery(Path(sys.argv[1]), chance.randrange(150_000))
 deliver(Path(sys.argv[1]))
 """
     run_client(wandb_server, tmp_path, code, str(run))
