@@ -6,6 +6,7 @@ The records are what wandb's own client sends to its service: media are made and
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import wandb
+from google.protobuf import json_format
 
 __all__ = ["RECORDS"]
 
@@ -25,7 +27,18 @@ class Spy:
     def __init__(self, run: wandb.Run, path: Path) -> None:
         self._file = path.open("a", encoding="utf-8")
         self._interface: Any = run._interface
-        for kind in ("partial_history", "metric", "config", "summary", "files", "alert", "preempting", "run"):
+        self._place = path.parent / "artifacts"
+        for kind in (
+            "artifact",
+            "partial_history",
+            "metric",
+            "config",
+            "summary",
+            "files",
+            "alert",
+            "preempting",
+            "run",
+        ):
             self._wrap(f"_publish_{kind}", getattr(self, kind))
 
     def _wrap(self, name: str, note: Any) -> None:
@@ -79,6 +92,17 @@ class Spy:
     def alert(self, alert: Any) -> None:
         wait = alert.wait_duration / 1000
         self._write(alert={"title": alert.title, "text": alert.text, "level": alert.level, "wait_duration": wait})
+
+    def artifact(self, artifact: Any) -> None:
+        kept = type(artifact)()
+        kept.CopyFrom(artifact)
+        for entry in kept.manifest.contents:
+            if entry.local_path:
+                copy = self._place / artifact.client_id / entry.path
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(entry.local_path, copy)
+                entry.local_path = copy.relative_to(self._place.parent).as_posix()
+        self._write(artifact_record={"artifact": json_format.MessageToDict(kept)})
 
     def preempting(self, message: Any) -> None:
         self._write(preempting=True)
@@ -135,6 +159,10 @@ def script(run: wandb.Run, folder: Path) -> None:
     run.save(str(folder / "data.txt"), base_path=str(folder), policy="end")
     run.alert("title", "text", wait_duration=3)
     run.mark_preempting()
+    run.log({"table": wandb.Table(columns=["a", "b"], data=[[1, "x"], [2, "y"]])})
+    artifact = wandb.Artifact("mine", type="dataset", metadata={"k": 1})
+    artifact.add_file(str(folder / "data.txt"))
+    run.log_artifact(artifact, aliases=["best"])
     run.log({"val/acc": 0.1, "epoch": 5}, step=200, commit=False)
 
 

@@ -55,6 +55,7 @@ def journaled(plain: Path, folder: Path, records: list[dict[str, Any] | bytes]) 
     """A run's directory whose one process has journaled some records, with the files that the plain run kept."""
     run = write_run(folder / "same", records, config={"lr": 1e-3}, project="p")
     shutil.copytree(files_folder(plain), run / "files")
+    shutil.copytree(plain / "artifacts", run / "artifacts")
     return run
 
 
@@ -114,6 +115,18 @@ def put(found: dict[tuple[str, ...], Any], path: tuple[str, ...], value: Any) ->
         found[path] = value
 
 
+def artifacts(folder: Path) -> list[Any]:
+    """The artifacts of a run, with their content in place of the paths of their files."""
+    found = []
+    for artifact in messages(folder, "artifact"):
+        content = []
+        for entry in artifact.manifest.contents:
+            content.append(Path(entry.local_path).read_bytes())
+            entry.local_path = ""
+        found.append((str(artifact), content))
+    return found
+
+
 def definitions(folder: Path) -> list[str]:
     """The definitions of a run."""
     return list(map(str, messages(folder, "metric")))
@@ -132,6 +145,7 @@ def test_wandb_holds_the_same_of_a_journal_as_of_the_plain_run(plain: Path, tmp_
     assert definitions(run) == definitions(plain)
     assert summary_of(run) == summary_of(plain)
     assert contents(files_folder(run)) == contents(files_folder(plain))
+    assert artifacts(run) == artifacts(plain)
     held, other = read_held(run), read_held(plain)
     assert config_of(held) == config_of(other)
     for name in ("display_name", "notes", "tags"):
@@ -205,7 +219,8 @@ def test_a_run_is_read_alike_from_its_journal_and_from_wandbs_files(plain: Path,
     shown = {name: value for name, value in files.summary.items() if name not in (*_CLOCK, "_wandb", "_step")}
     assert str(ordered(summary.summary())) == str(ordered(shown))
     assert [(medium.kind, medium.name) for medium in summary.media()] == [
-        ("image", name) for name in ("image", "images", "images", "media/with slash", "inside.image")
+        *(("image", name) for name in ("image", "images", "images", "media/with slash", "inside.image")),
+        ("table", "table"),
     ]
 
 

@@ -178,7 +178,7 @@ class Feeder:
             self._keep(process, record["kept"], offset)
         elif "end" in record:
             self._on_end(process, record["time"], record["end"]["exit_code"])
-        elif offset > self._ledger.cursor.get(f"journal/{process}"):
+        elif offset > self._ledger.cursor.get(f"journal/{process}") or self._is_awaited(record):
             self._take_once(record)
             self._ledger.cursor.set(f"journal/{process}", offset)
 
@@ -187,6 +187,14 @@ class Feeder:
         if "alert" in record:
             alert = record["alert"]
             self._session.alert(alert["title"], alert["text"], alert["level"], alert.get("wait_duration"))
+        elif "artifact_record" in record:
+            given = record["artifact_record"]
+            artifact, answer = given["artifact"], self._answer_of(given)
+            what = f"the artifact {artifact['name']!r}"
+            self._session.log_artifact_record(artifact, lambda path: self._content(path, what), answer)
+        elif "use_artifact" in record:
+            used = record["use_artifact"]
+            self._session.use_artifact(used["id"], used["type"], used["name"])
         elif "preempting" in record:
             self._session.mark_preempting()
         elif "artifact" in record:
@@ -197,6 +205,25 @@ class Feeder:
             base, name = record["file"]["base"], record["file"]["name"]
             path = self._inside(f"{base}/{name}", f"the file {name!r}")
             self._session.save_file(path, self._inside(base, "its folder"))
+
+    def _is_awaited(self, record: dict[str, Any]) -> bool:
+        """True where a script waits for an answer that no session has had."""
+        answer = self._answer_of(record.get("artifact_record", {}))
+        return answer is not None and not answer.exists()
+
+    def _answer_of(self, given: dict[str, Any]) -> Path | None:
+        """The file of the answer about an artifact; None where none is awaited."""
+        return self._directory.answers / f"{given['answer']}.json" if "answer" in given else None
+
+    def _content(self, relative: str, what: str) -> Path:
+        """A file of a script's artifacts.
+
+        Raises:
+            Refused: It lies elsewhere.
+        """
+        if not Path(relative).is_relative_to(self._directory.artifacts.name):
+            raise Refused(what, f"{relative} is not a path in {self._directory.artifacts}")
+        return self._inside(relative, what)
 
     def _keep(self, process: str, kept: dict[str, str], offset: int) -> None:
         """Keep a file of the script's with the run.

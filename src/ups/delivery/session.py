@@ -11,7 +11,7 @@ import shutil
 import socket
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from inspect import signature
 from pathlib import Path
@@ -21,6 +21,7 @@ import psutil
 
 from ups.delivery.backend import alive, end_backend, running_backend
 from ups.delivery.wandb_errors import Refused, SessionLost, error_text, losing
+from ups.durable import write_atomically
 from ups.journal.row_rule import Row
 from ups.journal.run_directory import ProcessStart, RunDirectory
 from ups.journal.run_manifest import RunManifest
@@ -243,6 +244,38 @@ class Session:
         with self._refusing("an artifact"):
             self._run.log_artifact(str(path), name=name, type=type_)
 
+    def log_artifact_record(self, given: dict[str, Any], inside: Callable[[str], Path], answer: Path | None) -> None:
+        """Log an artifact as a script's wandb has made it, with its ids.
+
+        Args:
+            given: wandb's own record of it, as JSON.
+            inside: Resolves the path of its content; refuses one outside the run.
+            answer: The file that W&B's answer is written to, when it has come; None where none is awaited.
+        """
+        from google.protobuf import json_format
+        from wandb.proto.wandb_internal_pb2 import ArtifactRecord, LogArtifactRequest  # type: ignore[attr-defined]
+
+        with self._refusing("an artifact"):
+            artifact = json_format.ParseDict(given, ArtifactRecord(), ignore_unknown_fields=True)
+            artifact.run_id, artifact.project, artifact.entity = self._run.id, self.project, self.entity
+            if artifact.manifest.manifest_file_path:
+                raise ValueError("its manifest is in a file of its own")
+            for entry in artifact.manifest.contents:
+                if entry.local_path:
+                    entry.local_path = str(inside(entry.local_path))
+            if answer is None or self._run.offline:
+                self._interface()._publish_artifact(artifact)
+                return
+            handle = self._interface()._deliver_artifact(LogArtifactRequest(artifact=artifact))
+        threading.Thread(target=_write_answer, args=(handle, answer), daemon=True).start()
+
+    def use_artifact(self, id_: str, type_: str, name: str) -> None:
+        """Note that the run uses an artifact."""
+        from wandb.proto.wandb_internal_pb2 import UseArtifactRecord  # type: ignore[attr-defined]
+
+        with self._refusing("the use of an artifact"):
+            self._interface()._publish_use_artifact(UseArtifactRecord(id=id_, type=type_, name=name))
+
     def alert(self, title: str, text: str, level: str, wait_duration: float | None = None) -> None:
         """Send an alert, unless one of its title was sent less than ``wait_duration`` seconds ago."""
         with self._refusing("an alert"):
@@ -279,6 +312,8 @@ class Session:
         """Turn an error about ``what`` itself into :class:`Refused`, and one about the connection into SessionLost."""
         try:
             yield
+        except Refused:
+            raise
         except ConnectionError as error:
             raise SessionLost(f"wandb could not take {what}: {error}") from error
         except Exception as error:
@@ -329,6 +364,18 @@ def _settings(
     else:  # the training does not run on this machine
         settings["x_disable_stats"] = True
     return {name: value for name, value in settings.items() if value is not None}
+
+
+def _write_answer(handle: Any, path: Path) -> None:
+    """Write W&B's answer when it comes; a session that is lost leaves none, and the next one asks again."""
+    from google.protobuf import json_format
+
+    try:
+        result = handle.wait_or(timeout=None)
+        path.parent.mkdir(exist_ok=True)
+        write_atomically(path, json.dumps(json_format.MessageToDict(result)) + "\n")
+    except Exception as error:  # noqa: BLE001 - of another thread, where nobody could take it
+        print(f"no answer about an artifact: {error_text(error)}", file=sys.stderr)
 
 
 def _table_in(path: Path) -> Any:

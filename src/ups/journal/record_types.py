@@ -1,6 +1,7 @@
 """The records of a journal, which anyone may have written: any other line is damage, and is passed over alone."""
 
 import json
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -17,6 +18,7 @@ SUMMARIES = frozenset({"min", "max", "mean", "first", "last", "best", "copy", "n
 """The values of ``define_metric(summary=)``, any of them joined by commas."""
 
 _LONGEST_PATH = 4096
+_ANSWER = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}\Z")
 
 
 def encode_record(record: dict[str, Any]) -> bytes:
@@ -170,6 +172,15 @@ def _is_alert(alert: Any) -> bool:
     return _texts("title", "text", "level")(alert) and alert["level"] in ("INFO", "WARN", "ERROR") and is_finite(waits)
 
 
+def _is_artifact(given: Any) -> bool:
+    """True where an artifact has a type, a name and, where an answer is awaited, a file's name for that."""
+    if not isinstance(given, dict) or not isinstance(given.get("artifact"), dict):
+        return False
+    answer = given.get("answer", "-")
+    named = isinstance(answer, str) and _ANSWER.match(answer) is not None
+    return named and _texts("type", "name")(given["artifact"])
+
+
 def _is_result(value: Any) -> bool:
     return isinstance(value, (str, bool)) or _is_number(value)
 
@@ -204,6 +215,8 @@ _KINDS: dict[str, Callable[[dict[str, Any]], bool]] = {
         and _is_below(record["kept"].get("path"))
         and record["kept"].get("policy") in ("now", "live", "end")
     ),
+    "artifact_record": lambda record: _is_artifact(record["artifact_record"]),
+    "use_artifact": lambda record: _texts("id", "type", "name")(record["use_artifact"]),
     "run": lambda record: _is_run(record["run"]),
     "preempting": lambda record: record["preempting"] is True,
     "begin": lambda record: isinstance(record["begin"], dict),

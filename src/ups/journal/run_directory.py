@@ -8,6 +8,7 @@
       console/          one file per process: its printed lines
       media/            tables and images that were logged, and copies of saved files
       files/            the files of a script that calls wandb itself, as in a run of wandb's own
+      artifacts/        the content of that script's artifacts
       checkpoints/      the training's own
       delivery/         delivery's own: ledger, cursor, status, log
       wandb/            W&B's own files
@@ -72,6 +73,7 @@ class RunDirectory:
         self.console = path / "console"
         self.media = path / "media"
         self.files = path / "files"
+        self.artifacts = path / "artifacts"
         self.delivery = path / "delivery"
         self.wandb = path / "wandb"
         self.manifest_file = path / MANIFEST
@@ -79,6 +81,7 @@ class RunDirectory:
         self.cursor_file = self.delivery / "cursor.json"
         self.status_file = self.delivery / "status.json"
         self.log_file = self.delivery / "log.txt"
+        self.answers = self.delivery / "answers"
         self.running_mark = self.delivery / "running"
 
     @classmethod
@@ -154,6 +157,7 @@ class RunDirectory:
                 directory.console,
                 directory.media,
                 directory.files,
+                directory.artifacts,
                 directory.delivery,
                 directory.wandb,
             ):
