@@ -196,7 +196,10 @@ class Session:
     def set_config(self, path: tuple[str, ...], value: Any) -> None:
         """Set a configuration value at a path."""
         with self._refusing("a configuration value"):
-            self._run._config_callback(key=path if len(path) > 1 else path[0], val=value)
+            if len(path) > 1:
+                self._run._config_callback(key=path, val=value)
+            else:  # the run keeps it too: it sends its whole configuration when its name is set
+                self._run.config.update({path[0]: value}, allow_val_change=True)  # type: ignore[no-untyped-call]
 
     def describe(self, **described: Any) -> None:
         """Set the run's name, notes or tags."""
