@@ -4,6 +4,7 @@ A session that begins again knows nothing of the rows before it, so delivery set
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 from ups.charts import matches, unescaped
@@ -64,7 +65,7 @@ class ScriptSummary:
         for names, value in update:
             path = tuple(names)
             self._end(path)
-            put(self.values, path, value)
+            put(self.values, path, deepcopy(value))  # the record keeps its own, which is given to W&B later
         for names in remove:
             path = tuple(names)
             self._end(path)
