@@ -221,9 +221,10 @@ class Feeder:
         Raises:
             Refused: It lies elsewhere.
         """
-        if not Path(relative).is_relative_to(self._directory.artifacts.name):
+        path = self._inside(relative, what)
+        if not path.is_relative_to(self._directory.artifacts.resolve()):
             raise Refused(what, f"{relative} is not a path in {self._directory.artifacts}")
-        return self._inside(relative, what)
+        return path
 
     def _keep(self, process: str, kept: dict[str, str], offset: int) -> None:
         """Keep a file of the script's with the run.
