@@ -180,7 +180,7 @@ class Feeder:
             self._on_end(process, record["time"], record["end"]["exit_code"])
         elif offset > self._ledger.cursor.get(f"journal/{process}") or self._is_awaited(record):
             self._take_once(record)
-            self._ledger.cursor.set(f"journal/{process}", offset)
+            self._ledger.cursor.set(f"journal/{process}", max(offset, self._ledger.cursor.get(f"journal/{process}")))
 
     def _take_once(self, record: dict[str, Any]) -> None:
         """Hand over something that would show twice if it were given twice."""
