@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,20 @@ class RecordedSession(Session):
 
     def keep_file(self, path: Path, name: str, policy: str) -> None:
         self.files.append(name)
+
+    def log_artifact_record(self, given: dict[str, Any], inside: Callable[[str], Path], answer: Path | None) -> None:
+        for entry in given.get("manifest", {}).get("contents", []):
+            inside(entry["localPath"])
+        self.once.append(given["name"])
+        if answer is not None and self._lost_after is None:
+            answer.parent.mkdir(exist_ok=True)
+            answer.touch()
+
+    def use_artifact(self, id_: str, type_: str, name: str) -> None:
+        self.once.append(id_)
+
+    def mark_preempting(self) -> None:
+        self.once.append("preempting")
 
     def write_console(self, text: str) -> None:
         self.once.append(text)

@@ -285,3 +285,30 @@ def test_files_are_given_again_until_a_session_has_ended_well(run: Run) -> None:
     run.ledger.cursor.save()
     append(path, {"time": 1.0, "kept": {"path": "b/../a.png", "policy": "now"}})
     assert run.session().files == []
+
+
+def test_an_artifact_comes_once_and_from_the_runs_own_folder(run: Run) -> None:
+    """One whose answer is awaited comes again until that is there."""
+    run.directory.artifacts.mkdir()
+    (run.directory.artifacts / "a.txt").touch()
+    (run.directory.artifacts / "link.txt").symlink_to("/etc/hostname")
+
+    def artifact(name: str, path: str, **answer: str) -> dict[str, Any]:
+        given = {"type": "t", "name": name, "manifest": {"contents": [{"path": "a", "localPath": path}]}}
+        return {"time": 1.0, "artifact_record": {"artifact": given, **answer}}
+
+    wrong = ["/etc/hostname", "run.json", "artifacts/../run.json", "artifacts/link.txt", "artifacts/none.txt"]
+    run.directory.manifest_file.touch()
+    run.start(
+        "p",
+        artifact("right", "artifacts/a.txt"),
+        artifact("awaited", "artifacts/a.txt", answer="one"),
+        *(artifact(path, path) for path in wrong),
+        {"time": 1.0, "use_artifact": {"id": "used", "type": "t", "name": "n"}},
+        {"time": 1.0, "preempting": True},
+        {"time": 1.0, "log": {"x": 1}},
+    )
+    assert run.session(lost_after=0).once == ["right", "awaited", "used", "preempting"]
+    assert run.refused == [f"the artifact {path!r}" for path in wrong]
+    assert run.session().once == ["awaited"]
+    assert run.session().once == []

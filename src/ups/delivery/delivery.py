@@ -53,6 +53,7 @@ _POLL = 0.05  # seconds
 _SAVE_EVERY = 1.0  # seconds between two saves of the cursor
 _LAST_BLOCK = 10.0  # seconds that wandb-core may take to write the end of a file
 _STOP_LAG = 45.0  # seconds; wandb uploads every 15, and the server can show more only after that
+_MOST_NOTICES = 50
 _RETRY = (1.0, 2.0, 5.0, 10.0, 30.0)  # seconds between sessions
 
 
@@ -272,6 +273,8 @@ class Delivery:
                     " not show how that ended. The run is closed as finished: copy it again after its end, and deliver"
                     " that copy",
                 )
+            for place, notice in enumerate(feeder.notices[:_MOST_NOTICES]):
+                self._report.note(f"guard:{place}", notice)
             self._note_progress(feeder)
             self._status.expected = dict(feeder.expected)
             self._report.write("finishing")

@@ -180,7 +180,7 @@ class Feeder:
             self._on_end(process, record["time"], record["end"]["exit_code"])
         elif offset > self._ledger.cursor.get(f"journal/{process}") or self._is_awaited(record):
             self._take_once(record)
-            self._ledger.cursor.set(f"journal/{process}", offset)
+            self._ledger.cursor.set(f"journal/{process}", max(offset, self._ledger.cursor.get(f"journal/{process}")))
 
     def _take_once(self, record: dict[str, Any]) -> None:
         """Hand over something that would show twice if it were given twice."""
@@ -221,9 +221,10 @@ class Feeder:
         Raises:
             Refused: It lies elsewhere.
         """
-        if not Path(relative).is_relative_to(self._directory.artifacts.name):
+        path = self._inside(relative, what)
+        if not path.is_relative_to(self._directory.artifacts.resolve()):
             raise Refused(what, f"{relative} is not a path in {self._directory.artifacts}")
-        return self._inside(relative, what)
+        return path
 
     def _keep(self, process: str, kept: dict[str, str], offset: int) -> None:
         """Keep a file of the script's with the run.
