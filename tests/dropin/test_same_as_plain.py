@@ -16,7 +16,8 @@ import pytest
 from environments import THIS_SESSION, kept
 from held import Held, read_held
 
-SCRIPTS = sorted(Path(__file__).with_name("scripts").glob("*.py"))
+FOLDER = Path(__file__).with_name("scripts")
+SCRIPTS = [path for path in sorted(FOLDER.glob("*.py")) if path.stem != "resumed"]
 CLOCKS = {"_timestamp", "_runtime", "_wandb", "_wandb.runtime"}
 FILES_OF_THE_MACHINE = (
     "conda-environment.yaml",
@@ -96,3 +97,12 @@ def test_what_wandb_holds_is_the_same(script: Path) -> None:
         assert values(after.summary) == values(before.summary)
         assert files([other]) == files([one])
         assert after.exit_codes == before.exit_codes
+
+
+def test_a_script_that_resumes_goes_on_with_its_run_offline_too() -> None:
+    """Plain wandb begins again at step 0 in its second file; the journal's run continues, as it does online."""
+    plain, journaled = runs_of(FOLDER / "resumed.py"), runs_of(FOLDER / "resumed.py", "-m", "ups.guard")
+    assert [[row["_step"] for row in read_held(each).rows] for each in plain] == [list(range(5)), list(range(5))]
+    steps = [row["_step"] for each in journaled for row in read_held(each).rows]
+    epochs = [row["epoch"] for each in journaled for row in read_held(each).rows]
+    assert steps == epochs == list(range(10))

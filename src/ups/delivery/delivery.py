@@ -238,6 +238,7 @@ class Delivery:
         try:
             self._status.url, self._status.project = session.url, session.project
             self._status.entity, self._status.name = session.entity, session.name
+            self._status.starting_step = session.next_step if session.resumed else 0
             if self._status.mode == "online":
                 held = self._held_at_start(session)
             held_rows = self._ledger.continue_from(held, max(held + 1, session.next_step))

@@ -43,7 +43,7 @@ class JournalInterface(InterfaceShared):
 
     Args:
         asyncer: wandb's thread for asynchronous waits.
-        begin: Called with the record of a new run; returns the run that is tracked.
+        begin: Called with the record of a new run, which it completes; returns the run that is tracked, and its state.
         context: The run that is tracked, where it has begun in another process.
 
     Attributes:
@@ -54,7 +54,7 @@ class JournalInterface(InterfaceShared):
     def __init__(
         self,
         asyncer: Any,
-        begin: Callable[[pb.RunRecord], WandBContext] | None = None,
+        begin: Callable[[pb.RunRecord], tuple[WandBContext, ScriptState]] | None = None,
         *,
         context: WandBContext | None = None,
     ) -> None:
@@ -199,7 +199,7 @@ class JournalInterface(InterfaceShared):
         if kind == "run":
             assert self._begin is not None
             self._run.CopyFrom(record.run)
-            self.context = self._begin(record.run)
+            self.context, self.state = self._begin(self._run)
             result.run_result.run.CopyFrom(self._run)
         elif kind == "exit":
             self.end(record.exit.exit_code)

@@ -8,8 +8,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ups.dropin.script_state import ScriptState
+from ups.errors import UsageError
 from ups.journal.run_directory import RunDirectory, runs_folder
 from ups.journal.run_manifest import RunManifest
+from ups.runs.journal_source import JournalSource
 from ups.tracking.context import DISABLED, RUN_DIR_VARIABLE, WandBContext
 from ups.tracking.provenance import provenance
 
@@ -17,7 +20,10 @@ if TYPE_CHECKING:
     from wandb.proto.wandb_internal_pb2 import RunRecord
     from wandb.sdk.wandb_settings import Settings
 
-__all__ = ["FILES", "begin_run", "join_run", "place_run"]
+__all__ = ["FILES", "RESUMING", "begin_run", "join_run", "place_run"]
+
+RESUMING = ("allow", "must", "auto")
+_POLL = 0.05  # seconds
 
 FILES = "files"  # the folder of a run directory that the script knows as run.dir
 
@@ -27,7 +33,7 @@ def place_run(settings: Settings) -> None:
     parent = Path(settings.root_dir) / "ups-runs" if settings.root_dir else runs_folder()
     run_id = str(settings.run_id)
     name, again = run_id, 1
-    while RunDirectory.exists(parent / name) and not settings.resume:
+    while RunDirectory.exists(parent / name) and settings.resume not in RESUMING:
         again += 1
         name = f"{run_id}-{again}"
     directory = RunDirectory.make(parent.absolute(), name)
@@ -38,16 +44,26 @@ def place_run(settings: Settings) -> None:
     settings.symlink = False
 
 
-def begin_run(settings: Settings, record: RunRecord) -> WandBContext:
-    """Begin the run that wandb announces, in the directory where :func:`place_run` has put it."""
+def begin_run(settings: Settings, record: RunRecord) -> tuple[WandBContext, ScriptState]:
+    """Begin the run that wandb announces, in the directory where :func:`place_run` has put it, or resume it there.
+
+    Where the run may be on the server alone, this waits until delivery has asked for it. ``record`` then has what is
+    known of the run that is resumed.
+
+    Raises:
+        UsageError: ``resume="must"``, and there is no such run.
+    """
     directory = RunDirectory(Path(settings.root_dir))
     config = {item.key: json.loads(item.value_json) for item in record.config.update if item.key}
     internal = config.pop("_wandb", {})
     console = settings.console != "off"
+    state = ScriptState(time.time())
     with directory.beginning():
-        if RunDirectory.exists(directory.path):
+        known = RunDirectory.exists(directory.path)
+        if known:
             manifest = directory.read_manifest()
-            context = WandBContext(directory, manifest, owner=True, console=console)
+            state = _state_of(directory, record)
+            context = WandBContext(directory, manifest, owner=not directory.living(), console=console)
             context.sink.record(config=config)
         else:
             manifest = RunManifest(
@@ -66,7 +82,38 @@ def begin_run(settings: Settings, record: RunRecord) -> WandBContext:
             context = WandBContext(directory, manifest, owner=True, console=console)
     for name, value in internal.items():
         context.sink.record(config_item={"path": ["_wandb", name], "value": value})
-    return context
+    if settings.resume in RESUMING and not known and manifest.mode == "online":
+        state = ScriptState(time.time(), _step_on_server(context, settings))
+    if settings.resume == "must" and not known and not state.step:
+        context.finish(1)
+        raise UsageError(f"resume='must', and there is no run {record.run_id} to resume")
+    record.resumed = known or bool(state.step)
+    record.starting_step = state.step
+    return context, state
+
+
+def _state_of(directory: RunDirectory, record: RunRecord) -> ScriptState:
+    """The state of a run in its directory; its configuration is put into ``record``, below what the script has set."""
+    source = JournalSource(directory)
+    run = source.read_all()
+    given = {item.key for item in record.config.update}
+    for name, value in run.config.items():
+        if name not in given:
+            record.config.update.add(key=name, value_json=json.dumps(value))
+    return ScriptState(time.time(), source.next_step, source.summary())
+
+
+def _step_on_server(context: WandBContext, settings: Settings) -> int:
+    """The step at which the run continues on its server; 0 for a new run, and where the server does not answer."""
+    until = time.monotonic() + settings.init_timeout
+    while (status := context.status) is None or status.entity is None:
+        if time.monotonic() > until:
+            context.sink.note(
+                "resume", f"W&B has not answered in {settings.init_timeout:.0f} s: the run begins at step 0"
+            )
+            return 0
+        time.sleep(_POLL)
+    return status.starting_step
 
 
 def join_run(run_id: str) -> WandBContext | None:

@@ -165,6 +165,11 @@ class JournalSource(Reading):
         if rows:
             self.run.add_values(rows)
 
+    @property
+    def next_step(self) -> int:
+        """W&B's step of the row after those that were read."""
+        return self._numbers.number(self._count - 1) + 1 if self._count and self._numbers else self._count
+
     def _number(self, wish: int) -> int:
         """The number of the next row in W&B: that in the ledger, or the one that it will have."""
         row = self._count

@@ -12,8 +12,11 @@ truth = random.integers(0, 3, 60)
 scores = random.dirichlet([1, 1, 1], 60)
 run = wandb.init(project="evaluation", job_type="eval", config={"checkpoint": "model:v3"})
 names = ["cat", "dog", "bird"]
-run.log({"roc": wandb.plot.roc_curve(truth, scores, labels=names)})
-run.log({"pr": wandb.plot.pr_curve(truth, scores, labels=names)})
+table = wandb.Table(
+    columns=["class", "share"], data=[[name, float(scores[:, k].mean())] for k, name in enumerate(names)]
+)
+run.log({"shares": wandb.plot.bar(table, "class", "share", title="Shares")})
+run.log({"losses": wandb.plot.line_series(xs=[0, 1, 2], ys=[[3, 2, 1], [4, 2, 2]], keys=["a", "b"], title="Losses")})
 run.log({"confusion": wandb.plot.confusion_matrix(probs=scores, y_true=truth, class_names=names)})
 figure, axes = plt.subplots()
 axes.hist(scores[:, 0])
