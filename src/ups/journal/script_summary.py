@@ -72,7 +72,7 @@ class ScriptSummary:
             _remove(self.values, path)
 
     def plain(self) -> list[Change]:
-        """The values that are no aggregates."""
+        """The values beside the aggregates."""
         held = {path for path, aggregate in self._metrics.items() if aggregate is not None and not aggregate.ended}
         return [(path, value) for path, value in leaves(self.values) if path[:-1] not in held]
 
