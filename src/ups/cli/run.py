@@ -22,4 +22,4 @@ def command(program: tuple[str, ...]) -> None:
       ups run -m mypackage.train
     """
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "ups.guard", *program])
+    os.execv(sys.executable, [sys.executable, "-m", "ups.dropin", *program])

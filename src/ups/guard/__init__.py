@@ -38,11 +38,7 @@ def guard(run: Any = None) -> Guard | EveryRun:
     Raises:
         UsageError: ``run`` is not a wandb run, or it is finished.
     """
-    if run is not None:
-        return guard_run(run)
-    from ups.dropin.seam import install
-
-    return install()
+    return guard_every_run() if run is None else guard_run(run)
 
 
 class _Callable(ModuleType):

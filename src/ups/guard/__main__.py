@@ -1,31 +1,32 @@
-"""``ups run train.py …``: run a script, or ``-m module``, with every wandb run of it journaled and delivered by UPS."""
+"""``python -m ups.guard train.py …``: run a script, or ``-m module``, with every wandb run of it guarded."""
 
 import runpy
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from ups.errors import UsageError
 from ups.guard import guard
 from ups.text import printable
 
-_USAGE = "usage: ups run [-m module | script.py] [arguments of the script …]"
+_USAGE = "usage: python -m ups.guard [-m module | script.py] [arguments of the script …]"
 
 
-def main(arguments: list[str]) -> None:
-    """Run the script or module that the arguments name, as Python itself would.
+def main(arguments: list[str], usage: str = _USAGE, begin: Callable[[], object] = guard) -> None:
+    """Run the script or module that the arguments name, as Python itself would, once ``begin`` was called.
 
     Raises:
-        UsageError: They name nothing that can be run.
+        UsageError: They name nothing that can be run; the message has ``usage``.
     """
     module = arguments[:1] == ["-m"]
     program = arguments[module : module + 1]
     if not program or program[0].startswith("-"):
-        raise UsageError(_USAGE)
+        raise UsageError(usage)
     if not module and not Path(program[0]).exists():
-        raise UsageError(f"{program[0]} does not exist; {_USAGE}")
+        raise UsageError(f"{program[0]} does not exist; {usage}")
     sys.argv = arguments[module:]
     sys.path[0] = str(Path.cwd()) if module else str(Path(program[0]).resolve().parent)
-    guard()
+    begin()
     if module:
         runpy.run_module(program[0], run_name="__main__", alter_sys=True)
     else:

@@ -1,5 +1,6 @@
-"""A spawned child under the guard of its parent: wandb is guarded as soon as the child imports it."""
+"""A spawned child under the guard or the drop-in of its parent, which begins as soon as the child imports wandb."""
 
+import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -10,22 +11,24 @@ from types import ModuleType
 __all__ = ["arm"]
 
 
-def arm() -> None:
-    """Guard every run of this process, from the import of wandb on."""
+def arm(begin: str) -> None:
+    """Call a function, named as ``package.module:function``, once this process has imported wandb."""
     if "wandb" in sys.modules:
-        _guard()
+        _call(begin)
     else:
-        sys.meta_path.insert(0, _WandbFinder())
+        sys.meta_path.insert(0, _WandbFinder(begin))
 
 
-def _guard() -> None:
-    from ups.dropin.seam import install
-
-    install()
+def _call(begin: str) -> None:
+    module, _, function = begin.partition(":")
+    getattr(importlib.import_module(module), function)()
 
 
 class _WandbFinder(importlib.abc.MetaPathFinder):
-    """Finds wandb as other finders do, and guards it once it is imported."""
+    """Finds wandb as other finders do, and calls ``begin`` once it is imported."""
+
+    def __init__(self, begin: str) -> None:
+        self._begin = begin
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -35,15 +38,16 @@ class _WandbFinder(importlib.abc.MetaPathFinder):
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(fullname)
         if spec is not None and spec.loader is not None:
-            spec.loader = _ThenGuard(spec.loader)
+            spec.loader = _ThenCall(spec.loader, self._begin)
         return spec
 
 
-class _ThenGuard(importlib.abc.Loader):
-    """A module's own loader, and the guard after it."""
+class _ThenCall(importlib.abc.Loader):
+    """A module's own loader, and a call after it."""
 
-    def __init__(self, loader: importlib.abc.Loader) -> None:
+    def __init__(self, loader: importlib.abc.Loader, begin: str) -> None:
         self._loader = loader
+        self._begin = begin
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
         return self._loader.create_module(spec)
@@ -52,4 +56,4 @@ class _ThenGuard(importlib.abc.Loader):
         assert module.__spec__ is not None
         module.__spec__.loader = module.__loader__ = self._loader
         self._loader.exec_module(module)
-        _guard()
+        _call(self._begin)

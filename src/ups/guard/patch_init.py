@@ -26,7 +26,7 @@ class EveryRun:
 
         self._init = wandb.init
         self._guards: list[Guard] = []
-        self._carrier = Carrier()
+        self._carrier = Carrier("ups.guard.patch_init:guard_every_run")
         wandb.init = self.init
 
     def init(self, *args: Any, **options: Any) -> Any:

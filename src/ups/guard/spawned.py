@@ -17,7 +17,7 @@ import sys
 path, sys.path = sys.path, {path!r}
 try:
     from ups.guard.armed import arm
-    arm()
+    arm({begin!r})
 except ImportError as error:
     sys.stderr.write(f"ups: this process has no guard ({{error}})\\n")
 finally:
@@ -26,14 +26,19 @@ finally:
 
 
 class Carrier:
-    """Arms each child that is spawned, or begun by a fork server, until :meth:`release`."""
+    """Arms each child that is spawned, or begun by a fork server, until :meth:`release`.
 
-    def __init__(self) -> None:
+    Args:
+        begin: What the child calls once it has imported wandb, as ``package.module:function``.
+    """
+
+    def __init__(self, begin: str) -> None:
+        self._begin = begin
         self._before: Callable[[str], dict[str, Any]] = spawn.get_preparation_data
         _replace(self._preparation_data)
 
     def _preparation_data(self, name: str) -> dict[str, Any]:
-        return self._before(name) | {"ups": _Arming()}
+        return self._before(name) | {"ups": _Arming(self._begin)}
 
     def release(self) -> None:
         """Leave children that are spawned from here on without a guard."""
@@ -48,5 +53,8 @@ def _replace(function: Callable[[str], dict[str, Any]]) -> None:
 class _Arming:
     """Unpickled in the child, it arms it. Where UPS cannot be imported there, the child is not disturbed."""
 
+    def __init__(self, begin: str) -> None:
+        self._begin = begin
+
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
-        return exec, (_ARM.format(path=[each for each in sys.path if isinstance(each, str)]), {})
+        return exec, (_ARM.format(begin=self._begin, path=[each for each in sys.path if isinstance(each, str)]), {})
