@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE # where it is set, each of a thousand processes
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
-install: $(VENV)/.train ## Set up .venv with UPS and its simulator
+install: $(VENV)/.train ## Set up .venv with UPS, its dashboard, its simulator and wandb
 
 train: $(VENV)/.train ## Train the three-stage simulator (PRESET=smoke|quick|full) and show every chart full
 	$(BIN)/ups train --preset $(PRESET)
@@ -39,7 +39,7 @@ wheel: $(VENV)/.dev ## Run the tests that need no process against the built whee
 	"$(PYTHON)" -m venv build/wheel/venv
 	build/wheel/venv/bin/python -m pip --disable-pip-version-check install --quiet --upgrade 'pip>=25.1'
 	build/wheel/venv/bin/python -m pip --disable-pip-version-check install --quiet --constraint $(CONSTRAINTS) --group test \
-		"$$(echo build/wheel/*.whl)[media,pandas,polars]"
+		"$$(echo build/wheel/*.whl)[media,pandas,polars,show,wandb]"
 	cp -R docs examples pyproject.toml tests build/wheel
 	cd build/wheel && venv/bin/python -m pytest -n 6 $(IN_PROCESS)
 
@@ -71,7 +71,7 @@ lock: ## Renew constraints.txt: the newest versions of all that development inst
 	rm -rf build/lock
 	"$(PYTHON)" -m venv build/lock
 	build/lock/bin/python -m pip --disable-pip-version-check install --quiet --upgrade 'pip>=25.1'
-	build/lock/bin/python -m pip --disable-pip-version-check install --quiet --editable '.[simulator]' --group dev
+	build/lock/bin/python -m pip --disable-pip-version-check install --quiet --editable '.[show,simulator,wandb]' --group dev
 	{ sed '/^[^#]/,$$d' constraints.txt; build/lock/bin/python -m pip freeze --all --exclude pip --exclude-editable | sed 's/+[^ ]*$$//'; } > build/lock/pins
 	mv build/lock/pins constraints.txt
 
@@ -85,7 +85,7 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.train: $(VENV)/.made pyproject.toml constraints.txt
-	$(INSTALL) --constraint $(CONSTRAINTS) --editable '.[simulator]'
+	$(INSTALL) --constraint $(CONSTRAINTS) --editable '.[show,simulator,wandb]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.train

@@ -56,7 +56,7 @@ def command(run_dir: Path, mode: str | None, base_url: str | None, as_new: bool,
         if hasattr(os, "SCHED_BATCH"):
             with contextlib.suppress(OSError):  # as it wakes up, it then takes the core from no other process
                 os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    require_wandb()
+    require_wandb(otherwise="run 'ups deliver' on a machine that has wandb")
     if base_url is not None:
         os.environ["WANDB_BASE_URL"] = base_url
     directory = RunDirectory.open(run_dir.absolute())

@@ -4,7 +4,7 @@ import runpy
 import sys
 from pathlib import Path
 
-from ups.errors import UsageError
+from ups.errors import MissingDependency, UsageError
 from ups.guard import guard
 from ups.text import printable
 
@@ -35,6 +35,6 @@ def main(arguments: list[str]) -> None:
 if __name__ == "__main__":
     try:
         main(sys.argv[1:])
-    except UsageError as error:
+    except (MissingDependency, UsageError) as error:
         print(f"ups: {printable(str(error))}", file=sys.stderr)
         sys.exit(2)

@@ -4,6 +4,7 @@ import re
 from importlib import metadata
 
 from ups.errors import MissingDependency
+from ups.extras import installation
 
 __all__ = ["require"]
 
@@ -27,10 +28,10 @@ def require(extra: str, oldest: str, *packages: str) -> None:
         if _release(version) < _release(oldest):
             raise MissingDependency(
                 f"{package} {version} is older than {oldest}, the oldest that UPS works with:"
-                f" pip install --upgrade 'ups-tracking[{extra}]'"
+                f" {installation(extra, upgrade=True)}"
             )
         return
-    raise MissingDependency(f"{(packages or (extra,))[0]} is not installed: pip install 'ups-tracking[{extra}]'")
+    raise MissingDependency(f"{(packages or (extra,))[0]} is not installed: {installation(extra)}")
 
 
 def _release(version: str) -> tuple[int, ...]:

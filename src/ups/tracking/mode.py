@@ -1,10 +1,10 @@
 """The mode in which a run is tracked: as given, by ``WANDB_MODE``, or by whether credentials are configured."""
 
 import os
-from importlib.util import find_spec
 
 from ups.credentials import credentials_source, workspace_setting
-from ups.errors import MissingDependency, UsageError
+from ups.errors import UsageError
+from ups.extras import require
 
 __all__ = ["MODES", "require_wandb", "resolve_mode"]
 
@@ -33,14 +33,13 @@ def resolve_mode(mode: str | None) -> str:
     return chosen
 
 
-def require_wandb() -> None:
-    """Check that wandb is installed, without importing it: only the delivery process does.
+def require_wandb(otherwise: str = "track with mode='local'; 'ups deliver' brings the run to W&B later") -> None:
+    """Check that what delivery needs is installed, without importing it: only the delivery process does.
+
+    Args:
+        otherwise: The way out for who cannot install it, for the message.
 
     Raises:
         MissingDependency: It is not installed.
     """
-    if find_spec("wandb") is None:
-        raise MissingDependency(
-            "wandb is not installed: pip install wandb. Or track with mode='local', and run 'ups deliver' on a machine"
-            " that has wandb"
-        )
+    require("wandb", "wandb", "psutil", otherwise=otherwise)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from ups import terminal
 from ups.check import RunCheck, check_run
 from ups.errors import RunFileError
 from ups.journal.faults import Faults, notify
@@ -41,12 +42,10 @@ def read_back(directory: RunDirectory, faults: Faults) -> RunCheck | None:
         if status.counts is not None:
             _compare_with_server(check, status.counts, faults)
     if sys.stderr is not None:
-        from rich.console import Console
-
-        console = Console(stderr=True)
         counted = [(fault["message"], fault["count"]) for fault in faults.as_dict().values()]
+        tree = render_tree(check, faults=counted, width=terminal.width(), unicode=terminal.has_unicode(sys.stderr))
         with contextlib.suppress(OSError, ValueError):  # a stderr that takes nothing does not end the training
-            console.print(render_tree(check, faults=counted))
+            terminal.echo(tree, stream=sys.stderr)
         notify(_where(directory, status, check.rows))
     return check
 
