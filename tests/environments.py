@@ -87,6 +87,8 @@ def lower_bounds(*extras: str) -> list[str]:
     wanted = project["dependencies"] + [each for extra in extras for each in project["optional-dependencies"][extra]]
     oldest: dict[str, Version] = {}
     for requirement in map(Requirement, wanted):
+        if requirement.name == project["name"]:  # extra "all" has the others
+            return lower_bounds(*requirement.extras)
         (bound,) = requirement.specifier
         assert bound.operator == ">=", f"{requirement} has no oldest version"
         oldest[requirement.name] = max(oldest.get(requirement.name, Version("0")), Version(bound.version))

@@ -63,8 +63,8 @@ def test_a_long_name_is_wrapped_and_cut_in_no_time() -> None:
 
 def test_a_bar_is_as_long_as_its_share() -> None:
     """Also where more is done than was to be, as when a file grows while it is read."""
-    assert [bar(share).count("━") for share in (-1, 0, 0.5, 1, 7)] == [0, 0, 20, 40, 40]
-    assert bar(0.25, unicode=False) == "#" * 10 + "-" * 30
+    assert [bar(share).count("━") for share in (-1, 0, 0.5, 1, 7)] == [0, 0, 10, 20, 20]
+    assert bar(0.25, unicode=False) == "#" * 5 + "-" * 15
 
 
 def test_a_line_that_is_redrawn_fits_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ Line = tuple[tuple[str, str], ...]
 """A line as pieces of text, each with its style: ``""``, or words such as ``bold red``."""
 
 _CODES = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "cyan": 36}
-_BAR = 40  # columns
+_BAR = 20  # columns
 _REDRAW_EVERY = 0.1  # seconds
 
 

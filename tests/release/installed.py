@@ -25,6 +25,7 @@ class Installed:
     def __init__(self, versions: Versions, *extras: str, above: Installed | None = None) -> None:
         wheel = built()
         self.versions = versions
+        self.extras = extras
         self.python: Path = environment(
             "-".join(("ups", versions, *extras)),
             [f"{wheel.wheel}[{','.join(extras)}]" if extras else str(wheel.wheel)],
@@ -35,7 +36,7 @@ class Installed:
 
     def with_extra(self, extra: str) -> Installed:
         """The same, and what the extra brings."""
-        return Installed(self.versions, extra, above=self)
+        return Installed(self.versions, *self.extras, extra, above=self)
 
     def run(
         self, *command: str | Path, expect: int | None = 0, cwd: Path | None = None

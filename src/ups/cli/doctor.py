@@ -133,8 +133,7 @@ def _extras() -> Iterator[_Fact]:
     for extra, packages in sorted(extras.items()):
         if None in packages.values():
             lacking = ", ".join(name for name, has in packages.items() if has is None)
-            only = ", so runs are only journaled (mode='local')" if extra == "wandb" else ""
-            yield _Fact(extra, "note", f"without {lacking}{only}", f"if you want it: {installation(extra)}")
+            yield _Fact(extra, "note", f"without {lacking}", f"if you want it: {installation(extra)}")
         else:
             yield _Fact(extra, "ok", ", ".join(f"{name} {has}" for name, has in packages.items()))
 
@@ -174,11 +173,15 @@ def _environment() -> Iterator[_Fact]:
 
 def _server() -> Iterator[_Fact]:
     from ups.credentials import credentials_source, server_address, without_user
-    from ups.tracking.mode import resolve_mode
+    from ups.tracking.mode import require_wandb, resolve_mode
 
     try:
         mode = resolve_mode(None)
         mode_fact = _Fact("mode", "ok", f"runs are {mode} by default")
+        if mode in ("online", "offline"):
+            require_wandb()
+    except MissingDependency as error:
+        mode_fact = _Fact("mode", "note", f"runs are {mode} by default, and {error}")
     except UPSError as error:
         mode = None
         mode_fact = _Fact("mode", "wrong", str(error), "correct WANDB_MODE, or unset it")

@@ -2,4 +2,4 @@
 
 from ups.extras import require
 
-require("show", "plotly", "psutil", "starlette", "tsdownsample", "uvicorn", user="the dashboard or its report")
+require("show", "plotly", "psutil", "starlette", "tsdownsample", "uvicorn", user="the dashboard's page")
