@@ -4,8 +4,8 @@ The checked run is made with the installed wandb: three stages, 180 rows. One ro
 UPS's wheel alone, without wandb and without extras. The files of all modules are in the disk's cache and compiled, as
 they are for anyone who has started UPS once.
 
-Prints the median of each command's wall clock and CPU time, and the wall clock time above the bare
-interpreter's. Exits with 1 if the wall clock's median is above the limit.
+Prints the median of each command's wall clock and CPU time, and the wall clock time above the bare interpreter's;
+and what the wheel alone installs. Exits with 1 if the wall clock's median is above the limit.
 
     python benchmarks/start_up.py [ROUNDS]
 """
@@ -76,8 +76,8 @@ def start(command: list[str], run: Path) -> Start:
 
 def main() -> int:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 21
-    alone = Installed("newest").python.with_name("ups")
-    commands = {**COMMANDS, ALONE: [str(alone), "check", "RUN"]}
+    core = Installed("newest")
+    commands = {**COMMANDS, ALONE: [str(core.python.with_name("ups")), "check", "RUN"]}
     starts: dict[str, list[Start]] = {name: [] for name in commands}
     with tempfile.TemporaryDirectory(prefix="ups-start-up-") as folder:
         subprocess.run([sys.executable, "-c", MAKER, folder], check=True)
@@ -97,6 +97,8 @@ def main() -> int:
         table.add_row(name, f"{wall * 1000:.0f} ms", limit, more, f"{cpu * 1000:.0f} ms")
     console = Console()
     console.print(table)
+    names, size = core.packages()
+    console.print(f"core alone: {len(names)} packages, {size / 1e6:.1f} MB ({', '.join(names)})")
     late = [name for name, limit in LIMITS.items() if walls[name] > limit]
     for name in late:
         console.print(f"FAILED: {name} takes longer than {LIMITS[name] * 1000:.0f} ms")

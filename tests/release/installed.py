@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -13,6 +14,13 @@ from release.archives import built
 __all__ = ["Installed"]
 
 Versions = Literal["newest", "oldest"]
+
+_PACKAGES = """
+import importlib.metadata, json, pathlib, sysconfig
+files = [path for path in pathlib.Path(sysconfig.get_path("purelib")).rglob("*") if path.is_file()]
+names = sorted(each.name for each in importlib.metadata.distributions())
+print(json.dumps([names, sum(path.stat().st_size for path in files)]))
+"""
 
 
 class Installed:
@@ -55,6 +63,12 @@ class Installed:
         if expect is not None:
             assert done.returncode == expect, f"{done.stdout}\n{done.stderr}"
         return done
+
+    def packages(self) -> tuple[list[str], int]:
+        """The packages that are installed, and the bytes of their files, compiled as pip leaves them."""
+        self.run("python", "-m", "compileall", "-q", self.python.parents[1] / "lib", expect=None)
+        names, size = json.loads(self.run("python", "-c", _PACKAGES).stdout)
+        return names, size
 
     @property
     def surroundings(self) -> dict[str, str]:
