@@ -42,7 +42,7 @@ def set_value(message: Message, name: str, value: object) -> None:
     items = [item for item in message.history.item if name_of(item) == name] or [_new_item(message.history, name)]
     for item in items:
         for form in ("none", "boolean", "integer", "number", "text", "json"):
-            item.clear(form)
+            vars(item).pop(form, None)
         item.value_json = encode(value)
 
 

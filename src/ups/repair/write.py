@@ -202,7 +202,7 @@ class _Copy:
                     case Kind.RUN:
                         message = Record(record)
                         message.run.run_id = self._plan.run_id
-                        message.run.clear("branch_point")  # the rows that it takes back are not in the copy
+                        vars(message.run).pop("branch_point", None)  # the rows that it takes back are not in the copy
                         writer.write(message.encode())
                     case Kind.METRIC:
                         self._metric(record, writer)

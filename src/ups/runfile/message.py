@@ -7,31 +7,33 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
-from ups.runfile.wire import FIXED64, GROUP, SIZED, VARINT, fields_in, read_varint, varint
+from ups.runfile.wire import FIXED, FIXED64, GROUP, SIZED, VARINT, read_varint, sized, varint
 
 __all__ = ["Message", "message_classes"]
 
 _DEEPEST = 100  # messages and groups in each other
-_64_BITS = (1 << 64) - 1
-
-
-class _Kind(NamedTuple):
-    """A type of field. ``read`` is given the content, of a varint the number; ``write`` returns it."""
-
-    wire: int
-    default: Any
-    read: Callable[[Any], Any]
-    write: Callable[[Any], Any]
+_DOUBLE = struct.Struct("<d")
+_KINDS: dict[str, tuple[int, Any, Callable[[Any], Any], Callable[[Any], Any]]] = {
+    # wire type, default, and how the number of a varint or the bytes of another field are read and written
+    "bool": (VARINT, False, bool, int),
+    "int32": (VARINT, 0, lambda number: (number + 2**31) % 2**32 - 2**31, int),
+    "int64": (VARINT, 0, lambda number: (number + 2**63) % 2**64 - 2**63, int),
+    "sint64": (VARINT, 0, lambda number: number >> 1 ^ -(number & 1), lambda value: value << 1 ^ value >> 63),
+    "double": (FIXED64, 0.0, lambda content: _DOUBLE.unpack(content)[0], _DOUBLE.pack),
+    "string": (SIZED, "", bytes.decode, str.encode),
+}
 
 
 class _Field(NamedTuple):
-    """A described field; ``message`` is the class of its value if that is a message."""
+    """A described field. ``kind`` is one of :data:`_KINDS`, or the class of a message."""
 
     name: str
-    tag: bytes
+    number: int
+    wire: int
     is_repeated: bool
-    kind: _Kind
     message: "type[Message] | None"
+    read: Callable[[Any], Any]
+    write: Callable[[Any], Any]
 
 
 class Message:
@@ -53,10 +55,9 @@ class Message:
     _by_name: ClassVar[dict[str, _Field]]
 
     def __init__(self, data: bytes | None = None, **fields: object) -> None:
+        vars(self).update(fields)
         if data is not None:
-            self._merge(data, _DEEPEST)
-        for name, value in fields.items():
-            setattr(self, name, value)
+            _merge(self, data, _DEEPEST)
 
     def __getattr__(self, name: str) -> Any:
         field = self._by_name.get(name)
@@ -73,55 +74,22 @@ class Message:
     def __contains__(self, name: str) -> bool:
         return name in vars(self)
 
-    def clear(self, name: str) -> None:
-        """Make a field absent."""
-        vars(self).pop(name, None)
-
     def encode(self) -> bytes:
         """Write the message."""
         held = vars(self)
         out = []
-        for name, field in self._by_name.items():
+        for name, number, wire, is_repeated, message, _, write in self._by_name.values():
             if name not in held:
                 continue
-            for value in held[name] if field.is_repeated else (held[name],):
-                content = field.kind.write(value)
-                if field.kind.wire == VARINT:
-                    content = varint(content & _64_BITS)
-                elif field.kind.wire == SIZED:
-                    content = varint(len(content)) + content
-                # A message that was only looked at is empty, and was not read from anything.
-                if field.message is None or field.is_repeated or content != b"\0" or "_others" in vars(value):
-                    out += [field.tag, content]
+            for value in held[name] if is_repeated else (held[name],):
+                content = write(value)
+                if wire == VARINT:
+                    out.append(varint(number << 3) + varint(content & (1 << 64) - 1))
+                elif wire == FIXED64:
+                    out.append(varint(number << 3 | FIXED64) + content)
+                elif content or is_repeated or not message or "_others" in vars(value):  # else it was only looked at
+                    out.append(sized(number, content))
         return b"".join([*out, *held.get("_others", ())])
-
-    def _merge(self, data: bytes, deepest: int) -> None:
-        """Add the fields of an encoded message. One that is there already replaces the earlier one."""
-        if deepest < 0:
-            raise ValueError("the message holds too many messages in each other")
-        by_tag, held = self._by_tag, vars(self)
-        others: list[bytes] = held.setdefault("_others", [])
-        at, size = 0, len(data)
-        while at < size:
-            for number, begin, start, end in fields_in(data, at):
-                at = end
-                field = by_tag.get(number << 3 | data[begin] & 7)
-                if field is None:
-                    others.append(data[begin:end])
-                    continue
-                name, _, is_repeated, kind, message = field
-                if message is not None:
-                    value = message() if is_repeated else getattr(self, name)
-                    value._merge(data[start:end], deepest - 1)
-                else:
-                    value = kind.read(read_varint(data, start)[0] if kind.wire == VARINT else data[start:end])
-                if is_repeated:
-                    getattr(self, name).append(value)
-                else:
-                    held[name] = value
-            if at < size:
-                begin, at = at, _end_of_group(data, at, deepest)
-                others.append(data[begin:at])
 
 
 def message_classes(table: Mapping[str, str]) -> dict[str, type[Message]]:
@@ -134,45 +102,81 @@ def message_classes(table: Mapping[str, str]) -> dict[str, type[Message]]:
     classes: dict[str, Any] = {name: type(name, (Message,), {"_by_tag": {}, "_by_name": {}}) for name in table}
     for name, fields in table.items():
         for described in fields.split(", "):
-            attribute, number, type_ = described.split()
-            base = type_.rstrip("*")
-            kind = _KINDS.get(base, _MESSAGE)
-            tag = int(number) << 3 | kind.wire
-            field = _Field(attribute, varint(tag), type_ != base, kind, classes.get(base))
-            classes[name]._by_tag[tag] = classes[name]._by_name[attribute] = field
-            if type_ in _KINDS:
-                setattr(classes[name], attribute, kind.default)
+            attribute, number, kind = described.split()
+            base = kind.rstrip("*")
+            wire, default, read, write = _KINDS.get(base, (SIZED, None, bytes, Message.encode))
+            field = _Field(attribute, int(number), wire, kind != base, classes.get(base), read, write)
+            classes[name]._by_tag[field.number << 3 | wire] = classes[name]._by_name[attribute] = field
+            if kind in _KINDS:
+                setattr(classes[name], attribute, default)
     return classes
 
 
-def _end_of_group(data: bytes, at: int, deepest: int) -> int:
-    """Find the end of the group that begins at ``at``.
-
-    Raises:
-        ValueError: No group begins there, or it does not end.
-    """
+def _merge(message: Message, data: bytes, deepest: int) -> None:
+    """Add the fields of an encoded message. One that is not repeated replaces an earlier one."""
+    if deepest < 0:
+        raise ValueError("the message holds too many messages in each other")
+    by_tag, held = message._by_tag, vars(message)
+    others: list[bytes] = held.setdefault("_others", [])
+    at, size = 0, len(data)
     try:
-        tag, inner = read_varint(data, at, 32)
-        if tag & 7 != GROUP or tag <= 7 or deepest < 1:
-            raise ValueError(f"no field begins at byte {at} of the message")
-        while True:
-            for *_, end in fields_in(data, inner):
-                inner = end
-            last, after = read_varint(data, inner, 32)
-            if last == tag + 1:
-                return after
-            inner = _end_of_group(data, inner, deepest - 1)
+        while at < size:
+            begin = at
+            tag, at = read_varint(data, at, 32) if data[at] > 0x7F else (data[at], at + 1)
+            field = by_tag.get(tag)
+            if field is None:
+                if tag < 8:
+                    raise ValueError("field 0 is none")
+                at = _end_of_field(data, begin, deepest)
+                others.append(data[begin:at])
+                continue
+            name, _, wire, is_repeated, inner, read, _ = field
+            value: Any
+            if wire == VARINT:
+                value, at = read_varint(data, at)
+            else:
+                length = 8
+                if wire == SIZED:
+                    length, at = read_varint(data, at, 32) if data[at] > 0x7F else (data[at], at + 1)
+                if at + length > size:
+                    raise IndexError(begin)
+                value, at = data[at : at + length], at + length
+            if inner is None:
+                value = read(value)
+            else:
+                part = inner() if is_repeated or name not in held else held[name]
+                _merge(part, value, deepest - 1)
+                value = part
+            if is_repeated:
+                held.setdefault(name, []).append(value)
+            else:
+                held[name] = value
     except IndexError:
         raise ValueError("the message is cut off") from None
 
 
-_DOUBLE = struct.Struct("<d")
-_KINDS = {
-    "bool": _Kind(VARINT, False, bool, int),
-    "int32": _Kind(VARINT, 0, lambda number: (number + 2**31) % 2**32 - 2**31, int),
-    "int64": _Kind(VARINT, 0, lambda number: (number + 2**63) % 2**64 - 2**63, int),
-    "sint64": _Kind(VARINT, 0, lambda number: number >> 1 ^ -(number & 1), lambda value: value << 1 ^ value >> 63),
-    "double": _Kind(FIXED64, 0.0, lambda content: _DOUBLE.unpack(content)[0], _DOUBLE.pack),
-    "string": _Kind(SIZED, "", bytes.decode, str.encode),
-}
-_MESSAGE = _Kind(SIZED, None, bytes, Message.encode)
+def _end_of_field(data: bytes, at: int, deepest: int) -> int:
+    """Find the end of the field that begins at ``at``, which may be a group.
+
+    Raises:
+        ValueError, IndexError: No field begins there, or it does not end.
+    """
+    tag, at = read_varint(data, at, 32)
+    wire = tag & 7
+    if wire == VARINT:
+        _, end = read_varint(data, at)
+    elif wire == SIZED:
+        length, at = read_varint(data, at, 32)
+        end = at + length
+    elif wire in FIXED:
+        end = at + FIXED[wire]
+    elif wire == GROUP and deepest:
+        last, end = read_varint(data, at, 32)
+        while last != tag + 1:
+            at = _end_of_field(data, at, deepest - 1)
+            last, end = read_varint(data, at, 32)
+    else:
+        raise ValueError(f"no field begins at byte {at} of the message")
+    if end > len(data):
+        raise IndexError(end)
+    return end

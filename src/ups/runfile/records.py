@@ -68,7 +68,6 @@ class Kind(IntEnum):
 STRUCTURE = (Kind.RUN, Kind.METRIC, Kind.CONFIG, Kind.EXIT)
 """The kinds that describe the run: few in a file, and each parsed by itself."""
 
-_HIGHEST_FIELD = 2**29 - 1  # the highest number that protobuf allows
 _HIGHEST_NUMBER = 2**40  # of a record: a file with as many has 10 TB
 _DEEPEST = 64  # nested dictionaries and lists, in a name or in a value: UPS goes through them by recursion
 _AROUND = (1, 16, 19, 200)  # num, control, uuid, _info: fields of Record beside the one of its kind
@@ -211,7 +210,6 @@ def find_payloads(batch: Batch) -> Payloads:
     for index in np.flatnonzero(np.isin(kind, STRUCTURE)).tolist():
         if not _is_readable(batch.record(index)):
             kind[index] = Kind.UNREADABLE
-    kind[kind > _HIGHEST_FIELD] = Kind.UNREADABLE
     number[(number > _HIGHEST_NUMBER) | (number < 0)] = 0
     return Payloads(buffer, number, kind, start, end)
 

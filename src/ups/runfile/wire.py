@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "FEW",
+    "FIXED",
     "FIXED64",
     "GROUP",
     "MARGIN",
@@ -39,12 +40,9 @@ Positions: TypeAlias = NDArray[np.int64]
 VARINT, FIXED64, SIZED, GROUP, _END_GROUP, _FIXED32 = range(6)
 """The wire types."""
 
-_LARGEST_LAST_BYTE = {
-    32: 0x0F,
-    64: 0x7F,
-}  # of the 5 or 10 that a varint has at most; more bits of the tenth are dropped
+_HIGHEST_LAST = {32: 0x0F, 64: 0x7F}  # byte, of the 5 or 10 that a varint can have; a tenth has bits to drop
 _VALUE_BITS = 63
-_FIXED = {FIXED64: 8, _FIXED32: 4}
+FIXED = {FIXED64: 8, _FIXED32: 4}
 
 
 class Fields(NamedTuple):
@@ -77,7 +75,7 @@ def read_varints(buffer: Bytes, at: Positions, bits: int = 64) -> tuple[Position
             value |= (byte & 0x7F).astype(np.int64) << shift
         more = byte > 0x7F
         if shift + 7 >= bits:
-            too_long = byte > _LARGEST_LAST_BYTE[bits]
+            too_long = byte > _HIGHEST_LAST[bits]
             value[too_long], after[too_long] = -1, at[too_long] - 1
     return value, after
 
@@ -126,8 +124,8 @@ def fields_in(message: bytes, at: int = 0) -> Iterator[tuple[int, int, int, int]
                 at = start + 1
                 if message[start] > 0x7F:
                     _, at = read_varint(message, start)
-            elif wire in _FIXED:
-                at = start + _FIXED[wire]
+            elif wire in FIXED:
+                at = start + FIXED[wire]
             else:
                 return
         except IndexError:
@@ -149,7 +147,7 @@ def read_varint(message: bytes, at: int, bits: int = 64) -> tuple[int, int]:
         at += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
-            if shift + 7 >= bits and byte > _LARGEST_LAST_BYTE[bits]:
+            if shift + 7 >= bits and byte > _HIGHEST_LAST[bits]:
                 break
             return value & (1 << bits) - 1, at
     raise IndexError(at)
