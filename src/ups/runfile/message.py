@@ -126,7 +126,7 @@ def _merge(message: Message, data: bytes, deepest: int) -> None:
             field = by_tag.get(tag)
             if field is None:
                 if tag < 8:
-                    raise ValueError("field 0 is none")
+                    raise ValueError("no field has the number 0")
                 at = _end_of_field(data, begin, deepest)
                 others.append(data[begin:at])
                 continue
