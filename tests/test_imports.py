@@ -17,9 +17,10 @@ from runfile.real_runs import wandb_file
 SOURCE = Path(ups.__file__).parent
 HEAVY = {
     "click",
-    "google",
+    "google.protobuf",
     "matplotlib",
     "numpy",
+    "numpy.ma",
     "pandas",
     "plotly",
     "polars",

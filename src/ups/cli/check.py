@@ -138,7 +138,7 @@ def _annotate(checks: list[RunCheck], notes: list[str], unreadable: list[str]) -
 def _print_trees(checks: list[RunCheck]) -> None:
     from rich.console import Console
 
-    console = Console(soft_wrap=False, highlight=False)
+    console = Console(soft_wrap=False, highlight=False, emoji=False)
     for check in checks:
         console.print(render_tree(check))
         console.print()

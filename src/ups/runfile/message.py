@@ -55,9 +55,10 @@ class Message:
     _by_name: ClassVar[dict[str, _Field]]
 
     def __init__(self, data: bytes | None = None, **fields: object) -> None:
-        vars(self).update(fields)
         if data is not None:
             _merge(self, data, _DEEPEST)
+        for name, value in fields.items():
+            setattr(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
         field = self._by_name.get(name)

@@ -63,7 +63,8 @@ class Numbering:
     def damage(self, unreadable: list[Damage]) -> list[Damage]:
         """List all damage: the unreadable ranges with the count of records missing there, then gaps and copies."""
         unreadable = sorted([*unreadable, *self._unreadable], key=lambda each: each.offset)
-        known = np.unique(np.fromiter((identity >> _SUM_BITS for identity in self._known or ()), dtype=np.int64))
+        # Sorted here, for np.unique loads numpy.ma, which takes longer than reading a small run.
+        known = np.array(sorted({identity >> _SUM_BITS for identity in self._known or ()}), dtype=np.int64)
         ends = np.maximum.accumulate(np.array([0, *(each.end for each in unreadable)], dtype=np.int64))
         missing: dict[int, int] = {}
         for at, low, high in self._gaps:

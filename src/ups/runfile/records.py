@@ -34,7 +34,6 @@ __all__ = [
     "find_payloads",
     "first_run",
     "parse",
-    "parsed",
     "path_of",
     "readable",
     "value_of",
@@ -162,6 +161,7 @@ class Payloads(NamedTuple):
 
     ``kind`` holds numbers of :class:`Kind`, or of kinds that it does not list. ``start`` and ``end`` enclose the
     content in ``buffer``. ``number`` counts the records of a file from 1; it is 0 for a record without a number.
+    ``structure`` holds the messages of the kinds in :data:`STRUCTURE`, by their places in the batch.
     """
 
     buffer: Bytes
@@ -169,6 +169,7 @@ class Payloads(NamedTuple):
     kind: Positions
     start: Positions
     end: Positions
+    structure: dict[int, Message]
 
 
 def find_payloads(batch: Batch) -> Payloads:
@@ -207,20 +208,27 @@ def find_payloads(batch: Batch) -> Payloads:
         kind[rest[~np.isin(field.number, _AROUND)]] = Kind.UNREADABLE
         at[rest] = np.where(field.number > 0, field.end, limit[rest])
     kind[rest[at[rest] < limit[rest]]] = Kind.UNREADABLE
+    structure = {}
     for index in np.flatnonzero(np.isin(kind, STRUCTURE)).tolist():
-        if not _is_readable(batch.record(index)):
+        try:
+            structure[index] = Record(batch.record(index))
+        except ValueError:
             kind[index] = Kind.UNREADABLE
     number[(number > _HIGHEST_NUMBER) | (number < 0)] = 0
-    return Payloads(buffer, number, kind, start, end)
+    return Payloads(buffer, number, kind, start, end, structure)
 
 
-def first_run(batch: Batch, payloads: Payloads) -> RunInfo | None:
+def first_run(payloads: Payloads) -> RunInfo | None:
     """The first run record of a batch; None without one."""
-    for index in np.flatnonzero(payloads.kind == Kind.RUN).tolist():
-        record = parse(batch.record(index))
-        if isinstance(record, RunInfo):
-            return record
-    return None
+    return next((_run_info(message.run) for message in payloads.structure.values() if "run" in message), None)
+
+
+def _is_readable(record: bytes) -> bool:
+    try:
+        Record(record)
+    except ValueError:
+        return False
+    return True
 
 
 def readable(record: bytes) -> bytes:
@@ -238,30 +246,10 @@ def readable(record: bytes) -> bytes:
     return b"".join(kept)
 
 
-def parsed(record: bytes) -> Message:
-    """The record's message, without the items of a history or summary record that are not such messages.
-
-    Raises:
-        ValueError: The rest of the bytes is not a record either.
-    """
-    try:
-        return Record(record)
-    except ValueError:
-        return Record(readable(record))
-
-
-def _is_readable(record: bytes) -> bool:
-    try:
-        Record(record)
-    except ValueError:
-        return False
-    return True
-
-
-def parse(record: bytes) -> RunInfo | MetricDefinition | ConfigChange | SummaryChange | Exit | None:
+def parse(record: bytes | Message) -> RunInfo | MetricDefinition | ConfigChange | SummaryChange | Exit | None:
     """Read the parts of a record that can be read; None for kinds that UPS does not read, and for other bytes."""
     try:
-        message = parsed(record)
+        message = record if isinstance(record, Message) else Record(readable(record))
     except ValueError:
         return None
     if "run" in message:

@@ -23,7 +23,7 @@ def run_info(path: str | os.PathLike[str], *, end: int | None = None) -> RunInfo
     Raises:
         RunFileError: The file cannot be read, or is not a W&B run file.
     """
-    found = (first_run(batch, find_payloads(batch)) for batch in FrameReader(path, end=end))
+    found = (first_run(find_payloads(batch)) for batch in FrameReader(path, end=end))
     return next((info for info in found if info is not None), None)
 
 
