@@ -186,6 +186,7 @@ def _union(arrays: Iterable[NDArray[Any]]) -> NDArray[Any]:
     last = found
     for array in arrays:
         if not np.array_equal(last, array):
-            found = np.union1d(found, array) if len(found) else np.unique(array)
+            found = np.sort(np.concatenate([found, array]) if len(found) else array)
+            found = found[np.append(True, found[1:] != found[:-1])[: len(found)]]  # np.unique would load numpy.ma
         last = array
     return found

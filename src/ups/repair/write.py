@@ -30,8 +30,9 @@ from ups.repair.row_edits import encode, new_row, set_step, set_value, split_row
 from ups.runfile import Run
 from ups.runfile.framing import FrameReader, Writer
 from ups.runfile.history import Columns
+from ups.runfile.message import Message
 from ups.runfile.numbering import Numbering
-from ups.runfile.records import Kind, Payloads, find_payloads, parse_message, readable
+from ups.runfile.records import Item, Kind, Payloads, Record, find_payloads, readable
 from ups.runs.discovery import segment_folder_time
 
 __all__ = ["Written", "target_folders", "write_repair"]
@@ -199,10 +200,10 @@ class _Copy:
                     case Kind.EXIT:
                         end = record
                     case Kind.RUN:
-                        message = parse_message(record)
+                        message = Record(record)
                         message.run.run_id = self._plan.run_id
-                        message.run.ClearField("branch_point")  # the rows that it takes back are not in the copy
-                        writer.write(message.SerializeToString())
+                        vars(message.run).pop("branch_point", None)  # the rows that it takes back are not in the copy
+                        writer.write(message.encode())
                     case Kind.METRIC:
                         self._metric(record, writer)
                     case Kind.ARTIFACT:
@@ -216,23 +217,23 @@ class _Copy:
         if last:
             self._end(writer)
             if end is None:
-                message = parse_message(b"")
+                message = Record()
                 message.exit.exit_code = 1  # what ``wandb sync`` makes of a file without an end
-                end = message.SerializeToString()
+                end = message.encode()
         if end is not None:
             writer.write(end)
 
     def _name(self, writer: _Numbered) -> None:
         """Write the run's record, where its own was damaged."""
-        run, message = self._plan.run, parse_message(b"")
+        run, message = self._plan.run, Record()
         message.run.run_id = self._plan.run_id
         message.run.project, message.run.entity, message.run.display_name = run.project, run.entity, run.name
-        message.run.tags.extend(run.tags)
+        message.run.tags = list(run.tags)
         times = run.column("_timestamp")
         began = math.nan if times is None or self._row >= len(times.values) else times.values[self._row]
         if 0 <= began < _LATEST:  # ``wandb sync`` takes files by their time
             message.run.start_time.seconds = int(began)
-        writer.write(message.SerializeToString())
+        writer.write(message.encode())
 
     def _describe(self, writer: _Numbered) -> None:
         """Define each metric by its exact name, before the first row."""
@@ -242,23 +243,23 @@ class _Copy:
             self._define(writer, metric, axis)
 
     def _define(self, writer: _Numbered, name: str, axis: str, *, hidden: bool = False) -> None:
-        message = parse_message(b"")
+        message = Record()
         message.metric.name = name
         message.metric.step_metric = axis
         message.metric.options.defined = True
         message.metric.options.hidden = hidden
         message.metric.options.step_sync = bool(axis)
-        writer.write(message.SerializeToString())
+        writer.write(message.encode())
 
     def _metric(self, record: bytes, writer: _Numbered) -> None:
-        message = parse_message(record)
+        message = Record(record)
         name = unescaped(message.metric.name)
         if (name or message.metric.glob_name) in self._plan.undefined:
             return
         if name in self._plan.definitions:
             message.metric.step_metric = self._plan.definitions[name]
             message.metric.expanded_from_glob = False
-            record = message.SerializeToString()
+            record = message.encode()
         writer.write(record)
 
     def _history(self, record: bytes, step: int, writer: _Numbered) -> None:
@@ -292,17 +293,17 @@ class _Copy:
 
     def _next_row(self, record: bytes, writer: _Numbered) -> None:
         """Take the next row apart, and write the rows of the copy that are due."""
-        rest: Any = record
+        rest: Message | bytes = record
         if moves := self._moves.of(self._row):
-            rest = parse_message(record)
+            rest = Record(record)
             parts, moved = split_row(rest, moves)
             self._summary |= moved
             for at, part in parts.items():
-                self._parts[at] = self._put(part.SerializeToString())
+                self._parts[at] = self._put(part.encode())
         self._write_due(rest, writer)
         self._row += 1
 
-    def _write_due(self, rest: Any, writer: _Numbered) -> None:
+    def _write_due(self, rest: Message | bytes, writer: _Numbered) -> None:
         """Write the rows of the copy that are due with the next row of the run.
 
         Args:
@@ -321,24 +322,24 @@ class _Copy:
                 row = self._take(self._parts.pop(at))
             settings = self._settings.of(at)
             if settings or source < 0 or step != self._steps[source]:
-                row = parse_message(row) if isinstance(row, bytes) else row
+                row = Record(row) if isinstance(row, bytes) else row
                 for name, value in settings.items():
                     set_value(row, name, value)
                 set_step(row, step)
             self.rows += 1
-            writer.write(row if isinstance(row, bytes) else row.SerializeToString())
+            writer.write(row if isinstance(row, bytes) else row.encode())
 
     def _end(self, writer: _Numbered) -> None:
         """Write the rows of the journal behind the last row, and the summary."""
         if self._row != self._plan.run.rows:
             raise RunFileError(f"{self._plan.run.path} changed while it was read: {self._row:,} of its rows were found")
-        self._write_due(None, writer)
+        self._write_due(b"", writer)
         self._summary |= {name: encode(value) for name, value in self._program.summary.items()}
-        message = parse_message(b"")
+        message = Record()
         for name, value in self._summary.items():
-            message.summary.update.add(key=name, value_json=value)
+            message.summary.update.append(Item(key=name, value_json=value))
         if self._summary:
-            writer.write(message.SerializeToString())
+            writer.write(message.encode())
 
 
 def _steps_of(payloads: Payloads) -> Iterator[int]:

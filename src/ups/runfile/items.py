@@ -9,10 +9,10 @@ from enum import IntEnum
 from typing import Any
 
 import numpy as np
-from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from ups.runfile.records import parse_item, value_of
+from ups.runfile.message import Message
+from ups.runfile.records import Item, value_of
 from ups.runfile.wire import FEW, Bytes, Positions, fields_in, read_fields
 
 __all__ = [
@@ -155,8 +155,8 @@ def _some_hashes(buffer: Bytes, start: Positions, size: Positions) -> NDArray[np
 def value_in(item: bytes) -> Any:
     """The value of one item of any encoding; None for bytes that are not an item, as in a damaged file."""
     try:
-        return value_of(parse_item(item))
-    except DecodeError:
+        return value_of(Item(item))
+    except ValueError:
         return None
 
 
@@ -182,20 +182,20 @@ def logged_number(text: bytes) -> int | float:
 def name_in(raw: bytes) -> str | None:
     """The name in the key fields of one item; None for bytes that are not an item."""
     try:
-        return name_of(parse_item(raw))
-    except DecodeError:
+        return name_of(Item(raw))
+    except ValueError:
         return None
 
 
 def is_nested(raw: bytes) -> bool:
     """True where the item is a value in a dictionary, so that dots join the keys of its name."""
     try:
-        return len(parse_item(raw).nested_key) > 1
-    except DecodeError:
+        return len(Item(raw).nested_key) > 1
+    except ValueError:
         return False
 
 
-def name_of(item: Any) -> str:
+def name_of(item: Message) -> str:
     """The name that W&B shows for an item's message: nested keys joined by dots."""
     return ".".join(item.nested_key) or str(item.key)
 

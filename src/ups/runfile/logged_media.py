@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ups.regular_file import open_below
 from ups.runfile.framing import Batch
-from ups.runfile.records import Kind, Payloads, parse_message, path_of, readable, value_of
+from ups.runfile.records import Kind, Payloads, Record, path_of, readable, value_of
 from ups.runfile.summary import put
 from ups.runfile.wire import sized
 
@@ -92,7 +92,7 @@ class MediaReader:
             self._take_row(file.parent / "files", batch.data[int(starts[place]) : int(ends[place])])
 
     def _take_row(self, home: Path, content: bytes) -> None:
-        history = parse_message(readable(sized(Kind.HISTORY, content))).history
+        history = Record(readable(sized(Kind.HISTORY, content))).history
         row: dict[str, Any] = {}
         for item in history.item:
             path = path_of(item)

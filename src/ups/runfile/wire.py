@@ -14,12 +14,18 @@ from numpy.typing import NDArray
 
 __all__ = [
     "FEW",
+    "FIXED",
+    "FIXED64",
+    "GROUP",
     "MARGIN",
+    "SIZED",
+    "VARINT",
     "Bytes",
     "Fields",
     "Positions",
     "fields_in",
     "read_fields",
+    "read_varint",
     "read_varints",
     "sized",
     "varint",
@@ -31,10 +37,12 @@ FEW = 64  # messages or fewer: :func:`fields_in` on each of them is quicker
 Bytes: TypeAlias = NDArray[np.uint8]
 Positions: TypeAlias = NDArray[np.int64]
 
-_VARINT, _FIXED64, _SIZED, _FIXED32 = 0, 1, 2, 5
-_VARINT_BYTES = 10
+VARINT, FIXED64, SIZED, GROUP, _END_GROUP, _FIXED32 = range(6)
+"""The wire types."""
+
+_HIGHEST_LAST = {32: 0x0F, 64: 0x7F}  # byte, of the 5 or 10 that a varint can have; a tenth has bits to drop
 _VALUE_BITS = 63
-_FIXED = {_FIXED64: 8, _FIXED32: 4}
+FIXED = {FIXED64: 8, _FIXED32: 4}
 
 
 class Fields(NamedTuple):
@@ -49,80 +57,105 @@ class Fields(NamedTuple):
     end: Positions
 
 
-def read_varints(buffer: Bytes, at: Positions) -> tuple[Positions, Positions]:
+def read_varints(buffer: Bytes, at: Positions, bits: int = 64) -> tuple[Positions, Positions]:
     """Read the varint at each position, and the position after it; the 64th bit is dropped.
 
-    A varint of more than 64 bits is read as -1, and the position is then the one before it.
+    A varint that is longer than ``bits`` allow, 64 or 32, is read as -1, and the position is then the one before it.
     """
     byte = buffer[at]
     value = (byte & 0x7F).astype(np.int64)
     after = at + 1
     more = byte > 0x7F
-    for shift in range(7, 7 * _VARINT_BYTES, 7):
+    for shift in range(7, bits, 7):
         if not more.any():
             break
         byte = buffer[after] * more
         after += more
         if shift < _VALUE_BITS:
             value |= (byte & 0x7F).astype(np.int64) << shift
-            more = byte > 0x7F
-        else:
-            too_long = byte > 1
+        more = byte > 0x7F
+        if shift + 7 >= bits:
+            too_long = byte > _HIGHEST_LAST[bits]
             value[too_long], after[too_long] = -1, at[too_long] - 1
     return value, after
 
 
 def read_fields(buffer: Bytes, at: Positions, limit: Positions) -> Fields:
     """Read the field that begins at each position; one that would end beyond ``limit`` is not a field."""
-    tag, start = read_varints(buffer, at)
+    tag, start = read_varints(buffer, at, 32)
     number, wire = tag >> 3, tag & 7
     end = start.copy()
-    sized = np.flatnonzero(wire == _SIZED)
+    sized = np.flatnonzero(wire == SIZED)
     if sized.size == wire.size:
-        size, start = read_varints(buffer, start)
+        size, start = read_varints(buffer, start, 32)
         end = start + size
     else:
-        size, start[sized] = read_varints(buffer, start[sized])
+        size, start[sized] = read_varints(buffer, start[sized], 32)
         end[sized] = start[sized] + size
-        plain = np.flatnonzero(wire == _VARINT)
+        plain = np.flatnonzero(wire == VARINT)
         end[plain] = read_varints(buffer, start[plain])[1]
-        end += 8 * (wire == _FIXED64) + 4 * (wire == _FIXED32)
-        number[(wire > _FIXED32) | (wire == 3) | (wire == 4)] = 0
+        end += 8 * (wire == FIXED64) + 4 * (wire == _FIXED32)
+        number[(wire > _FIXED32) | (wire == GROUP) | (wire == _END_GROUP)] = 0
     number[(end > limit) | (end < start)] = 0
     return Fields(number, start, end)
 
 
-def fields_in(message: bytes) -> Iterator[tuple[int, int, int, int]]:
+def fields_in(message: bytes, at: int = 0) -> Iterator[tuple[int, int, int, int]]:
     """Read each field of one message, up to the first bytes that are not a field.
 
     Yields:
         The field's number, where it begins, where its payload starts (after the size of a sized field), and its end.
     """
-    at, size = 0, len(message)
+    size = len(message)
     while at < size:
         begin = at
         try:
-            tag, start = _varint(message, at)
+            tag, start = message[at], at + 1
+            if tag > 0x7F:
+                tag, start = read_varint(message, at, 32)
             wire = tag & 7
-            if wire == _SIZED:
-                length, start = _varint(message, start)
-                at = start + length
-            elif wire == _VARINT:
-                _, at = _varint(message, start)
-            elif wire in _FIXED:
-                at = start + _FIXED[wire]
+            if wire == SIZED:
+                at = start + 1 + message[start]
+                start += 1
+                if message[start - 1] > 0x7F:
+                    length, start = read_varint(message, start - 1, 32)
+                    at = start + length
+            elif wire == VARINT:
+                at = start + 1
+                if message[start] > 0x7F:
+                    _, at = read_varint(message, start)
+            elif wire in FIXED:
+                at = start + FIXED[wire]
             else:
                 return
         except IndexError:
             return
-        if not tag >> 3 or at > size:
+        if tag <= 7 or at > size:
             return
         yield tag >> 3, begin, start, at
 
 
+def read_varint(message: bytes, at: int, bits: int = 64) -> tuple[int, int]:
+    """Read one varint, and the position after it.
+
+    Raises:
+        IndexError: It is cut off, or longer than ``bits`` allow.
+    """
+    value = 0
+    for shift in range(0, bits, 7):
+        byte = message[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            if shift + 7 >= bits and byte > _HIGHEST_LAST[bits]:
+                break
+            return value & (1 << bits) - 1, at
+    raise IndexError(at)
+
+
 def sized(number: int, content: bytes) -> bytes:
     """Write a field of bytes, a text or a message."""
-    return varint(number << 3 | _SIZED) + varint(len(content)) + content
+    return varint(number << 3 | SIZED) + varint(len(content)) + content
 
 
 def varint(value: int) -> bytes:
@@ -133,21 +166,3 @@ def varint(value: int) -> bytes:
         value >>= 7
     out.append(value)
     return bytes(out)
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """Read one varint, as :func:`read_varints` does.
-
-    Raises:
-        IndexError: It is cut off, or has more than 64 bits.
-    """
-    value = message[at] & 0x7F
-    for shift in range(7, 7 * _VARINT_BYTES, 7):
-        if message[at] < 0x80:
-            break
-        at += 1
-        if shift < _VALUE_BITS:
-            value |= (message[at] & 0x7F) << shift
-        elif message[at] > 1:
-            raise IndexError(at)
-    return value, at + 1

@@ -1,0 +1,183 @@
+"""Protobuf messages as objects, by a table of their fields.
+
+They are read and written as Google's library does it (https://protobuf.dev/programming-guides/encoding/).
+"""
+
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple
+
+from ups.runfile.wire import FIXED, FIXED64, GROUP, SIZED, VARINT, read_varint, sized, varint
+
+__all__ = ["Message", "message_classes"]
+
+_DEEPEST = 100  # messages and groups in each other
+_DOUBLE = struct.Struct("<d")
+_KINDS: dict[str, tuple[int, Any, Callable[[Any], Any], Callable[[Any], Any]]] = {
+    # wire type, default, and how the number of a varint or the bytes of another field are read and written
+    "bool": (VARINT, False, bool, int),
+    "int32": (VARINT, 0, lambda number: (number + 2**31) % 2**32 - 2**31, int),
+    "int64": (VARINT, 0, lambda number: (number + 2**63) % 2**64 - 2**63, int),
+    "sint64": (VARINT, 0, lambda number: number >> 1 ^ -(number & 1), lambda value: value << 1 ^ value >> 63),
+    "double": (FIXED64, 0.0, lambda content: _DOUBLE.unpack(content)[0], _DOUBLE.pack),
+    "string": (SIZED, "", bytes.decode, str.encode),
+}
+
+
+class _Field(NamedTuple):
+    """A described field. ``kind`` is one of :data:`_KINDS`, or the class of a message."""
+
+    name: str
+    number: int
+    wire: int
+    is_repeated: bool
+    message: "type[Message] | None"
+    read: Callable[[Any], Any]
+    write: Callable[[Any], Any]
+
+
+class Message:
+    """A message, whose fields are its attributes.
+
+    An absent field reads as its default. Where that is a list or a message, it can be filled; while it is empty, it is
+    not written. ``name in message`` is true for a field that is present. Fields that the table does not describe are
+    kept as they are, and written behind the others.
+
+    Args:
+        data: The encoded message.
+        fields: Fields to set.
+
+    Raises:
+        ValueError: ``data`` is not such a message.
+    """
+
+    _by_tag: ClassVar[dict[int, _Field]]
+    _by_name: ClassVar[dict[str, _Field]]
+
+    def __init__(self, data: bytes | None = None, **fields: object) -> None:
+        if data is not None:
+            _merge(self, data, _DEEPEST)
+        for name, value in fields.items():
+            setattr(self, name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        field = self._by_name.get(name)
+        if field is None:
+            raise AttributeError(f"{type(self).__name__} has no field {name!r}")
+        value = vars(self)[name] = [] if field.is_repeated or field.message is None else field.message()
+        return value
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in self._by_name:
+            raise AttributeError(f"{type(self).__name__} has no field {name!r}")
+        vars(self)[name] = value
+
+    def __contains__(self, name: str) -> bool:
+        return name in vars(self)
+
+    def encode(self) -> bytes:
+        """Write the message."""
+        held = vars(self)
+        out = []
+        for name, number, wire, is_repeated, message, _, write in self._by_name.values():
+            if name not in held:
+                continue
+            for value in held[name] if is_repeated else (held[name],):
+                content = write(value)
+                if wire == VARINT:
+                    out.append(varint(number << 3) + varint(content & (1 << 64) - 1))
+                elif wire == FIXED64:
+                    out.append(varint(number << 3 | FIXED64) + content)
+                elif content or is_repeated or not message or "_others" in vars(value):  # else it was only looked at
+                    out.append(sized(number, content))
+        return b"".join([*out, *held.get("_others", ())])
+
+
+def message_classes(table: Mapping[str, str]) -> dict[str, type[Message]]:
+    """Make a class for each message.
+
+    Args:
+        table: Message → its fields: name, number, type. A capitalised type is a message; "*" means a list of messages
+            or texts.
+    """
+    classes: dict[str, Any] = {name: type(name, (Message,), {"_by_tag": {}, "_by_name": {}}) for name in table}
+    for name, fields in table.items():
+        for described in fields.split(", "):
+            attribute, number, kind = described.split()
+            base = kind.rstrip("*")
+            wire, default, read, write = _KINDS.get(base, (SIZED, None, bytes, Message.encode))
+            field = _Field(attribute, int(number), wire, kind != base, classes.get(base), read, write)
+            classes[name]._by_tag[field.number << 3 | wire] = classes[name]._by_name[attribute] = field
+            if kind in _KINDS:
+                setattr(classes[name], attribute, default)
+    return classes
+
+
+def _merge(message: Message, data: bytes, deepest: int) -> None:
+    """Add the fields of an encoded message. One that is not repeated replaces an earlier one."""
+    if deepest < 0:
+        raise ValueError("the message holds too many messages in each other")
+    by_tag, held = message._by_tag, vars(message)
+    others: list[bytes] = held.setdefault("_others", [])
+    at, size = 0, len(data)
+    try:
+        while at < size:
+            begin = at
+            tag, at = read_varint(data, at, 32) if data[at] > 0x7F else (data[at], at + 1)
+            field = by_tag.get(tag)
+            if field is None:
+                if tag < 8:
+                    raise ValueError("no field has the number 0")
+                at = _end_of_field(data, begin, deepest)
+                others.append(data[begin:at])
+                continue
+            name, _, wire, is_repeated, inner, read, _ = field
+            value: Any
+            if wire == VARINT:
+                value, at = read_varint(data, at)
+            else:
+                length = 8
+                if wire == SIZED:
+                    length, at = read_varint(data, at, 32) if data[at] > 0x7F else (data[at], at + 1)
+                if at + length > size:
+                    raise IndexError(begin)
+                value, at = data[at : at + length], at + length
+            if inner is None:
+                value = read(value)
+            else:
+                part = inner() if is_repeated or name not in held else held[name]
+                _merge(part, value, deepest - 1)
+                value = part
+            if is_repeated:
+                held.setdefault(name, []).append(value)
+            else:
+                held[name] = value
+    except IndexError:
+        raise ValueError("the message is cut off") from None
+
+
+def _end_of_field(data: bytes, at: int, deepest: int) -> int:
+    """Find the end of the field that begins at ``at``, which may be a group.
+
+    Raises:
+        ValueError, IndexError: No field begins there, or it does not end.
+    """
+    tag, at = read_varint(data, at, 32)
+    wire = tag & 7
+    if wire == VARINT:
+        _, end = read_varint(data, at)
+    elif wire == SIZED:
+        length, at = read_varint(data, at, 32)
+        end = at + length
+    elif wire in FIXED:
+        end = at + FIXED[wire]
+    elif wire == GROUP and deepest:
+        last, end = read_varint(data, at, 32)
+        while last != tag + 1:
+            at = _end_of_field(data, at, deepest - 1)
+            last, end = read_varint(data, at, 32)
+    else:
+        raise ValueError(f"no field begins at byte {at} of the message")
+    if end > len(data):
+        raise IndexError(end)
+    return end
