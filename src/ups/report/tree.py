@@ -55,7 +55,7 @@ class _Node:
 def render_tree(
     check: RunCheck, *, faults: Iterable[tuple[str, int]] = (), width: int = 80, unicode: bool = True
 ) -> str:
-    """Draw a checked run as a tree, with colours for :func:`ups.terminal.echo`.
+    """Draw a checked run as a tree, with ANSI colours, which ``click.echo`` removes where there is no terminal.
 
     Args:
         check: The checked run.
