@@ -28,8 +28,9 @@ from ups.repair.plan_lines import plan_lines
 from ups.repair.program import Cells
 from ups.repair.row_edits import encode, new_row, set_step, set_value, split_row
 from ups.runfile import Run
-from ups.runfile.framing import FrameReader, Writer
+from ups.runfile.framing import Batch, FrameReader, Writer
 from ups.runfile.history import Columns
+from ups.runfile.items import are_plain
 from ups.runfile.message import Message
 from ups.runfile.numbering import Numbering
 from ups.runfile.records import Item, Kind, Payloads, Record, find_payloads, readable
@@ -182,7 +183,7 @@ class _Copy:
             payloads = find_payloads(batch)
             kinds, fresh = payloads.kind.tolist(), numbering.fresh(batch, payloads).tolist()
             steps = _steps_of(payloads)
-            for kind, record, first in zip(kinds, map(readable, batch.records()), fresh, strict=True):
+            for kind, record, first in zip(kinds, _readable(batch, payloads), fresh, strict=True):
                 step = next(steps) if kind == Kind.HISTORY else 0
                 if not first:  # a copy of a record before
                     continue
@@ -340,6 +341,15 @@ class _Copy:
             message.summary.update.append(Item(key=name, value_json=value))
         if self._summary:
             writer.write(message.encode())
+
+
+def _readable(batch: Batch, payloads: Payloads) -> Iterator[bytes]:
+    """Each record, without the items that are not messages."""
+    items = (payloads.kind == Kind.HISTORY) | (payloads.kind == Kind.SUMMARY)
+    checked = ~items
+    checked[items] = are_plain(payloads.buffer, payloads.start[items], payloads.end[items])
+    for record, is_checked in zip(batch.records(), checked.tolist(), strict=True):
+        yield record if is_checked else readable(record)
 
 
 def _steps_of(payloads: Payloads) -> Iterator[int]:

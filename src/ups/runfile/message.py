@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
-from ups.runfile.wire import FIXED, FIXED64, GROUP, SIZED, VARINT, read_varint, sized, varint
+from ups.runfile.wire import FIXED64, SIZED, VARINT, read_field, read_varint, sized, varint
 
 __all__ = ["Message", "message_classes"]
 
@@ -25,7 +25,7 @@ _KINDS: dict[str, tuple[int, Any, Callable[[Any], Any], Callable[[Any], Any]]] =
 
 
 class _Field(NamedTuple):
-    """A described field. ``kind`` is one of :data:`_KINDS`, or the class of a message."""
+    """A described field. ``message`` is the class of its value if that is a message."""
 
     name: str
     number: int
@@ -119,65 +119,26 @@ def _merge(message: Message, data: bytes, deepest: int) -> None:
         raise ValueError("the message holds too many messages in each other")
     by_tag, held = message._by_tag, vars(message)
     others: list[bytes] = held.setdefault("_others", [])
-    at, size = 0, len(data)
-    try:
-        while at < size:
-            begin = at
-            tag, at = read_varint(data, at, 32) if data[at] > 0x7F else (data[at], at + 1)
-            field = by_tag.get(tag)
-            if field is None:
-                if tag < 8:
-                    raise ValueError("no field has the number 0")
-                at = _end_of_field(data, begin, deepest)
-                others.append(data[begin:at])
-                continue
-            name, _, wire, is_repeated, inner, read, _ = field
-            value: Any
-            if wire == VARINT:
-                value, at = read_varint(data, at)
-            else:
-                length = 8
-                if wire == SIZED:
-                    length, at = read_varint(data, at, 32) if data[at] > 0x7F else (data[at], at + 1)
-                if at + length > size:
-                    raise IndexError(begin)
-                value, at = data[at : at + length], at + length
-            if inner is None:
-                value = read(value)
-            else:
-                part = inner() if is_repeated or name not in held else held[name]
-                _merge(part, value, deepest - 1)
-                value = part
-            if is_repeated:
-                held.setdefault(name, []).append(value)
-            else:
-                held[name] = value
-    except IndexError:
-        raise ValueError("the message is cut off") from None
-
-
-def _end_of_field(data: bytes, at: int, deepest: int) -> int:
-    """Find the end of the field that begins at ``at``, which may be a group.
-
-    Raises:
-        ValueError, IndexError: No field begins there, or it does not end.
-    """
-    tag, at = read_varint(data, at, 32)
-    wire = tag & 7
-    if wire == VARINT:
-        _, end = read_varint(data, at)
-    elif wire == SIZED:
-        length, at = read_varint(data, at, 32)
-        end = at + length
-    elif wire in FIXED:
-        end = at + FIXED[wire]
-    elif wire == GROUP and deepest:
-        last, end = read_varint(data, at, 32)
-        while last != tag + 1:
-            at = _end_of_field(data, at, deepest - 1)
-            last, end = read_varint(data, at, 32)
-    else:
-        raise ValueError(f"no field begins at byte {at} of the message")
-    if end > len(data):
-        raise IndexError(end)
-    return end
+    end, size = 0, len(data)
+    while end < size:
+        begin = end
+        try:
+            tag, start, end = read_field(data, begin, deepest)
+        except IndexError:
+            raise ValueError(f"no whole field begins at byte {begin} of the message") from None
+        field = by_tag.get(tag)
+        if field is None:
+            if tag <= 7:
+                raise ValueError("no field has the number 0")
+            others.append(data[begin:end])
+            continue
+        name, _, wire, is_repeated, inner, read, _ = field
+        if inner is None:
+            value = read(read_varint(data, start)[0] if wire == VARINT else data[start:end])
+        else:
+            value = inner() if is_repeated or name not in held else held[name]
+            _merge(value, data[start:end], deepest - 1)
+        if is_repeated:
+            held.setdefault(name, []).append(value)
+        else:
+            held[name] = value

@@ -69,7 +69,7 @@ STRUCTURE = (Kind.RUN, Kind.METRIC, Kind.CONFIG, Kind.EXIT)
 
 _HIGHEST_NUMBER = 2**40  # of a record: a file with as many has 10 TB
 _DEEPEST = 64  # nested dictionaries and lists, in a name or in a value: UPS goes through them by recursion
-_AROUND = (1, 16, 19, 200)  # num, control, uuid, _info: fields of Record beside the one of its kind
+_AROUND = np.isin(np.arange(202), (1, 16, 19, 200))  # num, control, uuid, _info: beside the field of a record's kind
 _FIELDS_AROUND = 6
 
 _MESSAGES = {  # as message_classes takes them
@@ -186,7 +186,7 @@ def find_payloads(batch: Batch) -> Payloads:
     at, left = batch.starts, np.flatnonzero(batch.lengths > 0)
     for _ in range(_FIELDS_AROUND):
         field = read_fields(buffer, at[left], limit[left])
-        around = np.isin(field.number, _AROUND)
+        around = _AROUND[np.minimum(field.number, 201)]
         num = field.number == 1
         number[left[num]] = read_varints(buffer, field.start[num])[0]
         found = left[~around]
@@ -205,7 +205,7 @@ def find_payloads(batch: Batch) -> Payloads:
         if not rest.size:
             break
         field = read_fields(buffer, at[rest], limit[rest])
-        kind[rest[~np.isin(field.number, _AROUND)]] = Kind.UNREADABLE
+        kind[rest[~_AROUND[np.minimum(field.number, 201)]]] = Kind.UNREADABLE
         at[rest] = np.where(field.number > 0, field.end, limit[rest])
     kind[rest[at[rest] < limit[rest]]] = Kind.UNREADABLE
     structure = {}

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 __all__ = [
     "FEW",
-    "FIXED",
     "FIXED64",
     "GROUP",
     "MARGIN",
@@ -24,6 +23,7 @@ __all__ = [
     "Fields",
     "Positions",
     "fields_in",
+    "read_field",
     "read_fields",
     "read_varint",
     "read_varints",
@@ -40,9 +40,9 @@ Positions: TypeAlias = NDArray[np.int64]
 VARINT, FIXED64, SIZED, GROUP, _END_GROUP, _FIXED32 = range(6)
 """The wire types."""
 
-_HIGHEST_LAST = {32: 0x0F, 64: 0x7F}  # byte, of the 5 or 10 that a varint can have; a tenth has bits to drop
 _VALUE_BITS = 63
-FIXED = {FIXED64: 8, _FIXED32: 4}
+_64_BITS = (1 << 64) - 1
+_FIXED = {FIXED64: 8, _FIXED32: 4}
 
 
 class Fields(NamedTuple):
@@ -75,7 +75,7 @@ def read_varints(buffer: Bytes, at: Positions, bits: int = 64) -> tuple[Position
             value |= (byte & 0x7F).astype(np.int64) << shift
         more = byte > 0x7F
         if shift + 7 >= bits:
-            too_long = byte > _HIGHEST_LAST[bits]
+            too_long = byte > (0x0F if bits == 32 else 0x7F)  # the tenth byte has bits to drop
             value[too_long], after[too_long] = -1, at[too_long] - 1
     return value, after
 
@@ -100,39 +100,49 @@ def read_fields(buffer: Bytes, at: Positions, limit: Positions) -> Fields:
     return Fields(number, start, end)
 
 
-def fields_in(message: bytes, at: int = 0) -> Iterator[tuple[int, int, int, int]]:
+def fields_in(message: bytes) -> Iterator[tuple[int, int, int, int]]:
     """Read each field of one message, up to the first bytes that are not a field.
 
     Yields:
         The field's number, where it begins, where its payload starts (after the size of a sized field), and its end.
     """
-    size = len(message)
+    at, size = 0, len(message)
     while at < size:
-        begin = at
         try:
-            tag, start = message[at], at + 1
-            if tag > 0x7F:
-                tag, start = read_varint(message, at, 32)
-            wire = tag & 7
-            if wire == SIZED:
-                at = start + 1 + message[start]
-                start += 1
-                if message[start - 1] > 0x7F:
-                    length, start = read_varint(message, start - 1, 32)
-                    at = start + length
-            elif wire == VARINT:
-                at = start + 1
-                if message[start] > 0x7F:
-                    _, at = read_varint(message, start)
-            elif wire in FIXED:
-                at = start + FIXED[wire]
-            else:
-                return
+            tag, start, end = read_field(message, at)
         except IndexError:
             return
-        if tag <= 7 or at > size:
+        if tag <= 7:
             return
-        yield tag >> 3, begin, start, at
+        yield tag >> 3, at, start, end
+        at = end
+
+
+def read_field(message: bytes, at: int, groups: int = 0) -> tuple[int, int, int]:
+    """Read the tag of one field, where its payload starts, and where it ends.
+
+    Raises:
+        IndexError: No field begins there, it is cut off, or it has more than so many groups in each other.
+    """
+    tag, start = read_varint(message, at, 32)
+    wire = tag & 7
+    if wire == SIZED:
+        size, start = read_varint(message, start, 32)
+        end = start + size
+    elif wire == VARINT:
+        _, end = read_varint(message, start)
+    elif wire in _FIXED:
+        end = start + _FIXED[wire]
+    elif wire == GROUP and groups:
+        end = start
+        while read_varint(message, end, 32)[0] != tag + 1:
+            _, _, end = read_field(message, end, groups - 1)
+        _, end = read_varint(message, end, 32)
+    else:
+        raise IndexError(at)
+    if end > len(message):
+        raise IndexError(end)
+    return tag, start, end
 
 
 def read_varint(message: bytes, at: int, bits: int = 64) -> tuple[int, int]:
@@ -141,15 +151,17 @@ def read_varint(message: bytes, at: int, bits: int = 64) -> tuple[int, int]:
     Raises:
         IndexError: It is cut off, or longer than ``bits`` allow.
     """
-    value = 0
-    for shift in range(0, bits, 7):
-        byte = message[at]
+    value = message[at]
+    if value <= 0x7F:
+        return value, at + 1
+    value &= 0x7F
+    for shift in range(7, bits, 7):
         at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            if shift + 7 >= bits and byte > _HIGHEST_LAST[bits]:
+        value |= (message[at] & 0x7F) << shift
+        if message[at] <= 0x7F:
+            if bits == 32 and value >> 32:
                 break
-            return value & (1 << bits) - 1, at
+            return value & _64_BITS, at + 1
     raise IndexError(at)
 
 
