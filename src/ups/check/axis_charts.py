@@ -53,13 +53,7 @@ class Points(NamedTuple):
 
 
 class AxisCharts:
-    """The charts of one axis.
-
-    Args:
-        run: The run.
-        axis: The axis.
-        metrics: The metrics that are drawn against it, each with at least one row.
-    """
+    """The charts of one axis: of the metrics that are drawn against it, each with at least one row."""
 
     def __init__(self, run: Run, axis: str, metrics: Iterable[str]) -> None:
         self._run = run
