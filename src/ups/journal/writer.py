@@ -224,11 +224,7 @@ class Journal:
 
 
 class LateJournal(Journal):
-    """A journal that is opened by the first line that is written to it.
-
-    Args:
-        open_journal: Opens it.
-    """
+    """A journal that is opened by the first line that is written to it."""
 
     def __init__(self, open_journal: Callable[[], Journal]) -> None:
         self.lock = threading.RLock()
