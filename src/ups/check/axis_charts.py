@@ -38,13 +38,7 @@ class AxisRows(NamedTuple):
 
 
 class Points(NamedTuple):
-    """The points of a chart, in the order in which they were logged.
-
-    Attributes:
-        series: The metric against its axis.
-        rows: The row of each point; int64, shape (points,).
-        x, y: The values of axis and metric; float64, shape (points,).
-    """
+    """The points of a chart, in the order in which they were logged: arrays of shape (points,)."""
 
     series: Series
     rows: NDArray[np.int64]

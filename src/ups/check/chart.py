@@ -22,7 +22,6 @@ class Chart:
 
     Attributes:
         metric, stage, axis: As in :class:`~ups.check.findings.ChartCheck`, the axis with its candidates.
-        series: The metric against its axis.
         x, y: The points in the order of logging; float64, shape (points,).
         of_axis: The axis's charts, this one among them.
         best_axis: Of the axes that W&B may choose from, the one that draws most of the metric; else None.
@@ -31,7 +30,6 @@ class Chart:
         grown: Returns a step that grows through all rows of the metric, though the axis begins again; else None.
         meant: The glob that was probably meant to match an orphan; None without a likely one.
         sessions: The starts of the run's later sessions, for a chart against ``_step``.
-        run_id: The run.
         lost: The count of calls of ``log()`` that wandb dropped in this run.
         named: True if a definition has the metric's exact name.
         finished: True if the run ended by itself.

@@ -10,7 +10,7 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice, pairwise
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +91,7 @@ class _Items(NamedTuple):
     stepped: NDArray[np.bool_]
 
 
+_Fields: TypeAlias = tuple[Positions, Positions, Positions]  # the record of each, where it starts and where it ends
 _NO_ROWS, _NO_VALUES, _NO_FORMS = np.empty(0, dtype=np.int64), np.empty(0), np.empty(0, dtype=np.uint8)
 
 
@@ -128,9 +129,7 @@ class _Parts:
 class Columns:
     """Rows, collected batch by batch and held as columns.
 
-    Args:
-        hidden: The columns to keep of those whose name begins with ``_`` (``_runtime``, ``_timestamp``); None keeps
-            all.
+    Of the names that begin with ``_`` (``_runtime``, ``_timestamp``) those in ``hidden`` are kept; None keeps all.
 
     Attributes:
         rows: The count of rows.
@@ -339,42 +338,32 @@ class Columns:
 
 def _items(buffer: Bytes, start: Positions, end: Positions) -> _Items:
     """Find every item of the records whose content lies between ``start`` and ``end``, and the records' steps."""
-    rows: list[Positions] = []
-    starts: list[Positions] = []
-    ends: list[Positions] = []
-    step_rows: list[Positions] = []
-    step_starts: list[Positions] = []
-    step_ends: list[Positions] = []
+    items: list[_Fields] = []
+    of_steps: list[_Fields] = []
     at = start.copy()
     left = np.flatnonzero(at < end)
     while left.size > FEW:
         found = read_fields(buffer, at[left], end[left])
-        item, step = found.number == _ITEM, found.number == _STEP
-        rows.append(left[item])
-        starts.append(found.start[item])
-        ends.append(found.end[item])
-        if step.any():
-            step_rows.append(left[step])
-            step_starts.append(found.start[step])
-            step_ends.append(found.end[step])
+        for number, fields in ((_ITEM, items), (_STEP, of_steps)):
+            here = found.number == number
+            if here.any():
+                fields.append((left[here], found.start[here], found.end[here]))
         at[left] = np.where(found.number > 0, found.end, end[left])
         left = left[at[left] < end[left]]
     for record in left.tolist():
         base = int(at[record])
-        fields = np.array(list(fields_in(buffer[base : end[record]].tobytes())), dtype=np.int64).reshape(-1, 4)
-        for number, row, low, high in ((_ITEM, rows, starts, ends), (_STEP, step_rows, step_starts, step_ends)):
-            found_here = fields[fields[:, 0] == number]
-            row.append(np.full(len(found_here), record, dtype=np.int64))
-            low.append(base + found_here[:, 2])
-            high.append(base + found_here[:, 3])
+        table = np.array(list(fields_in(buffer[base : end[record]].tobytes())), dtype=np.int64).reshape(-1, 4)
+        for number, fields in ((_ITEM, items), (_STEP, of_steps)):
+            own = table[table[:, 0] == number]
+            fields.append((np.full(len(own), record, dtype=np.int64), base + own[:, 2], base + own[:, 3]))
     steps, stepped = np.zeros(len(start), dtype=np.int64), np.zeros(len(start), dtype=np.bool_)
-    stepped_rows = _joined(step_rows)
+    stepped_rows, step_starts, step_ends = _joined(of_steps)
     stepped[stepped_rows] = True
-    inside = read_fields(buffer, _joined(step_starts), _joined(step_ends))
+    inside = read_fields(buffer, step_starts, step_ends)
     counted, _ = read_varints(buffer, inside.start)
     counted[(inside.number != 1) | (counted < 0) | (counted > _HIGHEST_STEP)] = 0
     steps[stepped_rows] = counted
-    return _Items(_joined(rows), _joined(starts), _joined(ends), steps, stepped)
+    return _Items(*_joined(items), steps, stepped)
 
 
 def _logged(
@@ -405,5 +394,7 @@ def last_rows(buffer: Bytes, start: Positions, end: Positions) -> tuple[Position
     return np.unique(last), np.flatnonzero(stepped)
 
 
-def _joined(parts: list[Positions]) -> Positions:
-    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+def _joined(parts: list[_Fields]) -> _Fields:
+    none = np.empty(0, dtype=np.int64)
+    rows, starts, ends = zip((none, none, none), *parts, strict=True)
+    return np.concatenate(rows), np.concatenate(starts), np.concatenate(ends)
