@@ -9,17 +9,15 @@ __all__ = ["require"]
 
 
 def require(extra: str, oldest: str, *packages: str) -> None:
-    """See that a framework is installed, without importing it.
+    """See that a framework is installed, in a version from ``oldest`` on, without importing it.
 
-    Args:
-        extra: The extra of UPS that installs it.
-        oldest: The oldest version that the integration works with, as ``2.5``.
-        packages: The names under which the framework is published, the preferred one first; by default ``extra``.
+    ``extra`` of UPS installs it; ``packages`` are the names under which it is published, by default ``extra``.
 
     Raises:
         MissingDependency: No package of ``packages`` is installed, or the installed one is older.
     """
-    for package in packages or (extra,):
+    packages = packages or (extra,)
+    for package in packages:
         try:
             version = metadata.version(package)
         except metadata.PackageNotFoundError:
@@ -30,7 +28,7 @@ def require(extra: str, oldest: str, *packages: str) -> None:
                 f" pip install --upgrade 'ups-tracking[{extra}]'"
             )
         return
-    raise MissingDependency(f"{(packages or (extra,))[0]} is not installed: pip install 'ups-tracking[{extra}]'")
+    raise MissingDependency(f"{packages[0]} is not installed: pip install 'ups-tracking[{extra}]'")
 
 
 def _release(version: str) -> tuple[int, ...]:

@@ -17,16 +17,10 @@ _VERSION = 2
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A stage after some of its steps.
+    """A stage after ``step`` of its ``steps``.
 
     Attributes:
-        stage: The name of the stage.
-        step: Steps done.
-        steps: Steps in all.
-        config: The configuration of the run.
-        model: Weights and buffers of the model.
-        average: Weights and buffers of its moving average.
-        optimizers: The state of each optimizer.
+        model, average: Weights and buffers of the model, and of its moving average.
         generator: State of the generator that draws batches and noise, uint8.
         processes: The number of processes that trained it together, each with a batch of its own.
     """
