@@ -1,12 +1,12 @@
 """Checkpoints: all that a stage needs to resume as if it had never stopped."""
 
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ups.durable import whole_file
 from ups.errors import RunDirectoryError
 from ups.simulator.config import Config, from_dict
 
@@ -54,14 +54,10 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """
     content = {name: getattr(checkpoint, name) for name in checkpoint.__dataclass_fields__}
     content |= {"version": _VERSION, "config": asdict(checkpoint.config)}
-    unfinished = path.with_suffix(".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("wb") as file:
+        with whole_file(path) as file:
             torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
     except OSError as error:
         raise RunDirectoryError(f"cannot write the checkpoint {path}: {error}") from error
 
