@@ -57,11 +57,9 @@ _RETRY = (1.0, 2.0, 5.0, 10.0, 30.0)  # seconds between sessions
 
 
 class Delivery:
-    """Delivers one run until it has ended and W&B holds it.
+    """Delivers one run, ``online`` or ``offline``, until it has ended and W&B holds it.
 
     Args:
-        directory: The run's directory.
-        mode: ``online`` or ``offline``.
         owner: The process whose end is the run's end. Without one the run ends when no process of it lives.
         own_process: Whether this process does nothing but deliver.
         any_server: Whether the run may go to the configured server though it was made for another.
@@ -254,10 +252,6 @@ class Delivery:
                 on_refusal=lambda refused: self._report.fault(f"refused:{refused.what}", str(refused)),
             )
             intake = Intake(
-                self._directory,
-                journals,
-                self._ledger,
-                session,
                 feeder,
                 self._lifetime,
                 on_fault=self._report.fault,
@@ -320,12 +314,7 @@ class Delivery:
                 time.sleep(_POLL)
 
     def _verify(self, *, closed: bool = True, lag: float = SERVER_LAG) -> Held:
-        """Ask W&B what it holds.
-
-        Args:
-            closed: Whether online the answer is ``ALL`` only once the run is closed there.
-            lag: Seconds that a server has to show the newest rows; it has more to count them.
-        """
+        """Ask W&B what it holds; a server as :func:`ask_server`."""
         if self._status.mode == "offline":
             self._wait_for_last_block()
             self._status.confirmed_rows = self._ledger.rows_up_to(last_step_held(self._directory))

@@ -21,14 +21,9 @@ __all__ = ["Feeder"]
 class Feeder:
     """Takes entries of the journals, in order, and gives a session those that W&B lacks.
 
-    Args:
-        session: Takes them.
-        journals: Reads the run's journals, from their start.
-        directory: Where media lie.
-        ledger: Has the number of each row, and the cursor of everything that has none.
-        held: The number of rows that W&B holds.
-        on_end: Called with a process, a time and an exit code for each end that is journaled.
-        on_refusal: Called with each thing that wandb refuses; it takes the rest.
+    The ledger has the number of each row, of which W&B holds the first ``held``, and the cursor of everything that has
+    none. ``on_end`` is called with a process, a time and an exit code for each end that is journaled; ``on_refusal``
+    with each thing that wandb refuses, of which it takes the rest.
 
     Attributes:
         rows: The number of rows so far, up to the last that W&B holds or has taken.
@@ -47,12 +42,12 @@ class Feeder:
         on_end: Callable[[str, float, int], None],
         on_refusal: Callable[[Refused], None],
     ) -> None:
-        self._journals = journals
+        self.session = session
+        self.journals = journals
+        self.directory = directory
+        self.ledger = ledger
         self._on_end = on_end
         self._on_refusal = on_refusal
-        self._session = session
-        self._directory = directory
-        self._ledger = ledger
         self.rows = self.gone = 0
         self.expected: Counter[str] = Counter()
         self._seen = 0
@@ -78,7 +73,7 @@ class Feeder:
         Rows that the journal has lost since keep their numbers: W&B may hold them.
         """
         first = self._seen
-        for entries in self._journals.read_span(span):
+        for entries in self.journals.read_span(span):
             self.take(entries)
             yield
         if span.rows is not None and self._seen < first + span.rows:
@@ -88,13 +83,13 @@ class Feeder:
     @property
     def skipped_values(self) -> dict[str, int]:
         """The number of values of each stage that are not drawn, since their step went back."""
-        return dict(self._journals.rule.skipped_values)
+        return dict(self.journals.rule.skipped_values)
 
     def restore_summary(self) -> None:
         """Set the summary of the rows that earlier sessions delivered, which a new session does not know."""
         if self._held:
             try:
-                self._session.update_summary({**self._journals.rule.last, **self._summary})
+                self.session.update_summary({**self.journals.rule.last, **self._summary})
             except Refused as refused:
                 self._on_refusal(refused)
 
@@ -105,13 +100,13 @@ class Feeder:
         if row < self._held:
             self.rows = self._seen
             return None
-        return self._ledger.number(row)
+        return self.ledger.number(row)
 
     def _take_row(self, row: Row) -> None:
         self.expected.update((EVERY_ROW, *row.values))
         number = self._next()
         if number is not None:
-            self._session.log(row, number)
+            self.session.log(row, number)
             self.rows = self._seen
 
     def _take_media(self, record: dict[str, Any]) -> None:
@@ -121,38 +116,38 @@ class Feeder:
         kind = "table" if "table" in record else "image"
         path = self._inside(record["path"], f"the {kind} {record[kind]!r}")
         if kind == "table":
-            self._session.log_table(record["table"], path, number)
+            self.session.log_table(record["table"], path, number)
         else:
-            self._session.log_image(record["image"], path, record.get("caption"), number)
+            self.session.log_image(record["image"], path, record.get("caption"), number)
         self.rows = self._seen
 
     def _take_other(self, process: str, record: dict[str, Any], offset: int) -> None:
         if "summary" in record:
             self._summary.update(record["summary"])
-            self._session.update_summary(record["summary"])
+            self.session.update_summary(record["summary"])
         elif "config" in record:
-            self._session.update_config(record["config"])
+            self.session.update_config(record["config"])
         elif "tags" in record:
-            self._session.add_tags(record["tags"])
+            self.session.add_tags(record["tags"])
         elif "end" in record:
             self._on_end(process, record["time"], record["end"]["exit_code"])
-        elif offset > self._ledger.cursor.get(f"journal/{process}"):
+        elif offset > self.ledger.cursor.get(f"journal/{process}"):
             self._take_once(record)
-            self._ledger.cursor.set(f"journal/{process}", offset)
+            self.ledger.cursor.set(f"journal/{process}", offset)
 
     def _take_once(self, record: dict[str, Any]) -> None:
         """Hand over something that would show twice if it were given twice."""
         if "alert" in record:
             alert = record["alert"]
-            self._session.alert(alert["title"], alert["text"], alert["level"])
+            self.session.alert(alert["title"], alert["text"], alert["level"])
         elif "artifact" in record:
             artifact = record["artifact"]
             path = self._inside(artifact["path"], f"the artifact {artifact['name']!r}")
-            self._session.log_artifact(path, artifact["name"], artifact["type"])
+            self.session.log_artifact(path, artifact["name"], artifact["type"])
         elif "file" in record:
             base, name = record["file"]["base"], record["file"]["name"]
             path = self._inside(f"{base}/{name}", f"the file {name!r}")
-            self._session.save_file(path, self._inside(base, "its folder"))
+            self.session.save_file(path, self._inside(base, "its folder"))
 
     def _inside(self, relative: str, what: str) -> Path:
         """A file or folder of the run, by its path in the run's directory: W&B is given nothing from outside it.
@@ -160,13 +155,13 @@ class Feeder:
         Raises:
             Refused: The path leads out of the directory, or does not exist.
         """
-        path = self._directory.path / relative
+        path = self.directory.path / relative
         try:
             if Path(relative).is_absolute():
                 raise RunDirectoryError(f"{relative} is not a path in the run's directory")
-            resolved = path_inside(path, self._directory.path)
+            resolved = path_inside(path, self.directory.path)
             if resolved.is_dir():
-                check_folder(path, self._directory.path)
+                check_folder(path, self.directory.path)
             elif not resolved.is_file():
                 raise RunDirectoryError(f"{path} is not a regular file: it is left alone")
         except (OSError, RunDirectoryError) as error:

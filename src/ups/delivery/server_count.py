@@ -42,12 +42,8 @@ def ask_server(
 ) -> Held:
     """Ask until the server shows every row, or has had time to; ``status`` then has its answer.
 
-    Args:
-        ask: Asks once.
-        status: The rows that were given, and the rows of each metric among them.
-        ledger: Has the number of each row.
-        closed: Whether the answer is ``ALL`` only once the run has ended there.
-        lag: Seconds without progress until the answer is final.
+    Before that it has the rows that were given, and the rows of each metric among them. If ``closed``, the answer is
+    ``ALL`` only once the run has ended there. After ``lag`` seconds without progress the answer is final.
     """
     began = progressed = time.monotonic()
     best = (-1, 0)

@@ -13,12 +13,7 @@ _EVERY = 0.25  # seconds between two reports of one state
 
 
 class StatusReport:
-    """Keeps ``delivery/status.json`` up to date.
-
-    Args:
-        directory: The run's directory.
-        status: The first status.
-        on_progress: Called with each status that is reported.
+    """Keeps ``delivery/status.json`` up to date, and calls ``on_progress`` with each status that is reported.
 
     Attributes:
         status: The status as it is now; change it, then call :meth:`write`.

@@ -16,14 +16,10 @@ _IN_EVERY_PART = ("_timestamp", "_runtime", "_step")
 
 
 def split_row(message: Message, moves: Mapping[str, int]) -> tuple[dict[int, Message], dict[str, str]]:
-    """Take the names out of a row that do not stay in it.
+    """Take the names out of a row that do not stay in it; the message keeps the rest.
 
-    Args:
-        message: The row. It keeps the rest.
-        moves: Where each name goes, as in :attr:`ups.repair.program.Program.moves`.
-
-    Returns:
-        The part for each row of the copy that takes one, as a message of its own; and the JSON values for the summary.
+    Returns the part for each row of the copy that takes one, as a message of its own, by
+    :attr:`ups.repair.program.Program.moves`; and the JSON values for the summary.
     """
     taken: dict[int, list[str]] = defaultdict(list)
     for name, to in moves.items():

@@ -305,12 +305,7 @@ class _Copy:
         self._row += 1
 
     def _write_due(self, rest: Message | bytes, writer: _Numbered) -> None:
-        """Write the rows of the copy that are due with the next row of the run.
-
-        Args:
-            rest: The rest of that row, a record or its bytes.
-            writer: Where to write.
-        """
+        """Write the rows of the copy that are due with the next row of the run, of which ``rest`` stays."""
         program = self._program
         while self.rows < len(program.due) and program.due[self.rows] <= self._row:
             at = self.rows

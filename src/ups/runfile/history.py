@@ -119,9 +119,7 @@ class _Parts:
 class Columns:
     """Rows, collected batch by batch and held as columns.
 
-    Args:
-        hidden: The columns to keep of those whose name begins with ``_`` (``_runtime``, ``_timestamp``); None keeps
-            all.
+    Of the names that begin with ``_`` (``_runtime``, ``_timestamp``) those in ``hidden`` are kept; None keeps all.
 
     Attributes:
         rows: The count of rows.

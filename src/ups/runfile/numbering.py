@@ -20,11 +20,7 @@ _SUM_BITS = 32
 
 
 class Numbering:
-    """The record numbers of one file, batch by batch.
-
-    Args:
-        path: The file. It is read a second time, up to the place where a number comes back.
-    """
+    """The record numbers of one file, batch by batch. It is read a second time, up to where a number comes back."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -14,11 +14,7 @@ __all__ = ["run_info", "set_start_time", "start_time"]
 
 
 def run_info(path: str | os.PathLike[str], *, end: int | None = None) -> RunInfo | None:
-    """The file's first run record; None without one.
-
-    Args:
-        path: A ``.wandb`` file.
-        end: The bytes of it to search; by default all.
+    """The file's first run record, in its bytes up to ``end``; None without one.
 
     Raises:
         RunFileError: The file cannot be read, or is not a W&B run file.

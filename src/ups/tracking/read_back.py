@@ -3,7 +3,6 @@
 import contextlib
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 from ups import terminal
 from ups.check import RunCheck, check_run
@@ -15,7 +14,7 @@ from ups.journal.waiting import waits
 from ups.report import render_tree
 from ups.runs import find_run, open_files
 from ups.runs.journal_source import JournalSource
-from ups.text import command_line
+from ups.text import command_line, short_path
 
 __all__ = ["read_back"]
 
@@ -68,15 +67,8 @@ def _where(directory: RunDirectory, status: Status | None, rows: int) -> str:
         return f"{held} in W&B. Bring the rest there with: {directory.deliver_command()}"
     if status.mode == "online":
         return f"in W&B{'' if status.confirmed else ', which has not confirmed it'}: {status.url}"
-    sync = command_line("wandb", "sync", *(_shown(segment.parent) for segment in directory.segments()))
-    return f"in {_shown(directory.path)}. To see it: ups show. To send it: {sync}"
-
-
-def _shown(path: Path) -> Path:
-    """A path as short as it can be typed from here."""
-    with contextlib.suppress(OSError, ValueError):  # it lies elsewhere, or the working directory has been removed
-        return path.relative_to(Path.cwd())
-    return path
+    sync = command_line("wandb", "sync", *(short_path(segment.parent) for segment in directory.segments()))
+    return f"in {short_path(directory.path)}. To see it: ups show. To send it: {sync}"
 
 
 def _note_skipped(skipped_values: Mapping[str, int], faults: Faults) -> None:

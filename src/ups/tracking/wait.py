@@ -28,14 +28,7 @@ def wait_until_delivered(
 
     The wait ends after ``timeout`` seconds without progress, sooner where there can be none (the server refuses the
     credentials, the directory has turned read-only), or at Ctrl-C. Then it reports how many rows W&B lacks, and the
-    command that delivers them.
-
-    Args:
-        directory: The run's directory.
-        owner: The process whose delivery is waited for.
-        supervisor: Watches that delivery.
-        timeout: Seconds without progress.
-        background: Whether delivery continues after this process.
+    command that delivers them; delivery in the ``background`` continues after this process.
     """
     progress: tuple[object, ...] = ()
     since = time.monotonic()
