@@ -63,7 +63,7 @@ ALLOWED = {
     "cli": _READING | {"repair", "delivery", "tracking", "dashboard", "simulator"},
 }
 # Packages that a part may import: those of `pip install ups-tracking`, and those of the part's own extra.
-CORE = {"click", "google", "numpy", "orjson"}
+CORE = {"click", "numpy", "orjson"}
 EXTRAS = {
     "dashboard/": {"plotly", "psutil", "starlette", "tsdownsample", "uvicorn"},  # show
     "delivery/": {"psutil", "wandb"},  # wandb
@@ -162,9 +162,7 @@ def test_a_part_needs_the_packages_of_the_core_and_of_its_own_extra() -> None:
             needed[name] = packages - allowed
     assert needed == {}
     project = tomllib.loads((SOURCE.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert {re.match(r"[\w-]+", each)[0] for each in project["dependencies"]} == {  # type: ignore[index]
-        "protobuf" if each == "google" else each for each in CORE
-    }
+    assert {re.match(r"[\w-]+", each)[0] for each in project["dependencies"]} == CORE  # type: ignore[index]
 
 
 def test_wandb_is_imported_by_delivery_and_by_what_guards_a_run() -> None:
