@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import time
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -29,7 +30,8 @@ def styled(text: str, style: str) -> str:
 def echo(text: str = "", *, stream: TextIO | None = None) -> None:
     """Print the text; with its colours on a terminal, unless ``NO_COLOR`` is set, or where ``FORCE_COLOR`` is."""
     plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
-    click.echo(text, file=stream, color=False if plain else True if os.environ.get("FORCE_COLOR") else None)
+    colour = False if plain else True if os.environ.get("FORCE_COLOR") else None
+    click.echo(text, file=stream or sys.stdout, color=colour)
 
 
 def width() -> int:
