@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import numpy as np
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
@@ -15,9 +16,10 @@ from hypothesis import strategies as st
 from runfile.real_runs import VERSIONS, wandb_file
 from ups.runfile import records
 from ups.runfile.framing import FrameReader
+from ups.runfile.items import are_plain
 from ups.runfile.message import Message
-from ups.runfile.records import Record
-from ups.runfile.wire import sized, varint
+from ups.runfile.records import Kind, Record, find_payloads
+from ups.runfile.wire import MARGIN, sized, varint
 
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "2000")) // 4
 TABLE = records._MESSAGES
@@ -206,6 +208,27 @@ def test_real_records_are_read_as_by_google(version: str) -> None:
     for name in ("staged", "every_value"):
         for batch in FrameReader(wandb_file(name, version)):
             assert all(map(assert_alike, batch.records()))
+
+
+@settings(max_examples=EXAMPLES // 4, deadline=None)
+@given(st.data())
+def test_a_record_that_is_marked_plain_is_a_message(data: st.DataObject) -> None:
+    """Whatever its bytes are; and of real ones, nearly all are marked."""
+    batch = next(iter(FrameReader(wandb_file("staged"))))
+    payloads = find_payloads(batch)
+    places = np.flatnonzero(np.isin(payloads.kind, (Kind.HISTORY, Kind.SUMMARY)))[:100]
+    contents = [batch.data[payloads.start[at] : payloads.end[at]] for at in places.tolist()]
+    changed = [bytearray(content) for content in contents]
+    for other in changed:
+        at = data.draw(st.integers(0, len(other) - 1))
+        other[at : at + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=2) | WIRE)
+    contents += [bytes(other) for other in changed]
+    end = np.cumsum([len(content) for content in contents])
+    buffer = np.frombuffer(b"".join(contents) + bytes(MARGIN), dtype=np.uint8)
+    plain = are_plain(buffer, np.append(0, end[:-1]), end)
+    assert np.count_nonzero(plain[:100]) >= 95
+    for is_plain, content in zip(plain.tolist(), contents, strict=True):
+        assert not is_plain or assert_alike(sized(Kind.HISTORY, content))
 
 
 def test_what_is_only_looked_at_is_not_written() -> None:

@@ -114,7 +114,7 @@ def message_classes(table: Mapping[str, str]) -> dict[str, type[Message]]:
 
 
 def _merge(message: Message, data: bytes, deepest: int) -> None:
-    """Add the fields of an encoded message. One that is not repeated replaces an earlier one."""
+    """Add the fields of an encoded message: a value replaces an earlier one, a message joins it, a list grows."""
     if deepest < 0:
         raise ValueError("the message holds too many messages in each other")
     by_tag, held = message._by_tag, vars(message)
