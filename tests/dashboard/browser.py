@@ -71,7 +71,7 @@ class Watched:
 @contextmanager
 def watched(browser: Browser, **options: Any) -> Iterator[Watched]:
     """A window of its own; whatever it did, it is clean at the end."""
-    options.setdefault("viewport", {"width": 1440, "height": 900})
+    options = {"viewport": {"width": 1440, "height": 900}, "reduced_motion": "reduce"} | options
     context = browser.new_context(**options)
     context.set_default_timeout(60_000)
     window = Watched(context.new_page(), context)

@@ -20,6 +20,7 @@ from dashboard.browser import (
     LONG,
     NO_AXIS,
     STAGED,
+    Watched,
     grown,
     make,
     open_chromium,
@@ -70,11 +71,21 @@ def address(runs: Path) -> Iterator[str]:
         yield where
 
 
+@pytest.fixture(scope="module")
+def window(browser: Browser) -> Iterator[Watched]:
+    """One for many tests: a new one reads the script that draws again, which takes longer than most tests."""
+    with watched(browser) as opened:
+        yield opened
+
+
 @pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    """A window on the dashboard that is clean in the end."""
-    with watched(browser) as window:
-        yield window.page
+def page(window: Watched) -> Iterator[Page]:
+    """A window on the dashboard that knows nothing yet, and is clean in the end."""
+    window.errors.clear()  # those of a test that failed
+    yield window.page
+    window.page.evaluate("localStorage.clear()")
+    window.page.goto("about:blank")
+    window.assert_clean()
 
 
 def chart(metric: str) -> str:
