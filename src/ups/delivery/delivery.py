@@ -237,6 +237,8 @@ class Delivery:
         try:
             self._status.url, self._status.project = session.url, session.project
             self._status.entity = session.entity
+            for capability, message in session.lacking.items():
+                self._report.note_once(f"wandb:{capability}", message)
             if self._status.mode == "online":
                 held = self._held_at_start(session)
             held_rows = self._ledger.continue_from(held, max(held + 1, session.next_step))

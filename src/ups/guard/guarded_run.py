@@ -9,6 +9,7 @@ from ups.errors import UsageError
 from ups.guard.axes import Definition
 from ups.guard.decisions import Actions, Decisions
 from ups.guard.processes import Processes
+from ups.installed_wandb import load_wandb
 from ups.journal.faults import notify
 
 if TYPE_CHECKING:
@@ -139,13 +140,13 @@ def guard_run(run: Any, *, from_init: bool = False) -> Guard:
     Raises:
         UsageError: It is not a wandb run, or it is finished.
     """
-    import wandb
-
     from ups.tracking.run_view import RunView
+
+    installed = load_wandb()
 
     if isinstance(run, RunView):
         raise UsageError("ctx.run goes through UPS, so its charts are full already; leave the guard out")
-    if not isinstance(run, wandb.Run):
+    if not isinstance(run, installed.run_type):
         kind = type(run)
         raise UsageError(
             f"ups.guard() takes the run that wandb.init() returns, not {kind.__module__}.{kind.__qualname__}; "
@@ -157,7 +158,7 @@ def guard_run(run: Any, *, from_init: bool = False) -> Guard:
     if not run.disabled:
         try:
             run.status()
-        except wandb.errors.UsageError as error:
+        except installed.module.errors.UsageError as error:
             raise UsageError(f"run {run.id} is finished; call ups.guard(run) right after wandb.init()") from error
     guard = Guard(run, from_init=from_init)
     if not run.disabled:

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from ups.guard.guarded_run import Guard, guard_run
 from ups.guard.spawned import Carrier
+from ups.installed_wandb import load_wandb
 
 __all__ = ["EveryRun", "guard_every_run"]
 
@@ -22,8 +23,7 @@ class EveryRun:
     """
 
     def __init__(self) -> None:
-        import wandb
-
+        wandb = load_wandb().module
         self._init = wandb.init
         self._guards: list[Guard] = []
         self._carrier = Carrier()
