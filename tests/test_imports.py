@@ -40,7 +40,7 @@ ALLOWED = {
     "text": set(),
     "course": set(),
     "credentials": set(),
-    "installed_wandb": {"errors"},
+    "installed_wandb": {"errors", "text"},
     "regular_file": {"errors"},
     "durable": {"errors"},
     "charts": {"errors", "text"},

@@ -6,6 +6,7 @@ fallback where it is used; what has none is in :meth:`InstalledWandb.lacking`.
 
 import inspect
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -13,8 +14,9 @@ from pathlib import Path
 from types import ModuleType
 
 from ups.errors import MissingDependency
+from ups.text import command_line
 
-__all__ = ["OLDEST", "InstalledWandb", "check_wandb", "load_wandb"]
+__all__ = ["OLDEST", "InstalledWandb", "check_wandb", "load_wandb", "sync_command"]
 
 OLDEST = "0.19.11"
 """The oldest wandb that the tests run with."""
@@ -97,6 +99,20 @@ def check_wandb() -> None:
     found = _VERSION.search(Path(spec.origin).read_text(encoding="utf-8", errors="replace"))
     if found is not None and tuple(map(int, found.groups()[1:])) < tuple(map(int, OLDEST.split("."))):
         raise MissingDependency(_too_old(found[1]))
+
+
+def sync_command(folders: Sequence[Path]) -> str:
+    """The command that sends a run's folders, oldest first, with the installed wandb.
+
+    Before wandb 0.28, ``wandb sync`` writes each folder's rows over those of the one before, unless called with
+    ``--append``.
+    """
+    spec = find_spec("wandb")
+    if len(folders) > 1 and spec is not None and spec.origin is not None:
+        commands = Path(spec.origin).parent / "cli" / "cli.py"
+        if commands.exists() and '"--append"' in commands.read_text(encoding="utf-8", errors="replace"):
+            return command_line("wandb", "sync", "--append", *folders)
+    return command_line("wandb", "sync", *folders)
 
 
 def _too_old(found: str) -> str:
