@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE # where it is set, each of a thousand processes
 .PHONY: help install train test coverage soak oldest wandb-versions wheel release lint format docs bench lock clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
 
 install: $(VENV)/.train ## Set up .venv with UPS and its simulator
 

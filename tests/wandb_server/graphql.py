@@ -22,6 +22,7 @@ PROJECT = "uncategorized"
 T = TypeVar("T")
 
 _OPERATION = re.compile(r"\b(?:query|mutation)\s+(\w+)")
+_FIRST_FIELD = re.compile(r"\{\s*(\w+)")  # of an operation without a name
 _TYPE = re.compile(r"(?:(\w+)\s*:\s*)?__type\b")
 _CREATED_AT = "2026-01-01T00:00:00Z"
 
@@ -33,7 +34,7 @@ class UnknownOperationError(Exception):
 def operation_name(request: Json) -> str:
     if name := request.get("operationName"):
         return str(name)
-    found = _OPERATION.search(request.get("query", ""))
+    found = _OPERATION.search(request.get("query", "")) or _FIRST_FIELD.search(request.get("query", ""))
     return found[1] if found else "anonymous"
 
 
@@ -46,6 +47,7 @@ class GraphQL:
         self._operations: dict[str, Callable[[Json], Json]] = {
             "Viewer": self._viewer,
             "GetViewer": self._viewer,
+            "viewer": self._viewer,
             "GetDefaultEntity": self._viewer,
             "ServerFeaturesQuery": lambda _: {"serverInfo": {"features": []}},
             "OrganizationCoreWeaveOrganizationID": lambda _: {"entity": {"organization": None}},

@@ -291,7 +291,8 @@ class Delivery:
         until = time.monotonic() + ASKING
         while True:
             try:
-                return self._held_online().last_step
+                server = self._held_online()
+                return server.last_step if server.last_step >= 0 else server.summary_step
             except SessionLost as lost:
                 if time.monotonic() > until:
                     self._report.fault("unanswered", f"{lost}: rows that it was given are not given again")
@@ -332,7 +333,14 @@ class Delivery:
             self._wait_for_last_block()
             self._status.confirmed_rows = self._ledger.rows_up_to(last_step_held(self._directory))
             return Held.ALL if self._status.confirmed_rows >= self._status.rows else Held.SHORT
-        return ask_server(self._held_online, self._status, self._ledger, closed=closed, lag=lag)
+        held = ask_server(self._held_online, self._status, self._ledger, closed=closed, lag=lag)
+        if held is Held.ALL and self._status.rows and self._status.counts is None:
+            self._report.note_once(
+                "uncounted",
+                "the server does not count the rows of each metric: delivery goes by the last row that it reports, and"
+                " cannot see whether rows before that are missing",
+            )
+        return held
 
     def _wait_for_last_block(self) -> None:
         """Wait for the run's end in W&B's file: wandb-core may write it late where it serves other runs too."""
