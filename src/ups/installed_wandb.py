@@ -33,7 +33,7 @@ class InstalledWandb:
         module: The package itself.
         run_type: The class of the runs that ``wandb.init`` returns.
         settings: The names of its settings.
-        writes_logs: Whether a run has ``write_logs``.
+        writes_logs: Whether a run has ``write_logs``, and ``wandb sync`` takes what that writes.
     """
 
     module: ModuleType
@@ -82,7 +82,8 @@ def load_wandb() -> InstalledWandb:
     reinit = str(inspect.signature(wandb.init).parameters["reinit"].annotation)
     if not settings or "create_new" not in reinit or not hasattr(Run, "starting_step"):
         raise MissingDependency(_too_old(wandb.__version__))
-    return InstalledWandb(wandb, Run, settings, hasattr(Run, "write_logs"))
+    # wandb 0.27 has write_logs, but its own 'wandb sync' crashes at what that writes.
+    return InstalledWandb(wandb, Run, settings, hasattr(Run, "write_logs") and not _syncs_in_python())
 
 
 def check_wandb() -> None:
@@ -107,12 +108,19 @@ def sync_command(folders: Sequence[Path]) -> str:
     Before wandb 0.28, ``wandb sync`` writes each folder's rows over those of the one before, unless called with
     ``--append``.
     """
+    options = ["--append"] if len(folders) > 1 and _syncs_in_python() else []
+    return command_line("wandb", "sync", *options, *folders)
+
+
+@cache
+def _syncs_in_python() -> bool:
+    """True where ``wandb sync`` is the one in Python that wandb had before 0.28, by its options."""
     spec = find_spec("wandb")
-    if len(folders) > 1 and spec is not None and spec.origin is not None:
-        commands = Path(spec.origin).parent / "cli" / "cli.py"
-        if commands.exists() and '"--append"' in commands.read_text(encoding="utf-8", errors="replace"):
-            return command_line("wandb", "sync", "--append", *folders)
-    return command_line("wandb", "sync", *folders)
+    if spec is None or spec.origin is None:
+        return False
+    commands = Path(spec.origin).parent / "cli" / "cli.py"
+    text = commands.read_text(encoding="utf-8", errors="replace") if commands.exists() else ""
+    return '"--append"' in text and "(legacy only)" not in text
 
 
 def _too_old(found: str) -> str:
