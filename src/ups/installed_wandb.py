@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 from ups.errors import MissingDependency
 from ups.text import command_line
@@ -30,14 +30,13 @@ class InstalledWandb:
     """wandb, and its capabilities.
 
     Attributes:
-        module: The package itself.
         run_type: The class of the runs that ``wandb.init`` returns.
         settings: The names of its settings.
         writes_logs: Whether a run has ``write_logs``, and ``wandb sync`` takes what that writes.
     """
 
-    module: ModuleType
-    run_type: type
+    version: str
+    run_type: type[Any]
     settings: frozenset[str]
     writes_logs: bool
 
@@ -47,11 +46,11 @@ class InstalledWandb:
         Args:
             own_process: Whether delivery has a process of its own.
         """
-        named = f"wandb {self.module.__version__}"
+        named = f"wandb {self.version}"
         lacking = {}
         if "stop_on_fatal_error" not in self.settings:
             lacking["refusals"] = (
-                f"{named} does not report that a server has refused rows for good: delivery sends them again, but only"
+                f"{named} does not report that a server has refused rows permanently: delivery sends them again, but only"
                 " at the end of the run. wandb 0.27 and newer report it at once"
             )
         if "stop_fn" not in self.settings and not own_process:
@@ -69,13 +68,12 @@ def load_wandb() -> InstalledWandb:
     Raises:
         MissingDependency: It is not installed, is too old, or cannot be imported.
     """
+    spec = find_spec("wandb")
+    if spec is None or spec.origin is None:  # without an origin it is a folder of runs, in the working directory
+        raise MissingDependency(_MISSING)
     try:
         import wandb
         from wandb.sdk.wandb_run import Run
-    except ModuleNotFoundError as error:
-        if error.name == "wandb":
-            raise MissingDependency(_MISSING) from error
-        raise MissingDependency(_broken(error)) from error
     except Exception as error:  # a wandb that meets a protobuf that it does not know raises nearly anything
         raise MissingDependency(_broken(error)) from error
     settings = frozenset(getattr(wandb.Settings, "model_fields", ()))
@@ -83,7 +81,7 @@ def load_wandb() -> InstalledWandb:
     if not settings or "create_new" not in reinit or not hasattr(Run, "starting_step"):
         raise MissingDependency(_too_old(wandb.__version__))
     # wandb 0.27 has write_logs, but its own 'wandb sync' crashes at what that writes.
-    return InstalledWandb(wandb, Run, settings, hasattr(Run, "write_logs") and not _syncs_in_python())
+    return InstalledWandb(wandb.__version__, Run, settings, hasattr(Run, "write_logs") and not _syncs_in_python())
 
 
 def check_wandb() -> None:
@@ -93,7 +91,7 @@ def check_wandb() -> None:
         MissingDependency: None is installed, or it is too old.
     """
     spec = find_spec("wandb")
-    if spec is None or spec.origin is None:  # without an origin it is a folder of runs, in the working directory
+    if spec is None or spec.origin is None:
         raise MissingDependency(
             f"{_MISSING}. Or track with mode='local', and run 'ups deliver' on a machine that has wandb"
         )

@@ -291,8 +291,8 @@ class Delivery:
         until = time.monotonic() + ASKING
         while True:
             try:
-                server = self._held_online()
-                return server.last_step if server.last_step >= 0 else server.summary_step
+                last = self._held_online().last_step
+                return last if last >= 0 else session.next_step - 1  # which wandb has from the server in another way
             except SessionLost as lost:
                 if time.monotonic() > until:
                     self._report.fault("unanswered", f"{lost}: rows that it was given are not given again")

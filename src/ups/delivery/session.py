@@ -74,7 +74,9 @@ class Session:
         self._defined: set[str] = set()
         self._stop = threading.Event()
         self._installed = load_wandb()
-        self._wandb = wandb = self._installed.module
+        import wandb
+
+        self._wandb = wandb
         self.lacking = self._installed.lacking(own_process=own_process) if mode == "online" else {}
         settings = _settings(manifest, start, self._stop.set, by_trainer=by_trainer, own_process=own_process)
         settings = {name: value for name, value in settings.items() if name in self._installed.settings}

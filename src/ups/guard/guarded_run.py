@@ -142,11 +142,12 @@ def guard_run(run: Any, *, from_init: bool = False) -> Guard:
     """
     from ups.tracking.run_view import RunView
 
-    installed = load_wandb()
+    run_type = load_wandb().run_type
+    import wandb
 
     if isinstance(run, RunView):
         raise UsageError("ctx.run goes through UPS, so its charts are full already; leave the guard out")
-    if not isinstance(run, installed.run_type):
+    if not isinstance(run, run_type):
         kind = type(run)
         raise UsageError(
             f"ups.guard() takes the run that wandb.init() returns, not {kind.__module__}.{kind.__qualname__}; "
@@ -158,7 +159,7 @@ def guard_run(run: Any, *, from_init: bool = False) -> Guard:
     if not run.disabled:
         try:
             run.status()
-        except installed.module.errors.UsageError as error:
+        except wandb.errors.UsageError as error:
             raise UsageError(f"run {run.id} is finished; call ups.guard(run) right after wandb.init()") from error
     guard = Guard(run, from_init=from_init)
     if not run.disabled:

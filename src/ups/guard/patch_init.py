@@ -23,7 +23,9 @@ class EveryRun:
     """
 
     def __init__(self) -> None:
-        wandb = load_wandb().module
+        load_wandb()
+        import wandb
+
         self._init = wandb.init
         self._guards: list[Guard] = []
         self._carrier = Carrier()
