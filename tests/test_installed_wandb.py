@@ -13,9 +13,11 @@ from ups.installed_wandb import OLDEST, load_wandb
 
 TRACK = "import ups; ups.create_wandb_context({}, mode='offline')"
 LOAD = "from ups.installed_wandb import load_wandb; load_wandb()"
-SYNC = (
-    "from pathlib import Path as P; from ups.installed_wandb import sync_command; print(sync_command([P('a'), P('b')]))"
-)
+SYNC = """
+from pathlib import Path
+from ups.installed_wandb import sync_command
+print(sync_command([Path("a"), Path("b")]))
+"""
 
 
 def stand_in(**files: str) -> None:
@@ -28,7 +30,7 @@ def stand_in(**files: str) -> None:
 
 def last_line(code: str, *options: str) -> str:
     """The last line of the output of Python in the working directory."""
-    command = [sys.executable, *options, "-c", f"import sys; sys.path.insert(1, {str(ROOT / 'src')!r}); {code}"]
+    command = [sys.executable, *options, "-c", f"import sys; sys.path.insert(1, {str(ROOT / 'src')!r})\n{code}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return (done.stdout + done.stderr).strip().rpartition("\n")[2]
 
@@ -38,7 +40,7 @@ def test_the_capabilities_are_those_of_the_package() -> None:
     import wandb
 
     installed = load_wandb()
-    assert installed.module is wandb
+    assert installed.version == wandb.__version__
     assert isinstance(wandb.init(mode="disabled"), installed.run_type)
     assert {"init_timeout", "x_stats_pid", "console"} <= installed.settings
     lacking = installed.lacking(own_process=False)

@@ -68,7 +68,16 @@ def run_tests(python: Path, options: list[str]) -> dict[str, Counter[str]]:
     paths = dict.fromkeys(path for area in AREAS.values() for path in area)
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        command = [python, "-m", "pytest", "-p", "no:cacheprovider", f"--junit-xml={report}", *paths, *options]
+        command: list[str | Path] = [
+            python,
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            f"--junit-xml={report}",
+            *paths,
+            *options,
+        ]
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
         done = subprocess.run(command, cwd=ROOT, env=environment, stdout=sys.stderr, check=False)
         if not report.exists():

@@ -50,8 +50,8 @@ class InstalledWandb:
         lacking = {}
         if "stop_on_fatal_error" not in self.settings:
             lacking["refusals"] = (
-                f"{named} does not report that a server has refused rows permanently: delivery sends them again, but only"
-                " at the end of the run. wandb 0.27 and newer report it at once"
+                f"{named} does not report that a server has refused rows permanently: delivery sends them again, but"
+                " only at the end of the run. wandb 0.27 and newer report it at once"
             )
         if "stop_fn" not in self.settings and not own_process:
             lacking["stop"] = (

@@ -140,7 +140,6 @@ def test_a_server_without_a_last_step_gets_each_row_once(wandb_server: WandBServ
         time.sleep(0.05)
     process.kill()
     process.communicate()
-    assert "W&B holds all" in deliver(wandb_server, tmp_path)
     more = TRAINING.replace('project="p"', 'project="p", resume=True').replace("range(500)", "range(500, 600)")
     run_client(wandb_server, tmp_path, more, "0", **BRIEF)
     run = wandb_server.run("r")

@@ -57,7 +57,7 @@ def held_by_server(entity: str | None, project: str | None, run_id: str) -> Serv
         run = wandb.Api(timeout=20).run(f"{entity}/{project}/{run_id}")
         keys = (run.history_keys or {}).get("keys") or {}
         counts = {name: sum(int(kind["count"]) for kind in entry["typeCounts"]) for name, entry in keys.items()}
-        summary_step = run.summary.get(EVERY_ROW)
+        summary_step = dict(run.summary).get(EVERY_ROW)
         return ServerHolds(
             int(run.lastHistoryStep),
             summary_step if isinstance(summary_step, int) else -1,
