@@ -11,10 +11,10 @@ IN_PROCESS := tests/check tests/repair tests/report tests/runfile tests/runs tes
 unexport PYTHONDONTWRITEBYTECODE # where it is set, each of a thousand processes would compile what it imports
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test coverage soak oldest wheel release lint format docs bench lock clean
+.PHONY: help install train test coverage soak oldest wandb-versions wheel release lint format docs bench lock clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
 
 install: $(VENV)/.train ## Set up .venv with UPS, its dashboard, its simulator and wandb
 
@@ -32,6 +32,9 @@ soak: $(VENV)/.dev ## Run the long tests that CI leaves out
 
 oldest: $(VENV)/.dev ## Run all tests with the oldest dependencies that UPS admits (several GB; Python 3.11)
 	$(BIN)/python tests/oldest.py -n 6 --dist worksteal
+
+wandb-versions: $(VENV)/.dev ## Run the tests of all that touches wandb with each version of it (VERSIONS="0.19.11 0.31.0")
+	$(BIN)/python tests/wandb_versions.py -n 6 --dist worksteal
 
 wheel: $(VENV)/.dev ## Run the tests that need no process against the built wheel, without src
 	rm -rf build/wheel

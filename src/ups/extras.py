@@ -21,7 +21,8 @@ def require(extra: str, *modules: str, user: str = "", otherwise: str = "") -> N
         MissingDependency: One of them is not installed.
     """
     for module in modules:
-        if find_spec(module) is None:
+        spec = find_spec(module)
+        if spec is None or spec.origin is None:  # without an origin, a folder of this name in the working directory
             fact = f"{user} needs {module}, which is not installed" if user else f"{module} is not installed"
             raise MissingDependency(f"{fact}: {installation(extra)}{otherwise and f'. Or {otherwise}'}")
 

@@ -9,7 +9,6 @@ import click
 
 from ups.cli.output import echo
 from ups.errors import DeliveryError, UsageError
-from ups.text import command_line
 
 
 @click.command()
@@ -45,12 +44,13 @@ def command(run_dir: Path, mode: str | None, base_url: str | None, as_new: bool,
     """
     if owner is not None:
         _outlive_the_job()
-    from ups.tracking.mode import require_wandb, resolve_mode
+    from ups.installed_wandb import check_wandb, sync_command
 
-    require_wandb(otherwise="run 'ups deliver' on a machine that has wandb")
+    check_wandb(otherwise="run 'ups deliver' on a machine that has wandb")
     from ups.delivery.delivery import Delivery
     from ups.journal.new_run import copy_as_new
     from ups.journal.run_directory import RunDirectory
+    from ups.tracking.mode import resolve_mode
     from ups.tracking.wait import progress_line
 
     if nice and hasattr(os, "nice"):
@@ -98,7 +98,7 @@ def command(run_dir: Path, mode: str | None, base_url: str | None, as_new: bool,
     elif status.url is not None:
         echo(f"W&B holds all {status.rows:,} rows of {directory.path.name}. {status.url}")
     else:
-        sync = command_line("wandb", "sync", *(segment.parent for segment in directory.segments()))
+        sync = sync_command([segment.parent for segment in directory.segments()])
         echo(f"W&B's files hold all {status.rows:,} rows of {directory.path.name}. To send them: {sync}")
 
 

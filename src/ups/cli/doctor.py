@@ -173,13 +173,14 @@ def _environment() -> Iterator[_Fact]:
 
 def _server() -> Iterator[_Fact]:
     from ups.credentials import credentials_source, server_address, without_user
-    from ups.tracking.mode import require_wandb, resolve_mode
+    from ups.installed_wandb import check_wandb
+    from ups.tracking.mode import resolve_mode
 
     try:
         mode = resolve_mode(None)
         mode_fact = _Fact("mode", "ok", f"runs are {mode} by default")
         if mode in ("online", "offline"):
-            require_wandb()
+            check_wandb()
     except MissingDependency as error:
         mode_fact = _Fact("mode", "note", f"runs are {mode} by default, and {error}")
     except UPSError as error:
@@ -265,12 +266,12 @@ def _undelivered() -> Iterator[_Fact]:
 def _trial() -> Iterator[_Fact]:
     """Track a small run without a server, in a process of its own, and read it back."""
     from ups.check import check_run
+    from ups.installed_wandb import check_wandb
     from ups.runs import open_run
-    from ups.tracking.mode import require_wandb
 
     mode, done_to_it = "offline", "tracked, delivered and read back"
     try:
-        require_wandb()
+        check_wandb()
     except MissingDependency:
         mode, done_to_it = "local", "tracked and read back"
     with tempfile.TemporaryDirectory(prefix="ups-doctor-", ignore_cleanup_errors=True) as folder:

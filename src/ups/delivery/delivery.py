@@ -235,6 +235,8 @@ class Delivery:
         try:
             self._status.url, self._status.project = session.url, session.project
             self._status.entity = session.entity
+            for capability, message in session.lacking.items():
+                self._report.note_once(f"wandb:{capability}", message)
             if self._status.mode == "online":
                 held = self._held_at_start(session)
             held_rows = self._ledger.continue_from(held, max(held + 1, session.next_step))
@@ -283,7 +285,8 @@ class Delivery:
         until = time.monotonic() + ASKING
         while True:
             try:
-                return self._held_online().last_step
+                last = self._held_online().last_step
+                return last if last >= 0 else session.next_step - 1  # which wandb has from the server in another way
             except SessionLost as lost:
                 if time.monotonic() > until:
                     self._report.fault("unanswered", f"{lost}: rows that it was given are not given again")
@@ -319,7 +322,14 @@ class Delivery:
             self._wait_for_last_block()
             self._status.confirmed_rows = self._ledger.rows_up_to(last_step_held(self._directory))
             return Held.ALL if self._status.confirmed_rows >= self._status.rows else Held.SHORT
-        return ask_server(self._held_online, self._status, self._ledger, closed=closed, lag=lag)
+        held = ask_server(self._held_online, self._status, self._ledger, closed=closed, lag=lag)
+        if held is Held.ALL and self._status.rows and self._status.counts is None:
+            self._report.note_once(
+                "uncounted",
+                "the server does not count the rows of each metric: delivery goes by the last row that it reports, and"
+                " cannot see whether rows before that are missing",
+            )
+        return held
 
     def _wait_for_last_block(self) -> None:
         """Wait for the run's end in W&B's file: wandb-core may write it late where it serves other runs too."""

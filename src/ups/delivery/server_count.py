@@ -65,6 +65,10 @@ def ask_server(
         if (reached := (held, -sum(lacking.values()))) > best:
             best, progressed = reached, time.monotonic()
         if time.monotonic() - progressed > (max(lag, _COUNT_LAG) if complete else lag):
+            if server.last_step < 0 <= server.summary_step:  # it never reports its last row: go by its summary
+                status.confirmed_rows = ledger.rows_up_to(server.summary_step)
+                complete = status.confirmed_rows >= status.rows and (server.closed or not closed)
+                return Held.ALL if complete else Held.SHORT
             return Held.GAP if complete else Held.SHORT
         time.sleep(0.5)
 

@@ -50,3 +50,8 @@ class StatusReport:
     def note(self, kind: str, message: str, count: int = 1) -> None:
         """Count a fault; the next report has it."""
         self._faults.add(kind, message, count)
+
+    def note_once(self, kind: str, message: str) -> None:
+        """Count a fault that stays the same, once; the next report has it."""
+        if kind not in self._faults.as_dict():
+            self.note(kind, message)

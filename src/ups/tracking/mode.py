@@ -4,9 +4,8 @@ import os
 
 from ups.credentials import credentials_source, workspace_setting
 from ups.errors import UsageError
-from ups.extras import require
 
-__all__ = ["MODES", "require_wandb", "resolve_mode"]
+__all__ = ["MODES", "resolve_mode"]
 
 MODES = ("online", "offline", "local", "disabled")
 
@@ -31,15 +30,3 @@ def resolve_mode(mode: str | None) -> str:
     if chosen not in MODES:
         raise UsageError(f"{source} is {chosen!r}: choose one of {', '.join(MODES)}")
     return chosen
-
-
-def require_wandb(otherwise: str = "track with mode='local'; 'ups deliver' brings the run to W&B later") -> None:
-    """Check that what delivery needs is installed, without importing it: only the delivery process does.
-
-    Args:
-        otherwise: The way out for who cannot install it, for the message.
-
-    Raises:
-        MissingDependency: It is not installed.
-    """
-    require("wandb", "wandb", "psutil", otherwise=otherwise)

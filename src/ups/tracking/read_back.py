@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ups import terminal
 from ups.check import RunCheck, check_run
 from ups.errors import RunFileError
+from ups.installed_wandb import sync_command
 from ups.journal.faults import Faults, notify
 from ups.journal.run_directory import RunDirectory
 from ups.journal.status import Status, read_status
@@ -14,7 +15,7 @@ from ups.journal.waiting import waits
 from ups.report import render_tree
 from ups.runs import find_run, open_files
 from ups.runs.journal_source import JournalSource
-from ups.text import command_line, short_path
+from ups.text import short_path
 
 __all__ = ["read_back"]
 
@@ -67,7 +68,7 @@ def _where(directory: RunDirectory, status: Status | None, rows: int) -> str:
         return f"{held} in W&B. Bring the rest there with: {directory.deliver_command()}"
     if status.mode == "online":
         return f"in W&B{'' if status.confirmed else ', which has not confirmed it'}: {status.url}"
-    sync = command_line("wandb", "sync", *(short_path(segment.parent) for segment in directory.segments()))
+    sync = sync_command([short_path(segment.parent) for segment in directory.segments()])
     return f"in {short_path(directory.path)}. To see it: ups show. To send it: {sync}"
 
 

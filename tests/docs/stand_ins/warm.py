@@ -12,8 +12,6 @@ import sys
 
 def serve(path: str) -> None:
     """Fork for each command that comes, and return in the child, as the command."""
-    import torch._dynamo
-
     import ups.simulator.pipeline  # noqa: F401
 
     gc.freeze()  # a child that collects it would copy it
