@@ -11,12 +11,12 @@ IN_PROCESS := tests/check tests/repair tests/report tests/runfile tests/runs tes
 unexport PYTHONDONTWRITEBYTECODE # where it is set, each of a thousand processes would compile what it imports
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test coverage soak oldest wheel release lint format docs bench lock clean
+.PHONY: help install train test coverage soak oldest wandb-versions wheel release lint format docs bench lock clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
 
-install: $(VENV)/.train ## Set up .venv with UPS and its simulator
+install: $(VENV)/.train ## Set up .venv with UPS, its dashboard, its simulator and wandb
 
 train: $(VENV)/.train ## Train the three-stage simulator (PRESET=smoke|quick|full) and show every chart full
 	$(BIN)/ups train --preset $(PRESET)
@@ -33,13 +33,16 @@ soak: $(VENV)/.dev ## Run the long tests that CI leaves out
 oldest: $(VENV)/.dev ## Run all tests with the oldest dependencies that UPS admits (several GB; Python 3.11)
 	$(BIN)/python tests/oldest.py -n 6 --dist worksteal
 
+wandb-versions: $(VENV)/.dev ## Run the tests of all that touches wandb with each version of it (VERSIONS="0.19.11 0.31.0")
+	$(BIN)/python tests/wandb_versions.py -n 6 --dist worksteal
+
 wheel: $(VENV)/.dev ## Run the tests that need no process against the built wheel, without src
 	rm -rf build/wheel
 	$(BIN)/python -m build --wheel --outdir build/wheel
 	"$(PYTHON)" -m venv build/wheel/venv
 	build/wheel/venv/bin/python -m pip --disable-pip-version-check install --quiet --upgrade 'pip>=25.1'
 	build/wheel/venv/bin/python -m pip --disable-pip-version-check install --quiet --constraint $(CONSTRAINTS) --group test \
-		"$$(echo build/wheel/*.whl)[media,pandas,polars]"
+		"$$(echo build/wheel/*.whl)[media,pandas,polars,show,wandb]"
 	cp -R docs examples pyproject.toml tests build/wheel
 	cd build/wheel && venv/bin/python -m pytest -n 6 $(IN_PROCESS)
 
@@ -71,7 +74,7 @@ lock: ## Renew constraints.txt: the newest versions of all that development inst
 	rm -rf build/lock
 	"$(PYTHON)" -m venv build/lock
 	build/lock/bin/python -m pip --disable-pip-version-check install --quiet --upgrade 'pip>=25.1'
-	build/lock/bin/python -m pip --disable-pip-version-check install --quiet --editable '.[simulator]' --group dev
+	build/lock/bin/python -m pip --disable-pip-version-check install --quiet --editable '.[show,simulator,wandb]' --group dev
 	{ sed '/^[^#]/,$$d' constraints.txt; build/lock/bin/python -m pip freeze --all --exclude pip --exclude-editable | sed 's/+[^ ]*$$//'; } > build/lock/pins
 	mv build/lock/pins constraints.txt
 
@@ -85,7 +88,7 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.train: $(VENV)/.made pyproject.toml constraints.txt
-	$(INSTALL) --constraint $(CONSTRAINTS) --editable '.[simulator]'
+	$(INSTALL) --constraint $(CONSTRAINTS) --editable '.[show,simulator,wandb]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.train

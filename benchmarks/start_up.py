@@ -1,10 +1,11 @@
 """The start-up time of UPS: fresh processes of each command, taking turns, with the bare interpreter beside them.
 
-The checked run is made with the installed wandb: three stages, 180 rows. The files of all modules are in the disk's
-cache and compiled, as they are for anyone who has started UPS once.
+The checked run is made with the installed wandb: three stages, 180 rows. One row checks it in an environment that has
+UPS's wheel alone, without wandb and without extras. The files of all modules are in the disk's cache and compiled, as
+they are for anyone who has started UPS once.
 
-Prints the median of each command's wall clock and CPU time, and the wall clock time above the bare
-interpreter's. Exits with 1 if the wall clock's median is above the limit.
+Prints the median of each command's wall clock and CPU time, and the wall clock time above the bare interpreter's;
+and what the wheel alone installs. Exits with 1 if the wall clock's median is above the limit.
 
     python benchmarks/start_up.py [ROUNDS]
 """
@@ -23,6 +24,9 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from release.installed import Installed
+
 UPS = str(Path(sys.executable).with_name("ups"))
 BARE = "python -c pass"
 COMMANDS = {
@@ -31,7 +35,8 @@ COMMANDS = {
     "ups --help": [UPS, "--help"],
     "ups check RUN": [UPS, "check", "RUN"],
 }
-LIMITS = {"import ups": 0.06, "ups --help": 0.3, "ups check RUN": 1.0}  # seconds
+ALONE = "ups check RUN, core alone"
+LIMITS = {"import ups": 0.06, "ups --help": 0.3, "ups check RUN": 1.0, ALONE: 1.0}  # seconds
 
 MAKER = """
 import sys, wandb
@@ -71,11 +76,13 @@ def start(command: list[str], run: Path) -> Start:
 
 def main() -> int:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 21
-    starts: dict[str, list[Start]] = {name: [] for name in COMMANDS}
+    core = Installed("newest")
+    commands = {**COMMANDS, ALONE: [str(core.python.with_name("ups")), "check", "RUN"]}
+    starts: dict[str, list[Start]] = {name: [] for name in commands}
     with tempfile.TemporaryDirectory(prefix="ups-start-up-") as folder:
         subprocess.run([sys.executable, "-c", MAKER, folder], check=True)
         for counted in range(-1, rounds):  # the first round warms up
-            for name, command in COMMANDS.items():
+            for name, command in commands.items():
                 start_up = start(command, Path(folder))
                 if counted >= 0:
                     starts[name].append(start_up)
@@ -90,6 +97,8 @@ def main() -> int:
         table.add_row(name, f"{wall * 1000:.0f} ms", limit, more, f"{cpu * 1000:.0f} ms")
     console = Console()
     console.print(table)
+    names, size = core.packages()
+    console.print(f"core alone: {len(names)} packages, {size / 1e6:.1f} MB ({', '.join(names)})")
     late = [name for name, limit in LIMITS.items() if walls[name] > limit]
     for name in late:
         console.print(f"FAILED: {name} takes longer than {LIMITS[name] * 1000:.0f} ms")

@@ -2,7 +2,7 @@
 
 Run it with: python accelerate_stages.py
 
-Needs: pip install 'ups-tracking[accelerate]'. It runs under `accelerate launch` as well.
+Needs: pip install 'ups-tracking[accelerate,wandb]'. It runs under `accelerate launch` as well.
 """
 
 import torch

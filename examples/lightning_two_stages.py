@@ -2,7 +2,7 @@
 
 Run it with: python lightning_two_stages.py
 
-Needs: pip install 'ups-tracking[lightning]'
+Needs: pip install 'ups-tracking[lightning,wandb]'
 """
 
 import lightning

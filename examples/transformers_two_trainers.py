@@ -2,7 +2,7 @@
 
 Run it with: python transformers_two_trainers.py
 
-Needs: pip install 'ups-tracking[transformers,accelerate]'. With TRL's SFTTrainer and DPOTrainer it is the same: pass
+Needs: pip install 'ups-tracking[transformers,wandb]'. With TRL's SFTTrainer and DPOTrainer it is the same: pass
 them callbacks=[UPSCallback()], and the stages are called sft and dpo.
 """
 

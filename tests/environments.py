@@ -15,7 +15,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-__all__ = ["ROOT", "THIS_SESSION", "environment", "kept", "lower_bounds", "made_by", "pip"]
+__all__ = ["ROOT", "THIS_SESSION", "environment", "is_kept", "kept", "lower_bounds", "made_by", "pip"]
 
 ROOT = Path(__file__).parents[1]
 THIS_SESSION = os.environ.get("PYTEST_XDIST_TESTRUNUID") or f"process {os.getpid()}"
@@ -41,6 +41,11 @@ def kept(name: str, content: str = "") -> Iterator[tuple[Path, bool]]:
         yield folder, new
         if new:
             done.write_text(content, encoding="utf-8")
+
+
+def is_kept(home: str | Path) -> bool:
+    """True for an environment that is :func:`kept`."""
+    return _KEPT in Path(home).parents
 
 
 def made_by(name: str, maker: Path) -> Path:
@@ -87,6 +92,8 @@ def lower_bounds(*extras: str) -> list[str]:
     wanted = project["dependencies"] + [each for extra in extras for each in project["optional-dependencies"][extra]]
     oldest: dict[str, Version] = {}
     for requirement in map(Requirement, wanted):
+        if requirement.name == project["name"]:  # extra "all" has the others
+            return lower_bounds(*requirement.extras)
         (bound,) = requirement.specifier
         assert bound.operator == ">=", f"{requirement} has no oldest version"
         oldest[requirement.name] = max(oldest.get(requirement.name, Version("0")), Version(bound.version))

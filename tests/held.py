@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 from collections.abc import Iterator
@@ -9,7 +10,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Held", "inspect_command", "read_held", "stream_rows"]
+from environments import environment
+
+__all__ = ["Held", "inspect_command", "read_held", "reader_environment", "stream_rows"]
+
+_READER = "0.31.0"
+"""The oldest wandb whose reader prints records as JSON; it reads the files of each version before it."""
 
 
 class Held:
@@ -88,9 +94,23 @@ def stream_rows(run_dir: Path) -> Iterator[dict[str, Any]]:
 
 def inspect_command(file: Path) -> list[str | Path]:
     """What ``wandb leet inspect --json`` starts, without the Python before it, which takes most of the time."""
-    wandb = find_spec("wandb")
-    assert wandb is not None
-    assert wandb.origin is not None
-    core = Path(wandb.origin).parent / "bin" / "wandb-core"
     folder = file.resolve().parent.parent
-    return [core, "leet", "inspect", "--no-observability", "--json", "--run-file", file.resolve(), folder]
+    return [_reader(), "leet", "inspect", "--no-observability", "--json", "--run-file", file.resolve(), folder]
+
+
+@functools.cache
+def _reader() -> Path:
+    """The program of the installed wandb that reads ``.wandb`` files; of wandb 0.31 where it prints no records."""
+    spec = find_spec("wandb")
+    assert spec is not None
+    assert spec.origin is not None
+    wandb = Path(spec.origin).parent
+    command = wandb / "cli" / "leet.py"
+    if not command.exists() or "--json" not in command.read_text(encoding="utf-8"):
+        (wandb,) = reader_environment().parents[1].glob("lib/python*/site-packages/wandb")
+    return wandb / "bin" / "wandb-core"
+
+
+def reader_environment() -> Path:
+    """The interpreter of the environment with that wandb."""
+    return environment("wandb-reader", [f"wandb=={_READER}"])

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -20,10 +21,12 @@ HEAVY = {
     "google.protobuf",
     "matplotlib",
     "numpy",
+    "numpy.ma",
     "pandas",
     "plotly",
     "polars",
     "rich",
+    "psutil",
     "starlette",
     "torch",
     "ups.delivery",
@@ -32,14 +35,18 @@ HEAVY = {
     "wandb",
 }
 
-_GROUND = {"errors", "text", "course", "charts", "durable", "regular_file", "credentials"}
+_GROUND = {"errors", "extras", "text", "terminal", "course", "charts", "durable", "regular_file", "credentials"}
+_GROUND |= {"installed_wandb"}
 _READING = _GROUND | {"runfile", "journal", "runs", "check", "report"}
 # A part may import those that stand in its line, and itself.
 ALLOWED = {
     "errors": set(),
+    "extras": {"errors"},
     "text": set(),
+    "terminal": set(),
     "course": set(),
     "credentials": set(),
+    "installed_wandb": {"errors", "extras", "text"},
     "regular_file": {"errors"},
     "durable": {"errors"},
     "charts": {"errors", "text"},
@@ -52,13 +59,32 @@ ALLOWED = {
     "delivery": _GROUND | {"runfile", "journal"},
     "tracking": _READING | {"delivery"},
     "guard": _GROUND | {"journal", "tracking"},
+    "dropin": _READING | {"tracking", "guard"},
+    "wandb": {"dropin"},
     "integrations": _GROUND | {"journal", "tracking"},
     "simulator": _GROUND | {"journal", "tracking"},
     "dashboard": _READING | {"repair"},
     "cli": _READING | {"repair", "delivery", "tracking", "dashboard", "simulator"},
 }
-# These alone import wandb: the delivery process, and the guard of a process that has wandb itself.
-WITH_WANDB = ("delivery/", "guard/guarded_run.py", "guard/patch_init.py")
+# Packages that a part may import: those of `pip install ups-tracking`, and those of the part's own extra.
+CORE = {"click", "numpy", "orjson"}
+EXTRAS = {
+    "dashboard/": {"plotly", "psutil", "starlette", "tsdownsample", "uvicorn"},  # show
+    "delivery/": {"google", "psutil", "wandb"},  # wandb, which brings google.protobuf
+    "guard/": {"wandb"},
+    "dropin/": {"google", "wandb"},
+    "wandb.py": {"wandb"},
+    "installed_wandb.py": {"wandb"},
+    "integrations/lightning.py": {"lightning", "pytorch_lightning", "torch"},
+    "integrations/transformers.py": {"transformers"},
+    "integrations/accelerate.py": {"accelerate"},
+    "simulator/": {"matplotlib", "rich", "torch", "yaml"},
+    "cli/evaluate.py": {"rich", "torch"},  # after `require_simulator`
+    "tracking/media.py": {"PIL"},  # these two after `require`
+    "tracking/config.py": {"yaml"},
+}
+# These alone import wandb: the delivery process, the guard and the drop-in of a process that has wandb itself.
+WITH_WANDB = ("delivery/", "installed_wandb.py", "guard/guarded_run.py", "guard/patch_init.py", "dropin/", "wandb.py")
 
 
 def modules_imported(path: Path) -> set[str]:
@@ -132,6 +158,20 @@ def test_a_circle_is_seen() -> None:
     assert set(circle_in({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})) == {"a", "b", "c"}
 
 
+def test_a_part_needs_the_packages_of_the_core_and_of_its_own_extra() -> None:
+    """Nothing else: a package that a part of the core imported would have to be installed by everyone."""
+    needed: dict[str, set[str]] = {}
+    for path in SOURCE.rglob("*.py"):
+        name = path.relative_to(SOURCE).as_posix()
+        allowed = CORE | {each for part, packages in EXTRAS.items() if name.startswith(part) for each in packages}
+        packages = {each.split(".")[0] for each in modules_imported(path)} - sys.stdlib_module_names - {"ups"}
+        if packages - allowed:
+            needed[name] = packages - allowed
+    assert needed == {}
+    project = tomllib.loads((SOURCE.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert {re.match(r"[\w-]+", each)[0] for each in project["dependencies"]} == CORE  # type: ignore[index]
+
+
 def test_wandb_is_imported_by_delivery_and_by_what_guards_a_run() -> None:
     """A training process that tracks with UPS never loads wandb; nor does whatever only reads."""
     with_wandb = {
@@ -141,6 +181,12 @@ def test_wandb_is_imported_by_delivery_and_by_what_guards_a_run() -> None:
     }
     assert "delivery/session.py" in with_wandb
     assert [path for path in sorted(with_wandb) if not path.startswith(WITH_WANDB)] == []
+
+
+def test_protobuf_is_imported_beside_wandb_alone() -> None:
+    """wandb may need any version of it, so UPS reads and writes W&B's files with its own codec."""
+    found = {path for path in SOURCE.rglob("*.py") for name in modules_imported(path) if name.split(".")[0] == "google"}
+    assert {path.parent.name for path in found} <= {"delivery", "dropin"}
 
 
 def test_a_public_name_counts_as_the_part_that_has_it(tmp_path: Path) -> None:
@@ -173,7 +219,7 @@ def test_the_design_lays_out_every_file() -> None:
         (("-c", "import ups.charts, ups.errors"), set()),
         (("-m", "ups", "--help"), {"click"}),
         (("-m", "ups", "train", "--help"), {"click"}),
-        (("-m", "ups", "check", "--format", "json", "RUN"), {"click", "google.protobuf", "numpy", "rich"}),
+        (("-m", "ups", "check", "--format", "json", "RUN"), {"click", "numpy"}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from ups.errors import UsageError
 
-__all__ = ["new_file", "sync_file", "sync_folder", "write_atomically", "write_new"]
+__all__ = ["new_file", "sync_file", "sync_folder", "whole_file", "write_atomically", "write_new"]
 
 
 def write_atomically(path: Path, text: str, *, sync: bool = True) -> None:
@@ -23,7 +23,7 @@ def write_atomically(path: Path, text: str, *, sync: bool = True) -> None:
     Raises:
         OSError: The file cannot be written; the old content stays.
     """
-    with _whole(path, Path.replace, sync=sync) as file:
+    with whole_file(path, sync=sync) as file:
         file.write(text.encode())
 
 
@@ -34,7 +34,7 @@ def write_new(path: Path, text: str) -> bool:
         OSError: The file cannot be written.
     """
     try:
-        with _whole(path, _link, sync=True) as file:
+        with whole_file(path, _link) as file:
             file.write(text.encode())
     except FileExistsError:
         return False
@@ -53,7 +53,7 @@ def new_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     if os.path.lexists(path):
         raise UsageError(exists)
     try:
-        with _whole(path, _link, sync=True) as file:
+        with whole_file(path, _link) as file:
             yield file
     except FileExistsError as error:
         raise UsageError(exists) from error
@@ -85,7 +85,9 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _whole(path: Path, place: Callable[[Path, Path], object], *, sync: bool) -> Iterator[BinaryIO]:
+def whole_file(
+    path: Path, place: Callable[[Path, Path], object] = Path.replace, *, sync: bool = True
+) -> Iterator[BinaryIO]:
     """Open a file beside ``path``; once all of it is written, ``place`` gives it that name."""
     temporary = path.with_name(f".{os.getpid()}-{path.name[:200]}")
     temporary.unlink(missing_ok=True)  # do not follow a stranger's link of that name

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from ups.errors import RunFileError, UPSError
 
-__all__ = ["kind_of", "open_below", "open_regular"]
+__all__ = ["kind_of", "open_regular", "read_below"]
 
 _KINDS = {
     stat.S_IFDIR: "a directory",
@@ -37,14 +37,24 @@ def open_regular(path: str | os.PathLike[str], *, error: type[UPSError] = RunFil
     return os.fdopen(number, "rb")
 
 
-def open_below(home: Path, path: Path) -> int:
-    """Open ``path`` below ``home`` as a descriptor, without following a link or waiting for a pipe's writer.
+def read_below(home: Path, path: Path, most: int) -> bytes | None:
+    """Read the first bytes of a regular file below ``home``; None for any other kind.
 
-    A link that is made at the same time is not followed either.
+    No link is followed, also none that is made at the same time.
 
     Raises:
-        OSError: It cannot be opened.
+        OSError: It cannot be read.
     """
+    with os.fdopen(_open_below(home, path), "rb") as file:
+        return file.read(most) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
+
+
+def kind_of(mode: int) -> str:
+    """The kind of a file that is not regular, for a sentence."""
+    return _KINDS.get(stat.S_IFMT(mode), "something else")
+
+
+def _open_below(home: Path, path: Path) -> int:
     folder = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         *between, name = path.relative_to(home).parts
@@ -55,8 +65,3 @@ def open_below(home: Path, path: Path) -> int:
         return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     finally:
         os.close(folder)
-
-
-def kind_of(mode: int) -> str:
-    """The kind of a file that is not regular, for a sentence."""
-    return _KINDS.get(stat.S_IFMT(mode), "something else")

@@ -1,11 +1,12 @@
 """Text for people: counts, numbers, and text of anyone made safe for a terminal, a shell or a spreadsheet."""
 
+import contextlib
 import os
 import shlex
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
-__all__ = ["command_line", "counted", "number_text", "printable", "shown", "spreadsheet_text"]
+__all__ = ["command_line", "counted", "number_text", "printable", "short_path", "shown", "spreadsheet_text"]
 
 _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # for a spreadsheet, the wide ones begin a formula too
 
@@ -34,6 +35,13 @@ def command_line(*words: str | PurePath) -> str:
     is written as ``$'…'``, which bash, zsh and ksh read.
     """
     return " ".join(map(_word, words))
+
+
+def short_path(path: Path) -> Path:
+    """The path as short as it can be typed from the working directory, which may have been removed."""
+    with contextlib.suppress(OSError, ValueError):  # ValueError: it lies elsewhere
+        return path.absolute().relative_to(Path.cwd())
+    return path
 
 
 def spreadsheet_text(text: str) -> str:

@@ -5,12 +5,12 @@ import re
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from runfile.real_runs import made_runs
 from ups.check import Verdict, check_run
 from ups.report.tree import render_tree, sparkline
 from ups.runs import open_run
+from ups.terminal import echo
 
 
 def printed(
@@ -22,11 +22,22 @@ def printed(
     terminal: bool = False,
 ) -> str:
     """The tree of a made run, as it comes out of a pipe of that encoding, or in a terminal with colours."""
-    out = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-    console = Console(file=out, width=width, force_terminal=terminal, color_system="standard" if terminal else None)
-    console.print(render_tree(check_run(open_run(made_runs() / name)), faults=faults))
+    out = io.TextIOWrapper(Bytes(terminal=terminal), encoding=encoding)
+    check = check_run(open_run(made_runs() / name))
+    echo(render_tree(check, faults=faults, width=width, unicode=encoding == "utf-8"), stream=out)
     out.seek(0)
     return out.read()
+
+
+class Bytes(io.BytesIO):
+    """What is printed, on something that says whether it is a terminal."""
+
+    def __init__(self, *, terminal: bool) -> None:
+        super().__init__()
+        self.terminal = terminal
+
+    def isatty(self) -> bool:
+        return self.terminal
 
 
 def test_the_tree_names_each_stage_and_chart_with_its_points_and_verdict() -> None:
@@ -66,11 +77,19 @@ def test_a_verdict_is_never_cut_off(name: str, width: int) -> None:
     assert len({line.rindex(" ") for line in lines}) == 1
 
 
-def test_colours_are_for_a_terminal_only() -> None:
-    """A pipe gets the same text as a terminal, without its colours."""
-    coloured = printed("naive", terminal=True)
+def test_colours_are_for_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe gets the same text as a terminal, without its colours; so does whoever wants none."""
+    for name in ("NO_COLOR", "FORCE_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    coloured, plain = printed("naive", terminal=True), printed("naive")
     assert "\x1b[1;31m" in coloured
-    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == printed("naive")
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == plain
+    assert "\x1b" not in plain
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert printed("naive") == coloured
+    for name, value in (("TERM", "dumb"), ("NO_COLOR", "1")):
+        monkeypatch.setenv(name, value)
+        assert printed("naive", terminal=True) == plain
 
 
 def test_sparklines_are_ascii_where_the_encoding_is() -> None:

@@ -39,7 +39,7 @@ def open_chromium() -> Iterator[Browser]:
 
 @dataclass
 class Watched:
-    """A browser window, and all that happened in it that must not."""
+    """A browser window with one page or more, and all that happened in it that must not."""
 
     page: Page
     context: BrowserContext
@@ -71,15 +71,14 @@ class Watched:
 @contextmanager
 def watched(browser: Browser, **options: Any) -> Iterator[Watched]:
     """A window of its own; whatever it did, it is clean at the end."""
-    options.setdefault("viewport", {"width": 1440, "height": 900})
+    options = {"viewport": {"width": 1440, "height": 900}, "reduced_motion": "reduce"} | options
     context = browser.new_context(**options)
     context.set_default_timeout(60_000)
     window = Watched(context.new_page(), context)
     context.on("request", window.see)
-    page = window.page
-    page.on("console", lambda message: window.errors.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: window.errors.append(str(error)))
-    page.on("dialog", window.dismiss)
+    context.on("console", lambda message: window.errors.append(message.text) if message.type == "error" else None)
+    context.on("weberror", lambda error: window.errors.append(str(error.error)))
+    context.on("dialog", window.dismiss)
     try:
         yield window
     finally:

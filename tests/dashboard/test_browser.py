@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,11 @@ from playwright.sync_api import Browser, Page, expect
 from dashboard.browser import (
     DRAWN,
     EVERY_VERDICT,
+    LIVE,
     LONG,
     NO_AXIS,
     STAGED,
+    Watched,
     grown,
     make,
     open_chromium,
@@ -70,11 +71,21 @@ def address(runs: Path) -> Iterator[str]:
         yield where
 
 
+@pytest.fixture(scope="module")
+def window(browser: Browser) -> Iterator[Watched]:
+    """One for many tests: a new one reads the script that draws again, which takes longer than most tests."""
+    with watched(browser) as opened:
+        yield opened
+
+
 @pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    """A window on the dashboard that is clean in the end."""
-    with watched(browser) as window:
-        yield window.page
+def page(window: Watched) -> Iterator[Page]:
+    """A window on the dashboard that knows nothing yet, and is clean in the end."""
+    window.errors.clear()  # those of a test that failed
+    yield window.page
+    window.page.evaluate("localStorage.clear()")
+    window.page.goto("about:blank")
+    window.assert_clean()
 
 
 def chart(metric: str) -> str:
@@ -459,15 +470,15 @@ def test_an_unknown_run_is_said(browser: Browser, address: str) -> None:
 
 def test_a_live_run_grows_in_five_windows(browser: Browser, tmp_path: Path, take: Take) -> None:
     """Five windows on a run that trains: its charts grow in all, a new stage appears, and its end is said."""
-    with training(tmp_path) as folder, shown(folder) as address, ExitStack() as open_windows:
-        pages = [open_windows.enter_context(watched(browser)).page for _ in range(5)]
+    slow = LIVE.replace("sleep(0.02)", "sleep(0.25)")  # each point is drawn in each window
+    with training(tmp_path, slow) as folder, shown(folder) as address, watched(browser) as window:
+        pages = [window.page, *(window.context.new_page() for _ in range(4))]
         for page in pages:
             open_run(page, address, "live")
             page.wait_for_selector(f"{chart('training/first/loss')}[data-drawn]")
             expect(page.locator(".run-title .state")).to_have_text("running")
-        for _ in range(2):
-            for page in pages:
-                grown(page, "training/first/loss")
+        for page in pages:
+            grown(page, "training/first/loss", by=2)
         (folder / "late").touch()
         for page in pages:
             page.wait_for_selector(f"{chart('training/second/loss')}[data-drawn]")

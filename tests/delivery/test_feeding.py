@@ -68,10 +68,6 @@ class Run:
             on_refusal=lambda refused: self.refused.append(refused.what),
         )
         source = Intake(
-            self.directory,
-            journals,
-            ledger,
-            session,
             feeder,
             lifetime,
             on_fault=lambda kind, message, count: self.faults.update({kind: count}),

@@ -118,12 +118,33 @@ def test_a_server_that_cannot_be_asked_gets_each_row_once(
     assert len(run.history) == before
 
 
-def test_a_server_that_counts_nothing_is_taken_at_its_last_step(wandb_server: WandBServer, tmp_path: Path) -> None:
-    """Where a server says only where a run ends, delivery goes by that."""
-    wandb_server.count_keys = False
-    printed = run_client(wandb_server, tmp_path, TRAINING, "0")
+@pytest.mark.parametrize("lacking", ["count_keys", "list_keys"])
+def test_a_server_that_counts_nothing_is_taken_at_its_last_step(
+    wandb_server: WandBServer, tmp_path: Path, lacking: str
+) -> None:
+    """Where a server reports only where a run ends, delivery goes by that, and reports it once."""
+    setattr(wandb_server, lacking, False)
+    printed = run_client(wandb_server, tmp_path, TRAINING, "0", **BRIEF)
     assert "in W&B: http" in printed
+    assert printed.count("the server does not count the rows of each metric") == 2  # as it happens, and in the tree
     assert "W&B holds all 500 rows" in deliver(wandb_server, tmp_path)
+
+
+def test_a_server_without_a_last_step_gets_each_row_once(wandb_server: WandBServer, tmp_path: Path) -> None:
+    """A killed run that is resumed there continues after the step in its summary."""
+    wandb_server.list_keys = False
+    process = start_client(wandb_server, tmp_path, TRAINING, "0.01", **BRIEF)
+    deadline = time.monotonic() + 60
+    while "r" not in wandb_server.runs or len(wandb_server.run("r").history) < 100:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.kill()
+    process.communicate()
+    more = TRAINING.replace('project="p"', 'project="p", resume=True').replace("range(500)", "range(500, 600)")
+    run_client(wandb_server, tmp_path, more, "0", **BRIEF)
+    run = wandb_server.run("r")
+    assert steps(run)[-100:] == list(range(500, 600))
+    assert len(steps(run)) == len(set(steps(run)))
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,15 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import yaml
+
+from waiting import wait_for
 
 from .given import INSTEAD, MAY_FIND, NAMES, STAND_INS, Given
 from .snippets import ROOT, Page, Snippet
@@ -23,6 +27,7 @@ from .snippets import ROOT, Page, Snippet
 __all__ = ["follow"]
 
 _TIMEOUT = 400  # seconds for a snippet; the machine may be busy
+_TRAINING = re.compile(r"\$ ups (train|evaluate)\b")
 _FILE = re.compile(r"# ([\w./-]+\.\w+)\n")  # the first line of a snippet that is a file
 
 
@@ -79,6 +84,11 @@ class _Reader:
             "doctest": self._doctest,
             "text": lambda snippet: None,
         }
+        trainings = [line for each in self._page.snippets for line in each.commands() if _TRAINING.match(line)]
+        with self._warm() if len(trainings) > 2 else nullcontext():
+            self._follow(run)
+
+    def _follow(self, run: dict[str, Callable[[Snippet], object]]) -> None:
         for snippet in self._page.snippets:
             assert snippet.language in run, (
                 f"{snippet.where}: a block of {snippet.language or 'no language'} is not run; "
@@ -90,6 +100,25 @@ class _Reader:
                 self._given.give(snippet.text, self._folder, self._environment)
             run[snippet.language](snippet)
         self._run_script()
+
+    @contextmanager
+    def _warm(self) -> Iterator[None]:
+        """While it is open, the page's trainings are forks of a process that has imported what they need."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "warm")
+            process = subprocess.Popen(
+                [sys.executable, STAND_INS / "warm.py", path],
+                env=self._environment,
+                stdout=subprocess.PIPE,  # as that of each command, which it is replaced by
+                stderr=subprocess.STDOUT,
+            )
+            try:
+                wait_for(lambda: path.exists() or process.poll() is not None)
+                self._environment["WARM"] = str(path)
+                yield
+            finally:
+                process.kill()
+                process.communicate()
 
     def _python(self, snippet: Snippet) -> None:
         named = _FILE.match(snippet.text)

@@ -19,7 +19,7 @@ __all__ = ["ROOT", "Page", "Snippet", "commands", "docstrings", "documents", "he
 
 ROOT = Path(__file__).parents[2]
 SOURCE = Path(ups.__file__).parent
-# It comes with rich, and unlike a search for ``` it knows blocks within lists and longer fences.
+# Unlike a search for ``` it knows blocks within lists and longer fences.
 _MARKDOWN = MarkdownIt("commonmark").enable("table")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -14,6 +15,13 @@ __all__ = ["Installed"]
 
 Versions = Literal["newest", "oldest"]
 
+_PACKAGES = """
+import importlib.metadata, json, pathlib, sysconfig
+files = [path for path in pathlib.Path(sysconfig.get_path("purelib")).rglob("*") if path.is_file()]
+names = sorted(each.name for each in importlib.metadata.distributions())
+print(json.dumps([names, sum(path.stat().st_size for path in files)]))
+"""
+
 
 class Installed:
     """An environment with UPS's wheel, and with the newest or the oldest versions of what it and ``extras`` need.
@@ -25,6 +33,7 @@ class Installed:
     def __init__(self, versions: Versions, *extras: str, above: Installed | None = None) -> None:
         wheel = built()
         self.versions = versions
+        self.extras = extras
         self.python: Path = environment(
             "-".join(("ups", versions, *extras)),
             [f"{wheel.wheel}[{','.join(extras)}]" if extras else str(wheel.wheel)],
@@ -35,7 +44,7 @@ class Installed:
 
     def with_extra(self, extra: str) -> Installed:
         """The same, and what the extra brings."""
-        return Installed(self.versions, extra, above=self)
+        return Installed(self.versions, *self.extras, extra, above=self)
 
     def run(
         self, *command: str | Path, expect: int | None = 0, cwd: Path | None = None
@@ -54,6 +63,12 @@ class Installed:
         if expect is not None:
             assert done.returncode == expect, f"{done.stdout}\n{done.stderr}"
         return done
+
+    def packages(self) -> tuple[list[str], int]:
+        """The packages that are installed, and the bytes of their files, compiled as pip leaves them."""
+        self.run("python", "-m", "compileall", "-q", self.python.parents[1] / "lib", expect=None)
+        names, size = json.loads(self.run("python", "-c", _PACKAGES).stdout)
+        return names, size
 
     @property
     def surroundings(self) -> dict[str, str]:

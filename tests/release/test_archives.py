@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from packaging.metadata import Metadata
+from packaging.requirements import Requirement
 from packaging.version import Version
 
 import ups
@@ -73,5 +74,7 @@ def test_the_metadata_is_valid(archives: Archives) -> None:
     assert about.description == (ROOT / "README.md").read_text(encoding="utf-8")
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     assert set(about.provides_extra or []) == set(extras)
+    (every,) = map(Requirement, extras["all"])
+    assert (every.name, every.extras) == ("ups-tracking", set(extras) - {"all"})
     assert about.classifiers is not None
     assert "Typing :: Typed" in about.classifiers

@@ -1,4 +1,7 @@
-"""UPS as a stranger has it: the wheel in an empty environment, with the newest and the oldest of what it needs."""
+"""UPS as a stranger has it: the wheel in an empty environment, with the newest and the oldest of what it needs.
+
+``test_light.py`` has the wheel alone.
+"""
 
 from __future__ import annotations
 
@@ -55,8 +58,8 @@ OLDEST = pytest.mark.skipif(sys.version_info >= (3, 12), reason="older than this
 
 @pytest.fixture(scope="module", params=["newest", pytest.param("oldest", marks=OLDEST)])
 def installed(request: pytest.FixtureRequest) -> Installed:
-    """UPS without extras."""
-    return Installed(request.param)
+    """UPS with what tracks in W&B and shows runs."""
+    return Installed(request.param, "show", "wandb")
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +80,7 @@ def charts(installed: Installed, path: str | Path, *, expect: int = 0) -> dict[s
 
 
 def test_it_is_the_wheel(installed: Installed) -> None:
-    """What is imported lies in the environment, and none of its extras is there."""
+    """What is imported lies in the environment, and no other extra is there."""
     code = "import importlib.util as u, ups; print(ups.__file__, u.find_spec('torch'), u.find_spec('pandas'))"
     home = installed.python.parents[1]
     assert re.fullmatch(rf"{home}/lib/\S+/ups/__init__.py None None\n", installed.run("python", "-c", code).stdout)

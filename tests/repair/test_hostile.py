@@ -16,7 +16,7 @@ from soak.mutants import framed, message_of, records_of, sized
 from ups.errors import RunFileError
 from ups.repair import Written, plan_repair, write_repair
 from ups.runfile.framing import FrameReader
-from ups.runfile.records import Kind, find_payloads, parse_message
+from ups.runfile.records import Kind, Record, find_payloads
 from ups.runs import open_run
 
 EXIT = 18
@@ -124,7 +124,7 @@ def test_what_is_no_text_is_left_out_alone(tmp_path: Path) -> None:
     assert not run.nameless
     for batch in FrameReader(file):
         for record in batch.records():
-            parse_message(record)
+            Record(record)
 
 
 def test_rows_behind_the_end_of_a_run_are_written_before_it(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from ups.repair import plan_repair, write_repair
 from ups.repair.meant_axis import Keep
 from ups.runfile import Run
 from ups.runfile.framing import Writer
-from ups.runfile.records import parse_message
+from ups.runfile.records import Item, Record
 from ups.runs import open_run
 
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "2000")) // 10  # each writes and reads two runs
@@ -63,32 +63,32 @@ def write_session(folder: Path, number: int, session: Session) -> None:
     place = folder / f"offline-run-20261126_00000{number}-r"
     place.mkdir(parents=True)
     with Writer(place / "run-r.wandb") as writer:
-        message = parse_message(b"")
+        message = Record()
         message.run.run_id = "r"
         message.run.start_time.seconds = number
         if session.rewound_to is not None:
             message.run.branch_point.run, message.run.branch_point.metric = "r", "_step"
             message.run.branch_point.value = session.rewound_to
         records = [message]
-        message = parse_message(b"")
+        message = Record()
         message.metric.name, message.metric.step_metric = "acc", "epoch"
         message.metric.options.defined = True
         records.append(message)
         for row in range(session.rows):
-            message = parse_message(b"")
+            message = Record()
             step = session.first + row
             values = {name: 1000 * number + 10 * row + at for at, name in enumerate(session.metrics)}
             times = {"_step": step, "_timestamp": session.begins + row, "_runtime": session.begins + row}
             for name, value in {**values, "epoch": step // 2, **times}.items():
-                message.history.item.add(nested_key=[name], value_json=str(value))
+                message.history.item.append(Item(nested_key=[name], value_json=str(value)))
             message.history.step.num = step
             records.append(message)
-        message = parse_message(b"")
+        message = Record()
         message.exit.exit_code = 0
         records.append(message)
         for at, record in enumerate(records, start=1):
             record.num = at
-            writer.write(record.SerializeToString())
+            writer.write(record.encode())
 
 
 def points(run: Run, metric: str) -> list[tuple[float, float]]:

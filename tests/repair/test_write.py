@@ -23,7 +23,7 @@ from ups.repair import Plan, plan_lines, plan_repair, write_repair
 from ups.repair.meant_axis import Keep
 from ups.runfile import Run
 from ups.runfile.framing import FrameReader, Writer
-from ups.runfile.records import parse_message
+from ups.runfile.records import Record
 from ups.runs import open_run
 from wandb_server import WandBServer, run_client, run_sync
 
@@ -327,10 +327,10 @@ def repeat_segment(file: Path, folder: Path) -> None:
     with Writer(folder / file.name) as writer:
         for batch in FrameReader(file):
             for record in batch.records():
-                message = parse_message(record)
-                if message.HasField("run"):
+                message = Record(record)
+                if "run" in message:
                     message.run.start_time.seconds += 60
-                writer.write(message.SerializeToString())
+                writer.write(message.encode())
 
 
 ONLINE = """

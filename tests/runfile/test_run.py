@@ -14,7 +14,7 @@ from ups.errors import RunFileError
 from ups.runfile import Run, last_step
 from ups.runfile.framing import FrameReader
 from ups.runfile.items import Form
-from ups.runfile.records import Kind, MetricDefinition, find_payloads, parse, parse_item, value_of
+from ups.runfile.records import Item, Kind, MetricDefinition, find_payloads, parse, value_of
 from ups.runs import open_run, open_runs
 
 WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -106,7 +106,7 @@ def test_numbers_are_exact() -> None:
 @pytest.mark.parametrize("encoding", ["value_json", "json"])
 def test_json_that_cannot_be_read_is_its_text(encoding: str, text: str) -> None:
     """A value whose JSON is damaged, or nested too deep, is left as the text that it is."""
-    item = parse_item(b"")
+    item = Item()
     setattr(item, encoding, text)
     assert value_of(item) == text
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ups.runfile.wire import MARGIN, fields_in, read_fields, read_varints, sized, varint
 
-BEYOND_64_BITS = [b"\xff" * 9 + b"\x02", b"\xff" * 20 + b"\x01"]
+BEYOND_10_BYTES = [b"\xff" * 9 + b"\x81\x00", b"\xff" * 20 + b"\x01"]
 
 
 def read_together(messages: list[bytes]) -> tuple[list[int], list[int]]:
@@ -31,16 +31,16 @@ def test_varints_are_read_as_they_were_written(numbers: list[int]) -> None:
 
 
 def test_varints_are_those_of_protobuf() -> None:
-    """The examples of its specification, the bounds of a byte, and a number of 64 bits, whose last is dropped."""
+    """The examples of its specification, the bounds of a byte, and a number of 64 bits, of which 63 are kept."""
     assert [varint(number) for number in (0, 1, 127, 128, 150)] == [b"\0", b"\1", b"\x7f", b"\x80\1", b"\x96\1"]
-    assert read_together([b"\xff" * 9 + b"\x01", b"\x80" * 9 + b"\x01", b"\x96\x01"]) == (
+    assert read_together([b"\xff" * 9 + b"\x01", b"\x80" * 9 + b"\x7e", b"\x96\x01"]) == (
         [2**63 - 1, 0, 150],
         [10, 10, 2],
     )
 
 
-@pytest.mark.parametrize("varint_bytes", BEYOND_64_BITS)
-def test_a_varint_beyond_64_bits_is_none(varint_bytes: bytes) -> None:
+@pytest.mark.parametrize("varint_bytes", BEYOND_10_BYTES)
+def test_a_varint_beyond_10_bytes_is_none(varint_bytes: bytes) -> None:
     """Its position is the one before it, so that it cannot be taken for the end of something."""
     assert read_together([b"\x05", varint_bytes, b"\x06"]) == ([5, -1, 6], [1, -1, 1])
     assert list(fields_in(b"\x08" + varint_bytes)) == []
@@ -66,7 +66,11 @@ NOT_A_FIELD = {
     "another unused type": b"\x0f",
     "number 0": b"\x00\x01",
     "a size beyond the end": b"\x0a\x03ab",
+    "number 0 in two bytes": b"\x80\x00\x01",
     "a tag cut off": b"\x88",
+    "a tag of more than 32 bits": b"\x88\x80\x80\x80\x10\x00",
+    "a tag of more than 5 bytes": b"\x88\x80\x80\x80\x80\x00\x00",
+    "a size of more than 5 bytes": b"\x0a\x80\x80\x80\x80\x80\x00",
     "a size cut off": b"\x0a\x80",
     "8 bytes cut off": b"\x09" + bytes(7),
     "4 bytes cut off": b"\x0d" + bytes(3),

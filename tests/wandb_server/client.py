@@ -13,13 +13,19 @@ from .server import WandBServer
 
 
 def start_process(
-    server: WandBServer, directory: Path, command: Sequence[str | Path], *, quick: bool = True, **variables: str
+    server: WandBServer,
+    directory: Path,
+    command: Sequence[str | Path],
+    *,
+    quick: bool = True,
+    python: str | Path = sys.executable,
+    **variables: str,
 ) -> subprocess.Popen[str]:
-    """Start a command in `directory`, without the W&B variables of this process and with those of the server."""
+    """Start a command of Python in `directory`, without this process's W&B variables and with those of the server."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
     environment = inherited | server.environment(directory, quick=quick) | variables
     return subprocess.Popen(
-        [sys.executable, *command],
+        [python, *command],
         cwd=directory,
         env=environment,
         stdout=subprocess.PIPE,

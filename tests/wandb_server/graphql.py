@@ -22,6 +22,8 @@ PROJECT = "uncategorized"
 T = TypeVar("T")
 
 _OPERATION = re.compile(r"\b(?:query|mutation)\s+(\w+)")
+_FIRST_FIELD = re.compile(r"\{\s*(\w+)")  # of an operation without a name
+_TYPE = re.compile(r"(?:(\w+)\s*:\s*)?__type\b")
 _CREATED_AT = "2026-01-01T00:00:00Z"
 
 
@@ -32,7 +34,7 @@ class UnknownOperationError(Exception):
 def operation_name(request: Json) -> str:
     if name := request.get("operationName"):
         return str(name)
-    found = _OPERATION.search(request.get("query", ""))
+    found = _OPERATION.search(request.get("query", "")) or _FIRST_FIELD.search(request.get("query", ""))
     return found[1] if found else "anonymous"
 
 
@@ -45,14 +47,17 @@ class GraphQL:
         self._operations: dict[str, Callable[[Json], Json]] = {
             "Viewer": self._viewer,
             "GetViewer": self._viewer,
+            "viewer": self._viewer,
             "GetDefaultEntity": self._viewer,
             "ServerFeaturesQuery": lambda _: {"serverInfo": {"features": []}},
             "OrganizationCoreWeaveOrganizationID": lambda _: {"entity": {"organization": None}},
             "UpsertBucket": self._upsert_bucket,
             "RunResumeStatus": self._run_resume_status,
             "CreateRunFiles": self._create_run_files,
+            "RunUploadUrls": self._run_upload_urls,
             "NotifyScriptableRunAlert": self._alert,
             "StopRun": self._stop_run,
+            "RunStoppedStatus": self._stopped,
             "XXHashDigestsEnabled": lambda _: {"entity": {"xxhashDigestsEnabled": False}},
             "FetchArtifactDigestAlgorithm": lambda _: {"project": None},
             "CreateArtifact": self._create_artifact,
@@ -76,6 +81,8 @@ class GraphQL:
         }
 
     def answer(self, request: Json) -> Json:
+        if types := _TYPE.findall(request.get("query", "")):  # before wandb 0.27 or so: whether it has this or that
+            return {alias or "__type": {"fields": [], "inputFields": []} for alias in types}
         name = operation_name(request)
         if name not in self._operations:
             raise UnknownOperationError(name)
@@ -132,6 +139,13 @@ class GraphQL:
         files = [{"name": name, "uploadUrl": self._upload_url("run", run.id, name)} for name in variables["files"]]
         return {"createRunFiles": {"runID": run.storage_id, "uploadHeaders": [], "files": files}}
 
+    def _run_upload_urls(self, variables: Json) -> Json:
+        """Asked by `wandb sync` before 0.26."""
+        run = self._known_run(variables["run"])
+        nodes = [{"name": name, "url": self._upload_url("run", run.id, name)} for name in variables["files"]]
+        files = {"uploadHeaders": [], "edges": [{"node": {**node, "updatedAt": None}} for node in nodes]}
+        return {"model": {"bucket": {"id": run.storage_id, "files": files}}}
+
     def _alert(self, variables: Json) -> Json:
         alert = Alert(variables["title"], variables["text"], variables.get("severity") or "INFO")
         self._known_run(variables["runName"]).alerts.append(alert)
@@ -142,6 +156,11 @@ class GraphQL:
         if run:
             run.stop_requested = True
         return {"stopRun": {"success": run is not None}}
+
+    def _stopped(self, variables: Json) -> Json:
+        """Asked by wandb before 0.23; later ones see it in the answers to their rows."""
+        run = self._store.run(variables["runId"])
+        return {"project": {"run": run and {"stopped": run.stop_requested}}}
 
     def _known_run(self, run_id: str) -> Run:
         run = self._store.run(run_id)
@@ -192,7 +211,7 @@ class GraphQL:
 
     def _create_artifact_files(self, variables: Json) -> Json:
         nodes = []
-        for file in variables["input"]["artifactFiles"]:
+        for file in variables.get("input", variables)["artifactFiles"]:
             owner, name = file["artifactID"], file["name"]
             node = {
                 "storagePath": name,

@@ -50,6 +50,8 @@ class WandBServer:
         """GraphQL operations that this server does not have, as a W&B-compatible one may not."""
         self.count_keys = True
         """Whether a run's `historyKeys` say how many rows hold each metric."""
+        self.list_keys = True
+        """Whether a run has `historyKeys` at all; without, clients do not learn its last step either."""
         self.faults = FaultSwitch()
         self._graphql = GraphQL(self.store, self.url)
         self._http: _HTTPServer | None = None
@@ -175,8 +177,8 @@ class WandBServer:
             if operation_name(request) in self.refused_operations:
                 return 200, {"errors": [{"message": f"{operation_name(request)} is not served here"}]}
             answer = self._graphql.answer(request)
-            if not self.count_keys:
-                _forget_counts(answer)
+            if not (self.count_keys and self.list_keys):
+                _forget_keys(answer, all_of_them=not self.list_keys)
             return 200, {"data": answer}
         except UnknownOperationError as error:
             self.unknown_operations.append(str(error))
@@ -205,12 +207,12 @@ class WandBServer:
         return 200, {}
 
 
-def _forget_counts(answer: Json) -> None:
+def _forget_keys(answer: Json, *, all_of_them: bool) -> None:
     for value in answer.values():
         if isinstance(value, dict):
             if isinstance(value.get("historyKeys"), dict):
-                value["historyKeys"] = value["historyKeys"] | {"keys": {}}
-            _forget_counts(value)
+                value["historyKeys"] = None if all_of_them else value["historyKeys"] | {"keys": {}}
+            _forget_keys(value, all_of_them=all_of_them)
 
 
 # In whole seconds: wandb-core drops fractions, and takes 0 for its own default.

@@ -38,13 +38,7 @@ class AxisRows(NamedTuple):
 
 
 class Points(NamedTuple):
-    """The points of a chart, in the order in which they were logged.
-
-    Attributes:
-        series: The metric against its axis.
-        rows: The row of each point; int64, shape (points,).
-        x, y: The values of axis and metric; float64, shape (points,).
-    """
+    """The points of a chart, in the order in which they were logged: arrays of shape (points,)."""
 
     series: Series
     rows: NDArray[np.int64]
@@ -53,13 +47,7 @@ class Points(NamedTuple):
 
 
 class AxisCharts:
-    """The charts of one axis.
-
-    Args:
-        run: The run.
-        axis: The axis.
-        metrics: The metrics that are drawn against it, each with at least one row.
-    """
+    """The charts of one axis: of the metrics that are drawn against it, each with at least one row."""
 
     def __init__(self, run: Run, axis: str, metrics: Iterable[str]) -> None:
         self._run = run
@@ -186,6 +174,7 @@ def _union(arrays: Iterable[NDArray[Any]]) -> NDArray[Any]:
     last = found
     for array in arrays:
         if not np.array_equal(last, array):
-            found = np.union1d(found, array) if len(found) else np.unique(array)
+            found = np.sort(np.concatenate([found, array]) if len(found) else array)
+            found = found[np.append(True, found[1:] != found[:-1])[: len(found)]]  # np.unique would load numpy.ma
         last = array
     return found

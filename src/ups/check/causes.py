@@ -89,10 +89,11 @@ def session_cause(chart: Chart) -> tuple[str, str]:
 def held_twice(chart: Chart) -> tuple[str, str] | None:
     """Return the cause and the fix if rows hold the axis twice; else None."""
     axis = chart.axis.metric
-    if chart.axis_rows is None or not chart.axis_rows.twice:
+    axis_rows = chart.of_axis.axis_rows
+    if axis_rows is None or not axis_rows.twice:
         return None
     return (
-        f"{counted(chart.axis_rows.twice, 'row')} hold {axis} twice, as it was logged and as wandb filled it in: wandb"
+        f"{counted(axis_rows.twice, 'row')} hold {axis} twice, as it was logged and as wandb filled it in: wandb"
         " reads the dot in the name as a nested key",
         f"{define(chart.metric, axis.replace('.', '_'))}  # and log the axis under this name, without a dot",
     )

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups.charts import Axis
-from ups.check.axis_charts import AxisRows
+from ups.check.axis_charts import AxisCharts
 from ups.check.sessions import SessionStart
-from ups.course import Course, Courses
+from ups.course import Course
 from ups.runfile import Series
 
 __all__ = ["Chart"]
@@ -22,19 +22,14 @@ class Chart:
 
     Attributes:
         metric, stage, axis: As in :class:`~ups.check.findings.ChartCheck`, the axis with its candidates.
-        series: The metric against its axis.
         x, y: The points in the order of logging; float64, shape (points,).
-        axis_rows: The rows that hold the axis; None if it was never logged.
-        before_axis: The count of rows that hold the metric before the first row that holds the axis.
+        of_axis: The axis's charts, this one among them.
         best_axis: Of the axes that W&B may choose from, the one that draws most of the metric; else None.
         own_step: The step metric of the metric's own stage, if it grows in the same rows; else None.
         counter: A step of the metric's folder that grows in the same rows, if the axis draws no line; else None.
         grown: Returns a step that grows through all rows of the metric, though the axis begins again; else None.
         meant: The glob that was probably meant to match an orphan; None without a likely one.
-        may_spread: Returns True if points that share an x can move between the x around them.
-        courses: The courses of the axis's charts.
         sessions: The starts of the run's later sessions, for a chart against ``_step``.
-        run_id: The run.
         lost: The count of calls of ``log()`` that wandb dropped in this run.
         named: True if a definition has the metric's exact name.
         finished: True if the run ended by itself.
@@ -46,15 +41,12 @@ class Chart:
     series: Series
     x: NDArray[np.float64]
     y: NDArray[np.float64]
-    axis_rows: AxisRows | None
-    before_axis: int
+    of_axis: AxisCharts
     best_axis: str | None
     own_step: str | None
     counter: str | None
     grown: Callable[[], str | None]
     meant: str | None
-    may_spread: Callable[[], bool]
-    courses: Courses
     sessions: tuple[SessionStart, ...]
     run_id: str
     lost: int
@@ -64,4 +56,4 @@ class Chart:
     @cached_property
     def course(self) -> Course:
         """The way in which x moves from point to point."""
-        return self.courses.of(self.x)
+        return self.of_axis.courses.of(self.x)

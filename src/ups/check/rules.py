@@ -19,18 +19,12 @@ from ups.check.causes import (
     why_back,
 )
 from ups.check.chart import Chart
-from ups.check.findings import Finding, Verdict
+from ups.check.findings import ChartCheck, Finding, Verdict
 from ups.text import counted, number_text, shown
 
 __all__ = ["RULES", "never_logged"]
 
-_REPAIRABLE = {
-    Verdict.EMPTY,
-    Verdict.AMBIGUOUS_AXIS,
-    Verdict.ORPHAN,
-    Verdict.LAGGING,
-    Verdict.BACKWARDS,
-}
+_REPAIRABLE = {Verdict.AMBIGUOUS_AXIS, Verdict.ORPHAN, Verdict.LAGGING, Verdict.BACKWARDS}
 
 
 def empty(chart: Chart) -> Finding | None:
@@ -48,9 +42,9 @@ def empty(chart: Chart) -> Finding | None:
     if not count:
         return None
     fix, late = redefined(chart) or logged_with(chart), False
-    if chart.axis_rows is None:
+    if chart.of_axis.axis_rows is None:
         cause = f"define_metric names {axis}, but it was never logged as data"
-    elif with_axis.any() and count == chart.before_axis:
+    elif with_axis.any() and count == chart.of_axis.before_axis(chart.metric):
         cause = f"{axis} was first logged after {counted(count, 'row')} of {chart.metric}"
         fix += "  # from the first row on"
         late = bool(chart.x[0] < count)
@@ -97,7 +91,7 @@ def frozen(chart: Chart) -> Finding | None:
         return None
     axis, at = chart.axis.metric, number_text(x[0].item())
     fix = redefined(chart) or logged_with(chart)
-    axis_rows = chart.axis_rows
+    axis_rows = chart.of_axis.axis_rows
     if axis == DEFAULT_AXIS:
         cause, fix = session_cause(chart)
     elif axis_rows is not None and (axis_rows.x != x[0]).any():
@@ -114,7 +108,7 @@ def frozen(chart: Chart) -> Finding | None:
         message=f"all {len(x):,} points of {chart.metric} are at {axis} = {at}",
         cause=cause,
         fix=fix,
-        repairable=axis == DEFAULT_AXIS or chart.may_spread(),
+        repairable=axis == DEFAULT_AXIS or chart.of_axis.may_spread(chart.metric),
     )
 
 
@@ -159,7 +153,7 @@ def lagging(chart: Chart) -> Finding | None:
     A validation before training and then one after each row of the axis looks the same, but there the run ends with a
     value. Before a run has ended, two points at one x before the axis changes show that it lags.
     """
-    axis = chart.axis_rows
+    axis = chart.of_axis.axis_rows
     if axis is None or np.count_nonzero(axis.bare) < 2 or len(chart.x) < 2:
         return None
     moved = np.diff(axis.x, prepend=axis.x[:1]) != 0
@@ -222,7 +216,7 @@ def stale(chart: Chart) -> Finding | None:
         message=f"{same.size:,} of the {len(chart.x):,} points of {chart.metric} share the x of the point before",
         cause=cause,
         fix=fix,
-        repairable=chart.may_spread(),
+        repairable=chart.of_axis.may_spread(chart.metric),
     )
 
 
@@ -277,12 +271,13 @@ RULES: tuple[Callable[[Chart], Finding | None], ...] = (
 """Every rule about a chart with rows; the first that applies gives the verdict."""
 
 
-def never_logged(metric: str, stage: str | None, *, axis: str, finished: bool, lost: int, meant: str | None) -> Finding:
+def never_logged(chart: ChartCheck, *, finished: bool, lost: int, meant: str | None) -> Finding:
     """The finding for a defined name or glob, or for all metrics of a declared stage, without rows.
 
     ``lost`` counts the calls of ``log()`` that wandb dropped in this run. ``meant`` is a metric with rows that the
     definition was probably meant for.
     """
+    metric, axis = chart.metric, chart.axis
     name = metric[:-1] + "loss" if metric.endswith("*") else metric
     cause = "the code that logs it never ran, or logs it under another name"
     fix = f"run.log({{{as_code(name)}: value" + (f", {as_code(axis)}: step}})" if axis != DEFAULT_AXIS else "})")
@@ -294,7 +289,7 @@ def never_logged(metric: str, stage: str | None, *, axis: str, finished: bool, l
         cause = f"it does not match {meant}, which was probably meant: only a trailing '*' is a wildcard"
         fix = define(wanted, axis)
     message = f"{metric} has no rows"
-    return Finding.of(Verdict.NEVER_LOGGED, metric, 0, message, cause, fix, stage=stage, finished=finished)
+    return Finding.of(Verdict.NEVER_LOGGED, metric, 0, message, cause, fix, stage=chart.stage, finished=finished)
 
 
 def _finding(

@@ -58,15 +58,12 @@ def check_run(run: Run) -> RunCheck:
             series=drawn.series,
             x=drawn.x,
             y=drawn.y,
-            axis_rows=of_axis.axis_rows,
-            before_axis=of_axis.before_axis(metric),
+            of_axis=of_axis,
             best_axis=best_axis(run, metric),
             own_step=None if _is_own_count(run, metric, own.get(metric)) else own.get(metric),
             counter=counters.get(metric),
             grown=partial(grown_beside, run, metric, axes[metric].metric),
             meant=meant.get(metric),
-            may_spread=partial(of_axis.may_spread, metric),
-            courses=of_axis.courses,
             sessions=sessions,
             run_id=run.run_id,
             lost=run.lost_rows.count,
@@ -219,17 +216,7 @@ def _never_logged(
             missing.append(ChartCheck(every, stage, axis, rows=0, points=0, verdict=Verdict.NEVER_LOGGED))
     lost = run.lost_rows.count if missing else 0
     return [
-        (
-            chart,
-            never_logged(
-                chart.metric,
-                chart.stage,
-                axis=chart.axis,
-                finished=run.finished,
-                lost=lost,
-                meant=meant_by.get(chart.metric),
-            ),
-        )
+        (chart, never_logged(chart, finished=run.finished, lost=lost, meant=meant_by.get(chart.metric)))
         for chart in missing
     ]
 

@@ -25,14 +25,7 @@ class Follows(StrEnum):
 
 
 class SessionStart(NamedTuple):
-    """The start of a session.
-
-    Attributes:
-        session: Its rows.
-        first: The ``_step`` of its first row.
-        reached: The highest ``_step`` before it.
-        follows: The place where it begins.
-    """
+    """The start of a session, by the ``_step`` of its first row, and the highest that the run had reached before."""
 
     session: Session
     first: int

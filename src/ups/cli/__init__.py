@@ -1,6 +1,5 @@
 """The command line: one module per command, and the only place that turns errors into exit codes."""
 
-import difflib
 import importlib
 import io
 import sys
@@ -58,6 +57,8 @@ class _Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         mistyped = bool(args) and args[0] not in _COMMANDS and not args[0].startswith("-")
         if mistyped and not ctx.resilient_parsing:  # a completion prints no error
+            import difflib
+
             near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
             ctx.fail(f"there is no command {args[0]!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
         return super().resolve_command(ctx, args)

@@ -3,17 +3,20 @@
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
+from ups import terminal
 from ups.check import CODES, RunCheck, Severity, check_run, explain, worst
 from ups.cli.output import echo
 from ups.errors import RunFileError, UPSError, UsageError
 from ups.report import annotation, as_annotations, as_data, as_markdown, render_tree, summary_line, write_summary
 from ups.runs import FoundRun, find_runs, read_run
+from ups.terminal import bar, has_unicode, redrawn_line, styled, width
 from ups.text import command_line
 
 _WORTH_A_BAR = 50_000_000  # bytes; less is read before a bar is seen
@@ -111,13 +114,17 @@ def _progress(size: int) -> Iterator[Callable[[int], None] | None]:
     if size < _WORTH_A_BAR or not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+    done, began, unicode = 0, time.monotonic(), has_unicode(sys.stderr)
+    with redrawn_line(sys.stderr) as draw:
 
-    columns = ("reading", BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=size)
-        yield lambda count: progress.advance(task, count)
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            left = (time.monotonic() - began) * (size - done) / max(done, 1)
+            share = f"{done / 1e6:,.0f} of {size / 1e6:,.0f} MB, {max(left, 0):.0f} s left"
+            draw(f"reading {bar(done / size, unicode=unicode)} {share}")
+
+        yield advance
 
 
 def _annotate(checks: list[RunCheck], notes: list[str], unreadable: list[str]) -> None:
@@ -136,15 +143,12 @@ def _annotate(checks: list[RunCheck], notes: list[str], unreadable: list[str]) -
 
 
 def _print_trees(checks: list[RunCheck]) -> None:
-    from rich.console import Console
-
-    console = Console(soft_wrap=False, highlight=False)
     for check in checks:
-        console.print(render_tree(check))
-        console.print()
-    console.print(summary_line(checks), style="bold")
+        terminal.echo(render_tree(check, width=width(), unicode=has_unicode(sys.stdout)))
+        terminal.echo()
+    terminal.echo(styled(summary_line(checks), "bold"))
     found = [finding for check in checks for finding in check.findings]
     if found:
-        console.print(f"Read more: ups check --explain {found[0].code}", style="dim")
+        terminal.echo(styled(f"Read more: ups check --explain {found[0].code}", "dim"))
     if repairable := sum(finding.repairable for finding in found):
-        console.print(f"{repairable:,} can be repaired in a copy: ups repair RUN -o DIR", style="dim")
+        terminal.echo(styled(f"{repairable:,} can be repaired in a copy: ups repair RUN -o DIR", "dim"))

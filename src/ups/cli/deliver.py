@@ -9,7 +9,6 @@ import click
 
 from ups.cli.output import echo
 from ups.errors import DeliveryError, UsageError
-from ups.text import command_line
 
 
 @click.command()
@@ -45,10 +44,13 @@ def command(run_dir: Path, mode: str | None, base_url: str | None, as_new: bool,
     """
     if owner is not None:
         _outlive_the_job()
+    from ups.installed_wandb import check_wandb, sync_command
+
+    check_wandb(otherwise="run 'ups deliver' on a machine that has wandb")
     from ups.delivery.delivery import Delivery
     from ups.journal.new_run import copy_as_new
     from ups.journal.run_directory import RunDirectory
-    from ups.tracking.mode import require_wandb, resolve_mode
+    from ups.tracking.mode import resolve_mode
     from ups.tracking.wait import progress_line
 
     if nice and hasattr(os, "nice"):
@@ -56,7 +58,6 @@ def command(run_dir: Path, mode: str | None, base_url: str | None, as_new: bool,
         if hasattr(os, "SCHED_BATCH"):
             with contextlib.suppress(OSError):  # as it wakes up, it then takes the core from no other process
                 os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    require_wandb()
     if base_url is not None:
         os.environ["WANDB_BASE_URL"] = base_url
     directory = RunDirectory.open(run_dir.absolute())
@@ -97,7 +98,7 @@ def command(run_dir: Path, mode: str | None, base_url: str | None, as_new: bool,
     elif status.url is not None:
         echo(f"W&B holds all {status.rows:,} rows of {directory.path.name}. {status.url}")
     else:
-        sync = command_line("wandb", "sync", *(segment.parent for segment in directory.segments()))
+        sync = sync_command([segment.parent for segment in directory.segments()])
         echo(f"W&B's files hold all {status.rows:,} rows of {directory.path.name}. To send them: {sync}")
 
 

@@ -19,7 +19,10 @@ from typing import Literal
 import click
 
 import ups
-from ups.errors import RunDirectoryError, RunFileError, UPSError
+from ups import terminal
+from ups.errors import MissingDependency, RunDirectoryError, RunFileError, UPSError
+from ups.extras import installation
+from ups.terminal import has_unicode, styled
 from ups.text import printable
 
 __all__ = ["command"]
@@ -37,7 +40,7 @@ _STYLES = {"ok": "green", "note": "yellow", "wrong": "bold red"}
 
 _TRIAL = """
 import sys, ups
-with ups.create_wandb_context({}, mode="offline", dir=sys.argv[1], stages=["first", "second"]) as ctx:
+with ups.create_wandb_context({}, mode=sys.argv[1], dir=sys.argv[2], stages=["first", "second"]) as ctx:
     for name in ("first", "second"):
         for step in range(3):
             ctx.stage(name).log(step, loss=1 / (step + 1))
@@ -65,8 +68,8 @@ class _Fact:
 def command(form: str) -> None:
     """Test the versions, folders, W&B server and credentials that UPS needs, and a small run.
 
-    Credentials are never shown. The run is offline, in a temporary folder, and is read back. Exit status: 0 if UPS
-    works here, with W&B's server or without; 1 if not.
+    Credentials are never shown. The run is offline, or local where wandb is missing, in a temporary folder, and is
+    read back. Exit status: 0 if UPS works here, with W&B's server or without; 1 if not.
 
     \b
     Example:
@@ -98,31 +101,20 @@ def command(form: str) -> None:
 
 
 def _print(fact: _Fact) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(highlight=False)
-    mark = _mark(fact.state), _STYLES[fact.state]
-    console.print(Text.assemble(mark, f" {fact.about:<12} ", printable(fact.found)), soft_wrap=True)
+    terminal.echo(f"{styled(_mark(fact.state), _STYLES[fact.state])} {fact.about:<12} {printable(fact.found)}")
     if fact.do:
-        console.print(
-            Text(f"{'':15}{printable(fact.do)}", style="bold" if fact.state == "wrong" else "dim"), soft_wrap=True
-        )
+        terminal.echo(styled(f"{'':15}{printable(fact.do)}", "bold" if fact.state == "wrong" else "dim"))
 
 
 def _mark(state: str) -> str:
     drawn, plain = _MARKS[state]
-    return drawn if sys.stdout.encoding.lower().startswith("utf") else plain
+    return drawn if has_unicode(sys.stdout) else plain
 
 
 def _versions() -> Iterator[_Fact]:
     yield _Fact("UPS", "ok", f"{ups.__version__}, in {Path(ups.__file__).parent}")
     yield _Fact("Python", "ok", f"{platform.python_version()}, {sys.executable}")
     yield _Fact("machine", "ok", f"{platform.platform()}, {os.cpu_count()} cores")
-    if (found := _version("wandb")) is None:
-        yield _Fact("wandb", "wrong", "not installed", "pip install wandb; without it, only mode='local' works")
-    else:
-        yield _Fact("wandb", "ok", found)
 
 
 def _extras() -> Iterator[_Fact]:
@@ -137,10 +129,11 @@ def _extras() -> Iterator[_Fact]:
     for requirement in requirements:
         if named := _OPTIONAL.match(requirement):
             extras.setdefault(named[2], {})[named[1]] = _version(named[1])
+    extras.pop("all", None)
     for extra, packages in sorted(extras.items()):
         if None in packages.values():
             lacking = ", ".join(name for name, has in packages.items() if has is None)
-            yield _Fact(extra, "note", f"without {lacking}", f"if you want it: pip install '{_DISTRIBUTION}[{extra}]'")
+            yield _Fact(extra, "note", f"without {lacking}", f"if you want it: {installation(extra)}")
         else:
             yield _Fact(extra, "ok", ", ".join(f"{name} {has}" for name, has in packages.items()))
 
@@ -180,11 +173,16 @@ def _environment() -> Iterator[_Fact]:
 
 def _server() -> Iterator[_Fact]:
     from ups.credentials import credentials_source, server_address, without_user
+    from ups.installed_wandb import check_wandb
     from ups.tracking.mode import resolve_mode
 
     try:
         mode = resolve_mode(None)
         mode_fact = _Fact("mode", "ok", f"runs are {mode} by default")
+        if mode in ("online", "offline"):
+            check_wandb()
+    except MissingDependency as error:
+        mode_fact = _Fact("mode", "note", f"runs are {mode} by default, and {error}")
     except UPSError as error:
         mode = None
         mode_fact = _Fact("mode", "wrong", str(error), "correct WANDB_MODE, or unset it")
@@ -266,17 +264,21 @@ def _undelivered() -> Iterator[_Fact]:
 
 
 def _trial() -> Iterator[_Fact]:
-    """Track a small run offline, in a process of its own, and read it back."""
-    if _version("wandb") is None:
-        return
+    """Track a small run without a server, in a process of its own, and read it back."""
     from ups.check import check_run
+    from ups.installed_wandb import check_wandb
     from ups.runs import open_run
 
+    mode, done_to_it = "offline", "tracked, delivered and read back"
+    try:
+        check_wandb()
+    except MissingDependency:
+        mode, done_to_it = "local", "tracked and read back"
     with tempfile.TemporaryDirectory(prefix="ups-doctor-", ignore_cleanup_errors=True) as folder:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "UPS_"))}
         try:
             done = subprocess.run(
-                [sys.executable, "-c", _TRIAL, folder],
+                [sys.executable, "-c", _TRIAL, mode, folder],
                 env=environment,
                 cwd=folder,
                 capture_output=True,
@@ -286,11 +288,11 @@ def _trial() -> Iterator[_Fact]:
             )
             checked = check_run(open_run(Path(done.stdout.strip())))
         except subprocess.CalledProcessError as error:
-            yield _Fact("trial", "wrong", "a small offline run failed", error.stderr.strip().rpartition("\n")[2])
+            yield _Fact("trial", "wrong", f"a small {mode} run failed", error.stderr.strip().rpartition("\n")[2])
             return
         except (subprocess.TimeoutExpired, RunFileError) as error:
-            yield _Fact("trial", "wrong", f"a small offline run failed: {error}")
+            yield _Fact("trial", "wrong", f"a small {mode} run failed: {error}")
             return
     full = sum(chart.verdict == "full" for chart in checked.charts)
-    found = f"a small offline run was tracked, delivered and read back: {full} of 2 charts full"
+    found = f"a small {mode} run was {done_to_it}: {full} of 2 charts full"
     yield _Fact("trial", "ok" if full == 2 else "wrong", found)

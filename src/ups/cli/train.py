@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from ups.cli.output import echo
-from ups.errors import MissingDependency, UsageError
+from ups.errors import UsageError
+from ups.extras import require
 from ups.text import command_line
 
 if TYPE_CHECKING:
@@ -139,14 +140,7 @@ def _sigterm_is_ctrl_c() -> Iterator[None]:
 
 def require_simulator(command: str) -> None:
     """Raise MissingDependency, which names the extra to install, unless ``command`` can run."""
-    try:
-        import matplotlib  # noqa: F401
-        import PIL  # noqa: F401
-        import torch  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise MissingDependency(
-            f"{command!r} needs {error.name}, which is not installed: pip install 'ups-tracking[simulator]'"
-        ) from error
+    require("simulator", "matplotlib", "PIL", "rich", "torch", "yaml", user=repr(command))
 
 
 def _print_next(run_dir: Path, context: "WandBContext", outcome: "Outcome") -> None:

@@ -32,10 +32,11 @@ import contextlib
 import hashlib
 import math
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
+from itertools import chain
 
 from starlette.applications import Starlette
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
@@ -69,14 +70,7 @@ class _Missing(UPSError):
 
 
 def create_app(run_index: RunIndex, *, host: str, token: str, on_stranger: Callable[[], None]) -> Starlette:
-    """Make the application. It watches the runs while it is served.
-
-    Args:
-        run_index: The runs.
-        host: What the server listens on.
-        token: The token that a browser must show, unless it runs as the user on this machine.
-        on_stranger: Called when a browser on this machine has not shown it.
-    """
+    """Make the application, behind a :class:`RequestGuard`. It watches the runs while it is served."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -111,10 +105,9 @@ def _json(answer: Callable[[Request], Awaitable[object]]) -> Callable[[Request],
     async def endpoint(request: Request) -> Response:
         try:
             data = await answer(request)
-        except (_Missing, Unknown) as error:
-            return Response(as_json({"error": str(error)}), 404, media_type="application/json")
         except UPSError as error:
-            return Response(as_json({"error": str(error)}), 400, media_type="application/json")
+            status = 404 if isinstance(error, _Missing | Unknown) else 400
+            return Response(as_json({"error": str(error)}), status, media_type="application/json")
         return data if isinstance(data, Response) else Response(as_json(data), media_type="application/json")
 
     return endpoint
@@ -202,20 +195,11 @@ class _Api:
         begin, end, pixels = _number(query.get("from")), _number(query.get("to")), _number(query.get("pixels"))
         view = query.get("view", VIEWS[0])
 
-        def lines() -> list[dict[str, object]]:
-            return [
-                run.opened.series(
-                    view,
-                    metric,
-                    by_time=against == "time",
-                    pixels=int(pixels or 600),
-                    begin=begin,
-                    end=end,
-                )
-                for metric in metrics
-            ]
+        def line(metric: str) -> dict[str, object]:
+            by_time = against == "time"
+            return run.opened.series(view, metric, by_time=by_time, pixels=int(pixels or 600), begin=begin, end=end)
 
-        return {"series": await run_in_threadpool(lines)}
+        return {"series": await run_in_threadpool(lambda: list(map(line, metrics)))}
 
     async def csv(self, request: Request) -> object:
         """A chart's points, all of them."""
@@ -223,14 +207,9 @@ class _Api:
         metric = query.get("metric", "")
         lines = run.opened.csv(query.get("view", VIEWS[0]), metric)
         first = next(lines)  # raises before the answer has begun
-
-        def rest() -> Iterator[str]:
-            yield first
-            yield from lines
-
         name = re.sub(r"[^A-Za-z0-9_.-]+", "_", metric).strip("._") or "chart"
         headers = {"content-disposition": f'attachment; filename="{name}.csv"'}
-        return StreamingResponse(iterate_in_threadpool(rest()), media_type="text/csv", headers=headers)
+        return StreamingResponse(iterate_in_threadpool(chain((first,), lines)), media_type="text/csv", headers=headers)
 
     async def table(self, request: Request) -> object:
         """A table."""
@@ -259,7 +238,7 @@ def _ahead() -> str:
 
 
 def _number(text: str | None) -> float | None:
-    if text is None or not text:
+    if not text:
         return None
     try:
         number = float(text)

@@ -40,12 +40,7 @@ class Patience:
         self._seen: dict[Connection, tuple[Any, float]] = {}  # the state that each waits in, and since when
 
     def look(self, connections: Collection[Connection], now: float) -> None:
-        """Look at all connections, and close those that have waited for too long.
-
-        Args:
-            connections: All connections.
-            now: Seconds, by a clock that only goes forward.
-        """
+        """Look at all connections, and close those that have waited for too long, by a clock that only goes forward."""
         seen, self._seen = self._seen, {}
         for connection in connections:
             unsent = 0 if connection.is_waiting else connection.transport.get_write_buffer_size()

@@ -117,13 +117,9 @@ class Points:
 
 
 def line_of(run: Run, metric: str, *, by_time: bool = False, since: int = 0) -> Line:
-    """Read a metric's line.
+    """Read a metric's line, without the first ``since`` rows that hold the metric.
 
-    Args:
-        run: The run.
-        metric: The metric.
-        by_time: Draw it against time. Every row that holds the metric counts then, also one without the axis.
-        since: The number of first rows with the metric that are left out.
+    Against time, every row that holds the metric counts, also one without the axis.
     """
     held = run.column(metric)
     if held is None:
@@ -190,12 +186,9 @@ def downsample(
 ) -> Points:
     """Find the points to draw: in each pixel the lowest and the highest, and both ends of the line.
 
-    Args:
-        x: Shape (rows,), in the order in which the points are connected.
-        y: Shape (rows,); values that are not finite become marks.
-        pixels: The width of the chart.
-        begin: Where the part of x begins that is wanted.
-        end: Where it ends. The points beside the part are given too, so that the line leaves the chart.
+    ``x`` and ``y``, shape (rows,), are in the order in which the points are connected; a y that is not finite becomes a
+    mark. Of x only the part from ``begin`` to ``end`` is wanted, and the points beside it, so that the line leaves the
+    chart.
     """
     known, finite = np.isfinite(x), np.isfinite(y)
     drawn, bad = known & finite, known & ~finite

@@ -14,11 +14,7 @@ _MOST_WAITING = 200  # messages to a browser that does not keep up
 
 
 class Listener:
-    """One browser that listens.
-
-    Attributes:
-        topic: The topic that it listens for.
-    """
+    """One browser that listens for a topic."""
 
     def __init__(self, topic: str) -> None:
         self.topic = topic

@@ -1,17 +1,20 @@
 """A run → one HTML file with the dashboard's own page, charts and findings, which needs no server."""
 
 import base64
+import contextlib
 import html
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ups.dashboard.encoding import as_json
 from ups.dashboard.modules import bundle, page_file
 from ups.dashboard.opened_run import VIEWS, OpenedRun, Unknown, open_path
 from ups.dashboard.security import csp_hash, plotly_script, plotly_style_hashes
 from ups.durable import new_file
+from ups.text import counted
 
 __all__ = ["report_html", "write_report"]
 
@@ -19,16 +22,11 @@ _PIXELS = 1000  # per chart, which has up to twice as many points, however wide 
 _MOST_IMAGE_BYTES = 24 * 1024 * 1024
 _MOST_TABLE_ROWS = 5000  # of all tables together
 
+T = TypeVar("T")
+
 
 def write_report(path: Path, output: str | os.PathLike[str]) -> int:
-    """Write the report of a run to a new file.
-
-    Args:
-        path: A UPS run directory, a W&B run's directory or a ``.wandb`` file.
-        output: The file.
-
-    Returns:
-        Its size in bytes.
+    """Write the report of the run at ``path`` to a new file; return its size in bytes.
 
     Raises:
         UsageError: There is no run or more than one, or the file exists or cannot be written.
@@ -99,51 +97,34 @@ def _data(run: OpenedRun) -> dict[str, Any]:
                 }
                 if as_json(series[VIEWS[0]].get(metric)) != as_json(lines):
                     series[view][metric] = lines
-    tables, tables_out = _tables(run, about["tables"])
-    images, images_out = _images(run, about["images"])
+    tables, tables_out = _newest(about["tables"], run.table, lambda table: len(table["rows"]), _MOST_TABLE_ROWS)
+    images, images_out = _newest(about["images"], run.image, lambda image: len(image[0]), _MOST_IMAGE_BYTES)
     about["images"] = [image for image in about["images"] if image["id"] in images]
-    out = [
-        f"{count:,} {noun}{'' if count == 1 else 's'}" for count, noun in ((tables_out, "table"), (images_out, "image"))
-    ]
-    left_out = " and ".join(text for text, count in zip(out, (tables_out, images_out), strict=True) if count)
+    left_out = [counted(count, noun) for count, noun in ((tables_out, "table"), (images_out, "image")) if count]
     return {
         "made": time.time(),
         "run": about,
         "series": series,
         "tables": tables,
-        "images": images,
-        "left_out": left_out,
+        "images": {
+            key: f"data:{kind};base64,{base64.b64encode(image).decode()}" for key, (image, kind) in images.items()
+        },
+        "left_out": " and ".join(left_out),
     }
 
 
-def _tables(run: OpenedRun, listed: list[dict[str, Any]]) -> tuple[dict[str, Any], int]:
-    """The tables by id, the newest first while there is room, and the number of those left out."""
-    tables: dict[str, Any] = {}
-    room = _MOST_TABLE_ROWS
+def _newest(
+    listed: list[dict[str, Any]], read: Callable[[str], T], size: Callable[[T], int], room: int
+) -> tuple[dict[str, T], int]:
+    """The tables or images by id, the newest first while there is room, and the number of those left out."""
+    kept: dict[str, T] = {}
     for about in reversed(listed):
-        try:
-            table = run.table(about["id"])
-        except Unknown:
-            continue
-        if len(table["rows"]) <= room:
-            room -= len(table["rows"])
-            tables[about["id"]] = table
-    return tables, len(listed) - len(tables)
-
-
-def _images(run: OpenedRun, listed: list[dict[str, Any]]) -> tuple[dict[str, str], int]:
-    """The images by id, as data addresses, the newest first while there is room, and the number of those left out."""
-    images: dict[str, str] = {}
-    room = _MOST_IMAGE_BYTES
-    for about in reversed(listed):
-        try:
-            content, kind = run.image(about["id"])
-        except Unknown:
-            continue
-        if len(content) <= room:
-            room -= len(content)
-            images[about["id"]] = f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
-    return images, len(listed) - len(images)
+        with contextlib.suppress(Unknown):
+            found = read(about["id"])
+            if size(found) <= room:
+                room -= size(found)
+                kept[about["id"]] = found
+    return kept, len(listed) - len(kept)
 
 
 def _in_script(source: str) -> str:

@@ -31,9 +31,7 @@ _JUDGE_SHARE = 8  # the pause after judging is this many times the time that it 
 class LiveRun:
     """Follows one run, judges it now and then, and sends what is new to the browsers that listen.
 
-    Args:
-        found: The run.
-        on_card: Called when the run was judged again.
+    ``on_card`` is called when the run was judged again.
 
     Attributes:
         used: When a browser last asked for it, by the monotonic clock.

@@ -1,17 +1,14 @@
 """A run's tables and images, written by anyone: regular files in the run's own folder, read up to a limit."""
 
 import json
-import os
 import re
-import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import orjson
-
 from ups.errors import UsageError
-from ups.regular_file import open_below
+from ups.regular_file import read_below
+from ups.runfile.logged_media import table_in
 from ups.runs.source import Medium
 
 __all__ = ["Table", "Unknown", "read_image", "read_table"]
@@ -39,11 +36,7 @@ class Table(NamedTuple):
 
 
 def read_image(medium: Medium, homes: Iterable[Path]) -> tuple[bytes, str]:
-    """Read an image: its bytes, and its content type by their beginning.
-
-    Args:
-        medium: The image.
-        homes: The run's folders; the image must lie in one of them.
+    """Read an image, which lies in one of the run's folders: its bytes, and its content type by their beginning.
 
     Raises:
         Unknown: It cannot be read, or a browser does not show its type.
@@ -69,7 +62,7 @@ def read_table(medium: Medium, homes: Iterable[Path]) -> Table:
     end = _end_of_values(content)
     try:
         if is_all and end == len(content):
-            table = _loads(content)
+            table = table_in(content)
             columns, rows = table["columns"], table["rows"] if "rows" in table else table["data"]
         else:
             columns, rows = _first_rows(content[:end].decode("utf-8", "replace"))
@@ -89,10 +82,9 @@ def _read(medium: Medium, homes: Iterable[Path], most: int) -> tuple[bytes, bool
         home = next((each for each in homes if path.is_relative_to(each) and path != each), None)
         if home is None:
             raise Unknown(f"the {medium.kind} {medium.name!r} lies outside the run's folder")
-        with os.fdopen(open_below(home, path), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise Unknown(f"the {medium.kind} {medium.name!r} is not a regular file: {medium.path}")
-            content = file.read(most + 1)
+        content = read_below(home, path, most + 1)
+        if content is None:
+            raise Unknown(f"the {medium.kind} {medium.name!r} is not a regular file: {medium.path}")
     except (OSError, ValueError, RuntimeError) as error:  # ValueError: a NUL in the path; RuntimeError: a ring of links
         raise Unknown(f"the {medium.kind} {medium.name!r} cannot be read: {error}") from error
     return content[:most], len(content) <= most
@@ -107,14 +99,6 @@ def _end_of_values(content: bytes) -> int:
         if count > _MOST_VALUES:
             return at
     return len(content)
-
-
-def _loads(content: bytes) -> Any:
-    """Read JSON, also with the NaN and the infinities that Python writes into it."""
-    try:
-        return orjson.loads(content)
-    except orjson.JSONDecodeError:
-        return json.loads(content)
 
 
 def _first_rows(text: str) -> tuple[Any, list[Any]]:

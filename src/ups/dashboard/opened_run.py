@@ -60,7 +60,6 @@ class OpenedRun:
     """A run that is read bit by bit, and what a page shows of it.
 
     Attributes:
-        found: The run's place.
         judged: The last verdicts; None before the first.
 
     Raises:
@@ -185,15 +184,10 @@ class OpenedRun:
         begin: float | None = None,
         end: float | None = None,
     ) -> dict[str, Any]:
-        """A chart's points as JSON has them.
+        """A chart's points as JSON has them, reduced to its width in pixels.
 
-        Args:
-            view: The view.
-            metric: The chart's metric.
-            by_time: Make x seconds since the run's first row, in place of the chart's axis.
-            pixels: The chart's width, to which the points are reduced.
-            begin: Where the part of x begins that is wanted, counted as the points' x is.
-            end: Where it ends.
+        With ``by_time``, x is seconds since the run's first row, in place of the chart's axis. ``begin`` and ``end`` of
+        the part that is wanted count as the points' x does.
 
         Raises:
             Unknown: The view does not exist.

@@ -20,12 +20,7 @@ _LOOKS = 2  # while other sockets come and go, a look may miss one
 
 
 class Peer:
-    """The other end of a connection.
-
-    Args:
-        client: Its address and port; None where they are not known.
-        server: The address and port of this end.
-    """
+    """The other end of a connection: ``client``, None where it is not known. ``server`` is this end."""
 
     def __init__(self, client: Address | None, server: Address | None) -> None:
         self._client = client

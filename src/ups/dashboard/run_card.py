@@ -95,12 +95,7 @@ def signature_of(found: FoundRun) -> Signature:
 
 
 def card_of(found: FoundRun, signature: Signature | None = None) -> Card:
-    """Make the card of a run, without opening it. The card of a run that cannot be read has the reason.
-
-    Args:
-        found: The run.
-        signature: The run's :func:`signature_of`, where it is known already.
-    """
+    """Make the card of a run, without opening it. The card of a run that cannot be read has the reason."""
     try:
         return (
             _card_of_directory(found, signature or signature_of(found))

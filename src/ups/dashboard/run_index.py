@@ -28,11 +28,7 @@ _JUDGE_RUNNING_EVERY = 20.0  # seconds
 
 
 class RunIndex:
-    """Watches folders for runs that come, change and go.
-
-    Args:
-        paths: Runs, and folders with runs below them.
-    """
+    """Watches runs, and folders with runs below them, for runs that come, change and go."""
 
     def __init__(self, paths: Iterable[Path]) -> None:
         self.paths = [path.absolute() for path in paths]

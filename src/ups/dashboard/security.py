@@ -52,10 +52,8 @@ def plotly_script() -> str:
 @cache
 def plotly_style_hashes() -> tuple[str, ...]:
     """The styles that a content security policy must let Plotly add: an empty element, and one text of its own."""
-    texts = [""]
-    for found in _PLOTLY_STYLE.findall(plotly_script()):
-        texts.append(found.replace("\\'", "'").replace("\\n", "\n"))
-    return tuple(map(csp_hash, texts))
+    texts = (found.replace("\\'", "'").replace("\\n", "\n") for found in _PLOTLY_STYLE.findall(plotly_script()))
+    return tuple(map(csp_hash, ("", *texts)))
 
 
 def csp_hash(text: str) -> str:
@@ -89,14 +87,11 @@ def is_loopback(host: str) -> bool:
 
 
 class RequestGuard:
-    """Lets a request through to the app, or answers it.
+    """Lets a request through to the app, or answers it, on a server that listens on ``host``.
 
-    Args:
-        app: The application.
-        host: The address on which the server listens.
-        token: The token that a browser must have shown, unless its process is the user's own. On a server for this
-            machine alone that is enough; on another one it must ask for :data:`OWN` first.
-        on_stranger: Called when a request on this machine was refused because it has no token.
+    A browser must have shown the token, unless its process is the user's own. On a server for this machine alone that
+    is enough; on another one it must ask for :data:`OWN` first. ``on_stranger`` is called when a request on this
+    machine was refused because it has no token.
     """
 
     def __init__(self, app: ASGIApp, *, host: str, token: str, on_stranger: Callable[[], None]) -> None:

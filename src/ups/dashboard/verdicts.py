@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ups.check import Finding, RunCheck, Severity, check_run
@@ -10,21 +9,16 @@ from ups.dashboard.repaired_view import meant_run
 from ups.repair import plan_repair
 from ups.report import chart_data
 from ups.runfile import Run
-from ups.text import command_line
+from ups.text import command_line, short_path
 
 __all__ = ["Judged", "judge"]
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A run with its verdicts.
+    """A run with its verdicts; charts by view, and findings, as JSON has them.
 
-    Attributes:
-        run: The run, as it was then.
-        check: Its check.
-        meant: The run as it was meant; the run itself where they do not differ.
-        charts: The charts of each view, as JSON has them.
-        findings: The findings, as JSON has them.
+    ``meant`` is the run as it was meant; the run itself where they do not differ.
     """
 
     run: Run
@@ -40,12 +34,7 @@ class Judged:
 
 
 def judge(run: Run, *, journaled: bool) -> Judged:
-    """Judge a run.
-
-    Args:
-        run: The run. It must not change while it is judged.
-        journaled: True where the rows come from a journal, which holds them as they were meant.
-    """
+    """Judge a run, which must not change until then. The rows of a journal are as they were meant."""
     check = check_run(run)
     meant, meant_check = run, check
     if not journaled and any(finding.severity is Severity.ERROR for finding in check.findings):
@@ -54,7 +43,7 @@ def judge(run: Run, *, journaled: bool) -> Judged:
             meant = meant_run(plan)
             meant_check = check_run(meant)
     charts = {"wandb": _charts(check), "meant": _charts(meant_check)}
-    command = command_line("ups", "repair", _shown(run.path), "-o", "repaired")
+    command = command_line("ups", "repair", short_path(run.path), "-o", "repaired")
     return Judged(run, check, meant, charts, [_finding(finding, command) for finding in check.findings])
 
 
@@ -90,10 +79,3 @@ def _finding(finding: Finding, command: str) -> dict[str, Any]:
         "severity": str(finding.severity),
         "command": command if finding.repairable else None,
     }
-
-
-def _shown(path: Path) -> Path:
-    """The shortest form of a path from the current folder."""
-    here = Path.cwd()
-    absolute = path.absolute()
-    return absolute.relative_to(here) if absolute.is_relative_to(here) else absolute

@@ -58,11 +58,9 @@ _RETRY = (1.0, 2.0, 5.0, 10.0, 30.0)  # seconds between sessions
 
 
 class Delivery:
-    """Delivers one run until it has ended and W&B holds it.
+    """Delivers one run, ``online`` or ``offline``, until it has ended and W&B holds it.
 
     Args:
-        directory: The run's directory.
-        mode: ``online`` or ``offline``.
         owner: The process whose end is the run's end. Without one the run ends when no process of it lives.
         own_process: Whether this process does nothing but deliver.
         any_server: Whether the run may go to the configured server though it was made for another.
@@ -239,6 +237,8 @@ class Delivery:
             self._status.url, self._status.project = session.url, session.project
             self._status.entity, self._status.name = session.entity, session.name
             self._status.starting_step = session.next_step if session.resumed else 0
+            for capability, message in session.lacking.items():
+                self._report.note_once(f"wandb:{capability}", message)
             if self._status.mode == "online":
                 held = self._held_at_start(session)
             held_rows = self._ledger.continue_from(held, max(held + 1, session.next_step))
@@ -257,10 +257,6 @@ class Delivery:
                 by_trainer=self._by_trainer,
             )
             intake = Intake(
-                self._directory,
-                journals,
-                self._ledger,
-                session,
                 feeder,
                 self._lifetime,
                 on_fault=self._report.fault,
@@ -297,7 +293,8 @@ class Delivery:
         until = time.monotonic() + ASKING
         while True:
             try:
-                return self._held_online().last_step
+                last = self._held_online().last_step
+                return last if last >= 0 else session.next_step - 1  # which wandb has from the server in another way
             except SessionLost as lost:
                 if time.monotonic() > until:
                     self._report.fault("unanswered", f"{lost}: rows that it was given are not given again")
@@ -328,17 +325,19 @@ class Delivery:
                 time.sleep(_POLL)
 
     def _verify(self, *, closed: bool = True, lag: float = SERVER_LAG) -> Held:
-        """Ask W&B what it holds.
-
-        Args:
-            closed: Whether online the answer is ``ALL`` only once the run is closed there.
-            lag: Seconds that a server has to show the newest rows; it has more to count them.
-        """
+        """Ask W&B what it holds; a server as :func:`ask_server`."""
         if self._status.mode == "offline":
             self._wait_for_last_block()
             self._status.confirmed_rows = self._ledger.rows_up_to(last_step_held(self._directory))
             return Held.ALL if self._status.confirmed_rows >= self._status.rows else Held.SHORT
-        return ask_server(self._held_online, self._status, self._ledger, closed=closed, lag=lag)
+        held = ask_server(self._held_online, self._status, self._ledger, closed=closed, lag=lag)
+        if held is Held.ALL and self._status.rows and self._status.counts is None:
+            self._report.note_once(
+                "uncounted",
+                "the server does not count the rows of each metric: delivery goes by the last row that it reports, and"
+                " cannot see whether rows before that are missing",
+            )
+        return held
 
     def _wait_for_last_block(self) -> None:
         """Wait for the run's end in W&B's file: wandb-core may write it late where it serves other runs too."""

@@ -24,15 +24,11 @@ _DESCRIBED = ("name", "notes", "tags")
 class Feeder:
     """Takes entries of the journals, in order, and gives a session those that W&B lacks.
 
-    Args:
-        session: Takes them.
-        journals: Reads the run's journals, from their start.
-        directory: Where media lie.
-        ledger: Has the number of each row, and the cursor of everything that has none.
-        held: The number of rows that W&B holds.
-        on_end: Called with a process, a time and an exit code for each end that is journaled.
-        on_refusal: Called with each thing that wandb refuses; it takes the rest.
-        by_trainer: Whether the training itself started this delivery, so that links to its files may be followed.
+    The ledger has the number of each row, of which W&B holds the first ``held``, and the cursor of everything that has
+    none. ``on_end`` is called with a process, a time and an exit code for each end that is journaled; ``on_refusal``
+    with each thing that wandb refuses, of which it takes the rest.
+
+    ``by_trainer`` says whether the training itself started this delivery, so that links to its files may be followed.
 
     Attributes:
         rows: The number of rows so far, up to the last that W&B holds or has taken.
@@ -52,12 +48,12 @@ class Feeder:
         on_refusal: Callable[[Refused], None],
         by_trainer: bool = False,
     ) -> None:
-        self._journals = journals
+        self.session = session
+        self.journals = journals
+        self.directory = directory
+        self.ledger = ledger
         self._on_end = on_end
         self._on_refusal = on_refusal
-        self._session = session
-        self._directory = directory
-        self._ledger = ledger
         self.rows = self.gone = 0
         self.expected: Counter[str] = Counter()
         self._seen = 0
@@ -85,7 +81,7 @@ class Feeder:
         Rows that the journal has lost since keep their numbers: W&B may hold them.
         """
         first = self._seen
-        for entries in self._journals.read_span(span):
+        for entries in self.journals.read_span(span):
             self.take(entries)
             yield
         if span.rows is not None and self._seen < first + span.rows:
@@ -95,32 +91,32 @@ class Feeder:
     @property
     def skipped_values(self) -> dict[str, int]:
         """The number of values of each stage that are not drawn, since their step went back."""
-        return dict(self._journals.rule.skipped_values)
+        return dict(self.journals.rule.skipped_values)
 
     @property
     def notices(self) -> list[str]:
         """The changes that the guard has made to the rows of a script, as lines."""
-        script = self._journals.script
+        script = self.journals.script
         return script.notices if script is not None else []
 
     def restore_summary(self) -> None:
         """Set the summary of the rows that earlier sessions delivered, which a new session does not know."""
         if not self._held:
             return
-        self._trying(lambda: self._session.update_summary({**self._journals.rule.last, **self._summary}))
-        if (script := self._journals.script) is not None:
-            self._trying(lambda: self._session.change_summary(script.summary.plain(), ()))
+        self._trying(lambda: self.session.update_summary({**self.journals.rule.last, **self._summary}))
+        if (script := self.journals.script) is not None:
+            self._trying(lambda: self.session.change_summary(script.summary.plain(), ()))
 
     def complete_summary(self) -> None:
         """Set the aggregates over all rows, of which a session that begins again has seen only its own."""
-        script = self._journals.script
+        script = self.journals.script
         if self._held and script is not None:
-            self._trying(lambda: self._session.change_summary(script.summary.aggregates(), ()))
+            self._trying(lambda: self.session.change_summary(script.summary.aggregates(), ()))
 
     def finished(self) -> None:
         """Note that the session has ended well, so that W&B has every file that it was given."""
         for process, offset in self._kept.items():
-            self._ledger.cursor.set(f"kept/{process}", offset)
+            self.ledger.cursor.set(f"kept/{process}", offset)
 
     def _trying(self, give: Callable[[], None]) -> None:
         try:
@@ -135,13 +131,13 @@ class Feeder:
         if row < self._held:
             self.rows = self._seen
             return None
-        return self._ledger.number(row)
+        return self.ledger.number(row)
 
     def _take_row(self, row: Row) -> None:
         self.expected.update((EVERY_ROW, *(row.values if row.axis is not None else _counted(row.values))))
         number = self._next()
         if number is not None:
-            self._session.log(row, number)
+            self.session.log(row, number)
             self.rows = self._seen
 
     def _take_media(self, record: dict[str, Any]) -> None:
@@ -151,60 +147,60 @@ class Feeder:
         kind = "table" if "table" in record else "image"
         path = self._inside(record["path"], f"the {kind} {record[kind]!r}")
         if kind == "table":
-            self._session.log_table(record["table"], path, number)
+            self.session.log_table(record["table"], path, number)
         else:
-            self._session.log_image(record["image"], path, record.get("caption"), number)
+            self.session.log_image(record["image"], path, record.get("caption"), number)
         self.rows = self._seen
 
     def _take_other(self, process: str, record: dict[str, Any], offset: int) -> None:
         if "summary" in record:
             self._summary.update(record["summary"])
-            self._session.update_summary(record["summary"])
+            self.session.update_summary(record["summary"])
         elif "config" in record:
-            self._session.update_config(record["config"])
+            self.session.update_config(record["config"])
         elif "tags" in record:
-            self._session.add_tags(record["tags"])
+            self.session.add_tags(record["tags"])
         elif "metric" in record:
-            self._session.define_metric(**record["metric"])
+            self.session.define_metric(**record["metric"])
         elif "config_item" in record:
             item = record["config_item"]
-            self._session.set_config(tuple(item["path"]), item["value"])
+            self.session.set_config(tuple(item["path"]), item["value"])
         elif "summary_items" in record:
             changes = record["summary_items"]
-            self._session.change_summary(changes.get("update", ()), changes.get("remove", ()))
+            self.session.change_summary(changes.get("update", ()), changes.get("remove", ()))
         elif "run" in record:
-            self._session.describe(**{name: value for name, value in record["run"].items() if name in _DESCRIBED})
+            self.session.describe(**{name: value for name, value in record["run"].items() if name in _DESCRIBED})
         elif "kept" in record:
             self._keep(process, record["kept"], offset)
         elif "end" in record:
             self._on_end(process, record["time"], record["end"]["exit_code"])
-        elif offset > self._ledger.cursor.get(f"journal/{process}") or self._is_awaited(record):
+        elif offset > self.ledger.cursor.get(f"journal/{process}") or self._is_awaited(record):
             self._take_once(record)
-            self._ledger.cursor.set(f"journal/{process}", max(offset, self._ledger.cursor.get(f"journal/{process}")))
+            self.ledger.cursor.set(f"journal/{process}", max(offset, self.ledger.cursor.get(f"journal/{process}")))
 
     def _take_once(self, record: dict[str, Any]) -> None:
         """Hand over something that would show twice if it were given twice."""
         if "alert" in record:
             alert = record["alert"]
-            self._session.alert(alert["title"], alert["text"], alert["level"], alert.get("wait_duration"))
+            self.session.alert(alert["title"], alert["text"], alert["level"], alert.get("wait_duration"))
         elif "artifact_record" in record:
             given = record["artifact_record"]
             artifact, answer = given["artifact"], self._answer_of(given)
             what = f"the artifact {artifact['name']!r}"
-            self._session.log_artifact_record(artifact, lambda path: self._content(path, what), answer)
+            self.session.log_artifact_record(artifact, lambda path: self._content(path, what), answer)
         elif "use_artifact" in record:
             used = record["use_artifact"]
-            self._session.use_artifact(used["id"], used["type"], used["name"])
+            self.session.use_artifact(used["id"], used["type"], used["name"])
         elif "preempting" in record:
-            self._session.mark_preempting()
+            self.session.mark_preempting()
         elif "artifact" in record:
             artifact = record["artifact"]
             path = self._inside(artifact["path"], f"the artifact {artifact['name']!r}")
-            self._session.log_artifact(path, artifact["name"], artifact["type"])
+            self.session.log_artifact(path, artifact["name"], artifact["type"])
         elif "file" in record:
             base, name = record["file"]["base"], record["file"]["name"]
             path = self._inside(f"{base}/{name}", f"the file {name!r}")
-            self._session.save_file(path, self._inside(base, "its folder"))
+            self.session.save_file(path, self._inside(base, "its folder"))
 
     def _is_awaited(self, record: dict[str, Any]) -> bool:
         """True where a script waits for an answer that no session has had."""
@@ -213,7 +209,7 @@ class Feeder:
 
     def _answer_of(self, given: dict[str, Any]) -> Path | None:
         """The file of the answer about an artifact; None where none is awaited."""
-        return self._directory.answers / f"{given['answer']}.json" if "answer" in given else None
+        return self.directory.answers / f"{given['answer']}.json" if "answer" in given else None
 
     def _content(self, relative: str, what: str) -> Path:
         """A file of a script's artifacts.
@@ -222,8 +218,8 @@ class Feeder:
             Refused: It lies elsewhere.
         """
         path = self._inside(relative, what)
-        if not path.is_relative_to(self._directory.artifacts.resolve()):
-            raise Refused(what, f"{relative} is not a path in {self._directory.artifacts}")
+        if not path.is_relative_to(self.directory.artifacts.resolve()):
+            raise Refused(what, f"{relative} is not a path in {self.directory.artifacts}")
         return path
 
     def _keep(self, process: str, kept: dict[str, str], offset: int) -> None:
@@ -231,19 +227,19 @@ class Feeder:
 
         Where a session was lost, it is given again: W&B may not have all of it.
         """
-        if offset <= self._ledger.cursor.get(f"kept/{process}"):
+        if offset <= self.ledger.cursor.get(f"kept/{process}"):
             return
         self._kept[process] = offset
         name = kept["path"]
-        path = self._directory.files / name
+        path = self.directory.files / name
         what = f"the file {name!r}"
         if path.is_symlink() and not self._by_trainer:
             raise Refused("a file behind a link", f"{path} is a link, which is followed only while the script runs")
         if not path.is_symlink() or not self._by_trainer:
-            path = self._inside(path.relative_to(self._directory.path).as_posix(), what)
+            path = self._inside(path.relative_to(self.directory.path).as_posix(), what)
         elif not path.is_file():
             raise Refused(what, f"{path} leads to no file")
-        self._session.keep_file(path, name, kept["policy"])
+        self.session.keep_file(path, name, kept["policy"])
 
     def _inside(self, relative: str, what: str) -> Path:
         """A file or folder of the run, by its path in the run's directory: W&B is given nothing from outside it.
@@ -251,13 +247,13 @@ class Feeder:
         Raises:
             Refused: The path leads out of the directory, or does not exist.
         """
-        path = self._directory.path / relative
+        path = self.directory.path / relative
         try:
             if Path(relative).is_absolute():
                 raise RunDirectoryError(f"{relative} is not a path in the run's directory")
-            resolved = path_inside(path, self._directory.path)
+            resolved = path_inside(path, self.directory.path)
             if resolved.is_dir():
-                check_folder(path, self._directory.path)
+                check_folder(path, self.directory.path)
             elif not resolved.is_file():
                 raise RunDirectoryError(f"{path} is not a regular file: it is left alone")
         except (OSError, RunDirectoryError) as error:

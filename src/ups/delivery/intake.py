@@ -5,13 +5,11 @@ from collections.abc import Callable
 
 from ups.delivery.feeder import Feeder
 from ups.delivery.run_lifetime import RunLifetime
-from ups.delivery.session import Session
 from ups.durable import sync_file, sync_folder
 from ups.errors import RunDirectoryError
 from ups.journal.console_log import ConsoleReader
-from ups.journal.ledger import JournalSpan, Ledger
-from ups.journal.row_reader import Entry, RowReader
-from ups.journal.run_directory import RunDirectory
+from ups.journal.ledger import JournalSpan
+from ups.journal.row_reader import Entry
 
 __all__ = ["Intake"]
 
@@ -22,35 +20,21 @@ _NEVER = 2**62  # bytes: more than any file has
 
 
 class Intake:
-    """Takes a session through the journals: first the spans in the ledger, then new records.
+    """Takes a feeder, and its session, through the journals: first the spans in the ledger, then new records.
 
-    Args:
-        directory: The run's directory.
-        journals: Reads its journals, from their start.
-        ledger: Has what was taken up, and how far each console log was given out.
-        session: Takes what is printed.
-        feeder: Takes the rows and the rest.
-        lifetime: Knows when the run ends.
-        on_fault: Called with a kind, a message and a count.
-        on_progress: Called between two spans and console logs.
+    ``on_fault`` is called with a kind, a message and a count; ``on_progress`` between two spans and console logs.
     """
 
     def __init__(
         self,
-        directory: RunDirectory,
-        journals: RowReader,
-        ledger: Ledger,
-        session: Session,
         feeder: Feeder,
         lifetime: RunLifetime,
         *,
         on_fault: Callable[[str, str, int], None],
         on_progress: Callable[[], None],
     ) -> None:
-        self._directory = directory
-        self._journals = journals
-        self._ledger = ledger
-        self._session = session
+        self._directory, self._journals = feeder.directory, feeder.journals
+        self._ledger, self._session = feeder.ledger, feeder.session
         self._feeder = feeder
         self._lifetime = lifetime
         self._on_fault = on_fault
@@ -70,8 +54,7 @@ class Intake:
     def take_new(self, *, ended: bool) -> bool:
         """Take up what is new in the journals and console logs. False if nothing was.
 
-        Args:
-            ended: Whether the run has ended, so that this does not wait for more rows before a sync.
+        Where the run has ``ended``, this does not wait for more rows before a sync.
         """
         moved = self._take_journals(at_once=ended)
         for process in self._directory.processes():

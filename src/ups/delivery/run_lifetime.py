@@ -19,12 +19,9 @@ _RANKS_APART = 60.0  # seconds between the ends of the first and the last rank o
 class RunLifetime:
     """Watches the processes of a run.
 
-    Args:
-        directory: The run's directory.
-        owner: The process whose end is the run's end. Without one the run ends when no process of it lives.
-
     Attributes:
-        owner: As above; a later one after :meth:`pass_on`.
+        owner: The process whose end is the run's end; a later one after :meth:`pass_on`. Without one the run ends when
+            no process of it lives.
         unknown: A process that lived when this directory was copied, so that the copy does not have its end; or None.
     """
 

@@ -16,12 +16,14 @@ class ServerHolds:
     """The part of a run that the server holds.
 
     Attributes:
-        last_step: W&B's step of the last row; -1 for none.
+        last_step: W&B's step of the last row; -1 for none, and where the server does not report it.
+        summary_step: W&B's step in the summary; -1 for none.
         counts: The number of rows with each metric; None where the server does not count them.
         closed: Whether the run has ended there.
     """
 
     last_step: int
+    summary_step: int
     counts: dict[str, int] | None
     closed: bool
 
@@ -55,7 +57,13 @@ def held_by_server(entity: str | None, project: str | None, run_id: str) -> Serv
         run = wandb.Api(timeout=20).run(f"{entity}/{project}/{run_id}")
         keys = (run.history_keys or {}).get("keys") or {}
         counts = {name: sum(int(kind["count"]) for kind in entry["typeCounts"]) for name, entry in keys.items()}
-        return ServerHolds(int(run.lastHistoryStep), counts or None, run.state not in ("running", "pending"))
+        summary_step = dict(run.summary).get(EVERY_ROW)
+        return ServerHolds(
+            int(run.lastHistoryStep),
+            summary_step if isinstance(summary_step, int) else -1,
+            counts or None,
+            run.state not in ("running", "pending"),
+        )
 
 
 class WrongCredentials(UPSError):

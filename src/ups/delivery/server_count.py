@@ -42,12 +42,8 @@ def ask_server(
 ) -> Held:
     """Ask until the server shows every row, or has had time to; ``status`` then has its answer.
 
-    Args:
-        ask: Asks once.
-        status: The rows that were given, and the rows of each metric among them.
-        ledger: Has the number of each row.
-        closed: Whether the answer is ``ALL`` only once the run has ended there.
-        lag: Seconds without progress until the answer is final.
+    Before that it has the rows that were given, and the rows of each metric among them. If ``closed``, the answer is
+    ``ALL`` only once the run has ended there. After ``lag`` seconds without progress the answer is final.
     """
     began = progressed = time.monotonic()
     best = (-1, 0)
@@ -69,6 +65,10 @@ def ask_server(
         if (reached := (held, -sum(lacking.values()))) > best:
             best, progressed = reached, time.monotonic()
         if time.monotonic() - progressed > (max(lag, _COUNT_LAG) if complete else lag):
+            if server.last_step < 0 <= server.summary_step:  # it never reports its last row: go by its summary
+                status.confirmed_rows = ledger.rows_up_to(server.summary_step)
+                complete = status.confirmed_rows >= status.rows and (server.closed or not closed)
+                return Held.ALL if complete else Held.SHORT
             return Held.GAP if complete else Held.SHORT
         time.sleep(0.5)
 

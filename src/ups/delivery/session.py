@@ -22,12 +22,13 @@ import psutil
 from ups.delivery.backend import alive, end_backend, running_backend
 from ups.delivery.wandb_errors import Refused, SessionLost, error_text, losing
 from ups.durable import write_atomically
+from ups.installed_wandb import load_wandb
 from ups.journal.row_rule import Row
 from ups.journal.run_directory import ProcessStart, RunDirectory
 from ups.journal.run_manifest import RunManifest
 from ups.journal.untrusted import LARGEST, parse
 
-__all__ = ["Session", "load_wandb"]
+__all__ = ["Session"]
 
 _MOST_ROWS = 1_000_000  # of a table; W&B itself shows 200,000
 _FINISH_TIMEOUT = 900.0  # seconds; by default wandb waits for ever
@@ -49,9 +50,11 @@ class Session:
         next_step: The lowest W&B step that the server still takes; 0 offline.
         resumed: Whether the server knew the run.
         backend: The processes that wandb runs for this session: (process id, start time).
+        lacking: The capabilities that this wandb lacks for the session, with a message each.
 
     Raises:
         SessionLost: wandb cannot open the run now.
+        MissingDependency: There is no wandb that UPS can use.
     """
 
     def __init__(
@@ -74,10 +77,15 @@ class Session:
         self._own_process = own_process
         self._defined: set[str] = set()
         self._stop = threading.Event()
+        self._installed = load_wandb()
         import wandb
 
         self._wandb = wandb
+        self.lacking = self._installed.lacking(own_process=own_process) if mode == "online" else {}
         settings = _settings(manifest, start, self._stop.set, by_trainer=by_trainer, own_process=own_process)
+        settings = {name: value for name, value in settings.items() if name in self._installed.settings}
+        if own_process and "stop_fn" not in settings:
+            _redirect_stop(self._stop.set)
         try:
             with losing("open the run"), _environment(manifest.environment):
                 self._run = wandb.init(
@@ -287,7 +295,10 @@ class Session:
     def write_console(self, text: str) -> None:
         """Add to the run's console log."""
         with losing("write the console log"):
-            self._run.write_logs(text)
+            if self._installed.writes_logs:
+                self._run.write_logs(text)
+            else:  # as if this process had printed it
+                self._run._console_raw_callback("stdout", text if text.endswith("\n") else f"{text}\n")
 
     def finish(self, exit_code: int) -> None:
         """Close the run and wait until wandb has let go of its data. The session is over after this.
@@ -295,7 +306,7 @@ class Session:
         ``run.finish()`` alone may return before wandb-core has written its last block.
         """
         exit_code = max(-(2**31), min(exit_code, 2**31 - 1))  # wandb-core takes 32 bits
-        with losing("finish the run"):
+        with losing("finish the run"), self._in_time():
             self._run.finish(exit_code=exit_code)
             if self._own_process:
                 self._wandb.teardown(exit_code=exit_code)
@@ -309,6 +320,20 @@ class Session:
     def _interface(self) -> Any:
         """The way to wandb-core for records that no public call makes."""
         return self._run._interface
+
+    @contextlib.contextmanager
+    def _in_time(self) -> Iterator[None]:
+        """End wandb's backend where it takes too long to finish, and wandb has no time limit of its own."""
+        if "finish_timeout" in self._installed.settings:
+            yield
+            return
+        limit = threading.Timer(_FINISH_TIMEOUT, end_backend, args=(self.backend, 0.0))
+        limit.daemon = True
+        limit.start()
+        try:
+            yield
+        finally:
+            limit.cancel()
 
     @contextlib.contextmanager
     def _refusing(self, what: str) -> Iterator[None]:
@@ -334,9 +359,11 @@ class Session:
                     self._run.define_metric(name, step_metric=row.axis, step_sync=False)
 
 
-def load_wandb() -> None:
-    """Import wandb in this thread, since another thread cannot while the interpreter ends."""
-    import wandb  # noqa: F401
+def _redirect_stop(stop: Callable[[], None]) -> None:
+    """Have a wandb without ``stop_fn`` call ``stop`` where it would send this process the signal of Ctrl-C."""
+    from wandb.sdk.lib import interrupt
+
+    interrupt.interrupt_main = stop
 
 
 def _settings(

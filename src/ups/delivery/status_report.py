@@ -13,12 +13,7 @@ _EVERY = 0.25  # seconds between two reports of one state
 
 
 class StatusReport:
-    """Keeps ``delivery/status.json`` up to date.
-
-    Args:
-        directory: The run's directory.
-        status: The first status.
-        on_progress: Called with each status that is reported.
+    """Keeps ``delivery/status.json`` up to date, and calls ``on_progress`` with each status that is reported.
 
     Attributes:
         status: The status as it is now; change it, then call :meth:`write`.
@@ -55,3 +50,8 @@ class StatusReport:
     def note(self, kind: str, message: str, count: int = 1) -> None:
         """Count a fault; the next report has it."""
         self._faults.add(kind, message, count)
+
+    def note_once(self, kind: str, message: str) -> None:
+        """Count a fault that stays the same, once; the next report has it."""
+        if kind not in self._faults.as_dict():
+            self.note(kind, message)

@@ -10,6 +10,8 @@ __all__ = ["Refused", "SessionLost", "error_text", "losing"]
 
 _DENIED = re.compile(r"\b(401|403)\b|API key|[Uu]nauthorized|permission denied")
 
+_UNVERIFIED = "error occurred while verifying the API key"
+
 
 class SessionLost(UPSError):
     """The session is over: wandb takes nothing more in it.
@@ -46,9 +48,11 @@ def losing(what: str) -> Iterator[None]:
         yield
     except Exception as error:
         text = error_text(error)
-        raise SessionLost(f"wandb could not {what}: {text}", denied=bool(_DENIED.search(text))) from error
+        # wandb 0.27 and older say the same of a server in trouble and of one that refuses the key: the cause differs.
+        reason = error_text(error.__cause__) if _UNVERIFIED in text and error.__cause__ is not None else text
+        raise SessionLost(f"wandb could not {what}: {text}", denied=bool(_DENIED.search(reason))) from error
 
 
-def error_text(error: Exception) -> str:
+def error_text(error: BaseException) -> str:
     """An error in one line."""
     return " ".join(str(error).split()) or type(error).__name__

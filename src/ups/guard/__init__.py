@@ -8,6 +8,7 @@ import sys
 from types import ModuleType
 from typing import Any, overload
 
+from ups.extras import require
 from ups.guard.guarded_run import Guard, guard_run
 from ups.guard.patch_init import EveryRun, guard_every_run
 
@@ -37,7 +38,9 @@ def guard(run: Any = None) -> Guard | EveryRun:
 
     Raises:
         UsageError: ``run`` is not a wandb run, or it is finished.
+        MissingDependency: wandb is not installed.
     """
+    require("wandb", "wandb", user="ups.guard()")
     return guard_every_run() if run is None else guard_run(run)
 
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from ups.errors import UsageError
+from ups.errors import MissingDependency, UsageError
 from ups.guard import guard
 from ups.text import printable
 
@@ -36,6 +36,6 @@ def main(arguments: list[str], usage: str = _USAGE, begin: Callable[[], object] 
 if __name__ == "__main__":
     try:
         main(sys.argv[1:])
-    except UsageError as error:
+    except (MissingDependency, UsageError) as error:
         print(f"ups: {printable(str(error))}", file=sys.stderr)
         sys.exit(2)

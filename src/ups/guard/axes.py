@@ -25,12 +25,10 @@ class Definition(NamedTuple):
 class Axes:
     """The axes of a run, and its definitions: the script's, and those that the guard makes.
 
-    Args:
-        notices: Takes the changes.
-        summary: The run's summary where the guard came when rows had been logged; a resumed run has one too.
-        from_init: True where no definition can have been made before the guard came. Else names decide: a metric
-            ``training/<stage>/…`` is drawn against ``training/<stage>/step``, and a row with the axis of Lightning
-            or of a Hugging Face trainer against that.
+    The run has a ``summary`` where rows had been logged when the guard came, or where it is resumed. Unless the guard
+    came ``from_init``, definitions may have been made before it, and names decide: a metric ``training/<stage>/…`` is
+    drawn against ``training/<stage>/step``, and a row with the axis of Lightning or of a Hugging Face trainer against
+    that.
 
     Attributes:
         waiting: Definitions to be made before the row that is being judged.
@@ -112,10 +110,7 @@ class Axes:
     def give_own(self, metric: str, *, begun: bool) -> GuardedAxis:
         """An axis of its own for a metric that has none: its folder's ``step``, or ``<metric>/step``.
 
-        Args:
-            metric: The metric.
-            begun: True where it has a line on W&B's own axis, which ends here: on the new one it is in its second
-                part.
+        A line on W&B's own axis that has ``begun`` ends here: on the new axis the metric is in its second part.
         """
         name = f"{metric.rpartition('/')[0] or metric}/step"
         if name in self._seen or (name in self._axes and not self._serves(name, begun=begun)):

@@ -43,10 +43,8 @@ class Actions(NamedTuple):
 class Decisions:
     """A run as a guard knows it.
 
-    Args:
-        begun: The number of rows that the run had when the guard came; None where W&B takes no ``step=``.
-        summary: Its summary, if it had any.
-        from_init: True where no definition can have been made before the guard came.
+    When the guard came, the run had ``begun`` rows (None where W&B takes no ``step=``), and perhaps a summary. Unless
+    the guard came ``from_init``, definitions may have been made before.
 
     Attributes:
         beside_others: True once other processes log to the run.

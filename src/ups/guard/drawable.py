@@ -19,11 +19,7 @@ _MOST_TABLES = 1_000  # that are remembered
 
 
 class Values:
-    """The values of a run's rows.
-
-    Args:
-        notices: Takes the values that no line can show.
-    """
+    """The values of a run's rows."""
 
     def __init__(self, notices: Notices) -> None:
         self._notices = notices

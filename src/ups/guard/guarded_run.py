@@ -9,6 +9,7 @@ from ups.errors import UsageError
 from ups.guard.axes import Definition
 from ups.guard.decisions import Actions, Decisions
 from ups.guard.processes import Processes
+from ups.installed_wandb import load_wandb
 from ups.journal.faults import notify
 
 if TYPE_CHECKING:
@@ -139,13 +140,14 @@ def guard_run(run: Any, *, from_init: bool = False) -> Guard:
     Raises:
         UsageError: It is not a wandb run, or it is finished.
     """
-    import wandb
-
     from ups.tracking.run_view import RunView
+
+    run_type = load_wandb().run_type
+    import wandb
 
     if isinstance(run, RunView):
         raise UsageError("ctx.run goes through UPS, so its charts are full already; leave the guard out")
-    if not isinstance(run, wandb.Run):
+    if not isinstance(run, run_type):
         kind = type(run)
         raise UsageError(
             f"ups.guard() takes the run that wandb.init() returns, not {kind.__module__}.{kind.__qualname__}; "

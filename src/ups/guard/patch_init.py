@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from ups.guard.guarded_run import Guard, guard_run
 from ups.guard.spawned import Carrier
+from ups.installed_wandb import load_wandb
 
 __all__ = ["EveryRun", "guard_every_run"]
 
@@ -22,6 +23,7 @@ class EveryRun:
     """
 
     def __init__(self) -> None:
+        load_wandb()
         import wandb
 
         self._init = wandb.init

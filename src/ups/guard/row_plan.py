@@ -15,6 +15,7 @@ from ups.text import number_text
 __all__ = ["Rows"]
 
 Row = dict[str, Any]
+_Names = tuple[str, ...]
 _CLOCKS = ("_timestamp", "_runtime")  # W&B puts them into each row
 _MOST_PLANNED = 100_000  # names in all plans
 
@@ -23,7 +24,7 @@ class _Group(NamedTuple):
     """The metrics of a row that are drawn against one axis; ``held`` if the row has it, as a number."""
 
     axis: GuardedAxis
-    metrics: tuple[str, ...]
+    metrics: _Names
     held: bool
 
 
@@ -31,16 +32,20 @@ class _Plan(NamedTuple):
     """The groups that rows of the same names share; ``free`` are the metrics that are drawn against ``_step``."""
 
     groups: tuple[_Group, ...]
-    free: tuple[str, ...]
+    free: _Names
+
+
+class _Changes(NamedTuple):
+    """The changes of a row: the axes that are added to it, and the new name of each metric that is in a part."""
+
+    added: Row
+    parts: dict[str, str]
 
 
 class Rows:
     """The rows of a run: which of their metrics need another name or an axis.
 
-    Args:
-        axes: The run's axes and definitions.
-        notices: Takes the changes.
-        from_start: True where the guard has seen every row of the run.
+    ``from_start`` is true where the guard has seen every row.
 
     Attributes:
         filled: The axes that wandb fills in for the row that was judged last.
@@ -51,8 +56,9 @@ class Rows:
         self._notices = notices
         self._from_start = from_start
         self._values = Values(notices)
-        self._plans: dict[tuple[str, ...], _Plan] = {}
+        self._plans: dict[_Names, _Plan] = {}
         self._planned = 0
+        self._changes = _Changes({}, {})  # of the row that is judged
         self._missing = MissingAxes(axes, notices)
         self.filled: Set[str] = self._missing.filled
 
@@ -62,15 +68,12 @@ class Rows:
         self._planned = 0
 
     def row(self, data: Row, place: Place) -> Row:
-        """Return the row for W&B: ``data`` itself where nothing is to be changed.
-
-        Args:
-            data: The script's row.
-            place: The place of the row.
-        """
-        added: Row = {}
-        parts: dict[str, str] = {}
-        missing = self._missing
+        """Return the row for W&B: the script's own where nothing is to be changed."""
+        changes, missing = self._changes, self._missing
+        added, parts = changes
+        if added or parts:
+            added.clear()
+            parts.clear()
         if missing.implied or missing.filled:
             missing.implied.clear()
             missing.filled.clear()
@@ -80,7 +83,7 @@ class Rows:
         names = tuple(numbers)
         plan = self._plans.get(names) or self._new_plan(names, data)
         for group in plan.groups:
-            self._follow(group, numbers, place, added, parts, all_finite=numbers is data)
+            self._follow(group, numbers, place, changes, all_finite=numbers is data)
         if missing.waits and not place.open:
             self._give_up_waiting(place, added)
         late = place.late or (bool(place.moved) and not added.keys().isdisjoint(place.moved))
@@ -88,12 +91,10 @@ class Rows:
             added |= missing.implied  # the row may get a number of its own
             missing.filled.clear()
         if plan.free:
-            self._follow_free(plan.free, numbers, place.step, late, added, parts)
-        if not added and not parts:
-            return data
-        return _rebuilt(data, added, parts)
+            self._follow_free(plan.free, numbers, place.step, late, changes)
+        return _rebuilt(data, changes) if added or parts else data
 
-    def _new_plan(self, names: tuple[str, ...], data: Row) -> _Plan:
+    def _new_plan(self, names: _Names, data: Row) -> _Plan:
         metrics: dict[str, list[str]] = {}
         found = {name: self._axes.of(name, names) for name in names if name not in self._axes.names()}
         known = self._axes.names()
@@ -116,16 +117,7 @@ class Rows:
         self._plans[names] = plan = _Plan(groups, free)
         return plan
 
-    def _follow(
-        self,
-        group: _Group,
-        numbers: Row,
-        place: Place,
-        added: Row,
-        parts: dict[str, str],
-        *,
-        all_finite: bool,
-    ) -> None:
+    def _follow(self, group: _Group, numbers: Row, place: Place, changes: _Changes, *, all_finite: bool) -> None:
         """Follow the metrics of one axis through a row."""
         axis, metrics, held = group
         supplied = False
@@ -146,7 +138,7 @@ class Rows:
         if place.late:
             self._axes.confirm(metrics)
         if not all_finite:
-            self._name_gaps(axis, metrics, numbers, x, supplied, added, parts)
+            self._name_gaps(axis, metrics, numbers, x, supplied, changes)
             metrics = tuple(metric for metric in metrics if _is_finite(numbers[metric]))
         for strand in axis.strands(metrics):
             line = strand.line
@@ -155,40 +147,25 @@ class Rows:
             if _is_finite(x):
                 line.follow(x)
             if strand.part > 1:
-                self._put_in_part(axis, strand, metrics, x, added, parts)
+                self._put_in_part(axis, strand, metrics, x, changes)
                 continue
             if x > axis.high:
                 axis.high = x
             if supplied:
-                added[axis.name] = x
+                changes.added[axis.name] = x
 
     def _name_gaps(
-        self,
-        axis: GuardedAxis,
-        metrics: tuple[str, ...],
-        numbers: Row,
-        x: float,
-        supplied: bool,
-        added: Row,
-        parts: dict[str, str],
+        self, axis: GuardedAxis, metrics: _Names, numbers: Row, x: float, supplied: bool, changes: _Changes
     ) -> None:
         """Name NaN and infinities, which make no point, after the part that their line is in."""
         gaps = tuple(metric for metric in metrics if not _is_finite(numbers[metric]))
         for strand in axis.strands(gaps):
             if strand.part > 1:
-                self._put_in_part(axis, strand, gaps, x, added, parts)
+                self._put_in_part(axis, strand, gaps, x, changes)
             elif supplied:
-                added[axis.name] = x
+                changes.added[axis.name] = x
 
-    def _follow_free(
-        self,
-        metrics: tuple[str, ...],
-        numbers: Row,
-        step: int | None,
-        late: bool,
-        added: Row,
-        parts: dict[str, str],
-    ) -> None:
+    def _follow_free(self, metrics: _Names, numbers: Row, step: int | None, late: bool, changes: _Changes) -> None:
         """Follow the metrics that are drawn against W&B's own numbers through a row."""
         axis = self._axes.get(DEFAULT_AXIS)
         strands = axis.strands(metrics)
@@ -201,7 +178,7 @@ class Rows:
                     self._move(axis, strand, step)
                 strand.line.follow(step)
                 if strand.part > 1:
-                    self._put_in_part(axis, strand, metrics, step, added, parts)
+                    self._put_in_part(axis, strand, metrics, step, changes)
             return
         assert step is not None
         logged = self._logged_steps(metrics, strands, numbers, step)
@@ -209,16 +186,14 @@ class Rows:
             self._move(axis, strand, step)
             if strand.part > 1:
                 strand.line.follow(step)
-                self._put_in_part(axis, strand, metrics, step, added, parts)
+                self._put_in_part(axis, strand, metrics, step, changes)
             elif not strand.parts_end:
                 for metric in metrics:
                     if metric in strand.metrics and metric not in logged.values():
-                        self._leave(metric, strand, logged.get(metric), step, added, parts)
+                        self._leave(metric, strand, logged.get(metric), step, changes)
                 self.forget_plans()
 
-    def _logged_steps(
-        self, metrics: tuple[str, ...], strands: tuple[Strand, ...], numbers: Row, step: int
-    ) -> dict[str, str]:
+    def _logged_steps(self, metrics: _Names, strands: tuple[Strand, ...], numbers: Row, step: int) -> dict[str, str]:
         """The steps that the script logs itself, each the same as ``step=``, of metrics that have no line yet."""
         if not self._from_start:
             return {}
@@ -227,9 +202,7 @@ class Rows:
         steps = {name for name in own.values() if name in new and numbers[name] == step}
         return {metric: name for metric, name in own.items() if name in steps and metric not in steps}
 
-    def _leave(
-        self, metric: str, before: Strand, logged: str | None, step: int, added: Row, parts: dict[str, str]
-    ) -> None:
+    def _leave(self, metric: str, before: Strand, logged: str | None, step: int, changes: _Changes) -> None:
         """Give a metric an axis of its own, where W&B's number for its step is taken; in a part, if it has a line."""
         begun = before.begun or not self._from_start
         if logged is not None:
@@ -239,13 +212,13 @@ class Rows:
             own = self._axes.give_own(metric, begun=begun)
         part = own.first_part
         if part > 1:
-            parts[metric] = prefixed(metric, part)
+            changes.parts[metric] = prefixed(metric, part)
             self._axes.define_part(own, part, (metric,))
         if begun and logged is None:
             self._notices.add(
                 "taken",
                 lambda: (
-                    f"W&B's number {number_text(step)} is taken: {metric} continues as {parts[metric]}, "
+                    f"W&B's number {number_text(step)} is taken: {metric} continues as {changes.parts[metric]}, "
                     f"against {own.key(part)}"
                 ),
                 always=True,
@@ -257,7 +230,7 @@ class Rows:
                 strand.line = before.line_again()
             strand.line.follow(step)
         if logged is None:
-            added[own.key(part)] = step
+            changes.added[own.key(part)] = step
 
     def _give_up_waiting(self, place: Place, added: Row) -> None:
         if self._missing.give_up(place, added):
@@ -280,29 +253,22 @@ class Rows:
                 "parts-end", lambda: f"{back}, for the {MOST_PARTS}th time: from here on, {name} stays as it is"
             )
 
-    def _put_in_part(
-        self,
-        axis: GuardedAxis,
-        strand: Strand,
-        metrics: tuple[str, ...],
-        x: float,
-        added: Row,
-        parts: dict[str, str],
-    ) -> None:
+    def _put_in_part(self, axis: GuardedAxis, strand: Strand, metrics: _Names, x: float, changes: _Changes) -> None:
         part = strand.part
         mine = [metric for metric in metrics if metric in strand.metrics]
         self._axes.define_part(axis, part, mine)
         for metric in mine:
-            parts[metric] = prefixed(metric, part)
-        added[axis.key(part)] = x
+            changes.parts[metric] = prefixed(metric, part)
+        changes.added[axis.key(part)] = x
 
 
 def _is_finite(value: float) -> bool:
     return value - value == 0
 
 
-def _rebuilt(data: Row, added: Row, parts: dict[str, str]) -> Row:
+def _rebuilt(data: Row, changes: _Changes) -> Row:
     """The row with names of parts, and with axes that it lacks."""
+    added, parts = changes
     row: Row = {}
     for name, value in flat(data).items():
         new = parts.get(name, name)

@@ -140,10 +140,6 @@ class GuardedAxis:
             found = self._found[metrics] = self._split(metrics)
         return found
 
-    def has(self, metric: str) -> bool:
-        """True where the metric has had a point on the axis."""
-        return metric in self._strands or metric in self.begun
-
     def last(self, metric: str) -> float:
         """The x of the metric's last point; -inf if it has none."""
         strand = self._strands.get(metric)

@@ -102,16 +102,9 @@ class WandbStep:
         filled: Collection[str] = (),
         ended: bool = False,
     ) -> None:
-        """Take note of a call.
+        """Take note of a call: the script gave a ``step=`` and these names, and may have ``ended`` the row.
 
-        Args:
-            number: The ``step=`` that wandb was given.
-            step: The ``step=`` that the script gave.
-            commit: The ``commit=`` that wandb was given.
-            row: The row that wandb was given, by the names in W&B.
-            given: The names that the script gave.
-            filled: The axes that W&B fills in for this call.
-            ended: True where the script closed the row.
+        wandb was given a ``number``, a ``commit=`` and a row by the names in W&B, and has ``filled`` in some axes.
         """
         if self.current is None:
             return

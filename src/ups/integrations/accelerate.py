@@ -19,11 +19,11 @@ from typing import Any
 
 from ups.charts import check_stage_name, metric_key, stage_prefix
 from ups.errors import UsageError
-from ups.integrations.framework import require
+from ups.extras import require_version
 from ups.integrations.trainings import Trainings, make_run, must_take_rows, name_text, open_run
 from ups.tracking import WandBContext
 
-require("accelerate", "1")
+require_version("accelerate", "1")
 
 # Only once it is known to be installed.
 from accelerate.state import PartialState  # noqa: E402

@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ups.charts import check_stage_name
-from ups.integrations.framework import require
+from ups.extras import require_version
 from ups.integrations.trainings import Trainings, make_run, must_take_rows, open_run, resume_in
 from ups.journal.faults import notify
 from ups.tracking import WandBContext
 from ups.tracking.context import held_here
 
-require("lightning", "2.5", "lightning", "pytorch-lightning")
+require_version("lightning", "2.5", "lightning", "pytorch-lightning")
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import ModelCheckpoint

@@ -19,7 +19,7 @@ from ups.tracking.config import plain_config
 from ups.tracking.context import DISABLED, RUN_DIR_VARIABLE, held_here
 from ups.tracking.values import whole_number
 
-__all__ = ["Trainings", "flattened", "make_run", "must_take_rows", "name_text", "open_run", "resume_in"]
+__all__ = ["Trainings", "make_run", "must_take_rows", "name_text", "open_run", "resume_in"]
 
 _NAMES = "trainings"  # a file of the run's directory: a line for each training, the run's owner and the stage
 
@@ -35,12 +35,7 @@ def open_run(run_id: str | None = None) -> WandBContext | None:
 
 
 def make_run(run_id: str | None = None, **arguments: Any) -> WandBContext:
-    """Make a run; with the ``run_id`` of an existing run, resume that one.
-
-    Args:
-        run_id: W&B's id of the run.
-        arguments: Other arguments of :func:`~ups.create_wandb_context`.
-    """
+    """Make a run by :func:`~ups.create_wandb_context`; with the ``run_id`` of an existing run, resume that one."""
     return _kept(create_wandb_context(run_id=run_id, **{"resume": run_id is not None, **arguments}))
 
 
@@ -56,12 +51,9 @@ def must_take_rows(argument: str, context: WandBContext | None) -> None:
 
 
 class _Count(NamedTuple):
-    """The count of a stage.
+    """The count of a stage: the last step, and the next at the pace so far; None where that is not known.
 
-    Attributes:
-        last: Its last step.
-        next: The step that comes next at the pace so far; None where the pace is not known.
-        single: True where there was only one step.
+    ``single`` is true where there was only one step.
     """
 
     last: int
@@ -72,12 +64,9 @@ class _Count(NamedTuple):
 class Trainings:
     """A run, as an integration fills it.
 
-    Args:
-        context: The run.
-        base: The name of a training's stage unless it is given another: ``base``, then ``base2``, ``base3``, ….
+    A training's stage has the name ``base`` unless it is given another, then ``base2``, ``base3``, ….
 
     Attributes:
-        context: The run.
         stage: The stage of the newest training; None before the first.
     """
 
@@ -199,11 +188,8 @@ class Trainings:
         A nested value becomes ``<name>/<key>``, text goes to the summary. A value that its chart has at this very
         step already is left out: trainers repeat the epoch in each of several rows of a step.
 
-        Args:
-            values: Metric names to values.
-            step: The stage's step; None for the one after its last.
-            stage: The stage; by default that of the newest training.
-            is_open: True where later rows of the same step join it; each metric keeps its last value.
+        Without ``step``, it is the one after the stage's last; without ``stage``, that of the newest training. Later
+        rows of the same step join a row that ``is_open``: each metric keeps its last value.
         """
         name = stage or self.stage or self._base
         position = self._last_step(name) + 1 if step is None else step
@@ -255,15 +241,20 @@ class Trainings:
             self.context.update_config(new)
 
     def flat(self, values: Mapping[Any, Any]) -> dict[str, Any]:
-        """As :func:`flattened`; a name that is not a string is reported once, and counted."""
-        odd: list[Any] = []
-        flat = flattened(values, odd)
-        for name in odd:
-            self.context.sink.note(
-                "names",
-                f"the name {shown(name)} is not a string: its values are logged as {name_text(name)!r}, and those of"
-                " other such names in the same way",
-            )
+        """``values`` with ``{"loss": {"pde": 0.5}}`` as ``{"loss/pde": 0.5}``; reports names that are not strings."""
+        flat: dict[str, Any] = {}
+        for name, value in values.items():
+            text = name_text(name)
+            if not isinstance(name, str):
+                self.context.sink.note(
+                    "names",
+                    f"the name {shown(name)} is not a string: its values are logged as {text!r}, and those of other"
+                    " such names in the same way",
+                )
+            if isinstance(value, Mapping):
+                flat.update({f"{text}/{key}": inner for key, inner in self.flat(value).items()})
+            else:
+                flat[text] = value
         return flat
 
     def _note_steps(self, stage: str, row: Mapping[str, Any], position: Any) -> None:
@@ -308,25 +299,6 @@ class Trainings:
 def _kept(context: WandBContext) -> WandBContext:
     _opened[:] = [*(held for held in _opened if not held.finished), context]
     return context
-
-
-def flattened(values: Mapping[Any, Any], odd: list[Any] | None = None) -> dict[str, Any]:
-    """``values`` with ``{"loss": {"pde": 0.5}}`` as ``{"loss/pde": 0.5}``.
-
-    Args:
-        values: Names to values. A name that is not a string is logged as its text.
-        odd: Takes such names.
-    """
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        text = name_text(name)
-        if odd is not None and not isinstance(name, str):
-            odd.append(name)
-        if isinstance(value, Mapping):
-            flat.update({f"{text}/{key}": inner for key, inner in flattened(value, odd).items()})
-        else:
-            flat[text] = value
-    return flat
 
 
 def name_text(name: Any) -> str:

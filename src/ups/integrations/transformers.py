@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ups.charts import check_stage_name, stage_prefix
 from ups.errors import UsageError
-from ups.integrations.framework import require
+from ups.extras import require_version
 from ups.integrations.trainings import Trainings, make_run, must_take_rows, open_run
 from ups.tracking import WandBContext
 
-require("transformers", "4.46.1")
+require_version("transformers", "4.46.1")
 
 from transformers import TrainerCallback  # noqa: E402 - only once it is known to be installed
 

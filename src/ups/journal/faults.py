@@ -14,11 +14,8 @@ __all__ = ["Faults", "notify"]
 class Faults:
     """A count and a first message for each kind of fault. Safe to use from several threads.
 
-    A fault never stops training. The first of a kind is reported on stderr at once; :meth:`~ups.WandBContext.finish`
-    reports the counts.
-
-    Args:
-        quiet: Whether nothing is printed.
+    A fault never stops training. The first of a kind is reported on stderr at once, unless all are ``quiet``;
+    :meth:`~ups.WandBContext.finish` reports the counts.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:

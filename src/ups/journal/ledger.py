@@ -34,12 +34,9 @@ __all__ = ["Cursor", "JournalSpan", "Ledger", "numbers_of", "spans_of"]
 
 @dataclass(frozen=True, slots=True)
 class JournalSpan:
-    """Whole lines of one process's journal.
+    """Whole lines of one process's journal, from byte ``start`` up to ``end``.
 
     Attributes:
-        process: The process.
-        start: Its first byte in the journal.
-        end: The byte behind its last.
         rows: The rows that it makes; None where an older UPS has not counted them.
         settled: Whether the rows that the process had left open are settled at its end.
     """
@@ -100,9 +97,7 @@ class Ledger:
     def continue_from(self, held: int, lowest: int) -> int:
         """Settle the numbers of the rows that W&B lacks. Returns how many rows it holds.
 
-        Args:
-            held: The last number that W&B holds; -1 for none.
-            lowest: The lowest number that it still takes.
+        ``held`` is the last number that it holds, -1 for none, and ``lowest`` the lowest that it still takes.
         """
         rows = self.rows_up_to(held)
         self._lowest = lowest

@@ -19,12 +19,7 @@ _ROOM = 64  # numbers up to the limit, for all files of UPS
 
 
 class OwnDescriptor:
-    """A file that is open under a high number of this process.
-
-    Args:
-        path: The file; a link is not followed.
-        flags: As for ``os.open``.
-        mode: As for ``os.open``.
+    """A file that is open under a high number of this process; a link is not followed.
 
     Raises:
         OSError: The file cannot be opened.

@@ -34,9 +34,6 @@ class JournalReader:
     def read(self, until: int | None = None) -> Iterator[tuple[dict[str, Any], int]]:
         """The records behind :attr:`offset`, each with the offset at its end, as far as there are whole lines.
 
-        Args:
-            until: Stop at this offset.
-
         Raises:
             RunDirectoryError: The journal is a link out of the run, or not a regular file.
             OSError: It cannot be read.

@@ -28,7 +28,6 @@ class Entry(NamedTuple):
     """A row of a journal, or a record that makes none.
 
     Attributes:
-        process: The process that wrote the journal.
         record: The record; of a row, the one that settled it.
         offset: The bytes of the journal up to the record's end.
         row: The row; None for any other record.
@@ -43,14 +42,9 @@ class Entry(NamedTuple):
 
 
 class RowReader:
-    """Reads the journals of a run as entries, from their start.
-
-    Args:
-        directory: The run's directory.
-        repeated: The attempts that are drawn of a step that is logged again (:class:`~ups.journal.row_rule.RowRule`).
+    """Reads the journals of a run as entries, from their start, by a :class:`~ups.journal.row_rule.RowRule`.
 
     Attributes:
-        rule: Makes rows of the records of stages.
         script: Makes rows of the calls of a script's own; None while no journal has any.
     """
 

@@ -41,8 +41,7 @@ class _Open:
 class RowRule:
     """Turns records into rows, one after another. The same records in the same order give the same rows.
 
-    Args:
-        repeated: ``first``, or ``all`` to draw a step each time that it is logged.
+    ``repeated`` is ``first``, or ``all`` to draw a step each time that it is logged.
 
     Attributes:
         skipped_values: The number of values of each stage that are not drawn because their step did not grow.

@@ -47,8 +47,6 @@ class ProcessStart:
     Attributes:
         time: Seconds since 1970.
         order: Its place among the processes of the run, counted by what it found there: clocks can be set back.
-        pid: Its process id.
-        host: Its machine.
         owner: Whether its end is the run's end.
         rank: Its rank in a distributed job; None outside one.
         inode: The inode of its journal, which a copy of the journal does not have; 0 if unknown.
@@ -291,12 +289,12 @@ class RunDirectory:
 
     def segments(self) -> list[Path]:
         """W&B's own files of this run, oldest first; more than one where a delivery was cut off."""
-        found = [path for path in self.wandb.glob("*run-*/run-*.wandb") if self._is_own(path)]
-        return sorted(found, key=lambda path: path.parent.name.partition("run-")[2])
-
-    def _is_own(self, segment: Path) -> bool:
-        """True where a file is the run's own, so that delivery may cut or rename it: not a link, and a regular file."""
-        return segment.is_file() and not segment.is_symlink() and not segment.parent.is_symlink()
+        own = [  # neither a link nor behind one, so that delivery may cut or rename it
+            path
+            for path in self.wandb.glob("*run-*/run-*.wandb")
+            if path.is_file() and not path.is_symlink() and not path.parent.is_symlink()
+        ]
+        return sorted(own, key=lambda path: path.parent.name.partition("run-")[2])
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:

@@ -87,11 +87,7 @@ def manifest_text(manifest: RunManifest) -> str:
 def manifest_from(content: bytes, *, run_id: str, created: float, source: str) -> RunManifest:
     """Read the manifest in the bytes of ``run.json``. Values of the wrong kind are left out, and noted as a problem.
 
-    Args:
-        content: The bytes.
-        run_id: The run's id where the file gives none: its directory's name.
-        created: Seconds since 1970, likewise.
-        source: The file's name in messages.
+    ``run_id`` and ``created`` stand where the file gives none; ``source`` is the file's name in messages.
 
     Raises:
         RunDirectoryError: The file is of a newer schema than this UPS knows.

@@ -127,12 +127,7 @@ _TAKES: dict[str, Callable[[Any], bool]] = {
 
 
 def write_status(directory: RunDirectory, status: Status, *, sync: bool = True) -> None:
-    """Replace the status before, on the disk when this returns.
-
-    Args:
-        directory: The run's directory.
-        status: The new status.
-        sync: False for one report of many, which a power cut may take.
+    """Replace the status before, on the disk when this returns; without ``sync``, a power cut may take it.
 
     Raises:
         OSError: The file cannot be written.

@@ -11,8 +11,8 @@ from ups.journal.status import read_status
 __all__ = ["has_new_records", "waits"]
 
 
-def waits(directory: RunDirectory, processes: Iterable[str] | None = None) -> bool:
-    """True where W&B may lack something that these processes, by default all, have journaled.
+def waits(directory: RunDirectory) -> bool:
+    """True where W&B may lack something that the run's processes have journaled.
 
     That is so until the newest delivery has reported that W&B holds every row, and again as soon as a journal has a
     record that no delivery has taken up.
@@ -23,7 +23,7 @@ def waits(directory: RunDirectory, processes: Iterable[str] | None = None) -> bo
     status = read_status(directory)
     if status is None or status.state != "finished":
         return True
-    return status.consumed_bytes != directory.journaled_bytes() and has_new_records(directory, processes)
+    return status.consumed_bytes != directory.journaled_bytes() and has_new_records(directory)
 
 
 def has_new_records(directory: RunDirectory, processes: Iterable[str] | None = None) -> bool:

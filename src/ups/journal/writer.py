@@ -109,8 +109,7 @@ class Journal:
     def defer(self, deferred: DeferredLines) -> None:
         """Keep the place of lines that cannot be written yet; a thread writes them when they can be."""
         with self.lock:
-            if self._deferred is not None:
-                self._settle()
+            self._settle()
             self._deferred = deferred
             if self._deferrals is None:
                 self._deferrals = queue.SimpleQueue()
@@ -128,10 +127,8 @@ class Journal:
             OSError: The disk refused; the lines stay with the operating system or in memory.
         """
         with self.lock:
-            if self._deferred is not None:
-                self._settle()
-            if self._waiting:
-                self._write_waiting()
+            self._settle()
+            self._write_waiting()
             if self._closed:
                 return
             self._ensure()
@@ -153,12 +150,10 @@ class Journal:
         with self.lock:
             if self._closed:
                 return len(self._waiting)
-            if self._deferred is not None:
-                self._settle()
+            self._settle()
             if self._deferrals is not None:
                 self._deferrals.put(None)
-            if self._waiting:
-                self._write_waiting()
+            self._write_waiting()
             try:
                 self._ensure()
                 os.fsync(self._number)
@@ -184,10 +179,10 @@ class Journal:
             self._on_reopening()
 
     def _settle(self) -> None:
-        """Write the deferred lines."""
-        assert self._deferred is not None
+        """Write the deferred lines, if there are any."""
         deferred, self._deferred = self._deferred, None
-        self.append(deferred.lines())
+        if deferred is not None:
+            self.append(deferred.lines())
 
     def _settle_each(self, deferrals: "queue.SimpleQueue[DeferredLines | None]") -> None:
         while (deferred := deferrals.get()) is not None:
@@ -224,11 +219,7 @@ class Journal:
 
 
 class LateJournal(Journal):
-    """A journal that is opened by the first line that is written to it.
-
-    Args:
-        open_journal: Opens it.
-    """
+    """A journal that is opened by the first line that is written to it."""
 
     def __init__(self, open_journal: Callable[[], Journal]) -> None:
         self.lock = threading.RLock()

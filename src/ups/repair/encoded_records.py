@@ -3,6 +3,8 @@
 The rest of a record stays as it is, byte for byte.
 """
 
+from collections.abc import Callable
+
 from ups.runfile.wire import fields_in, sized, varint
 
 __all__ = ["with_number", "with_run_id"]
@@ -23,16 +25,16 @@ def with_number(record: bytes, number: int) -> bytes:
 
 def with_run_id(record: bytes, old: str, new: str) -> bytes:
     """Put the run id ``new`` in place of ``old`` in an artifact's record; another record stays as it is."""
-    changed, at = [], 0
-    for number, begin, start, at in fields_in(record):
-        content = record[start:at]
-        changed.append(sized(_ARTIFACT, _of_run(content, old, new)) if number == _ARTIFACT else record[begin:at])
-    return b"".join(changed) if at == len(record) else record
+
+    def of_run(artifact: bytes) -> bytes:
+        return _with_field(artifact, _RUN_ID, lambda held: new.encode() if held == old.encode() else held)
+
+    return _with_field(record, _ARTIFACT, of_run)
 
 
-def _of_run(artifact: bytes, old: str, new: str) -> bytes:
+def _with_field(message: bytes, wanted: int, change: Callable[[bytes], bytes]) -> bytes:
+    """Change the content of one field; a message that is not all fields stays as it is."""
     changed, at = [], 0
-    for number, begin, start, at in fields_in(artifact):
-        is_id = number == _RUN_ID and artifact[start:at] == old.encode()
-        changed.append(sized(_RUN_ID, new.encode()) if is_id else artifact[begin:at])
-    return b"".join(changed) if at == len(artifact) else artifact
+    for number, begin, start, at in fields_in(message):
+        changed.append(sized(wanted, change(message[start:at])) if number == wanted else message[begin:at])
+    return b"".join(changed) if at == len(message) else message

@@ -58,11 +58,8 @@ class StageRows:
 def meant(stage: StageRows, *, fixed: _Mask, lagging: bool = False) -> _Values:
     """Work out the axis that was meant; float64, shape (rows,). Anchors keep their x.
 
-    Args:
-        stage: The rows.
-        fixed: bool, shape (rows,): the rows that keep their x, since a chart beside is right there. Among rows at one
-            x they are the anchors.
-        lagging: Each row's axis comes in a row of its own after it; then no row is fixed.
+    Among rows at one x, the ``fixed`` ones are the anchors, since a chart beside is right there. If the axis is
+    ``lagging``, each row's comes in a row of its own after it, and no row is fixed.
     """
     size = len(stage.rows)
     if lagging:
@@ -148,11 +145,7 @@ def attempts_of(x: _Values, charts: Iterable[_Places]) -> _Places:
     """The number of each row's attempt, from 0: a new one begins where a chart goes back.
 
     Where rows of several charts lie between a chart's point and one before it in x, the attempt begins at the
-    largest of the drops among them.
-
-    Args:
-        x: float64, shape (rows,): the axis; NaN where there is none.
-        charts: For each chart, int64: the places of its points, increasing.
+    largest of the drops among them. ``x`` is NaN where there is none; each of ``charts`` has its points' places.
     """
     begins = np.zeros(len(x), dtype=np.bool_)
     for places in charts:
@@ -194,11 +187,7 @@ def _take(lows: list[float], highs: list[float], low: float, high: float) -> Non
 
 
 def later_places(x: _Values) -> _Places:
-    """The place behind which each row must be written so that x never goes back; its own place for nearly all.
-
-    Args:
-        x: float64, shape (rows,): the axis of the rows, finite.
-    """
+    """The place behind which each row must be written so that a finite x never goes back; its own for nearly all."""
     if not len(x):
         return np.empty(0, dtype=np.int64)
     lowest_from = np.minimum.accumulate(x[::-1])[::-1]

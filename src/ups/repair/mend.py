@@ -86,16 +86,10 @@ def mend(
     *,
     attempts: _Rows | None = None,
 ) -> Mended:
-    """Work out the axis that was meant, and the points to leave out.
+    """Work out the axis that was meant for the charts against it that have rows, and the points to leave out.
 
-    Args:
-        run: The run, in which every one of ``metrics`` is drawn against ``axis``.
-        axis: The axis.
-        metrics: The charts against it that have rows.
-        codes: The codes of each chart's findings, among which is one of :data:`MEND`.
-        keep: The attempt to keep where attempts overlap.
-        attempts: int64, shape (rows of the run,): the number of each row's attempt, where it is known; by default the
-            x of the charts show it.
+    Among the ``codes`` of the charts' findings is one of :data:`MEND`. ``keep`` names the attempt to keep where some
+    overlap; ``attempts``, shape (rows of the run,), numbers each row's, which by default the x of the charts show.
     """
     charts = AxisCharts(run, axis, metrics)
     right = {metric for metric in charts.right if not codes.get(metric, set()) & MEND}
@@ -115,7 +109,7 @@ def mend(
         x = count_on(x, number)
         what.append(f"{axis} goes back {times(count)}: it counts on from its last value")
     elif count and keep != "all":
-        out = {metric: _superseded(x, work.held(metric), number, keep) for metric in others}
+        out = {metric: _superseded(x, stage.metrics[metric], number, keep) for metric in others}
         if any(gone.any() for gone in out.values()):
             what.append(f"{axis} goes back {times(count)}: where attempts overlap, the {keep} is kept")
     counts, lost = {}, {}
@@ -183,20 +177,14 @@ class _Arranged:
     last: float | None
 
 
+@dataclass(frozen=True)
 class _Work:
     """The rows of an axis, its right charts and the others."""
 
-    def __init__(
-        self, stage: StageRows, drawn: dict[str, NDArray[np.int64]], right: set[str], others: list[str]
-    ) -> None:
-        self.stage = stage
-        self.drawn = drawn
-        self.right = right
-        self.others = others
-
-    def held(self, metric: str) -> _Rows:
-        """The places of a metric's rows, whatever value they hold."""
-        return self.stage.metrics[metric]
+    stage: StageRows
+    drawn: dict[str, _Rows]
+    right: set[str]
+    others: list[str]
 
     def rows_of(self, metrics: Iterable[str]) -> _Mask:
         """True for the rows that hold one of some metrics."""
@@ -214,17 +202,12 @@ class _Work:
     def arranged(self, axis: str, x: NDArray[np.float64], out: dict[str, _Mask]) -> _Arranged:
         """Arrange the rows such that no chart goes back.
 
-        Args:
-            axis: The axis.
-            x: Its value in each row, for the charts that are not right.
-            out: For each of these, the rows that lose it.
+        ``x`` is the axis of the charts that are not right; ``out`` marks, for each of these, the rows that lose it.
         """
         stage, size = self.stage, len(self.stage.rows)
-        kept = {metric: self._mask(self.held(metric)) & ~out[metric] for metric in self.others}
+        kept = {metric: self.rows_of([metric]) & ~out[metric] for metric in self.others}
         held_right = self.rows_of(self.right)
-        held_other = np.zeros(size, dtype=np.bool_)
-        for mask in kept.values():
-            held_other |= mask
+        held_other = _any(kept.values(), size)
         finite = np.isfinite(x)
         split = held_right & held_other & finite & (x != stage.x)
         back = [metric for metric, mask in kept.items() if (np.diff(x[mask & finite]) < 0).any()]
@@ -232,23 +215,16 @@ class _Work:
             back, split = [], np.zeros(size, dtype=np.bool_)
         leaving = {metric: np.zeros(size, dtype=np.bool_) for metric in self.others}
         after = np.arange(size)
-        mixed = np.zeros(size, dtype=np.bool_)
-        for metric in back:
-            mixed |= kept[metric] & finite
-        places = np.flatnonzero(mixed)
+        places = np.flatnonzero(_any((kept[metric] for metric in back), size) & finite)
         after[places] = places[later_places(x[places])]
         later = np.flatnonzero(after != np.arange(size))
         for metric in back:
             leaving[metric][later] = kept[metric][later]
         for metric in self.others:
             leaving[metric] |= kept[metric] & split
-        gone_from = np.zeros(size, dtype=np.bool_)  # rows that some part leaves
-        for mask in leaving.values():
-            gone_from |= mask
+        gone_from = _any(leaving.values(), size)  # rows that some part leaves
         parts = np.flatnonzero(gone_from)
-        stays = held_right.copy()
-        for metric, mask in kept.items():
-            stays |= mask & ~leaving[metric]
+        stays = held_right | _any((mask & ~leaving[metric] for metric, mask in kept.items()), size)
         parts = parts[np.lexsort((x[parts], after[parts]))]
         names = {metric: stage.rows[mask] for metric, mask in leaving.items() if mask.any()}
         alone = gone_from & ~stays
@@ -276,10 +252,13 @@ class _Work:
             return float(x[parts[-1]])
         return last
 
-    def _mask(self, places: _Rows) -> _Mask:
-        mask = np.zeros(len(self.stage.rows), dtype=np.bool_)
-        mask[places] = True
-        return mask
+
+def _any(masks: Iterable[_Mask], size: int) -> _Mask:
+    """True where one of the masks, each of that size, is."""
+    found = np.zeros(size, dtype=np.bool_)
+    for mask in masks:
+        found |= mask
+    return found
 
 
 def _superseded(x: NDArray[np.float64], held: _Rows, attempts: _Rows, keep: Keep) -> _Mask:

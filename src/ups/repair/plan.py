@@ -22,6 +22,8 @@ from ups.repair.missing_rows import Missing, missing_rows
 from ups.repair.program import Program
 from ups.repair.steps import keep_steps
 from ups.runfile import Run
+from ups.runfile.digits import Values
+from ups.text import counted
 
 __all__ = ["ChartChange", "Plan", "Unrepaired", "plan_repair"]
 
@@ -210,16 +212,17 @@ def _definitions(run: Run, check: RunCheck, codes: dict[str, set[str]], wanted: 
             definitions[chart.metric] = best
         elif Verdict.ORPHAN in found and (own := own_step(run, chart.metric)):
             definitions[chart.metric] = own
-        elif Verdict.BACKWARDS in found and _begins_again(run, chart.metric):
+        elif Verdict.BACKWARDS in found and course(_points_x(run, chart.metric)) is Course.AGAIN:
             grown = grown_beside(run, chart.metric, chart.axis)
             if grown is not None:
                 definitions[chart.metric] = grown
     return definitions
 
 
-def _begins_again(run: Run, metric: str) -> bool:
+def _points_x(run: Run, metric: str) -> Values:
+    """The x of a chart's points, in the order of logging."""
     series = run.series(metric)
-    return course(series.x[points(series.x, series.y)]) is Course.AGAIN
+    return series.x[points(series.x, series.y)]
 
 
 def _results(run: Run, check: RunCheck) -> dict[str, NDArray[np.int64]]:
@@ -237,12 +240,6 @@ def _results(run: Run, check: RunCheck) -> dict[str, NDArray[np.int64]]:
         if column is not None and np.array_equal(column.rows, row):
             rows[axis] = column.rows
     return rows
-
-
-def _different(run: Run, metric: str) -> int:
-    """The number of a chart's points that a person sees apart: those at different x."""
-    series = run.series(metric)
-    return distinct(series.x[np.isfinite(series.x) & np.isfinite(series.y)])
 
 
 def _redefined(run: Run, definitions: dict[str, str]) -> Run:
@@ -291,13 +288,13 @@ def _changes(
     for chart in check.charts:
         metric = chart.metric
         axis = definitions.get(metric) or view.axis(metric).metric
-        seen = _different(run, metric) if chart.rows else 0
+        seen = distinct(_points_x(run, metric)) if chart.rows else 0  # a person sees one point per x
         if metric in to_summary:
             what = "its value is moved to the summary"
             changes.append(ChartChange(metric, chart.verdict, None, seen, 0, 0, (what,)))
             continue
         sentences = []
-        after, gone = _different(view, metric) if chart.rows else 0, 0
+        after, gone = distinct(_points_x(view, metric)) if chart.rows else 0, 0
         if metric in steps:
             sentences.append(steps[metric])
         elif metric in definitions:
@@ -329,11 +326,7 @@ def _undefined(run: Run, definitions: dict[str, str], to_summary: dict[str, NDAr
     moved = fitting(run.definitions.names(), to_summary)
     by_default = [metric for metric in definitions if not run.axis(metric).defined]
     missed = set(meant_for(by_default, run.definitions.names()).values())
-    out = set()
-    for name in run.definitions.names():
-        if name not in definitions and name not in left and (name in missed or name in moved):
-            out.add(name)
-    return frozenset(out)
+    return frozenset((missed | moved) - definitions.keys() - left)
 
 
 def _unrepaired(
@@ -346,7 +339,7 @@ def _unrepaired(
     for finding in check.findings:
         metric = finding.metric
         if finding.code == "lost-rows" and lost:
-            calls = "1 row was" if lost == 1 else f"{lost:,} rows were"
+            calls = f"{counted(lost, 'row')} {'was' if lost == 1 else 'were'}"
             out.append(Unrepaired(finding.code, None, f"{calls} never written, and cannot be brought back"))
         if metric is None or finding.code not in _NOT_REPAIRED or metric in settled:
             continue

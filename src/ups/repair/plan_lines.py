@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from ups.repair.plan import ChartChange, Plan
+from ups.text import counted
 
 __all__ = ["plan_lines"]
 
@@ -21,8 +22,7 @@ def plan_lines(plan: Plan) -> list[str]:
     lines += [f"  {line}" for line in _about_run(plan)]
     if plan.unrepaired:
         lines.append("not repaired:")
-        for left in plan.unrepaired:
-            lines.append(f"  {left.code}: {left.why}")
+        lines += [f"  {left.code}: {left.why}" for left in plan.unrepaired]
     return lines
 
 
@@ -30,22 +30,22 @@ def _counts(change: ChartChange) -> str:
     if change.axis is None:
         return f"{change.verdict} -> summary"
     left_out = f", {change.gone:,} left out" if change.gone else ""
-    return f"{change.verdict}: {change.before:,} -> {_of(change.after, 'point')}{left_out}"
+    return f"{change.verdict}: {change.before:,} -> {counted(change.after, 'point')}{left_out}"
 
 
 def _about_run(plan: Plan) -> Iterator[str]:
     if plan.run.damage:
         size = sum(damage.length for _, damage in plan.run.damage)
-        places = _of(len(plan.run.damage), "place")
+        places = counted(len(plan.run.damage), "place")
         yield f"damaged-file: {size:,} bytes in {places} are left out, every intact record is kept once"
     if plan.run.nameless:
-        yield f"damaged-file: {_of(plan.run.nameless, 'value')} without a readable name are left out"
+        yield f"damaged-file: {counted(plan.run.nameless, 'value')} without a readable name are left out"
     if plan.torn:
         yield f"torn end: the last {plan.torn:,} bytes, of an incomplete record, are left out"
     if plan.rows_back and plan.missing is not None:
-        yield f"lost-rows: {_of(plan.rows_back, 'row')} come back from the journal in {plan.missing.folder}"
+        yield f"lost-rows: {counted(plan.rows_back, 'row')} come back from the journal in {plan.missing.folder}"
     if plan.renumbered:
-        yield f"W&B's own step changes in {_of(plan.renumbered, 'row')} of the copy, since steps must grow"
+        yield f"W&B's own step changes in {counted(plan.renumbered, 'row')} of the copy, since steps must grow"
     if not plan.changes_nothing:
         yield f"points in all: {plan.points_back:,} come back, {plan.points_gone:,} are left out"
         yield f"the copy is run {plan.run_id}" + (
@@ -53,7 +53,3 @@ def _about_run(plan: Plan) -> Iterator[str]:
             if plan.run_id == plan.run.run_id
             else ""
         )
-
-
-def _of(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")

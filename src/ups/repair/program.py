@@ -49,11 +49,8 @@ class Program:
         summary: The values that the copy's summary gets, beside those that are moved there.
         renumbered: int64: The rows of the run whose rest has another step in the copy.
 
-    Args:
-        run: The run.
-        mended: The axes that change.
-        to_summary: The rows of each metric that is moved to the summary.
-        missing: The rows that come back from the journal; None without a journal.
+    It is made of the axes that change, the rows of each metric that is moved to the summary, and the rows that come
+    back from the journal.
     """
 
     def __init__(
@@ -104,8 +101,7 @@ class Program:
 def growing(steps: _Rows) -> _Rows:
     """Steps that grow from row to row: where one would not, it counts on from the row before, and later ones with it.
 
-    Args:
-        steps: int64, shape (rows,): The step that each row had; below 0 for a row that had none.
+    A row that had no step has one below 0.
     """
     if (steps >= 0).all() and (np.diff(steps) > 0).all():
         return steps

@@ -3,27 +3,23 @@
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from ups.journal.row_rule import Row
 from ups.repair.program import LEFT_OUT, TO_SUMMARY
 from ups.runfile.items import name_of
-from ups.runfile.records import parse_message
+from ups.runfile.message import Message
+from ups.runfile.records import Item, Record
 
 __all__ = ["encode", "new_row", "set_step", "set_value", "split_row"]
 
 _IN_EVERY_PART = ("_timestamp", "_runtime", "_step")
 
 
-def split_row(message: Any, moves: Mapping[str, int]) -> tuple[dict[int, Any], dict[str, str]]:
-    """Take the names out of a row that do not stay in it.
+def split_row(message: Message, moves: Mapping[str, int]) -> tuple[dict[int, Message], dict[str, str]]:
+    """Take the names out of a row that do not stay in it; the message keeps the rest.
 
-    Args:
-        message: The row. It keeps the rest.
-        moves: Where each name goes, as in :attr:`ups.repair.program.Program.moves`.
-
-    Returns:
-        The part for each row of the copy that takes one, as a message of its own; and the JSON values for the summary.
+    Returns the part for each row of the copy that takes one, as a message of its own, by
+    :attr:`ups.repair.program.Program.moves`; and the JSON values for the summary.
     """
     taken: dict[int, list[str]] = defaultdict(list)
     for name, to in moves.items():
@@ -31,30 +27,30 @@ def split_row(message: Any, moves: Mapping[str, int]) -> tuple[dict[int, Any], d
     moved = {name_of(item): _json(item) for item in message.history.item if name_of(item) in taken[TO_SUMMARY]}
     parts = {}
     for to in taken.keys() - {LEFT_OUT, TO_SUMMARY}:
-        parts[to] = parse_message(message.SerializeToString())
+        parts[to] = Record(message.encode())
         _keep_items(parts[to], {*taken[to], *_IN_EVERY_PART}.__contains__)
     _keep_items(message, lambda name: name not in moves)
     return parts, moved
 
 
-def set_value(message: Any, name: str, value: object) -> None:
+def set_value(message: Message, name: str, value: object) -> None:
     """Set a name in a row, in each form in which the row holds it."""
     items = [item for item in message.history.item if name_of(item) == name] or [_new_item(message.history, name)]
     for item in items:
         for form in ("none", "boolean", "integer", "number", "text", "json"):
-            item.ClearField(form)
+            vars(item).pop(form, None)
         item.value_json = encode(value)
 
 
-def new_row(row: Row, runtime: float) -> Any:
+def new_row(row: Row, runtime: float) -> Message:
     """Make a history record, without its step, of a journal's row."""
-    message = parse_message(b"")
+    message = Record()
     for name, value in {**row.values, "_timestamp": row.time, "_runtime": runtime}.items():
         _new_item(message.history, name).value_json = encode(value)
     return message
 
 
-def set_step(message: Any, step: int) -> None:
+def set_step(message: Message, step: int) -> None:
     """Set a row's ``_step``."""
     message.history.step.num = step
     set_value(message, "_step", step)
@@ -67,31 +63,22 @@ def encode(value: object) -> str:
     return json.dumps(value)
 
 
-def _new_item(history: Any, name: str) -> Any:
+def _new_item(history: Message, name: str) -> Message:
     """Add an item of that name, its key in the form of the others."""
     plain = any(item.key for item in history.item)
-    item = history.item.add()
-    if plain:
-        item.key = name
-    else:
-        item.nested_key.append(name)
+    item = Item(key=name) if plain else Item(nested_key=[name])
+    history.item.append(item)
     return item
 
 
-def _json(item: Any) -> str:
+def _json(item: Message) -> str:
     if item.value_json:
         return str(item.value_json)
     for form in ("boolean", "integer", "number"):
-        if item.HasField(form):
+        if form in item:
             return json.dumps(getattr(item, form))
     return str(item.json) or json.dumps(item.text or None)
 
 
-def _keep_items(message: Any, wanted: Callable[[str], bool]) -> None:
-    kept = [item for item in message.history.item if wanted(name_of(item))]
-    if len(kept) == len(message.history.item):
-        return
-    copies = [item.SerializeToString() for item in kept]
-    del message.history.item[:]
-    for copied in copies:
-        message.history.item.add().ParseFromString(copied)
+def _keep_items(message: Message, wanted: Callable[[str], bool]) -> None:
+    message.history.item = [item for item in message.history.item if wanted(name_of(item))]

@@ -5,8 +5,9 @@ the rows behind it get other numbers. A chart that would move by that gets an ax
 """
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import chain, count
 from typing import NamedTuple
 
 import numpy as np
@@ -39,7 +40,6 @@ class KeptSteps(NamedTuple):
     """
 
     program: Program
-
     mended: dict[str, Mended]
     definitions: dict[str, str]
     what: dict[str, str]
@@ -56,14 +56,7 @@ def keep_steps(
 ) -> KeptSteps:
     """Work out which charts keep their steps on an axis of their own.
 
-    Args:
-        run: The run, with the definitions that the copy has.
-        check: Its check.
-        codes: The codes of each chart's findings.
-        mended: The other axes that change.
-        to_summary: The rows of each metric that is moved to the summary.
-        missing: The rows that come back from the journal.
-        keep: The attempt to keep where attempts overlap.
+    The run has the definitions that the copy has; ``mended`` are the other axes that change.
     """
     drawn = [
         chart.metric
@@ -123,16 +116,8 @@ def _attempts(run: Run, starts: Iterable[SessionStart]) -> _Rows:
 def _free_name(run: Run) -> str:
     """A name for the axis that nothing in the run has."""
     names = {*run.logged, *run.definitions.names(), *run.definitions.step_metrics()}
-
-    def numbered() -> Iterator[str]:
-        yield "step"
-        yield "old_step"
-        number = 2
-        while True:
-            yield f"old_step{number}"
-            number += 1
-
-    return next(name for name in numbered() if name not in names)
+    numbered = (f"old_step{number}" for number in count(2))
+    return next(name for name in chain(("step", "old_step"), numbered) if name not in names)
 
 
 def _with_old_steps(
@@ -150,7 +135,7 @@ def _with_old_steps(
     before: dict[str, Mended] = {}
     for name, mended in found.items():
         out |= {metric: rows for metric, rows in mended.out.items() if metric in metrics}
-        gone |= {metric: count for metric, count in mended.gone.items() if metric in metrics}
+        gone |= {metric: points for metric, points in mended.gone.items() if metric in metrics}
         if name == DEFAULT_AXIS:
             before[name] = replace(
                 mended,

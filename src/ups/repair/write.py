@@ -28,10 +28,12 @@ from ups.repair.plan_lines import plan_lines
 from ups.repair.program import Cells
 from ups.repair.row_edits import encode, new_row, set_step, set_value, split_row
 from ups.runfile import Run
-from ups.runfile.framing import FrameReader, Writer
+from ups.runfile.framing import Batch, FrameReader, Writer
 from ups.runfile.history import Columns
+from ups.runfile.items import are_plain
+from ups.runfile.message import Message
 from ups.runfile.numbering import Numbering
-from ups.runfile.records import Kind, Payloads, find_payloads, parse_message, readable
+from ups.runfile.records import Item, Kind, Payloads, Record, find_payloads, readable
 from ups.runs.discovery import segment_folder_time
 
 __all__ = ["Written", "target_folders", "write_repair"]
@@ -181,7 +183,7 @@ class _Copy:
             payloads = find_payloads(batch)
             kinds, fresh = payloads.kind.tolist(), numbering.fresh(batch, payloads).tolist()
             steps = _steps_of(payloads)
-            for kind, record, first in zip(kinds, map(readable, batch.records()), fresh, strict=True):
+            for kind, record, first in zip(kinds, _readable(batch, payloads), fresh, strict=True):
                 step = next(steps) if kind == Kind.HISTORY else 0
                 if not first:  # a copy of a record before
                     continue
@@ -199,10 +201,10 @@ class _Copy:
                     case Kind.EXIT:
                         end = record
                     case Kind.RUN:
-                        message = parse_message(record)
+                        message = Record(record)
                         message.run.run_id = self._plan.run_id
-                        message.run.ClearField("branch_point")  # the rows that it takes back are not in the copy
-                        writer.write(message.SerializeToString())
+                        vars(message.run).pop("branch_point", None)  # the rows that it takes back are not in the copy
+                        writer.write(message.encode())
                     case Kind.METRIC:
                         self._metric(record, writer)
                     case Kind.ARTIFACT:
@@ -216,23 +218,23 @@ class _Copy:
         if last:
             self._end(writer)
             if end is None:
-                message = parse_message(b"")
+                message = Record()
                 message.exit.exit_code = 1  # what ``wandb sync`` makes of a file without an end
-                end = message.SerializeToString()
+                end = message.encode()
         if end is not None:
             writer.write(end)
 
     def _name(self, writer: _Numbered) -> None:
         """Write the run's record, where its own was damaged."""
-        run, message = self._plan.run, parse_message(b"")
+        run, message = self._plan.run, Record()
         message.run.run_id = self._plan.run_id
         message.run.project, message.run.entity, message.run.display_name = run.project, run.entity, run.name
-        message.run.tags.extend(run.tags)
+        message.run.tags = list(run.tags)
         times = run.column("_timestamp")
         began = math.nan if times is None or self._row >= len(times.values) else times.values[self._row]
         if 0 <= began < _LATEST:  # ``wandb sync`` takes files by their time
             message.run.start_time.seconds = int(began)
-        writer.write(message.SerializeToString())
+        writer.write(message.encode())
 
     def _describe(self, writer: _Numbered) -> None:
         """Define each metric by its exact name, before the first row."""
@@ -242,23 +244,23 @@ class _Copy:
             self._define(writer, metric, axis)
 
     def _define(self, writer: _Numbered, name: str, axis: str, *, hidden: bool = False) -> None:
-        message = parse_message(b"")
+        message = Record()
         message.metric.name = name
         message.metric.step_metric = axis
         message.metric.options.defined = True
         message.metric.options.hidden = hidden
         message.metric.options.step_sync = bool(axis)
-        writer.write(message.SerializeToString())
+        writer.write(message.encode())
 
     def _metric(self, record: bytes, writer: _Numbered) -> None:
-        message = parse_message(record)
+        message = Record(record)
         name = unescaped(message.metric.name)
         if (name or message.metric.glob_name) in self._plan.undefined:
             return
         if name in self._plan.definitions:
             message.metric.step_metric = self._plan.definitions[name]
             message.metric.expanded_from_glob = False
-            record = message.SerializeToString()
+            record = message.encode()
         writer.write(record)
 
     def _history(self, record: bytes, step: int, writer: _Numbered) -> None:
@@ -292,23 +294,18 @@ class _Copy:
 
     def _next_row(self, record: bytes, writer: _Numbered) -> None:
         """Take the next row apart, and write the rows of the copy that are due."""
-        rest: Any = record
+        rest: Message | bytes = record
         if moves := self._moves.of(self._row):
-            rest = parse_message(record)
+            rest = Record(record)
             parts, moved = split_row(rest, moves)
             self._summary |= moved
             for at, part in parts.items():
-                self._parts[at] = self._put(part.SerializeToString())
+                self._parts[at] = self._put(part.encode())
         self._write_due(rest, writer)
         self._row += 1
 
-    def _write_due(self, rest: Any, writer: _Numbered) -> None:
-        """Write the rows of the copy that are due with the next row of the run.
-
-        Args:
-            rest: The rest of that row, a record or its bytes.
-            writer: Where to write.
-        """
+    def _write_due(self, rest: Message | bytes, writer: _Numbered) -> None:
+        """Write the rows of the copy that are due with the next row of the run, of which ``rest`` stays."""
         program = self._program
         while self.rows < len(program.due) and program.due[self.rows] <= self._row:
             at = self.rows
@@ -321,24 +318,33 @@ class _Copy:
                 row = self._take(self._parts.pop(at))
             settings = self._settings.of(at)
             if settings or source < 0 or step != self._steps[source]:
-                row = parse_message(row) if isinstance(row, bytes) else row
+                row = Record(row) if isinstance(row, bytes) else row
                 for name, value in settings.items():
                     set_value(row, name, value)
                 set_step(row, step)
             self.rows += 1
-            writer.write(row if isinstance(row, bytes) else row.SerializeToString())
+            writer.write(row if isinstance(row, bytes) else row.encode())
 
     def _end(self, writer: _Numbered) -> None:
         """Write the rows of the journal behind the last row, and the summary."""
         if self._row != self._plan.run.rows:
             raise RunFileError(f"{self._plan.run.path} changed while it was read: {self._row:,} of its rows were found")
-        self._write_due(None, writer)
+        self._write_due(b"", writer)
         self._summary |= {name: encode(value) for name, value in self._program.summary.items()}
-        message = parse_message(b"")
+        message = Record()
         for name, value in self._summary.items():
-            message.summary.update.add(key=name, value_json=value)
+            message.summary.update.append(Item(key=name, value_json=value))
         if self._summary:
-            writer.write(message.SerializeToString())
+            writer.write(message.encode())
+
+
+def _readable(batch: Batch, payloads: Payloads) -> Iterator[bytes]:
+    """Each record, without the items that are not messages."""
+    items = (payloads.kind == Kind.HISTORY) | (payloads.kind == Kind.SUMMARY)
+    checked = ~items
+    checked[items] = are_plain(payloads.buffer, payloads.start[items], payloads.end[items])
+    for record, is_checked in zip(batch.records(), checked.tolist(), strict=True):
+        yield record if is_checked else readable(record)
 
 
 def _steps_of(payloads: Payloads) -> Iterator[int]:

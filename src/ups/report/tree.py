@@ -1,80 +1,101 @@
 """A checked run as a tree in the terminal: stages, charts, points and verdicts."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import starmap
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console, ConsoleOptions, RenderResult
-from rich.text import Text
-from rich.tree import Tree
 
 from ups.check import ChartCheck, Finding, RunCheck, Severity, Verdict, worst
+from ups.terminal import Line, cells, fitted, styled, wrapped
 from ups.text import counted, printable
 
-__all__ = ["RunTree", "render_tree", "sparkline"]
+__all__ = ["render_tree", "sparkline"]
 
 _BLOCKS, _LETTERS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 _GUIDES = 8  # columns of the tree's guides before a chart
+_GUIDE_MARKS = {True: ("├── ", "└── ", "│   ", "    "), False: ("+-- ", "`-- ", "|   ", "    ")}  # Unicode or not
 _GAP = "  "
 _LONGEST_SPARK, _SHORTEST_SPARK = 24, 4
 _LONGEST_NAME = 32
 _FLAT = 1e-9  # of the largest value: means of equal values may differ in their last bit
 
 
-@dataclass(frozen=True)
-class RunTree:
-    """A rich renderable that fits the console's width and encoding.
+@dataclass
+class _Node:
+    """A line of the tree, and what is below it. ``wraps`` where it may be broken into several lines."""
 
-    Attributes:
+    line: Line
+    wraps: bool = True
+    below: list["_Node"] = field(default_factory=list)
+
+    def add(self, *line: tuple[str, str], wraps: bool = True) -> "_Node":
+        node = _Node(line, wraps)
+        self.below.append(node)
+        return node
+
+    def drawn(self, width: int, *, unicode: bool, first: str = "", rest: str = "") -> Iterator[str]:
+        """The lines; ``first`` are the guides before the first of them, ``rest`` those before all others."""
+        whole = "".join(starmap(styled, self.line))
+        for index, line in enumerate(wrapped(self.line, width - len(first)) if self.wraps else (whole,)):
+            yield styled(rest if index else first, "dim") + line
+        branch, last, onwards, blank = _GUIDE_MARKS[unicode]
+        for node in self.below:
+            ends = node is self.below[-1]
+            yield from node.drawn(
+                width,
+                unicode=unicode,
+                first=rest + (last if ends else branch),
+                rest=rest + (blank if ends else onwards),
+            )
+
+
+def render_tree(
+    check: RunCheck, *, faults: Iterable[tuple[str, int]] = (), width: int = 80, unicode: bool = True
+) -> str:
+    """Draw a checked run as a tree, with ANSI colours, which ``click.echo`` removes where there is no terminal.
+
+    Args:
         check: The checked run.
         faults: Messages of faults that the run survived, each with its count.
+        width: The columns to fit it into.
+        unicode: False to draw it with ASCII only.
     """
-
-    check: RunCheck
-    faults: tuple[tuple[str, int], ...] = ()
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        check = self.check
-        tree = Tree(_title(check), guide_style="dim")
-        by_stage: dict[str | None, list[ChartCheck]] = {stage: [] for stage in check.stages}
-        for chart in check.charts:
-            by_stage.setdefault(chart.stage, []).append(chart)
-        found: dict[str | None, list[Finding]] = {}
-        drawn = {chart.metric for chart in check.charts}
-        for finding in check.findings:  # media have no chart: their findings are listed with those about the run
-            found.setdefault(finding.metric if finding.metric in drawn else None, []).append(finding)
-        widths = _widths(by_stage, options.max_width)
-        about_run = sorted(found.get(None, ()), key=lambda finding: -finding.severity.rank)
-        for finding in about_run:
-            if finding.severity is not Severity.INFO:
-                _explain(tree.add(_finding_line(finding)), finding)
-        for stage, charts in sorted(by_stage.items(), key=lambda group: -_worst_rank(group[1], found)):
-            branch = tree.add(Text("other charts" if stage is None else printable(stage), style="bold"))
-            explained: set[tuple[str, str]] = set()
-            for chart in sorted(charts, key=lambda chart: (chart.verdict.rank, chart.metric)):
-                findings = found.get(chart.metric, [])
-                first = findings[0] if findings else None
-                node = branch.add(_chart_line(stage, chart, first, widths, ascii_only=options.ascii_only))
-                if first is not None and (first.code, first.cause) not in explained:
-                    explained.add((first.code, first.cause))  # once per stage, not once per chart
-                    _explain(node, first)
-                for other in findings[1:]:
-                    node.add(_finding_line(other))
-        for finding in about_run:
-            if finding.severity is Severity.INFO:
-                _explain(tree.add(_finding_line(finding)), finding)
-        if self.faults:
-            branch = tree.add(Text("faults on the way", style="yellow"))
-            for message, count in self.faults:
-                branch.add(Text(f"{count:,} x {printable(message)}"))
-        yield tree
-
-
-def render_tree(check: RunCheck, *, faults: Iterable[tuple[str, int]] = ()) -> RunTree:
-    """Make the tree of a checked run. ``faults`` are messages of faults that it survived, each with its count."""
-    return RunTree(check, tuple(faults))
+    tree = _Node(_title(check))
+    by_stage: dict[str | None, list[ChartCheck]] = {stage: [] for stage in check.stages}
+    for chart in check.charts:
+        by_stage.setdefault(chart.stage, []).append(chart)
+    found: dict[str | None, list[Finding]] = {}
+    drawn = {chart.metric for chart in check.charts}
+    for finding in check.findings:  # media have no chart: their findings are listed with those about the run
+        found.setdefault(finding.metric if finding.metric in drawn else None, []).append(finding)
+    widths = _widths(by_stage, width)
+    about_run = sorted(found.get(None, ()), key=lambda finding: -finding.severity.rank)
+    for finding in about_run:
+        if finding.severity is not Severity.INFO:
+            _explain(tree.add(*_finding_line(finding)), finding)
+    for stage, charts in sorted(by_stage.items(), key=lambda group: -_worst_rank(group[1], found)):
+        branch = tree.add(("other charts" if stage is None else printable(stage), "bold"))
+        explained: set[tuple[str, str]] = set()
+        for chart in sorted(charts, key=lambda chart: (chart.verdict.rank, chart.metric)):
+            findings = found.get(chart.metric, [])
+            first = findings[0] if findings else None
+            node = branch.add(*_chart_line(stage, chart, first, widths, unicode=unicode), wraps=False)
+            if first is not None and (first.code, first.cause) not in explained:
+                explained.add((first.code, first.cause))  # once per stage, not once per chart
+                _explain(node, first)
+            for other in findings[1:]:
+                node.add(*_finding_line(other))
+    for finding in about_run:
+        if finding.severity is Severity.INFO:
+            _explain(tree.add(*_finding_line(finding)), finding)
+    for index, (message, count) in enumerate(faults):
+        if not index:
+            branch = tree.add(("faults on the way", "yellow"))
+        branch.add((f"{count:,} x {printable(message)}", ""))
+    return "\n".join(tree.drawn(width, unicode=unicode))
 
 
 def sparkline(values: NDArray[np.float64], width: int, *, ascii_only: bool = False) -> str:
@@ -97,19 +118,19 @@ def _worst_rank(charts: Iterable[ChartCheck], found: dict[str | None, list[Findi
     return -1 if severity is None else severity.rank
 
 
-def _title(check: RunCheck) -> Text:
-    title = Text(printable(check.name or check.run_id or check.path.name), style="bold")
-    if check.name and check.run_id:
-        title.append(f" ({printable(check.run_id)})", style="dim")
+def _title(check: RunCheck) -> Line:
     full = sum(chart.verdict is Verdict.FULL for chart in check.charts)
-    title.append(f"{_GAP}{full} of {len(check.charts)} charts full, {check.rows:,} rows", style="not bold")
-    return title
+    return (
+        (printable(check.name or check.run_id or check.path.name), "bold"),
+        (f" ({printable(check.run_id)})" if check.name and check.run_id else "", "dim"),
+        (f"{_GAP}{full} of {len(check.charts)} charts full, {check.rows:,} rows", ""),
+    )
 
 
 def _widths(by_stage: dict[str | None, list[ChartCheck]], width: int) -> tuple[int, int, int]:
     """The widths of the names, the points and the sparklines, the same in every stage."""
     charts = [(stage, chart) for stage, group in by_stage.items() for chart in group]
-    name = max((len(_short(stage, chart)) for stage, chart in charts), default=0)
+    name = max((cells(_short(stage, chart)) for stage, chart in charts), default=0)
     points = max((len(counted(chart.points, "point")) for _, chart in charts), default=0)
     verdict = max((len(chart.verdict) for _, chart in charts), default=0)
     rest = width - _GUIDES - points - verdict - 3 * len(_GAP)
@@ -124,32 +145,27 @@ def _chart_line(
     finding: Finding | None,
     widths: tuple[int, int, int],
     *,
-    ascii_only: bool,
-) -> Text:
+    unicode: bool,
+) -> Line:
     name, points, spark = widths
-    line = Text(no_wrap=True)
-    short = Text(_short(stage, chart))
-    short.truncate(name, overflow="crop" if ascii_only else "ellipsis", pad=True)
-    line.append_text(short)
-    line.append(_GAP + counted(chart.points, "point").rjust(points))
-    if spark:
-        line.append(_GAP + sparkline(chart.line, spark, ascii_only=ascii_only).ljust(spark), style="dim")
-    style = "green" if finding is None else _STYLES[finding.severity]
-    line.append(_GAP)
-    line.append(str(chart.verdict), style=style)
-    return line
+    curve = sparkline(chart.line, spark, ascii_only=not unicode).ljust(spark)
+    return (
+        (fitted(_short(stage, chart), name, end="…" if unicode else ""), ""),
+        (_GAP + counted(chart.points, "point").rjust(points), ""),
+        (_GAP + curve if spark else "", "dim"),
+        (_GAP, ""),
+        (str(chart.verdict), "green" if finding is None else _STYLES[finding.severity]),
+    )
 
 
-def _finding_line(finding: Finding) -> Text:
-    line = Text(finding.code, style=_STYLES[finding.severity])
-    line.append(f"{_GAP}{printable(finding.message)}", style="not bold default")
-    return line
+def _finding_line(finding: Finding) -> Line:
+    return ((finding.code, _STYLES[finding.severity]), (f"{_GAP}{printable(finding.message)}", ""))
 
 
-def _explain(node: Tree, finding: Finding) -> None:
+def _explain(node: _Node, finding: Finding) -> None:
     """Add the cause and the fix below a chart or finding."""
-    node.add(Text(f"why: {printable(finding.cause)}", style="dim"))
-    node.add(Text(f"fix: {printable(finding.fix)}"))
+    node.add((f"why: {printable(finding.cause)}", "dim"))
+    node.add((f"fix: {printable(finding.fix)}", ""))
 
 
 def _short(stage: str | None, chart: ChartCheck) -> str:

@@ -7,7 +7,7 @@ matches its checksum is then found, also where damage has moved it.
 
 import struct
 import zlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +66,7 @@ def _walk(data: bytes, base: int) -> Chunks | None:
     size = len(data)
     if size < CHUNK_HEAD:
         return None
-    heads = np.ndarray((size - CHUNK_HEAD + 1,), dtype=_HEAD, buffer=data, strides=(1,))
+    heads = _heads(data)
     starts = np.arange(-(base % BLOCK), size, BLOCK, dtype=np.int64)
     ends = np.minimum(starts + BLOCK, size)
     at = np.maximum(starts, 0)
@@ -98,18 +98,23 @@ def _walk(data: bytes, base: int) -> Chunks | None:
     return Chunks(begins, stops, kind, [], size)
 
 
+def _heads(data: bytes) -> NDArray[Any]:
+    """The head that a chunk would have at each place."""
+    return np.ndarray((max(0, len(data) - CHUNK_HEAD + 1),), dtype=_HEAD, buffer=data, strides=(1,))
+
+
 def _salvage(data: bytes, base: int, *, last: bool) -> Chunks:
     """Find every chunk that matches its checksum, and the ranges between them."""
     view, unpack, crc32 = memoryview(data), CHUNK_STRUCT.unpack_from, zlib.crc32
-    found: list[tuple[int, int, int]] = []
+    found: list[int] = []
     lost: list[tuple[int, int]] = []
     at, size = 0, len(data)
     search = _Search(data, base)
     while size - at >= CHUNK_HEAD:
         checksum, length, kind = unpack(data, at)
         stop = at + CHUNK_HEAD + length
-        if stop <= size and FULL <= kind <= LAST and crc32(view[at + 6 : stop]) == checksum:
-            found.append((at, stop, kind))
+        if crc32(view[at + 6 : stop]) == checksum and stop <= size and FULL <= kind <= LAST:
+            found.append(at)
             at = stop
             continue
         padding = -(base + at) % BLOCK
@@ -132,8 +137,9 @@ def _salvage(data: bytes, base: int, *, last: bool) -> Chunks:
                 lost.append((at, rest))
             at = rest
             break
-    table = np.array(found, dtype=np.int64).reshape(-1, 3)
-    return Chunks(table[:, 0], table[:, 1], table[:, 2].astype(np.uint8), lost, at)
+    begins = np.array(found, dtype=np.int64)
+    heads = _heads(data)[begins]
+    return Chunks(begins, begins + CHUNK_HEAD + heads["length"], heads["kind"], lost, at)
 
 
 def next_chunk(data: bytes, at: int, base: int = 0) -> int | None:

@@ -32,9 +32,7 @@ def may_be_rounded(values: Values) -> NDArray[np.bool_]:
 def with_all_digits(values: NDArray[np.float64], logged: Callable[[Positions], list[int | float]]) -> Values:
     """Return int64 if each value is a whole number within int64 and one may be rounded; otherwise ``values`` itself.
 
-    Args:
-        values: The numbers as floats.
-        logged: Returns the numbers at some places as they were logged. It is called for those that may be rounded.
+    ``logged`` is asked for the numbers that may be rounded, as they were logged, by their places.
     """
     rounded = may_be_rounded(values)
     # As a float, the largest int64 is 2**63, and so are larger numbers: the digits as logged decide below.

@@ -11,7 +11,7 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice, pairwise
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from ups.runfile.items import (
     Form,
     hashes_of,
     is_nested,
+    items_in,
     logged_number,
     name_in,
     number_in,
@@ -29,14 +30,12 @@ from ups.runfile.items import (
     take_apart,
     value_in,
 )
-from ups.runfile.wire import FEW, MARGIN, Bytes, Positions, fields_in, read_fields, read_varints
+from ups.runfile.wire import MARGIN, Bytes, Positions
 
 __all__ = ["Column", "Columns", "last_rows"]
 
 _LONGEST_KEY = MARGIN - 8
 _ROWS_AT_ONCE = 4096
-_HIGHEST_STEP = 2**62  # 146 years of nanoseconds, and int64 has room to count further
-_ITEM, _STEP = 1, 2  # the fields of a history record
 _HASH_BITS = 2**64 - 1
 _HIDDEN, _NAMELESS = -1, -2  # in place of a key number
 
@@ -85,23 +84,6 @@ class _Growing:
         return self._held[: self._size]
 
 
-class _Items(NamedTuple):
-    """The items of some records, those of each record in order.
-
-    Attributes:
-        row: The record of each item; int64, shape (items,).
-        start, end: Where each item lies; int64, shape (items,).
-        steps: The ``_step`` of each record, 0 without one that W&B can have counted; int64, shape (records,).
-        stepped: True where the record has the field of a step; bool, shape (records,).
-    """
-
-    row: Positions
-    start: Positions
-    end: Positions
-    steps: NDArray[np.int64]
-    stepped: NDArray[np.bool_]
-
-
 _NO_ROWS, _NO_VALUES, _NO_FORMS = np.empty(0, dtype=np.int64), np.empty(0), np.empty(0, dtype=np.uint8)
 
 
@@ -139,9 +121,7 @@ class _Parts:
 class Columns:
     """Rows, collected batch by batch and held as columns.
 
-    Args:
-        hidden: The columns to keep of those whose name begins with ``_`` (``_runtime``, ``_timestamp``); None keeps
-            all.
+    Of the names that begin with ``_`` (``_runtime``, ``_timestamp``) those in ``hidden`` are kept; None keeps all.
 
     Attributes:
         rows: The count of rows.
@@ -298,7 +278,7 @@ class Columns:
         """Add one row per history record; its content lies between ``start`` and ``end``."""
         if not len(start):
             return
-        row, item_start, item_end, steps, _ = _items(buffer, start, end)
+        row, item_start, item_end, steps, _ = items_in(buffer, start, end)
         self._steps.append(steps)
         key_end, value_start, value_end = take_apart(buffer, item_start, item_end)
         key = self._key_numbers(buffer, row, item_start, key_end)
@@ -367,46 +347,6 @@ class Columns:
         self._numbers = np.concatenate([self._numbers, np.array(numbers, dtype=np.int64)])[order]
 
 
-def _items(buffer: Bytes, start: Positions, end: Positions) -> _Items:
-    """Find every item of the records whose content lies between ``start`` and ``end``, and the records' steps."""
-    rows: list[Positions] = []
-    starts: list[Positions] = []
-    ends: list[Positions] = []
-    step_rows: list[Positions] = []
-    step_starts: list[Positions] = []
-    step_ends: list[Positions] = []
-    at = start.copy()
-    left = np.flatnonzero(at < end)
-    while left.size > FEW:
-        found = read_fields(buffer, at[left], end[left])
-        item, step = found.number == _ITEM, found.number == _STEP
-        rows.append(left[item])
-        starts.append(found.start[item])
-        ends.append(found.end[item])
-        if step.any():
-            step_rows.append(left[step])
-            step_starts.append(found.start[step])
-            step_ends.append(found.end[step])
-        at[left] = np.where(found.number > 0, found.end, end[left])
-        left = left[at[left] < end[left]]
-    for record in left.tolist():
-        base = int(at[record])
-        fields = np.array(list(fields_in(buffer[base : end[record]].tobytes())), dtype=np.int64).reshape(-1, 4)
-        for number, row, low, high in ((_ITEM, rows, starts, ends), (_STEP, step_rows, step_starts, step_ends)):
-            found_here = fields[fields[:, 0] == number]
-            row.append(np.full(len(found_here), record, dtype=np.int64))
-            low.append(base + found_here[:, 2])
-            high.append(base + found_here[:, 3])
-    steps, stepped = np.zeros(len(start), dtype=np.int64), np.zeros(len(start), dtype=np.bool_)
-    stepped_rows = _joined(step_rows)
-    stepped[stepped_rows] = True
-    inside = read_fields(buffer, _joined(step_starts), _joined(step_ends))
-    counted, _ = read_varints(buffer, inside.start)
-    counted[(inside.number != 1) | (counted < 0) | (counted > _HIGHEST_STEP)] = 0
-    steps[stepped_rows] = counted
-    return _Items(_joined(rows), _joined(starts), _joined(ends), steps, stepped)
-
-
 def _logged(
     buffer: Bytes, item_start: Positions, item_end: Positions, start: Positions, end: Positions, places: Positions
 ) -> list[int | float]:
@@ -427,7 +367,7 @@ def last_rows(buffer: Bytes, start: Positions, end: Positions) -> tuple[Position
         The numbers of those records, increasing, and of the records that have a step; int64 arrays.
     """
     columns = Columns(hidden=None)
-    row, item_start, item_end, _, stepped = _items(buffer, start, end)
+    row, item_start, item_end, _, stepped = items_in(buffer, start, end)
     key_end, _, _ = take_apart(buffer, item_start, item_end)
     key = columns._key_numbers(buffer, row, item_start, key_end)
     last = np.zeros(len(columns._names), dtype=np.int64)
@@ -440,7 +380,3 @@ def _as_float(value: int) -> float:
         return float(value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf
-
-
-def _joined(parts: list[Positions]) -> Positions:
-    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)

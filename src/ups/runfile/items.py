@@ -6,19 +6,21 @@ column at a time. An item of another encoding is parsed by itself.
 
 import math
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from ups.runfile.records import parse_item, value_of
-from ups.runfile.wire import FEW, Bytes, Positions, fields_in, read_fields
+from ups.runfile.message import Message
+from ups.runfile.records import Item, value_of
+from ups.runfile.wire import FEW, Bytes, Positions, fields_in, read_fields, read_varints
 
 __all__ = [
     "Form",
+    "are_plain",
     "hashes_of",
     "is_nested",
+    "items_in",
     "logged_number",
     "name_in",
     "name_of",
@@ -44,6 +46,8 @@ _NUMBER_WORDS = {
 }
 _KEY, _NESTED_KEY, _VALUE_JSON = 1, 2, 16  # the fields of an item
 _KEY_TAG, _NESTED_KEY_TAG, _VALUE_JSON_TAG = 0x0A, 0x12, (0x82, 0x01)  # as they are written
+_ITEM, _STEP = 1, 2  # the fields of a history record
+_HIGHEST_STEP = 2**62  # 146 years of nanoseconds, and int64 has room to count further
 
 
 class Form(IntEnum):
@@ -51,6 +55,79 @@ class Form(IntEnum):
 
     NUMBER = 0
     OTHER = 1
+
+
+class Items(NamedTuple):
+    """The items of some records, those of each record in order.
+
+    Attributes:
+        row: The record of each item; int64, shape (items,).
+        start, end: Where each item lies; int64, shape (items,).
+        steps: The ``_step`` of each record, 0 without one that W&B can have counted; int64, shape (records,).
+        stepped: True where the record has the field of a step; bool, shape (records,).
+    """
+
+    row: Positions
+    start: Positions
+    end: Positions
+    steps: NDArray[np.int64]
+    stepped: NDArray[np.bool_]
+
+
+def items_in(buffer: Bytes, start: Positions, end: Positions) -> Items:
+    """Find every item of the records whose content lies between ``start`` and ``end``, and the records' steps."""
+    rows: list[Positions] = []
+    starts: list[Positions] = []
+    ends: list[Positions] = []
+    step_rows: list[Positions] = []
+    step_starts: list[Positions] = []
+    step_ends: list[Positions] = []
+    at = start.copy()
+    left = np.flatnonzero(at < end)
+    while left.size > FEW:
+        found = read_fields(buffer, at[left], end[left])
+        item, step = found.number == _ITEM, found.number == _STEP
+        rows.append(left[item])
+        starts.append(found.start[item])
+        ends.append(found.end[item])
+        if step.any():
+            step_rows.append(left[step])
+            step_starts.append(found.start[step])
+            step_ends.append(found.end[step])
+        at[left] = np.where(found.number > 0, found.end, end[left])
+        left = left[at[left] < end[left]]
+    for record in left.tolist():
+        base = int(at[record])
+        fields = np.array(list(fields_in(buffer[base : end[record]].tobytes())), dtype=np.int64).reshape(-1, 4)
+        for number, row, low, high in ((_ITEM, rows, starts, ends), (_STEP, step_rows, step_starts, step_ends)):
+            found_here = fields[fields[:, 0] == number]
+            row.append(np.full(len(found_here), record, dtype=np.int64))
+            low.append(base + found_here[:, 2])
+            high.append(base + found_here[:, 3])
+    steps, stepped = np.zeros(len(start), dtype=np.int64), np.zeros(len(start), dtype=np.bool_)
+    stepped_rows = _joined(step_rows)
+    stepped[stepped_rows] = True
+    inside = read_fields(buffer, _joined(step_starts), _joined(step_ends))
+    counted, _ = read_varints(buffer, inside.start)
+    counted[(inside.number != 1) | (counted < 0) | (counted > _HIGHEST_STEP)] = 0
+    steps[stepped_rows] = counted
+    return Items(_joined(rows), _joined(starts), _joined(ends), steps, stepped)
+
+
+def are_plain(buffer: Bytes, start: Positions, end: Positions) -> NDArray[np.bool_]:
+    """Mark the records that hold short items in ASCII and a step, as nearly all do: they are surely messages."""
+    items = items_in(buffer, start, end)
+    key_end, value_start, value_end = take_apart(buffer, items.start, items.end)
+    high = np.concatenate([[0], np.cumsum(buffer > 0x7F, dtype=np.int32)])  # one in each item: of the value's tag
+    plain = (value_end == items.end) & (value_start - key_end == 3) & (high[items.end] - high[items.start] == 1)
+    size = items.end - items.start
+    filled = np.bincount(items.row, 2 + (size > 0x7F) + size, len(start))
+    number = 1 + sum(items.steps >= 1 << bits for bits in range(7, 63, 7))
+    step = end - 3 - number
+    last = (buffer[step] == 0x12) & (buffer[step + 1] == 1 + number) & (buffer[step + 2] == 0x08)
+    filled += np.where(items.stepped & last, 3 + number, 0)
+    whole: NDArray[np.bool_] = (filled == end - start) & (np.bincount(items.row, ~plain, len(start)) == 0)
+    return whole
 
 
 def take_apart(buffer: Bytes, start: Positions, end: Positions) -> tuple[Positions, Positions, Positions]:
@@ -155,8 +232,8 @@ def _some_hashes(buffer: Bytes, start: Positions, size: Positions) -> NDArray[np
 def value_in(item: bytes) -> Any:
     """The value of one item of any encoding; None for bytes that are not an item, as in a damaged file."""
     try:
-        return value_of(parse_item(item))
-    except DecodeError:
+        return value_of(Item(item))
+    except ValueError:
         return None
 
 
@@ -182,20 +259,20 @@ def logged_number(text: bytes) -> int | float:
 def name_in(raw: bytes) -> str | None:
     """The name in the key fields of one item; None for bytes that are not an item."""
     try:
-        return name_of(parse_item(raw))
-    except DecodeError:
+        return name_of(Item(raw))
+    except ValueError:
         return None
 
 
 def is_nested(raw: bytes) -> bool:
     """True where the item is a value in a dictionary, so that dots join the keys of its name."""
     try:
-        return len(parse_item(raw).nested_key) > 1
-    except DecodeError:
+        return len(Item(raw).nested_key) > 1
+    except ValueError:
         return False
 
 
-def name_of(item: Any) -> str:
+def name_of(item: Message) -> str:
     """The name that W&B shows for an item's message: nested keys joined by dots."""
     return ".".join(item.nested_key) or str(item.key)
 
@@ -204,3 +281,7 @@ def _gather(buffer: Bytes, start: Positions, width: int) -> Bytes:
     """Copy ``width`` bytes from each position; shape (positions, width)."""
     windows = np.ndarray((len(buffer) - width + 1,), dtype=f"V{width}", buffer=buffer.data, strides=(1,))
     return windows[start].view(np.uint8).reshape(len(start), width)
+
+
+def _joined(parts: list[Positions]) -> Positions:
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)

@@ -7,8 +7,7 @@ leads out of it, and no link is followed.
 
 import json
 import os
-import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,13 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from ups.regular_file import open_below
+from ups.regular_file import read_below
 from ups.runfile.framing import Batch
-from ups.runfile.records import Kind, Payloads, parse_message, path_of, readable, value_of
+from ups.runfile.records import Kind, Payloads, Record, path_of, readable, value_of
 from ups.runfile.summary import put
 from ups.runfile.wire import sized
 
-__all__ = ["LoggedMedia", "MediaReader", "media_files", "table_size"]
+__all__ = ["LoggedMedia", "MediaReader", "media_files", "table_in", "table_size"]
 
 _MARK = b"_type"
 _FOLDER = "media"
@@ -92,7 +91,7 @@ class MediaReader:
             self._take_row(file.parent / "files", batch.data[int(starts[place]) : int(ends[place])])
 
     def _take_row(self, home: Path, content: bytes) -> None:
-        history = parse_message(readable(sized(Kind.HISTORY, content))).history
+        history = Record(readable(sized(Kind.HISTORY, content))).history
         row: dict[str, Any] = {}
         for item in history.item:
             path = path_of(item)
@@ -136,29 +135,26 @@ def media_files(home: Path) -> frozenset[str] | None:
 
 
 def table_size(home: Path, path: str) -> tuple[int, int] | None:
-    """Count the rows and columns in the file of a table; None where it cannot be read, or is too large.
+    """Count the rows and columns in the file of a table, one of :func:`media_files` in a run's folder ``files``.
 
-    Args:
-        home: A run's folder ``files``.
-        path: One of :func:`media_files`.
+    None where it cannot be read, or is too large.
     """
     try:
-        with os.fdopen(open_below(home, home / path), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return None
-            content = file.read(_LARGEST_TABLE + 1)
-    except OSError:
-        return None
-    if len(content) > _LARGEST_TABLE:
-        return None
-    try:
-        try:
-            table = orjson.loads(content)
-        except orjson.JSONDecodeError:  # NaN and the infinities, as Python writes them
-            table = json.loads(content)
+        content = read_below(home, home / path, _LARGEST_TABLE + 1)
+        if content is None or len(content) > _LARGEST_TABLE:
+            return None
+        table = table_in(content)
         return len(table["data"]), len(table["columns"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def table_in(content: bytes) -> Any:
+    """Read the JSON of a table's file, also with the NaN and the infinities that Python writes into it."""
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return json.loads(content)
 
 
 def _list(folder: Path, prefix: str, found: set[str], deepest: int) -> None:
@@ -197,16 +193,12 @@ def _paths(value: Any) -> Iterator[str]:
             if name == "path" and isinstance(inner, str):
                 yield inner
             elif name == "filenames" and isinstance(inner, list):
-                yield from _texts(inner)
+                yield from (file for file in inner if isinstance(file, str))
             else:
                 yield from _paths(inner)
     elif isinstance(value, list):
         for inner in value:
             yield from _paths(inner)
-
-
-def _texts(values: Iterable[Any]) -> Iterator[str]:
-    return (value for value in values if isinstance(value, str))
 
 
 def _whole(value: Any) -> int | None:

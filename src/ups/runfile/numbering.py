@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ups.runfile.chunks import CHUNK_HEAD
+from ups.charts import DEFAULT_AXIS
+from ups.runfile.chunks import BLOCK, CHUNK_HEAD
 from ups.runfile.framing import Batch, Damage, FrameReader
-from ups.runfile.records import Kind, Payloads, find_payloads
+from ups.runfile.records import Kind, Payloads, Record, find_payloads, path_of, value_of
 
 __all__ = ["Numbering"]
 
@@ -19,11 +20,7 @@ _SUM_BITS = 32
 
 
 class Numbering:
-    """The record numbers of one file, batch by batch.
-
-    Args:
-        path: The file. It is read a second time, up to the place where a number comes back.
-    """
+    """The record numbers of one file, batch by batch. It is read a second time, up to where a number comes back."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -35,10 +32,17 @@ class Numbering:
         self._known: set[int] | None = None  # number and checksum of every record, once a number has come back
 
     def fresh(self, batch: Batch, payloads: Payloads) -> NDArray[np.bool_]:
-        """Mark the records of the next batch that are not copies of earlier ones; bool, shape (records,)."""
+        """Mark the records of the next batch that are neither copies of earlier ones nor made of two halves.
+
+        Returns:
+            bool, shape (records,).
+        """
         numbers = payloads.number
-        for index in np.flatnonzero(payloads.kind == Kind.UNREADABLE).tolist():
-            self._unreadable.append(Damage(int(batch.offsets[index]), CHUNK_HEAD + int(batch.lengths[index])))
+        halves = _halves(batch, payloads) if numbers.any() else []
+        for index in [*np.flatnonzero(payloads.kind == Kind.UNREADABLE).tolist(), *halves]:
+            at, length = int(batch.offsets[index]), int(batch.lengths[index])
+            heads = 1 + (at + length) // BLOCK - at // BLOCK
+            self._unreadable.append(Damage(at, heads * CHUNK_HEAD + length))
         fresh = np.ones(len(numbers), dtype=bool)
         if not numbers.any():
             return fresh  # the file has no numbers
@@ -56,6 +60,7 @@ class Numbering:
                 if not fresh[index]:
                     at = int(batch.offsets[index])
                     self._repeated.append((at, at + int(batch.lengths[index])))
+        fresh[halves] = False
         self._highest = max(int(before[-1]), int(numbers[-1]))
         self._last = int(numbers[-1])
         return fresh
@@ -63,7 +68,8 @@ class Numbering:
     def damage(self, unreadable: list[Damage]) -> list[Damage]:
         """List all damage: the unreadable ranges with the count of records missing there, then gaps and copies."""
         unreadable = sorted([*unreadable, *self._unreadable], key=lambda each: each.offset)
-        known = np.unique(np.fromiter((identity >> _SUM_BITS for identity in self._known or ()), dtype=np.int64))
+        # Sorted here, for np.unique loads numpy.ma, which takes longer than reading a small run.
+        known = np.array(sorted({identity >> _SUM_BITS for identity in self._known or ()}), dtype=np.int64)
         ends = np.maximum.accumulate(np.array([0, *(each.end for each in unreadable)], dtype=np.int64))
         missing: dict[int, int] = {}
         for at, low, high in self._gaps:
@@ -79,6 +85,27 @@ class Numbering:
             low, high = self._repeated[0][0], self._repeated[-1][1]
             found.append(Damage(low, high - low, repeated=len(self._repeated)))
         return sorted(found, key=lambda each: each.offset)
+
+
+def _halves(batch: Batch, payloads: Payloads) -> list[int]:
+    """Find the rows of two halves, which meet where blocks are gone between them.
+
+    Such a row continues in another block, its number is not followed by the next, and it makes no sense.
+    """
+    ends = batch.offsets + CHUNK_HEAD + batch.lengths
+    breaks = np.append(np.diff(payloads.number) != 1, False)
+    suspects = breaks & (payloads.kind == Kind.HISTORY) & (batch.offsets // BLOCK != (ends - 1) // BLOCK)
+    return [index for index in np.flatnonzero(suspects).tolist() if not _makes_sense(batch.record(index))]
+
+
+def _makes_sense(row: bytes) -> bool:
+    """True where a row can be read, and its step is also the one among its values."""
+    try:
+        history = Record(row).history
+    except ValueError:
+        return False
+    steps = (value_of(item) for item in history.item if path_of(item) == (DEFAULT_AXIS,))
+    return all(step == history.step.num for step in steps)
 
 
 def _known_before(path: Path, end: int) -> set[int]:

@@ -13,11 +13,10 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 
 import numpy as np
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from google.protobuf.message import DecodeError, Message
 
 from ups.charts import DEFAULT_AXIS
 from ups.runfile.framing import Batch
+from ups.runfile.message import Message, message_classes
 from ups.runfile.wire import Bytes, Positions, fields_in, read_fields, read_varints, sized
 
 __all__ = [
@@ -25,16 +24,16 @@ __all__ = [
     "Change",
     "ConfigChange",
     "Exit",
+    "Item",
     "Kind",
     "MetricDefinition",
     "Payloads",
+    "Record",
     "RunInfo",
     "SummaryChange",
     "find_payloads",
     "first_run",
     "parse",
-    "parse_item",
-    "parse_message",
     "path_of",
     "readable",
     "value_of",
@@ -68,14 +67,12 @@ class Kind(IntEnum):
 STRUCTURE = (Kind.RUN, Kind.METRIC, Kind.CONFIG, Kind.EXIT)
 """The kinds that describe the run: few in a file, and each parsed by itself."""
 
-_HIGHEST_FIELD = 2**29 - 1  # the highest number that protobuf allows
 _HIGHEST_NUMBER = 2**40  # of a record: a file with as many has 10 TB
 _DEEPEST = 64  # nested dictionaries and lists, in a name or in a value: UPS goes through them by recursion
-_AROUND = (1, 16, 19, 200)  # num, control, uuid, _info: fields of Record beside the one of its kind
+_AROUND = np.isin(np.arange(202), (1, 16, 19, 200))  # num, control, uuid, _info: beside the field of a record's kind
 _FIELDS_AROUND = 6
 
-# Message → its fields: name, number, type. A capitalised type is a message; "*" means repeated.
-_MESSAGES: dict[str, str] = {
+_MESSAGES = {  # as message_classes takes them
     "Timestamp": "seconds 1 int64, nanos 2 int32",
     "Item": "key 1 string, nested_key 2 string*, none 3 int32, boolean 4 bool, integer 5 sint64, "
     "number 6 double, text 7 string, json 8 string, value_json 16 string",
@@ -98,38 +95,8 @@ _MESSAGES: dict[str, str] = {
     "Record": "num 1 int64, history 2 HistoryRecord, summary 3 SummaryRecord, config 5 ConfigRecord, "
     "metric 12 MetricRecord, run 17 RunRecord, exit 18 RunExitRecord, header 21 HeaderRecord",
 }
-
-
-def _message_classes() -> dict[str, type[Message]]:
-    """The classes for :data:`_MESSAGES`, in a pool of their own beside any that wandb registers."""
-    kinds = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(name="ups_run_file.proto", package="ups_run_file", syntax="proto3")
-    for name, table in _MESSAGES.items():
-        message = file.message_type.add(name=name)
-        for row in table.split(", "):
-            field, number, kind = row.split()
-            label = kinds.LABEL_REPEATED if kind.endswith("*") else kinds.LABEL_OPTIONAL
-            kind = kind.rstrip("*")
-            described = message.field.add(name=field, number=int(number), label=label)
-            if kind[0].isupper():
-                described.type = kinds.TYPE_MESSAGE
-                described.type_name = f".{file.package}.{kind}"
-            else:
-                described.type = kinds.Type.Value(f"TYPE_{kind.upper()}")
-                if name == "Item" and kind in ("bool", "sint64", "double"):
-                    # The field that is present shows the typed form of a value.
-                    described.proto3_optional = True
-                    described.oneof_index = len(message.oneof_decl)
-                    message.oneof_decl.add(name=f"_{field}")
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return {
-        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{file.package}.{name}"))
-        for name in _MESSAGES
-    }
-
-
-_CLASSES = _message_classes()
+_CLASSES = message_classes(_MESSAGES)
+Record, Item = _CLASSES["Record"], _CLASSES["Item"]
 
 
 @dataclass(frozen=True)
@@ -194,6 +161,7 @@ class Payloads(NamedTuple):
 
     ``kind`` holds numbers of :class:`Kind`, or of kinds that it does not list. ``start`` and ``end`` enclose the
     content in ``buffer``. ``number`` counts the records of a file from 1; it is 0 for a record without a number.
+    ``structure`` holds the messages of the kinds in :data:`STRUCTURE`, by their places in the batch.
     """
 
     buffer: Bytes
@@ -201,13 +169,14 @@ class Payloads(NamedTuple):
     kind: Positions
     start: Positions
     end: Positions
+    structure: dict[int, Message]
 
 
 def find_payloads(batch: Batch) -> Payloads:
     """Find each record's kind and content.
 
     A record whose fields do not fill it is :attr:`Kind.UNREADABLE`: parts of several records, each with a right
-    checksum, can come together in a damaged file. So is one of :data:`STRUCTURE` that protobuf cannot parse.
+    checksum, can come together in a damaged file. So is one of :data:`STRUCTURE` that is not such a message.
     """
     buffer = np.frombuffer(batch.data, dtype=np.uint8)
     limit = batch.starts + batch.lengths
@@ -217,7 +186,7 @@ def find_payloads(batch: Batch) -> Payloads:
     at, left = batch.starts, np.flatnonzero(batch.lengths > 0)
     for _ in range(_FIELDS_AROUND):
         field = read_fields(buffer, at[left], limit[left])
-        around = np.isin(field.number, _AROUND)
+        around = _AROUND[np.minimum(field.number, 201)]
         num = field.number == 1
         number[left[num]] = read_varints(buffer, field.start[num])[0]
         found = left[~around]
@@ -236,47 +205,34 @@ def find_payloads(batch: Batch) -> Payloads:
         if not rest.size:
             break
         field = read_fields(buffer, at[rest], limit[rest])
-        kind[rest[~np.isin(field.number, _AROUND)]] = Kind.UNREADABLE
+        kind[rest[~_AROUND[np.minimum(field.number, 201)]]] = Kind.UNREADABLE
         at[rest] = np.where(field.number > 0, field.end, limit[rest])
     kind[rest[at[rest] < limit[rest]]] = Kind.UNREADABLE
+    structure = {}
     for index in np.flatnonzero(np.isin(kind, STRUCTURE)).tolist():
-        if not _is_readable(batch.record(index)):
+        try:
+            structure[index] = Record(batch.record(index))
+        except ValueError:
             kind[index] = Kind.UNREADABLE
-    kind[kind > _HIGHEST_FIELD] = Kind.UNREADABLE
     number[(number > _HIGHEST_NUMBER) | (number < 0)] = 0
-    return Payloads(buffer, number, kind, start, end)
+    return Payloads(buffer, number, kind, start, end, structure)
 
 
-def first_run(batch: Batch, payloads: Payloads) -> RunInfo | None:
+def first_run(payloads: Payloads) -> RunInfo | None:
     """The first run record of a batch; None without one."""
-    for index in np.flatnonzero(payloads.kind == Kind.RUN).tolist():
-        record = parse(batch.record(index))
-        if isinstance(record, RunInfo):
-            return record
-    return None
+    return next((_run_info(message.run) for message in payloads.structure.values() if "run" in message), None)
 
 
 def _is_readable(record: bytes) -> bool:
     try:
-        parse_message(record)
-    except DecodeError:
+        Record(record)
+    except ValueError:
         return False
     return True
 
 
-def parse_message(record: bytes) -> Any:
-    """Parse a record's bytes as the protobuf message ``Record``, which keeps unknown fields.
-
-    Raises:
-        google.protobuf.message.DecodeError: The bytes are not such a message.
-    """
-    message = _CLASSES["Record"]()
-    message.ParseFromString(record)
-    return message
-
-
 def readable(record: bytes) -> bytes:
-    """The record, without the items of a history or summary record that protobuf cannot parse."""
+    """The record, without the items of a history or summary record that are not such messages."""
     if _is_readable(record):
         return record
     kept = []
@@ -290,22 +246,15 @@ def readable(record: bytes) -> bytes:
     return b"".join(kept)
 
 
-def parse_item(item: bytes) -> Any:
-    """Parse one history, summary or configuration item as a protobuf message."""
-    message = _CLASSES["Item"]()
-    message.ParseFromString(item)
-    return message
-
-
-def parse(record: bytes) -> RunInfo | MetricDefinition | ConfigChange | SummaryChange | Exit | None:
+def parse(record: bytes | Message) -> RunInfo | MetricDefinition | ConfigChange | SummaryChange | Exit | None:
     """Read the parts of a record that can be read; None for kinds that UPS does not read, and for other bytes."""
     try:
-        message = parse_message(readable(record))
-    except DecodeError:
+        message = record if isinstance(record, Message) else Record(readable(record))
+    except ValueError:
         return None
-    if message.HasField("run"):
+    if "run" in message:
         return _run_info(message.run)
-    if message.HasField("metric"):
+    if "metric" in message:
         metric = message.metric
         return MetricDefinition(
             name=metric.name,
@@ -315,16 +264,16 @@ def parse(record: bytes) -> RunInfo | MetricDefinition | ConfigChange | SummaryC
             expanded_from_glob=metric.expanded_from_glob,
             overwrite=metric._control.overwrite,
         )
-    if message.HasField("config"):
+    if "config" in message:
         return ConfigChange(*_changes(message.config))
-    if message.HasField("summary"):
+    if "summary" in message:
         return SummaryChange(*_changes(message.summary))
-    if message.HasField("exit"):
+    if "exit" in message:
         return Exit(message.exit.exit_code, message.exit.runtime)
     return None
 
 
-def value_of(item: Any) -> Any:
+def value_of(item: Message) -> Any:
     """The value of a history, summary or configuration item in any of W&B's encodings.
 
     Every version writes ``value_json``; 0.31 can add a typed form (setting ``x_history_value_encoding``).
@@ -332,7 +281,7 @@ def value_of(item: Any) -> Any:
     if item.value_json:
         return _loaded(item.value_json)
     for form in ("boolean", "integer", "number"):
-        if item.HasField(form):
+        if form in item:
             return getattr(item, form)
     if item.json:
         return _loaded(item.json)
@@ -364,7 +313,7 @@ def _is_too_deep(text: str, value: Any) -> bool:
     return True
 
 
-def _run_info(run: Any) -> RunInfo:
+def _run_info(run: Message) -> RunInfo:
     update, _ = _changes(run.config)
     branch = run.branch_point
     rewinds = branch.run == run.run_id != "" and branch.metric in ("", DEFAULT_AXIS)  # a fork has another run's id
@@ -380,12 +329,12 @@ def _run_info(run: Any) -> RunInfo:
     )
 
 
-def _changes(record: Any) -> tuple[dict[tuple[str, ...], Any], tuple[tuple[str, ...], ...]]:
+def _changes(record: Message) -> tuple[dict[tuple[str, ...], Any], tuple[tuple[str, ...], ...]]:
     update = {path_of(item): value_of(item) for item in record.update}
     return update, tuple(path_of(item) for item in record.remove)
 
 
-def path_of(item: Any) -> tuple[str, ...]:
+def path_of(item: Message) -> tuple[str, ...]:
     """The nested keys of an item; dots join the keys that are too deep into one, as W&B shows them."""
     keys = tuple(item.nested_key) or (item.key,)
     return keys if len(keys) <= _DEEPEST else (*keys[: _DEEPEST - 1], ".".join(keys[_DEEPEST - 1 :]))

@@ -18,7 +18,7 @@ from ups.runfile.history import Column, Columns
 from ups.runfile.items import Form
 from ups.runfile.logged_media import LoggedMedia, MediaReader
 from ups.runfile.logs import LostRows, lost_rows
-from ups.runfile.records import STRUCTURE, ConfigChange, Exit, Kind, MetricDefinition, RunInfo, parse
+from ups.runfile.records import ConfigChange, Exit, Kind, MetricDefinition, RunInfo, parse
 from ups.runfile.segment import Piece, Segment, SegmentReader
 from ups.runfile.summary import SummaryReader, apply_change
 from ups.runfile.table import to_pandas, to_polars
@@ -405,8 +405,8 @@ class Run:
         self._media.take(reader.path, batch, payloads, history)
         if self._with_summary:
             self._summary_reader.take(batch, payloads)
-        for index in np.flatnonzero(np.isin(payloads.kind, STRUCTURE)).tolist():
-            record = parse(batch.record(index))
+        for message in payloads.structure.values():
+            record = parse(message)
             reader.finished = reader.finished or isinstance(record, Exit)
             self._take(record)
         self._forget()

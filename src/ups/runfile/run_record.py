@@ -8,22 +8,18 @@ from pathlib import Path
 
 from ups.errors import RunFileError
 from ups.runfile.framing import FrameReader, Writer
-from ups.runfile.records import Kind, RunInfo, find_payloads, first_run, parse_message
+from ups.runfile.records import Kind, Record, RunInfo, find_payloads, first_run
 
 __all__ = ["run_info", "set_start_time", "start_time"]
 
 
 def run_info(path: str | os.PathLike[str], *, end: int | None = None) -> RunInfo | None:
-    """The file's first run record; None without one.
-
-    Args:
-        path: A ``.wandb`` file.
-        end: The bytes of it to search; by default all.
+    """The file's first run record, in its bytes up to ``end``; None without one.
 
     Raises:
         RunFileError: The file cannot be read, or is not a W&B run file.
     """
-    found = (first_run(batch, find_payloads(batch)) for batch in FrameReader(path, end=end))
+    found = (first_run(find_payloads(batch)) for batch in FrameReader(path, end=end))
     return next((info for info in found if info is not None), None)
 
 
@@ -59,9 +55,7 @@ def set_start_time(path: str | os.PathLike[str], seconds: float) -> None:
 
 
 def _with_start_time(record: bytes, seconds: float) -> bytes:
-    message = parse_message(record)
+    message = Record(record)
     whole = int(seconds)
     message.run.start_time.seconds, message.run.start_time.nanos = whole, int((seconds - whole) * 1e9)
-    written = message.SerializeToString()
-    assert isinstance(written, bytes)
-    return written
+    return message.encode()

@@ -80,13 +80,13 @@ class SegmentReader:
         reader = FrameReader(self.path, start=self._at, end=end)
         for batch in reader:
             payloads = find_payloads(batch)
-            yield Piece(batch, payloads, self._numbering.fresh(batch, payloads), self._rewound_to(batch, payloads))
+            yield Piece(batch, payloads, self._numbering.fresh(batch, payloads), self._rewound_to(payloads))
         self._size, self._at, self._torn = reader.size, reader.intact_length, reader.torn
         found = reader.damage
         self._damage += [damage for damage in found if damage.end <= reader.intact_length]
         self._unsettled = [damage for damage in found if damage.end > reader.intact_length]
 
-    def _rewound_to(self, batch: Batch, payloads: Payloads) -> float | None:
-        run = None if self._named else first_run(batch, payloads)
+    def _rewound_to(self, payloads: Payloads) -> float | None:
+        run = None if self._named else first_run(payloads)
         self._named = self._named or run is not None
         return None if run is None else run.rewound_to

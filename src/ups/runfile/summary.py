@@ -18,11 +18,15 @@ __all__ = ["SummaryReader", "apply_change", "put"]
 
 
 class SummaryReader:
-    """The summary of a run's files, from records that it reads itself or that :meth:`take` is given."""
+    """The summary of a run's files, from records that it reads itself or that :meth:`take` is given.
+
+    Attributes:
+        taken: The summary, by the records so far.
+    """
 
     def __init__(self, files: Iterable[Path]) -> None:
         self._read = dict.fromkeys(files, 0)
-        self._summary: dict[str, Any] = {}
+        self.taken: dict[str, Any] = {}
 
     def read(self) -> dict[str, Any]:
         """Read the changes since the last time, and return the summary with nested dictionaries.
@@ -38,11 +42,6 @@ class SummaryReader:
                 self._read[path] = reader.intact_length
         return self.taken
 
-    @property
-    def taken(self) -> dict[str, Any]:
-        """The summary, by the records so far."""
-        return self._summary
-
     def take(self, batch: Batch, payloads: Payloads) -> None:
         """Apply the changes among the next records."""
         changes = np.flatnonzero(payloads.kind == Kind.SUMMARY)
@@ -53,7 +52,7 @@ class SummaryReader:
         for index in changes[np.union1d(last, takes_away)].tolist():
             record = parse(batch.record(index))
             if isinstance(record, SummaryChange):
-                apply_change(self._summary, record)
+                apply_change(self.taken, record)
 
 
 def apply_change(target: dict[str, Any], change: Change) -> None:

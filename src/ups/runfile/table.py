@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ups.durable import new_file
-from ups.errors import MissingDependency
+from ups.extras import require
 from ups.runfile.digits import Values
 from ups.runfile.history import Column
 from ups.runfile.items import Form
@@ -134,7 +134,5 @@ def _cell(value: float) -> str:
 
 def _require(package: str) -> Any:
     """Import an optional package, whose extra has the same name."""
-    try:
-        return import_module(package)
-    except ImportError as error:
-        raise MissingDependency(f"{package} is not installed: pip install 'ups-tracking[{package}]'") from error
+    require(package, package)
+    return import_module(package)

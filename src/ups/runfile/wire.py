@@ -14,12 +14,18 @@ from numpy.typing import NDArray
 
 __all__ = [
     "FEW",
+    "FIXED64",
+    "GROUP",
     "MARGIN",
+    "SIZED",
+    "VARINT",
     "Bytes",
     "Fields",
     "Positions",
     "fields_in",
+    "read_field",
     "read_fields",
+    "read_varint",
     "read_varints",
     "sized",
     "varint",
@@ -31,10 +37,12 @@ FEW = 64  # messages or fewer: :func:`fields_in` on each of them is quicker
 Bytes: TypeAlias = NDArray[np.uint8]
 Positions: TypeAlias = NDArray[np.int64]
 
-_VARINT, _FIXED64, _SIZED, _FIXED32 = 0, 1, 2, 5
-_VARINT_BYTES = 10
+VARINT, FIXED64, SIZED, GROUP, _END_GROUP, _FIXED32 = range(6)
+"""The wire types."""
+
 _VALUE_BITS = 63
-_FIXED = {_FIXED64: 8, _FIXED32: 4}
+_64_BITS = (1 << 64) - 1
+_FIXED = {FIXED64: 8, _FIXED32: 4}
 
 
 class Fields(NamedTuple):
@@ -49,45 +57,45 @@ class Fields(NamedTuple):
     end: Positions
 
 
-def read_varints(buffer: Bytes, at: Positions) -> tuple[Positions, Positions]:
+def read_varints(buffer: Bytes, at: Positions, bits: int = 64) -> tuple[Positions, Positions]:
     """Read the varint at each position, and the position after it; the 64th bit is dropped.
 
-    A varint of more than 64 bits is read as -1, and the position is then the one before it.
+    A varint that is longer than ``bits`` allow, 64 or 32, is read as -1, and the position is then the one before it.
     """
     byte = buffer[at]
     value = (byte & 0x7F).astype(np.int64)
     after = at + 1
     more = byte > 0x7F
-    for shift in range(7, 7 * _VARINT_BYTES, 7):
+    for shift in range(7, bits, 7):
         if not more.any():
             break
         byte = buffer[after] * more
         after += more
         if shift < _VALUE_BITS:
             value |= (byte & 0x7F).astype(np.int64) << shift
-            more = byte > 0x7F
-        else:
-            too_long = byte > 1
+        more = byte > 0x7F
+        if shift + 7 >= bits:
+            too_long = byte > (0x0F if bits == 32 else 0x7F)  # the tenth byte has bits to drop
             value[too_long], after[too_long] = -1, at[too_long] - 1
     return value, after
 
 
 def read_fields(buffer: Bytes, at: Positions, limit: Positions) -> Fields:
     """Read the field that begins at each position; one that would end beyond ``limit`` is not a field."""
-    tag, start = read_varints(buffer, at)
+    tag, start = read_varints(buffer, at, 32)
     number, wire = tag >> 3, tag & 7
     end = start.copy()
-    sized = np.flatnonzero(wire == _SIZED)
+    sized = np.flatnonzero(wire == SIZED)
     if sized.size == wire.size:
-        size, start = read_varints(buffer, start)
+        size, start = read_varints(buffer, start, 32)
         end = start + size
     else:
-        size, start[sized] = read_varints(buffer, start[sized])
+        size, start[sized] = read_varints(buffer, start[sized], 32)
         end[sized] = start[sized] + size
-        plain = np.flatnonzero(wire == _VARINT)
+        plain = np.flatnonzero(wire == VARINT)
         end[plain] = read_varints(buffer, start[plain])[1]
-        end += 8 * (wire == _FIXED64) + 4 * (wire == _FIXED32)
-        number[(wire > _FIXED32) | (wire == 3) | (wire == 4)] = 0
+        end += 8 * (wire == FIXED64) + 4 * (wire == _FIXED32)
+        number[(wire > _FIXED32) | (wire == GROUP) | (wire == _END_GROUP)] = 0
     number[(end > limit) | (end < start)] = 0
     return Fields(number, start, end)
 
@@ -100,29 +108,66 @@ def fields_in(message: bytes) -> Iterator[tuple[int, int, int, int]]:
     """
     at, size = 0, len(message)
     while at < size:
-        begin = at
         try:
-            tag, start = _varint(message, at)
-            wire = tag & 7
-            if wire == _SIZED:
-                length, start = _varint(message, start)
-                at = start + length
-            elif wire == _VARINT:
-                _, at = _varint(message, start)
-            elif wire in _FIXED:
-                at = start + _FIXED[wire]
-            else:
-                return
+            tag, start, end = read_field(message, at)
         except IndexError:
             return
-        if not tag >> 3 or at > size:
+        if tag <= 7:
             return
-        yield tag >> 3, begin, start, at
+        yield tag >> 3, at, start, end
+        at = end
+
+
+def read_field(message: bytes, at: int, groups: int = 0) -> tuple[int, int, int]:
+    """Read the tag of one field, where its payload starts, and where it ends.
+
+    Raises:
+        IndexError: No field begins there, it is cut off, or it has more than so many groups in each other.
+    """
+    tag, start = read_varint(message, at, 32)
+    wire = tag & 7
+    if wire == SIZED:
+        size, start = read_varint(message, start, 32)
+        end = start + size
+    elif wire == VARINT:
+        _, end = read_varint(message, start)
+    elif wire in _FIXED:
+        end = start + _FIXED[wire]
+    elif wire == GROUP and groups:
+        end = start
+        while read_varint(message, end, 32)[0] != tag + 1:
+            _, _, end = read_field(message, end, groups - 1)
+        _, end = read_varint(message, end, 32)
+    else:
+        raise IndexError(at)
+    if end > len(message):
+        raise IndexError(end)
+    return tag, start, end
+
+
+def read_varint(message: bytes, at: int, bits: int = 64) -> tuple[int, int]:
+    """Read one varint, and the position after it.
+
+    Raises:
+        IndexError: It is cut off, or longer than ``bits`` allow.
+    """
+    value = message[at]
+    if value <= 0x7F:
+        return value, at + 1
+    value &= 0x7F
+    for shift in range(7, bits, 7):
+        at += 1
+        value |= (message[at] & 0x7F) << shift
+        if message[at] <= 0x7F:
+            if bits == 32 and value >> 32:
+                break
+            return value & _64_BITS, at + 1
+    raise IndexError(at)
 
 
 def sized(number: int, content: bytes) -> bytes:
     """Write a field of bytes, a text or a message."""
-    return varint(number << 3 | _SIZED) + varint(len(content)) + content
+    return varint(number << 3 | SIZED) + varint(len(content)) + content
 
 
 def varint(value: int) -> bytes:
@@ -133,21 +178,3 @@ def varint(value: int) -> bytes:
         value >>= 7
     out.append(value)
     return bytes(out)
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """Read one varint, as :func:`read_varints` does.
-
-    Raises:
-        IndexError: It is cut off, or has more than 64 bits.
-    """
-    value = message[at] & 0x7F
-    for shift in range(7, 7 * _VARINT_BYTES, 7):
-        if message[at] < 0x80:
-            break
-        at += 1
-        if shift < _VALUE_BITS:
-            value |= (message[at] & 0x7F) << shift
-        elif message[at] > 1:
-            raise IndexError(at)
-    return value, at + 1

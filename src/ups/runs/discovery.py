@@ -62,11 +62,8 @@ def find_runs(path: str | os.PathLike[str], *, unreadable: list[RunFileError] | 
     """Every run at ``path``: a ``.wandb`` file, a run's directory (W&B's or UPS's), or a folder with runs below it.
 
     Several files of one run id in one folder are one run. The runs of a folder are ordered by the time of their first
-    file.
-
-    Args:
-        path: The path.
-        unreadable: Gets the errors below ``path``, so that the other runs are returned; without it, an error is raised.
+    file. ``unreadable`` gets the errors below ``path``, so that the other runs are returned; without it, the first of
+    them is raised.
 
     Raises:
         RunFileError: There is no run, or the path cannot be read.
@@ -113,10 +110,7 @@ class _Walk:
     def runs_in(self, folder: Path, depth: int, directory: Path | None = None) -> list[FoundRun]:
         """The runs in a folder, then those in the folders in it, down to ``depth``.
 
-        Args:
-            folder: The folder.
-            depth: The number of levels below it.
-            directory: The UPS run directory whose ``wandb`` folder this is, if it is one.
+        ``directory`` is the UPS run directory whose ``wandb`` folder this is, if it is one.
         """
         try:
             if not self._is_new(folder):
@@ -124,7 +118,7 @@ class _Walk:
             with os.scandir(folder) as entries:
                 inside = sorted(entries, key=lambda entry: (entry.is_symlink(), entry.name))
         except OSError as error:
-            self._note(folder, error)
+            self.unreadable.append(_cannot_be_read(folder, error))
             return []
         names = {entry.name for entry in inside}
         if "pyvenv.cfg" in names:
@@ -150,7 +144,7 @@ class _Walk:
                     by_run[entry.name] = [path]  # a run of its own
             except OSError as error:
                 if error.errno != errno.ELOOP:  # a link in a circle has no run
-                    self._note(path, error)
+                    self.unreadable.append(_cannot_be_read(path, error))
         runs = [
             FoundRun(
                 files[0].parent if segment_folder_run(files[0].parent.name) else files[0],
@@ -171,9 +165,6 @@ class _Walk:
         seen = (found.st_dev, found.st_ino) in self._seen
         self._seen.add((found.st_dev, found.st_ino))
         return not seen
-
-    def _note(self, path: Path, error: OSError) -> None:
-        self.unreadable.append(_cannot_be_read(path, error))
 
 
 def _segment_in(folder: Path) -> Path | None:

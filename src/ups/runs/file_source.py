@@ -9,7 +9,7 @@ from typing import Any
 from ups.errors import RunFileError
 from ups.runfile import Run
 from ups.runs.discovery import FoundRun
-from ups.runs.source import Medium, Reading
+from ups.runs.source import Medium, Source
 from ups.text import command_line
 
 __all__ = ["FileSource", "empty_file", "open_files"]
@@ -59,7 +59,7 @@ def _of_files(found: FoundRun, **options: Any) -> Run:
     return Run(found.path, found.files, stages=stages, steps_identify_rows=found.directory is not None, **options)
 
 
-class FileSource(Reading):
+class FileSource(Source):
     """A run read from its ``.wandb`` files."""
 
     journaled = False

@@ -15,7 +15,7 @@ from ups.journal.run_directory import RunDirectory
 from ups.journal.script_summary import leaves, put
 from ups.journal.waiting import waits
 from ups.runfile import Run
-from ups.runs.source import Medium, Reading
+from ups.runs.source import Medium, Source
 
 __all__ = ["JournalSource", "journals_of"]
 
@@ -26,10 +26,6 @@ _A_WHILE = 60.0  # seconds that one call reads, where no page waits for it
 
 def journals_of(folder: Path, *, has_files: bool) -> "JournalSource | None":
     """The journals in a UPS run directory, if they are the run's source; None where W&B's files hold all of them.
-
-    Args:
-        folder: The run's directory.
-        has_files: Whether W&B has any file of the run.
 
     Raises:
         RunDirectoryError: The directory cannot be read.
@@ -45,7 +41,7 @@ def journals_of(folder: Path, *, has_files: bool) -> "JournalSource | None":
         raise RunDirectoryError(f"{error.filename or folder} cannot be read: {error.strerror}") from error
 
 
-class JournalSource(Reading):
+class JournalSource(Source):
     """A run read from its journals: a row is there as soon as ``log()`` has returned."""
 
     journaled = True

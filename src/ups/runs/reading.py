@@ -28,11 +28,7 @@ def open_source(found: FoundRun) -> Source:
 
 
 def read_run(found: FoundRun, on_read: Callable[[int], None] | None = None) -> Run:
-    """Read the run as it is now, from its source.
-
-    Args:
-        found: The run.
-        on_read: Called with the number of bytes, for each part of its files that is read.
+    """Read the run as it is now, from its source; ``on_read`` is called with the bytes of each part of its files.
 
     Raises:
         RunDirectoryError, RunFileError: The run cannot be read.

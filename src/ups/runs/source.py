@@ -3,13 +3,14 @@
 Each source grows one :class:`~ups.Run` in memory, so check, dashboard, report and export read a run alike.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ups.runfile import Run
 
-__all__ = ["Medium", "Reading", "Source"]
+__all__ = ["Medium", "Source"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Medium:
     caption: str | None = None
 
 
-class Source(Protocol):
+class Source(ABC):
     """The one place from which a run is read.
 
     Attributes:
@@ -40,11 +41,18 @@ class Source(Protocol):
     run: Run
     generation: int
     journaled: bool
+    _caught_up = False
+    _taken = 0  # bytes
+    _total = 0
 
     @property
     def read(self) -> float:
         """The share of the run that was read, from 0 to 1."""
+        if self._caught_up:
+            return 1.0
+        return min(0.99, self._taken / self._total) if self._total else 0.0
 
+    @abstractmethod
     def advance(self, seconds: float) -> bool:
         """Read for about ``seconds``. False if nothing was new.
 
@@ -52,26 +60,14 @@ class Source(Protocol):
             RunFileError, RunDirectoryError: The run cannot be read.
         """
 
+    @abstractmethod
     def summary(self) -> dict[str, Any]:
         """The run's summary, with nested dictionaries."""
 
+    @abstractmethod
     def media(self) -> list[Medium]:
         """The tables and images that the run logged, oldest first."""
 
+    @abstractmethod
     def close(self) -> None:
         """Close open files."""
-
-
-class Reading:
-    """The share of a source that was read."""
-
-    _caught_up = False
-    _taken = 0  # bytes
-    _total = 0
-
-    @property
-    def read(self) -> float:
-        """As for :class:`Source`."""
-        if self._caught_up:
-            return 1.0
-        return min(0.99, self._taken / self._total) if self._total else 0.0

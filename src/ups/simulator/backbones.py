@@ -17,13 +17,9 @@ __all__ = ["Backbone", "DilatedNetwork", "FourierNetwork", "make_backbone"]
 
 
 class Backbone(nn.Module):
-    """The shared part of the networks: channels in, residual layers, one channel out. A subclass defines the layer.
+    """The shared part of the networks: channels in, residual layers, one channel out.
 
-    Args:
-        inputs: Channels that come in; one goes out.
-        levels: The number of noise levels.
-        width: Channels inside.
-        layers: One module per layer, each from and to ``(points, batch, width)``.
+    A subclass defines the layers, each from and to ``(points, batch, width)``.
     """
 
     def __init__(self, inputs: int, levels: int, width: int, layers: list[nn.Module]) -> None:

@@ -1,12 +1,12 @@
 """Checkpoints: all that a stage needs to resume as if it had never stopped."""
 
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ups.durable import whole_file
 from ups.errors import RunDirectoryError
 from ups.simulator.config import Config, from_dict
 
@@ -17,16 +17,10 @@ _VERSION = 2
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A stage after some of its steps.
+    """A stage after ``step`` of its ``steps``.
 
     Attributes:
-        stage: The name of the stage.
-        step: Steps done.
-        steps: Steps in all.
-        config: The configuration of the run.
-        model: Weights and buffers of the model.
-        average: Weights and buffers of its moving average.
-        optimizers: The state of each optimizer.
+        model, average: Weights and buffers of the model, and of its moving average.
         generator: State of the generator that draws batches and noise, uint8.
         processes: The number of processes that trained it together, each with a batch of its own.
     """
@@ -60,14 +54,10 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """
     content = {name: getattr(checkpoint, name) for name in checkpoint.__dataclass_fields__}
     content |= {"version": _VERSION, "config": asdict(checkpoint.config)}
-    unfinished = path.with_suffix(".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("wb") as file:
+        with whole_file(path) as file:
             torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
     except OSError as error:
         raise RunDirectoryError(f"cannot write the checkpoint {path}: {error}") from error
 

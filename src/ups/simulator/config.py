@@ -59,10 +59,9 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class DilatedConfig:
-    """The dilated residual network.
+    """The dilated residual network, of ``width`` channels.
 
     Attributes:
-        width: Channels.
         kernel: Points that a layer looks at, an odd number.
         dilations: The distance between these points, one number per layer.
     """
@@ -74,12 +73,9 @@ class DilatedConfig:
 
 @dataclass(frozen=True)
 class FourierConfig:
-    """The Fourier neural operator.
+    """The Fourier neural operator, of ``width`` channels.
 
-    Attributes:
-        width: Channels.
-        modes: The number of longest waves that a layer mixes, with the mean; at most ``points // 2 + 1`` count.
-        layers: The number of layers.
+    A layer mixes as many of the longest waves as ``modes``, with the mean; at most ``points // 2 + 1`` count.
     """
 
     width: int
@@ -95,8 +91,6 @@ class ModelConfig:
         backbone: ``dilated`` or ``fno``.
         noise_levels: Standard deviations that ``diffusion_residual`` learns to remove, from large to small, in
             units of the operator's own residual.
-        dilated: The size of the dilated network.
-        fno: The size of the Fourier network.
     """
 
     backbone: str

@@ -72,8 +72,6 @@ class Evaluation:
     """A simulator's scores and the data of its pictures.
 
     Attributes:
-        name: The simulator's name.
-        scores: See :class:`Scores`.
         errors: The standard error of each score but ``nfe``, by name; NaN where there is none.
         step_ms: Wall time of one time step of one state, in milliseconds, the median of 21.
         rollout: The first test trajectory as simulated, float64 ``(steps + 1, points)``.
@@ -103,14 +101,9 @@ def evaluate(
     dtype: torch.dtype = torch.float32,
     device: torch.device | None = None,
 ) -> Evaluation:
-    """Score a simulator against true solutions.
+    """Score a simulator, which works in ``dtype`` on ``device``, by default the CPU, against true solutions.
 
-    Args:
-        simulator: The simulator.
-        truth: float64 ``(trajectories, steps + 1, points)``.
-        interval: The time of one step.
-        dtype: The number type that the simulator works in.
-        device: The device that it computes on; by default the CPU.
+    These are float64 ``(trajectories, steps + 1, points)``; ``interval`` is the time of one step.
     """
     start = truth[:, 0].to(device or "cpu", dtype)
     rollout = roll_out(simulator, start, truth.shape[1] - 1).double().cpu()

@@ -18,13 +18,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Group:
-    """The processes that train one model together, each on its part of every batch.
+    """The processes that train one model together, each on its part of every batch, on its own device.
 
-    Attributes:
-        index: The index of this process, from 0.
-        size: The number of processes.
-        here: The number of processes on this machine.
-        device: The device of this process.
+    This is the process ``index``, from 0, of ``size``; ``here`` counts those on this machine.
     """
 
     index: int

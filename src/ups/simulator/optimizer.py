@@ -23,10 +23,7 @@ class Muon(torch.optim.Optimizer):
 
     After Jordan et al. (https://kellerjordan.github.io/posts/muon, 2024), with the weight decay and the scale of Liu et
     al. (Muon is scalable for LLM training, 2025), which give an update the size of AdamW's, for the same learning rate.
-
-    Args:
-        parameters: Matrices, or stacks of them: ``(…, rows, columns)``.
-        lr: The learning rate.
+    The parameters are matrices, or stacks of them: ``(…, rows, columns)``.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], lr: float) -> None:

@@ -13,11 +13,8 @@ __all__ = ["draw_rollouts", "draw_spectra"]
 def draw_rollouts(truth: Tensor, evaluations: Sequence[Evaluation], length: float, interval: float) -> Figure:
     """The first test trajectory beside its simulations, space across and time upwards.
 
-    Args:
-        truth: float64 ``(trajectories, steps + 1, points)``.
-        evaluations: At least one.
-        length: The length of the periodic interval.
-        interval: Time between two states.
+    ``truth`` is float64 ``(trajectories, steps + 1, points)`` on a periodic interval of that length; ``interval`` is
+    the time between two states.
     """
     panels = [("truth", truth[0]), *((evaluation.name, evaluation.rollout) for evaluation in evaluations)]
     limit = truth[0].abs().max().item()

@@ -45,15 +45,7 @@ class Outcome:
 
 
 class Pipeline:
-    """A training run in a directory.
-
-    Args:
-        config: All that decides the outcome.
-        run_dir: The folder of the checkpoints; training resumes from those that exist.
-        context: The run in the tracker.
-        reporter: Prints the progress.
-        group: The processes that train it together.
-    """
+    """A training run in a directory; it resumes from the checkpoints that exist there."""
 
     def __init__(
         self, config: Config, run_dir: Path, context: WandBContext, reporter: Reporter, group: Group = ALONE
@@ -75,11 +67,9 @@ class Pipeline:
     def run(self, only: str | None = None) -> Outcome:
         """Train what is not trained yet, then evaluate every trained model and keep the results.
 
-        Sets the number of PyTorch's threads to this process's part of ``training.threads``. Of a group, the first
-        process evaluates; the others get no evaluations.
-
-        Args:
-            only: The one stage (or ``control``) to train; by default all stages in order, then the control.
+        This trains ``only`` one stage (or ``control``); by default all stages in order, then the control. It sets the
+        number of PyTorch's threads to this process's part of ``training.threads``. Of a group, the first process
+        evaluates; the others get no evaluations.
 
         Raises:
             RunDirectoryError: A stage needs an earlier one whose checkpoint is missing or unfinished.

@@ -17,12 +17,7 @@ _SMOOTHING = 0.95
 
 
 class Reporter:
-    """Reports a training's progress to a person.
-
-    Args:
-        console: The terminal; by default stdout.
-        heard: False for one that prints nothing.
-    """
+    """Reports a training's progress to a person, by default on stdout; it prints nothing unless it is ``heard``."""
 
     def __init__(self, console: Console | None = None, *, heard: bool = True) -> None:
         self.console = console or Console(quiet=not heard)
@@ -46,11 +41,19 @@ class Reporter:
 
         Gives the function to call with each step and its loss. The loss shown is a moving average.
         """
+        mean: float | None = None
+
+        def advance(step: int, loss: float) -> None:
+            nonlocal mean
+            mean = loss if mean is None else _SMOOTHING * mean + (1 - _SMOOTHING) * loss
+            show(step, mean)
+
         if self.console.is_terminal:
-            with self._bar(name, done, steps) as advance:
+            with self._bar(name, done, steps) as show:
                 yield advance
         else:
-            yield self._lines(name, done, steps)
+            show = self._lines(name, done, steps)
+            yield advance
 
     @contextmanager
     def _bar(self, name: str, done: int, steps: int) -> Iterator[Callable[[int, float], None]]:
@@ -63,29 +66,15 @@ class Reporter:
         )
         with Bars(*columns, console=self.console) as bars:
             bar = bars.add_task(name, total=steps, completed=done, loss="")
-            mean: float | None = None
-
-            def advance(step: int, loss: float) -> None:
-                nonlocal mean
-                mean = _smooth(mean, loss)
-                bars.update(bar, completed=step, loss=f"{mean:.3e}")
-
-            yield advance
+            yield lambda step, loss: bars.update(bar, completed=step, loss=f"{loss:.3e}")
 
     def _lines(self, name: str, done: int, steps: int) -> Callable[[int, float], None]:
         started = time.monotonic()
-        mean: float | None = None
 
-        def advance(step: int, loss: float) -> None:
-            nonlocal mean
-            mean = _smooth(mean, loss)
+        def show(step: int, loss: float) -> None:
             if step * _LINES // steps > (step - 1) * _LINES // steps:
                 per_step = (time.monotonic() - started) / (step - done)
                 left = f"{(steps - step) * per_step:.0f} s left" if step < steps else "done"
-                self.line(f"{name:<20} {step:>6}/{steps}  loss {mean:.3e}  {1e3 * per_step:.0f} ms per step, {left}")
+                self.line(f"{name:<20} {step:>6}/{steps}  loss {loss:.3e}  {1e3 * per_step:.0f} ms per step, {left}")
 
-        return advance
-
-
-def _smooth(mean: float | None, value: float) -> float:
-    return value if mean is None else _SMOOTHING * mean + (1 - _SMOOTHING) * value
+        return show

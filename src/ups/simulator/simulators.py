@@ -16,7 +16,6 @@ class Simulator:
     """Something that takes states one interval on.
 
     Attributes:
-        name: The name in tables and charts.
         step: States ``(batch, points)`` to the states one interval later, same shape and type.
         evaluations: The network evaluations of one ``step`` (nfe).
     """

@@ -41,7 +41,6 @@ class Problem:
     """An equation on a periodic interval, and how its solutions are sampled.
 
     Attributes:
-        title: The name for people.
         symbol: The linear part per wavenumber, real.
         length: The length ``L`` of the interval.
         interval: The time between two frames of the data, Δt.
@@ -104,11 +103,7 @@ PROBLEMS = {
 class ETDRK4:
     """Fixed-step ETDRK4 for ``dû/dt = λ û - (i q / 2) FFT(u²)`` on ``points`` grid points of ``[0, length)``.
 
-    Args:
-        symbol: Gives the real ``λ`` for a tensor of wavenumbers ``q``.
-        length: The length of the periodic interval.
-        points: Grid points, an even number.
-        step: The time step ``h``.
+    ``symbol`` gives the real ``λ`` for a tensor of wavenumbers ``q``; ``points`` is even.
     """
 
     def __init__(self, symbol: Callable[[Tensor], Tensor], length: float, points: int, step: float) -> None:

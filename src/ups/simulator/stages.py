@@ -51,12 +51,8 @@ def consistency_loss(
     The squared error of each Fourier mode counts twice. Over the power of the operator's own error in that mode, it
     keeps the mean and the long waves as right as the operator has them, so that a simulation stays on its way. Over the
     mode's own power it makes the short waves count; its logarithm is taken, so that a mode far off does not drown the
-    others. That leaves out the mean, which an equation may conserve, and the shortest wave.
-
-    Args:
-        teacher: The trained model of the second stage.
-        operator: The trained model of the first stage.
-        reference: Pairs to measure both powers on.
+    others. That leaves out the mean, which an equation may conserve, and the shortest wave. Both powers are measured on
+    the ``reference`` pairs.
     """
     with torch.no_grad():
         change = true_change(operator, reference)

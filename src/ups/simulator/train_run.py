@@ -49,9 +49,7 @@ def start(
 def resume(run_dir: Path, *, beside: bool = False) -> tuple[Config, WandBContext]:
     """Resume a run: return its configuration, and its context, which tracks nothing if the run is not tracked.
 
-    Args:
-        run_dir: The run's directory.
-        beside: True in a process beside the first of a distributed job; the first resumes the run.
+    A process ``beside`` the first of a distributed job waits for that one to resume the run.
 
     Raises:
         RunDirectoryError: The directory does not hold a run of ``ups train``.

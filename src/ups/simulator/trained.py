@@ -21,13 +21,7 @@ M = TypeVar("M", bound=nn.Module)
 
 
 class TrainedModels:
-    """The models that the stages of a run trained.
-
-    Args:
-        config: The run's configuration.
-        run_dir: The run's directory, with the checkpoints.
-        device: The device of the models.
-    """
+    """The models that the stages of a run trained, from the checkpoints in its directory."""
 
     def __init__(self, config: Config, run_dir: Path, device: torch.device) -> None:
         self._config = config

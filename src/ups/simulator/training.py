@@ -33,7 +33,6 @@ class Task(Generic[M]):
     """A stage to train.
 
     Attributes:
-        name: The stage's name.
         model: The model, trained in place.
         loss: Takes the model, the moving average of its weights and a batch; gives a scalar, the mean over the batch.
         schedule: The number of steps, and the learning rate.
@@ -55,12 +54,6 @@ class Log(Protocol):
     def __call__(self, step: int, /, **metrics: float) -> object: ...
 
 
-class Advance(Protocol):
-    """Takes a step and its loss after each step, as a progress bar does."""
-
-    def __call__(self, step: int, loss: float, /) -> object: ...
-
-
 def train(
     task: Task[M],
     data: Data,
@@ -68,7 +61,7 @@ def train(
     checkpoint: Path,
     *,
     log: Log,
-    advance: Advance,
+    advance: Callable[[int, float], object],
     should_stop: Callable[[], bool],
     group: Group = ALONE,
 ) -> M | None:
@@ -80,20 +73,13 @@ def train(
     All processes of a group draw the same batch, as many times ``training.batch`` pairs as there are processes, and
     each takes its own part of it: two processes train as one does with twice the batch.
 
-    Args:
-        task: The stage.
-        data: The data, on the device of the group.
-        config: The configuration of the whole run.
-        checkpoint: The stage's file, written every ``training.save_every`` steps, at the end and when stopped.
-        log: Called after each step, steps counted from 1, with ``loss``, ``lr`` and ``grad_norm``; and every
-            ``training.health_every`` steps and at the end with :class:`_Health` too. In a process that is not the first
-            of the group it gets ``step_ms`` alone.
-        advance: Called after each step.
-        should_stop: Asked before each step; true ends the stage early, its checkpoint written.
-        group: The processes that train together.
+    The data is on the group's device. The checkpoint is written every ``training.save_every`` steps, at the end and
+    when stopped. ``log`` is called after each step, steps counted from 1, with ``loss``, ``lr`` and ``grad_norm``; and
+    every ``training.health_every`` steps and at the end with :class:`_Health` too. In a process that is not the first
+    of the group it gets ``step_ms`` alone. ``advance`` is called after each step, with its loss.
 
-    Returns:
-        The moving average of the model; None if ``should_stop`` ended the stage early.
+    Returns the moving average of the model; None if ``should_stop``, which is asked before each step, ended the stage
+    early.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed.

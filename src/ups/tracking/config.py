@@ -11,6 +11,7 @@ from typing import Any
 
 import ups.tracking.values as values
 from ups.errors import InvalidValue, UsageError
+from ups.extras import require
 from ups.text import shown
 
 __all__ = ["MASK", "plain_config", "sweep_parameters"]
@@ -106,6 +107,7 @@ def sweep_parameters() -> dict[str, Any]:
     path = os.environ.get("WANDB_SWEEP_PARAM_PATH")
     if not path:
         return {}
+    require("wandb", "yaml", user="a sweep")
     import yaml
 
     try:

@@ -18,11 +18,9 @@ __all__ = ["ConsoleCapture"]
 
 
 class ConsoleCapture:
-    """Copies everything that this process prints to ``path``, from :meth:`start` to :meth:`stop`.
+    """Copies everything that this process prints to the end of ``path``, from :meth:`start` to :meth:`stop`.
 
-    Args:
-        path: The file to append to.
-        on_failure: Called with the error when a write fails; capturing then ends, printing does not.
+    ``on_failure`` is called with the error when a write fails; capturing then ends, printing does not.
 
     Raises:
         RunDirectoryError: The file cannot be created.

@@ -86,19 +86,9 @@ class WandBContext(Recorder):
         return self._finished
 
     @property
-    def name(self) -> str | None:
-        """The run's name, if it was given one."""
-        return self._manifest.name or os.environ.get("WANDB_NAME")
-
-    @property
     def mode(self) -> str:
         """``online``, ``offline``, ``local`` or ``disabled``."""
         return self._manifest.mode
-
-    @property
-    def dir(self) -> Path:
-        """The run's directory; where there is none (``disabled``), the working directory."""
-        return self._directory.path if self._directory is not None else Path.cwd()
 
     @property
     def run(self) -> RunView:
@@ -216,12 +206,12 @@ class WandBContext(Recorder):
             deliver_leftovers(directory, self._process, self._deliverer)
         from ups.tracking.read_back import read_back
 
-        report = self._report = read_back(directory, self._sink.faults)
+        self._report = read_back(directory, self._sink.faults)
         if self._sink.strict and not delivered:
             raise DeliveryError(
                 f"W&B does not hold every row of {directory.path}: deliver the rest with: {directory.deliver_command()}"
             )
-        return report
+        return self._report
 
     def __enter__(self) -> Self:
         return self

@@ -86,9 +86,9 @@ class DeliveryThread:
 
     def start(self) -> None:
         """Start it."""
-        from ups.delivery.session import load_wandb
+        from ups.installed_wandb import load_wandb
 
-        load_wandb()
+        load_wandb()  # in this thread, since another cannot import it while the interpreter ends
 
         self._thread = threading.Thread(target=self._deliver, name="ups-delivery", daemon=True)
         self._thread.start()

@@ -10,30 +10,20 @@ import threading
 import weakref
 from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 from ups.errors import UPSError
 from ups.journal.faults import notify
+from ups.tracking.recorder import Recorder
 
-__all__ = ["OpenRun", "exit_code_of", "register", "still_open", "unregister"]
+__all__ = ["exit_code_of", "register", "still_open", "unregister"]
 
-
-class OpenRun(Protocol):
-    """A run that this process holds."""
-
-    def finish(self, exit_code: int | None = 0) -> object:
-        """End the run."""
-
-    def reopen_after_fork(self) -> None:
-        """Make the run a forked child's own."""
-
-
-_open: weakref.WeakSet[OpenRun] = weakref.WeakSet()
+_open: weakref.WeakSet[Recorder] = weakref.WeakSet()
 _uncaught: BaseException | None = None
 _hooked = False
 
 
-def register(context: OpenRun) -> None:
+def register(context: Recorder) -> None:
     """Finish ``context`` when the process ends, unless it is finished by then."""
     global _hooked, _uncaught
     _uncaught = None  # an earlier exit was caught
@@ -47,12 +37,12 @@ def register(context: OpenRun) -> None:
             os.register_at_fork(after_in_child=_after_fork)
 
 
-def unregister(context: OpenRun) -> None:
+def unregister(context: Recorder) -> None:
     """Forget ``context``: it is being finished."""
     _open.discard(context)
 
 
-def still_open() -> list[OpenRun]:
+def still_open() -> list[Recorder]:
     """This process's contexts that are not finished."""
     return list(_open)
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ups.durable import write_atomically
-from ups.errors import InvalidValue, MissingDependency, UsageError
+from ups.errors import InvalidValue, UsageError
+from ups.extras import require
 from ups.text import shown
 from ups.tracking.values import number
 
@@ -120,12 +121,9 @@ def _picture(name: str, image: Any) -> Any:
         raise InvalidValue(
             f"image {name!r}: {shown(image)} is not an image: pass a path, a matplotlib figure, a PIL image or an array"
         )
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise MissingDependency(
-            f"image {name!r}: an array needs Pillow to become an image: pip install 'ups-tracking[media]'"
-        ) from error
+    require("media", "PIL", user=f"image {name!r}, an array,")
+    from PIL import Image
+
     array = numpy.asarray(image)
     if array.dtype.kind == "f":
         array = (numpy.clip(numpy.nan_to_num(array), 0, 1) * 255).round().astype("uint8")

@@ -1,12 +1,11 @@
 """The mode in which a run is tracked: as given, by ``WANDB_MODE``, or by whether credentials are configured."""
 
 import os
-from importlib.util import find_spec
 
 from ups.credentials import credentials_source, workspace_setting
-from ups.errors import MissingDependency, UsageError
+from ups.errors import UsageError
 
-__all__ = ["MODES", "require_wandb", "resolve_mode"]
+__all__ = ["MODES", "resolve_mode"]
 
 MODES = ("online", "offline", "local", "disabled")
 
@@ -31,16 +30,3 @@ def resolve_mode(mode: str | None) -> str:
     if chosen not in MODES:
         raise UsageError(f"{source} is {chosen!r}: choose one of {', '.join(MODES)}")
     return chosen
-
-
-def require_wandb() -> None:
-    """Check that wandb is installed, without importing it: only the delivery process does.
-
-    Raises:
-        MissingDependency: It is not installed.
-    """
-    if find_spec("wandb") is None:
-        raise MissingDependency(
-            "wandb is not installed: pip install wandb. Or track with mode='local', and run 'ups deliver' on a machine"
-            " that has wandb"
-        )

@@ -35,11 +35,9 @@ _LAUNCHERS = (
 
 @dataclass(frozen=True)
 class Rank:
-    """One of the ``size`` processes of a job, from 0.
+    """One of the ``size`` processes of a job: the one of this ``index``, from 0.
 
     Attributes:
-        index: Its rank.
-        size: The number of ranks.
         job: A text that is the same in all ranks of a job.
         nth: The place of the run, from 1, among the job's runs below one folder: a job may make several.
     """

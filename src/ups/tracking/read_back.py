@@ -3,10 +3,11 @@
 import contextlib
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 
+from ups import terminal
 from ups.check import RunCheck, check_run
 from ups.errors import RunFileError
+from ups.installed_wandb import sync_command
 from ups.journal.faults import Faults, notify
 from ups.journal.run_directory import RunDirectory
 from ups.journal.status import Status, read_status
@@ -14,7 +15,7 @@ from ups.journal.waiting import waits
 from ups.report import render_tree
 from ups.runs import find_run, open_files
 from ups.runs.journal_source import JournalSource
-from ups.text import command_line
+from ups.text import short_path
 
 __all__ = ["read_back"]
 
@@ -41,12 +42,10 @@ def read_back(directory: RunDirectory, faults: Faults) -> RunCheck | None:
         if status.counts is not None:
             _compare_with_server(check, status.counts, faults)
     if sys.stderr is not None:
-        from rich.console import Console
-
-        console = Console(stderr=True)
         counted = [(fault["message"], fault["count"]) for fault in faults.as_dict().values()]
+        tree = render_tree(check, faults=counted, width=terminal.width(), unicode=terminal.has_unicode(sys.stderr))
         with contextlib.suppress(OSError, ValueError):  # a stderr that takes nothing does not end the training
-            console.print(render_tree(check, faults=counted))
+            terminal.echo(tree, stream=sys.stderr)
         notify(_where(directory, status, check.rows))
     return check
 
@@ -69,15 +68,8 @@ def _where(directory: RunDirectory, status: Status | None, rows: int) -> str:
         return f"{held} in W&B. Bring the rest there with: {directory.deliver_command()}"
     if status.mode == "online":
         return f"in W&B{'' if status.confirmed else ', which has not confirmed it'}: {status.url}"
-    sync = command_line("wandb", "sync", *(_shown(segment.parent) for segment in directory.segments()))
-    return f"in {_shown(directory.path)}. To see it: ups show. To send it: {sync}"
-
-
-def _shown(path: Path) -> Path:
-    """A path as short as it can be typed from here."""
-    with contextlib.suppress(OSError, ValueError):  # it lies elsewhere, or the working directory has been removed
-        return path.relative_to(Path.cwd())
-    return path
+    sync = sync_command([short_path(segment.parent) for segment in directory.segments()])
+    return f"in {short_path(directory.path)}. To see it: ups show. To send it: {sync}"
 
 
 def _note_skipped(skipped_values: Mapping[str, int], faults: Faults) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -28,7 +29,7 @@ from ups.tracking.values import number
 __all__ = ["Recorder"]
 
 
-class Recorder:
+class Recorder(ABC):
     """The calls that log, as part of a :class:`~ups.WandBContext`."""
 
     def __init__(
@@ -38,7 +39,7 @@ class Recorder:
         self._manifest = manifest
         self._sink = RowSink(strict=strict)
         self._rank = rank
-        self._others = rank is not None and rank.index > 0
+        self._prefix = f"rank{rank.index}/" if rank is not None and rank.index > 0 else ""
         self._config = dict(manifest.config)
         self._summary: dict[str, Any] = {}
         self._stages: dict[str, Stage] = {}
@@ -58,6 +59,21 @@ class Recorder:
     def run_id(self) -> str:
         """W&B's id of the run."""
         return self._manifest.run_id
+
+    @property
+    def name(self) -> str | None:
+        """The run's name, if it was given one."""
+        return self._manifest.name or os.environ.get("WANDB_NAME")
+
+    @property
+    def dir(self) -> Path:
+        """The run's directory; where there is none (``disabled``), the working directory."""
+        return self._directory.path if self._directory is not None else Path.cwd()
+
+    @property
+    @abstractmethod
+    def url(self) -> str | None:
+        """The address of the run's page in W&B."""
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -115,8 +131,8 @@ class Recorder:
         """
         if not self._sink.is_mapping("log_eval_summary", metrics):
             return
-        if self._rank is not None and self._others:
-            prefix = f"rank{self._rank.index}/{prefix}".rstrip("/")
+        if self._prefix:
+            prefix = f"{self._prefix}{prefix}".rstrip("/")
         kept: dict[str, Any] = {}
         for metric, value in metrics.items():
             name = f"{prefix}/{metric}" if prefix else str(metric)
@@ -209,7 +225,15 @@ class Recorder:
             raise UsageError(f"level is {shown(level)}: choose INFO, WARN or ERROR")
         self._record(alert={"title": str(title), "text": str(text), "level": level})
 
-    # ------------------------------------------------------------------ for the integrations
+    @abstractmethod
+    def finish(self, exit_code: int | None = 0) -> object:
+        """End the run."""
+
+    # ------------------------------------------------------------------ for the parts of tracking, and the integrations
+
+    @abstractmethod
+    def reopen_after_fork(self) -> None:
+        """Give a forked child a journal of its own."""
 
     @property
     def sink(self) -> RowSink:
@@ -247,11 +271,7 @@ class Recorder:
     def _new_stage(self, name: str) -> Stage:
         if not self.enabled:
             return DisabledStage(name, self._sink)
-        return (
-            RankStage(name, self._sink, self._rank.index)
-            if self._rank is not None and self._others
-            else Stage(name, self._sink)
-        )
+        return RankStage(name, self._sink, self._prefix) if self._prefix else Stage(name, self._sink)
 
     @contextlib.contextmanager
     def _keeping(self, what: str, name: str) -> Iterator[Path | None]:

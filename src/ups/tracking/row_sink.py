@@ -16,10 +16,7 @@ __all__ = ["RowSink"]
 
 
 class RowSink:
-    """Takes the records of one process of a run.
-
-    Args:
-        strict: Whether a fault is raised.
+    """Takes the records of one process of a run; if it is ``strict``, a fault is raised.
 
     Attributes:
         journal: The process's journal; set before anything is logged, and by a forked child to its own.

@@ -7,58 +7,18 @@ the journal, and ``finish`` to the context.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ups.charts import metric_key, stage_of_axis, step_metric
+from ups.tracking.recorder import Recorder
 
-__all__ = ["RunView", "ViewedRun"]
-
-
-class ViewedRun(Protocol):
-    """The members of a context that a view of its run needs."""
-
-    @property
-    def run_id(self) -> str:
-        """W&B's id of the run."""
-
-    @property
-    def name(self) -> str | None:
-        """Its name."""
-
-    @property
-    def url(self) -> str | None:
-        """The address of its page."""
-
-    @property
-    def dir(self) -> Path:
-        """Its directory."""
-
-    @property
-    def config(self) -> Mapping[str, Any]:
-        """Its configuration."""
-
-    @property
-    def summary(self) -> Mapping[str, Any]:
-        """Its summary."""
-
-    def log_values(self, values: Mapping[str, Any]) -> None:
-        """Log a row of no stage."""
-
-    def log_training_metrics(self, stage: str, metrics: Mapping[str, Any], step: int) -> None:
-        """Log a row of a stage."""
-
-    def alert(self, title: str, text: str = "", level: Any = "INFO") -> None:
-        """Send an alert."""
-
-    def finish(self, exit_code: int | None = 0) -> object:
-        """End the run."""
+__all__ = ["RunView"]
 
 
 class RunView:
     """A view of the wandb run behind a context."""
 
-    def __init__(self, context: ViewedRun) -> None:
+    def __init__(self, context: Recorder) -> None:
         self._context = context
 
     @property

@@ -147,10 +147,7 @@ class Stage:
     def _look_back(self, names: tuple[str, ...], step: int, *, joins: bool = False) -> None:
         """Note that these metrics have reached ``step``; report it if one of them had been there or beyond.
 
-        Args:
-            names: The metrics.
-            step: The step.
-            joins: Whether their values join a row of that step.
+        ``joins`` is true where their values join a row of that step.
         """
         last = max(
             (at for others, at in self._reached.copy().items() if not set(others).isdisjoint(names)), default=_NEVER
@@ -209,9 +206,9 @@ class _RowOfDevice:
 class RankStage(Stage):
     """The stage in a rank beyond 0: its metrics are ``rank<k>/<metric>``, against the same steps."""
 
-    def __init__(self, name: str, sink: RowSink, rank: int) -> None:
+    def __init__(self, name: str, sink: RowSink, prefix: str) -> None:
         super().__init__(name, sink)
-        self._prefix = f"rank{rank}/"
+        self._prefix = prefix
 
     def log(self, step: int, values: Mapping[str, Any] | None = None, /, **metrics: Any) -> None:
         """As :meth:`Stage.log`, under the rank's own names."""

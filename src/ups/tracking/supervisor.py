@@ -9,7 +9,7 @@ from ups.journal import liveness
 from ups.journal.fork_lock import ForkLock
 from ups.journal.run_directory import RunDirectory
 from ups.journal.status import Status, read_status
-from ups.journal.waiting import waits
+from ups.journal.waiting import has_new_records
 from ups.tracking.deliverers import Deliverer
 from ups.tracking.row_sink import RowSink
 
@@ -23,11 +23,7 @@ _SYNC_EVERY = 3  # rounds of the watch
 class Supervisor:
     """A thread of the training process that syncs the journal, polls delivery's status and restarts a dead delivery.
 
-    Args:
-        directory: The run's directory.
-        mark: The mark that this process lives.
-        sink: Has the journal to sync, and counts delivery's faults too.
-        deliverer: Delivers the run; None for a run that is only journaled.
+    ``mark`` shows that this process lives. A run that is only journaled has no deliverer.
 
     Attributes:
         stop_requested: Whether a person has pressed Stop in W&B.
@@ -128,11 +124,10 @@ class Supervisor:
         Raises:
             RunDirectoryError, OSError: The status or the journal cannot be read.
         """
-        process = self._mark.stem
-        status = read_status(self._directory)
+        process, status = self._mark.stem, read_status(self._directory)
         if status is None or status.state != "finished" or status.owner != process:
             return False
-        return not waits(self._directory, [process])
+        return not has_new_records(self._directory, [process])
 
     def _watch(self) -> None:
         started = time.monotonic()

@@ -28,14 +28,7 @@ def wait_until_delivered(
 
     The wait ends after ``timeout`` seconds without progress, sooner where there can be none (the server refuses the
     credentials, the directory has turned read-only), or at Ctrl-C. Then it reports how many rows W&B lacks, and the
-    command that delivers them.
-
-    Args:
-        directory: The run's directory.
-        owner: The process whose delivery is waited for.
-        supervisor: Watches that delivery.
-        timeout: Seconds without progress.
-        background: Whether delivery continues after this process.
+    command that delivers them; delivery in the ``background`` continues after this process.
     """
     progress: tuple[object, ...] = ()
     since = time.monotonic()
@@ -111,27 +104,26 @@ def _report_rest(directory: RunDirectory, status: Status | None, *, background: 
 def progress_line() -> Iterator[Callable[[Status | None, int], None]]:
     """Give a function that shows delivery's progress: a bar on a terminal, else a line every few seconds.
 
-    The bar needs no thread, which a process that is ending could not start. It is drawn on a copy of stderr, which the
-    console log does not capture.
+    The bar is drawn on a copy of stderr, which the console log does not capture.
     """
     if sys.stderr is None or not sys.stderr.isatty():
         yield _plain_line()
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from ups.terminal import bar, has_unicode, redrawn_line
 
-    columns = (TextColumn("ups: delivering"), BarColumn(), TextColumn("{task.fields[progress]}"), TimeElapsedColumn())
-    with open(os.dup(sys.stderr.fileno()), "w", encoding=sys.stderr.encoding) as terminal:  # noqa: PTH123
-        console = Console(file=terminal)
-        with Progress(*columns, console=console, transient=True, auto_refresh=False) as bar:
-            task = bar.add_task("", total=None, progress="starting")
+    started, unicode = time.monotonic(), has_unicode(sys.stderr)
+    with (
+        open(os.dup(sys.stderr.fileno()), "w", encoding=sys.stderr.encoding) as terminal,  # noqa: PTH123
+        redrawn_line(terminal) as draw,
+    ):
 
-            def show(status: Status | None, size: int) -> None:
-                if status is not None:
-                    bar.update(task, total=max(size, 1), completed=status.consumed_bytes, progress=_progress(status))
-                bar.refresh()
+        def show(status: Status | None, size: int) -> None:
+            share, progress = 0.0, "starting"
+            if status is not None:
+                share, progress = status.consumed_bytes / max(size, 1), _progress(status)
+            draw(f"ups: delivering {bar(share, unicode=unicode)} {progress} ({time.monotonic() - started:.0f} s)")
 
-            yield show
+        yield show
 
 
 def _plain_line() -> Callable[[Status | None, int], None]:
