@@ -53,7 +53,7 @@ def with_deep_summary(target: Path) -> None:
 
     shutil.copytree(wandb_file("staged").parent, target, symlinks=True)
     (file,) = target.glob("*.wandb")
-    record = wandb_internal_pb2.Record()  # type: ignore[attr-defined]  # wandb's stub leaves it out
+    record = wandb_internal_pb2.Record()  # wandb's stub leaves it out
     item = record.summary.update.add()
     item.nested_key.extend(["a"] * 3000)
     item.value_json = "1"

@@ -69,7 +69,7 @@ def messages(folder: Path, kind: str) -> Iterator[Any]:
     for path in sorted(folder.glob("wandb/*run-*/*.wandb"), key=lambda path: path.parent.name):
         for batch in FrameReader(path):
             for content in batch.records():
-                record = wandb_internal_pb2.Record.FromString(content)  # type: ignore[attr-defined]
+                record = wandb_internal_pb2.Record.FromString(content)
                 if record.WhichOneof("record_type") == kind:
                     yield getattr(record, kind)
 

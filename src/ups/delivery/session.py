@@ -176,7 +176,7 @@ class Session:
 
     def change_summary(self, update: Iterable[tuple[Sequence[str], Any]], remove: Iterable[Sequence[str]]) -> None:
         """Set values at paths of the summary, and remove others."""
-        from wandb.proto.wandb_internal_pb2 import SummaryRecord  # type: ignore[attr-defined]
+        from wandb.proto.wandb_internal_pb2 import SummaryRecord
 
         with self._refusing("a summary value"):
             record = SummaryRecord()
@@ -264,7 +264,7 @@ class Session:
             answer: The file that W&B's answer is written to, when it has come; None where none is awaited.
         """
         from google.protobuf import json_format
-        from wandb.proto.wandb_internal_pb2 import ArtifactRecord, LogArtifactRequest  # type: ignore[attr-defined]
+        from wandb.proto.wandb_internal_pb2 import ArtifactRecord, LogArtifactRequest
 
         with self._refusing("an artifact"):
             artifact = json_format.ParseDict(given, ArtifactRecord(), ignore_unknown_fields=True)
@@ -282,7 +282,7 @@ class Session:
 
     def use_artifact(self, id_: str, type_: str, name: str) -> None:
         """Note that the run uses an artifact."""
-        from wandb.proto.wandb_internal_pb2 import UseArtifactRecord  # type: ignore[attr-defined]
+        from wandb.proto.wandb_internal_pb2 import UseArtifactRecord
 
         with self._refusing("the use of an artifact"):
             self._interface()._publish_use_artifact(UseArtifactRecord(id=id_, type=type_, name=name))

@@ -52,7 +52,7 @@ def _install() -> None:
     end = setup._teardown
 
     def ensure_service(self: Any) -> JournalService:
-        service = vars(self).get("_ups_service")
+        service: JournalService | None = vars(self).get("_ups_service")
         if service is None:
             service = self._ups_service = JournalService(self._asyncer, lambda: connect(self))
         return service
