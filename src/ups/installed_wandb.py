@@ -85,16 +85,14 @@ def load_wandb() -> InstalledWandb:
 
 
 def check_wandb() -> None:
-    """Check that a wandb is installed that UPS can use, without importing it.
+    """Check that the wandb that is installed is new enough, without importing it.
 
     Raises:
         MissingDependency: None is installed, or it is too old.
     """
     spec = find_spec("wandb")
     if spec is None or spec.origin is None:
-        raise MissingDependency(
-            f"{_MISSING}. Or track with mode='local', and run 'ups deliver' on a machine that has wandb"
-        )
+        raise MissingDependency(_MISSING)
     found = _VERSION.search(Path(spec.origin).read_text(encoding="utf-8", errors="replace"))
     if found is not None and tuple(map(int, found.groups()[1:])) < tuple(map(int, OLDEST.split("."))):
         raise MissingDependency(_too_old(found[1]))

@@ -45,10 +45,10 @@ def command(run_dir: Path, mode: str | None, base_url: str | None, as_new: bool,
     if owner is not None:
         _outlive_the_job()
     from ups.delivery.delivery import Delivery
-    from ups.installed_wandb import check_wandb, sync_command
+    from ups.installed_wandb import sync_command
     from ups.journal.new_run import copy_as_new
     from ups.journal.run_directory import RunDirectory
-    from ups.tracking.mode import resolve_mode
+    from ups.tracking.mode import require_wandb, resolve_mode
     from ups.tracking.wait import progress_line
 
     if nice and hasattr(os, "nice"):
@@ -56,7 +56,7 @@ def command(run_dir: Path, mode: str | None, base_url: str | None, as_new: bool,
         if hasattr(os, "SCHED_BATCH"):
             with contextlib.suppress(OSError):  # as it wakes up, it then takes the core from no other process
                 os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    check_wandb()
+    require_wandb()
     if base_url is not None:
         os.environ["WANDB_BASE_URL"] = base_url
     directory = RunDirectory.open(run_dir.absolute())

@@ -9,14 +9,13 @@ from typing import Any, Literal
 from ups.charts import check_stage_name
 from ups.credentials import is_same_server, server_address, without_user
 from ups.errors import RunDirectoryError, UsageError
-from ups.installed_wandb import check_wandb
 from ups.journal.run_directory import RunDirectory, new_run_id, runs_folder
 from ups.journal.run_manifest import RunManifest
 from ups.journal.wandb_limits import check_project, check_tag, check_text
 from ups.text import shown
 from ups.tracking.config import plain_config, sweep_parameters
 from ups.tracking.context import DISABLED, RUN_DIR_VARIABLE, WandBContext, held_here
-from ups.tracking.mode import resolve_mode
+from ups.tracking.mode import require_wandb, resolve_mode
 from ups.tracking.provenance import provenance
 from ups.tracking.rank import Rank, this_rank
 
@@ -86,7 +85,7 @@ def create_wandb_context(
     if chosen == "disabled":
         return WandBContext(None, RunManifest(run_id=run_id or "disabled", mode=chosen, created=0, config=settings))
     if chosen != "local":
-        check_wandb()
+        require_wandb()
     if stages:
         settings["ups"] = {"stages": list(stages)}
     given = run_id or os.environ.get("WANDB_RUN_ID")
@@ -164,7 +163,7 @@ def _join(directory: RunDirectory, *, delivery: str, strict: bool, rank: Rank | 
     if directory.living():
         return WandBContext(directory, manifest, delivery=delivery, strict=strict, rank=rank)
     if manifest.mode != "local":
-        check_wandb()
+        require_wandb()
     with directory.beginning():
         owner = not directory.living()
         if owner:

@@ -1,11 +1,13 @@
 """The mode in which a run is tracked: as given, by ``WANDB_MODE``, or by whether credentials are configured."""
 
 import os
+from importlib.util import find_spec
 
 from ups.credentials import credentials_source, workspace_setting
-from ups.errors import UsageError
+from ups.errors import MissingDependency, UsageError
+from ups.installed_wandb import check_wandb
 
-__all__ = ["MODES", "resolve_mode"]
+__all__ = ["MODES", "require_wandb", "resolve_mode"]
 
 MODES = ("online", "offline", "local", "disabled")
 
@@ -30,3 +32,17 @@ def resolve_mode(mode: str | None) -> str:
     if chosen not in MODES:
         raise UsageError(f"{source} is {chosen!r}: choose one of {', '.join(MODES)}")
     return chosen
+
+
+def require_wandb() -> None:
+    """Check that wandb is installed, without importing it: only the delivery process does.
+
+    Raises:
+        MissingDependency: It is not installed, or it is too old.
+    """
+    if find_spec("wandb") is None:
+        raise MissingDependency(
+            "wandb is not installed: pip install wandb. Or track with mode='local', and run 'ups deliver' on a machine"
+            " that has wandb"
+        )
+    check_wandb()
