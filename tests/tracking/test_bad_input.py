@@ -285,7 +285,7 @@ with ups.create_wandb_context({}, mode="local") as ctx:
     ctx.stage("a").log(0, loss=1.0)
 """
     done = script(source)
-    assert "pip install wandb" in done.stdout
+    assert "pip install 'ups-tracking[wandb]'" in done.stdout
 
 
 def test_a_mode_or_config_that_does_not_exist_is_refused() -> None:
