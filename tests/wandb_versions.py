@@ -68,18 +68,9 @@ def run_tests(python: Path, options: list[str]) -> dict[str, Counter[str]]:
     paths = dict.fromkeys(path for area in AREAS.values() for path in area)
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        command: list[str | Path] = [
-            python,
-            "-m",
-            "pytest",
-            "-p",
-            "no:cacheprovider",
-            f"--junit-xml={report}",
-            *paths,
-            *options,
-        ]
+        arguments = ["-m", "pytest", "-p", "no:cacheprovider", f"--junit-xml={report}", *paths, *options]
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-        done = subprocess.run(command, cwd=ROOT, env=environment, stdout=sys.stderr, check=False)
+        done = subprocess.run([python, *arguments], cwd=ROOT, env=environment, stdout=sys.stderr, check=False)
         if not report.exists():
             return {next(iter(AREAS)): Counter(failed=1)}
         cases = ElementTree.parse(report).getroot().iter("testcase")
