@@ -4,11 +4,11 @@ import sys
 
 import wandb
 
-from ups.dropin.seam import install
+from ups.dropin.turn_on import turn_on
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wandb import *  # noqa: F403
 
-install()
+turn_on()
 sys.modules[__name__] = wandb

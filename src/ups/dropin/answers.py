@@ -1,5 +1,7 @@
 """Answers to the requests that a wandb run makes of its service, given by the training process itself."""
 
+from __future__ import annotations
+
 import asyncio
 import threading
 import time

@@ -4,6 +4,8 @@ wandb's own client code makes the records: it checks arguments, writes media fil
 record becomes a record of the run's journal, or is answered from what was journaled.
 """
 
+from __future__ import annotations
+
 import json
 import threading
 import time
@@ -66,7 +68,7 @@ class JournalInterface(InterfaceShared):
         self._run = pb.RunRecord(run_id=context.run_id if context is not None else "")
         self._ended = threading.Event()
 
-    def continue_from(self, parent: "JournalInterface") -> None:
+    def continue_from(self, parent: JournalInterface) -> None:
         """Continue from the state that the run had in the process which forked this one."""
         self.state = ScriptState(parent.state.began, parent.state.step, parent.state.summary)
         self._run.CopyFrom(parent._run)

@@ -27,6 +27,7 @@ class JournaledRun(Run):
     ``log`` has a quick way for rows of plain numbers; all else goes through wandb's own code.
     """
 
+    journaled = True  # a guard in this process would decide a second time
     _attach_pid = -1  # until it is attached
     _interface: Any = None
 

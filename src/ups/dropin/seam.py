@@ -106,7 +106,7 @@ def _install() -> None:
     _replace(init, "set_run_id", set_id_and_place)
     _replace(init, "init", init_run)
     _replace(wandb_run.Run, "_footer", staticmethod(footer))
-    _carriers.append(Carrier("ups.dropin.seam:install"))
+    _carriers.append(Carrier("ups.dropin.turn_on:turn_on"))
 
 
 def _replace(holder: Any, name: str, value: Callable[..., Any] | staticmethod[..., Any]) -> None:

@@ -162,6 +162,6 @@ def guard_run(run: Any, *, from_init: bool = False) -> Guard:
         except wandb.errors.UsageError as error:
             raise UsageError(f"run {run.id} is finished; call ups.guard(run) right after wandb.init()") from error
     guard = Guard(run, from_init=from_init)
-    if not run.disabled:
+    if not run.disabled and not getattr(run, "journaled", False):  # delivery guards the rows of a journaled run
         guard.install()
     return guard
