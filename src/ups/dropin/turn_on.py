@@ -24,8 +24,8 @@ def turn_on() -> DropIn | EveryRun:
     if not _KNOWN[0] <= numbers <= _KNOWN[1]:
         oldest, newest = (".".join(map(str, each)) for each in _KNOWN)
         notify(
-            f"runs are guarded in this process, and their rows are not journaled: that needs wandb {oldest} to {newest},"
-            f" and {wandb.__version__} is installed"
+            f"runs are guarded in this process, and their rows are not journaled: that needs wandb {oldest} to"
+            f" {newest}, and {wandb.__version__} is installed"
         )
         return guard_every_run()
     from ups.dropin.seam import install
