@@ -19,7 +19,6 @@ def command(program: tuple[str, ...]) -> None:
     \b
     Example:
       ups run train.py --lr 0.001
-      ups run -m mypackage.train
     """
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", "ups.dropin", *program])

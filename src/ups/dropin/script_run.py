@@ -68,7 +68,7 @@ def begin_run(settings: Settings, record: RunRecord) -> tuple[WandBContext, Scri
         else:
             manifest = RunManifest(
                 run_id=record.run_id,
-                mode=_mode(settings),
+                mode="offline" if settings._offline else "online",
                 created=time.time(),
                 config=config,
                 project=record.project or None,
@@ -124,12 +124,6 @@ def join_run(run_id: str) -> WandBContext | None:
     directory = RunDirectory.open(Path(place))
     manifest = directory.read_manifest()
     return WandBContext(directory, manifest) if manifest.run_id == run_id else None
-
-
-def _mode(settings: Settings) -> str:
-    if os.environ.get("UPS_MODE") == "local":
-        return "local"
-    return "offline" if settings._offline else "online"
 
 
 def _provenance(record: RunRecord, settings: Settings) -> dict[str, Any]:
