@@ -22,7 +22,7 @@ train: $(VENV)/.train ## Train the three-stage simulator (PRESET=smoke|quick|ful
 	$(BIN)/ups train --preset $(PRESET)
 
 test: $(VENV)/.dev ## Run all tests (ONLY=tests/check for those of one part)
-	$(BIN)/python -m pytest -n 6 --dist worksteal $(ONLY)
+	$(BIN)/python -m pytest -n 4 --dist worksteal $(ONLY)
 
 coverage: $(VENV)/.dev ## Run the tests that need no process, and fail below the share of lines in pyproject.toml
 	$(BIN)/python -m pytest -n 6 $(IN_PROCESS) --cov --cov-report=term

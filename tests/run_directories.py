@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import pytest
+
+from ups.cli import main
 from ups.journal.record_types import encode_record
 from ups.journal.run_directory import RunDirectory
 
@@ -57,15 +62,11 @@ def append(path: Path, *records: dict[str, Any]) -> None:
 
 
 def deliver(path: Path, *options: str, expect: int | None = 0) -> str:
-    """Run ``ups deliver`` on a run's directory. Returns what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "ups", "deliver", str(path), *options],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    printed = done.stdout + done.stderr
-    assert "Traceback" not in printed, printed
-    assert expect is None or done.returncode == expect, printed
+    """Run ``ups deliver`` on a run's directory, in this process, which has imported wandb. Returns what it printed."""
+    told = io.StringIO()
+    command = mock.patch.object(sys, "argv", ["ups", "deliver", str(path), *options])
+    with command, redirect_stdout(told), redirect_stderr(told), pytest.raises(SystemExit) as end:
+        main()
+    printed = told.getvalue()
+    assert expect is None or (end.value.code or 0) == expect, printed
     return printed

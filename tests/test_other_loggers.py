@@ -36,20 +36,42 @@ ONE_LINE = "import ups; ups.guard()"
 """What turns a script into the one with a guard, put below its first line."""
 
 
+BOTH = """
+import os, runpy, sys
+from {frameworks} import *
+assert not {{"ups", "wandb"}} & sys.modules.keys()
+for folder in ("alone", "guarded"):
+    if os.fork() == 0:
+        os.chdir(folder)
+        runpy.run_path("train.py", run_name="__main__")
+        break
+    _, status = os.wait()
+    assert status == 0, folder
+"""
+"""Runs a script of each folder in a fork of a process that has imported the framework, which takes seconds."""
+FRAMEWORKS = {
+    "lightning_two_fits": "lightning.pytorch.loggers",
+    "transformers_two_trainings": "transformers.trainer",
+    "accelerate_three_stages": "accelerate",
+}
+
+
 def made_by(script: str, line: str = "") -> Path:
     """The folder with the runs that a script made, with one line more: ``usual`` and ``fixed``."""
-    with kept(f"by-{script}-{'guarded' if line else 'alone'}", THIS_SESSION) as (folder, new):
+    with kept(f"by-{script}", THIS_SESSION) as (folder, new):
         if new:
-            _make(script, line, folder)
-    return folder
+            _make(script, folder)
+    return folder / ("guarded" if line else "alone")
 
 
-def _make(script: str, line: str, folder: Path) -> None:
+def _make(script: str, folder: Path) -> None:
     docstring, *rest = (SCRIPTS / f"{script}.py").read_text(encoding="utf-8").splitlines()
-    (folder / "train.py").write_text("\n".join([docstring, line, *rest]), encoding="utf-8")
+    for name, line in (("alone", ""), ("guarded", ONE_LINE)):
+        (folder / name).mkdir()
+        (folder / name / "train.py").write_text("\n".join([docstring, line, *rest]), encoding="utf-8")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
     done = subprocess.run(
-        [sys.executable, "train.py"],
+        [sys.executable, "-c", BOTH.format(frameworks=FRAMEWORKS[script])],
         cwd=folder,
         env=inherited | {"HF_HUB_OFFLINE": "1", "WANDB_SILENT": "true", "HOME": str(folder)},
         capture_output=True,

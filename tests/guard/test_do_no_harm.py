@@ -21,7 +21,7 @@ from ups.charts import DEFAULT_AXIS
 from ups.guard import row_plan as rows
 from ups.guard import strands as axis
 
-EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "2000"))
+EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "600"))
 LOOPS = st.integers(0, 2**64).map(lambda seed: made(Random(seed)))
 MANY = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 

@@ -52,7 +52,7 @@ def started(**arguments: Any) -> tuple[Accelerator, UPSTracker]:
 
 def test_three_stages_have_every_chart_full() -> None:
     """W&B holds all steps of all stages, each on its own axis, and the check has no finding."""
-    tracker = UPSTracker("examples", mode="offline", stages=["operator", "residual", "distill"])
+    tracker = UPSTracker("examples", mode="offline", delivery="thread", stages=["operator", "residual", "distill"])
     accelerator = Accelerator(cpu=True, log_with=tracker)
     accelerator.init_trackers("examples", config={"lr": 0.1})
     for stage, steps in {"operator": 12, "residual": 8, "distill": 4}.items():
@@ -179,7 +179,7 @@ def test_a_training_longer_than_the_one_before_stays_one() -> None:
 @pytest.mark.parametrize("ahead", [4, 1000])
 def test_two_counters_of_one_metric_have_an_axis_each(ahead: int) -> None:
     """Training steps that run ahead of the evaluations' own count: no value is lost, and x grows on both axes."""
-    accelerator, tracker = started(mode="offline")
+    accelerator, tracker = started(mode="offline", delivery="thread")
     for count in range(1, 9):
         accelerator.log({"loss": 1 / count, "lr": 0.1}, step=ahead * count)
         accelerator.log({"loss": 10.0 + count}, step=count)
@@ -195,7 +195,7 @@ def test_two_counters_of_one_metric_have_an_axis_each(ahead: int) -> None:
 
 def test_of_calls_at_one_step_the_last_value_stands(capsys: pytest.CaptureFixture[str]) -> None:
     """With gradient accumulation a loop logs several times a step. As with W&B's own tracker, a step is one point."""
-    accelerator, tracker = started(mode="offline")
+    accelerator, tracker = started(mode="offline", delivery="thread")
     step = 0
     for micro in range(80):
         if micro % 4 == 3:
@@ -218,7 +218,7 @@ def test_of_calls_at_one_step_the_last_value_stands(capsys: pytest.CaptureFixtur
 
 def test_metrics_that_come_one_by_one_are_one_row(capsys: pytest.CaptureFixture[str]) -> None:
     """Several calls at a step with other names join, and nothing is said of them."""
-    accelerator, tracker = started(mode="offline", strict=True)
+    accelerator, tracker = started(mode="offline", delivery="thread", strict=True)
     for step in range(5):
         for name in ("loss", "lr", "accuracy"):
             accelerator.log({name: float(step)}, step=step)
@@ -240,7 +240,7 @@ class Name(str, enum.Enum):  # noqa: UP042 - as older code has it
 
 def test_names_that_are_no_strings_are_kept_as_their_text(capsys: pytest.CaptureFixture[str]) -> None:
     """Wandb raises TypeError for them, and for a part of a nested name it takes the text. It is said once."""
-    accelerator, tracker = started(mode="offline")
+    accelerator, tracker = started(mode="offline", delivery="thread")
     for step in range(3):
         accelerator.log(
             {1: 1.0, Split.TRAIN: 2.0, ("a", 2): 3.0, Name.LOSS: 4.0, "deep": {7: 5.0}, None: 6.0}, step=step

@@ -85,7 +85,7 @@ def test_the_rows_of_a_fit_and_of_a_test_arrive_with_lightnings_steps() -> None:
 
 def test_two_fits_are_two_stages_with_every_chart_full() -> None:
     """W&B holds all steps of both fits, each on its own axis, and the check has no finding."""
-    logger = UPSLogger(project="simulator", offline=True, stage="pretrain")
+    logger = UPSLogger(project="simulator", offline=True, stage="pretrain", delivery="thread")
     trainer(logger, 4).fit(Line(0.1), data(), data())
     logger.stage("finetune")
     trainer(logger, 2).fit(Line(0.01), data(), data())
@@ -163,7 +163,7 @@ def test_names_follow_lightnings_conventions(tmp_path: Path) -> None:
 def test_a_version_that_is_there_is_gone_on_with() -> None:
     """A training that starts again with its run's id has the same stages, each going on where it ended."""
     for _ in range(2):
-        logger = UPSLogger(version="again", offline=True)
+        logger = UPSLogger(version="again", offline=True, delivery="thread")
         trainer(logger, 2).fit(Line(), data())
         logger.experiment.finish()
     held = read_held(Path("ups-runs/again"))

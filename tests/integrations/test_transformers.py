@@ -69,7 +69,7 @@ def callback() -> Iterator[UPSCallback]:
 
 def test_two_trainers_are_two_stages_with_every_chart_full() -> None:
     """A callback for each trainer: one run, each training's steps on its own axis, no finding."""
-    trainer(UPSCallback(mode="offline"), 3).train()
+    trainer(UPSCallback(mode="offline", delivery="thread"), 3).train()
     second = UPSCallback()
     trainer(second, 2, DPOConfig, learning_rate=0.001).train()
     report = second.context.finish()

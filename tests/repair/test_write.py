@@ -249,7 +249,7 @@ def test_rows_come_back_from_the_journal(wandb_server: WandBServer, tmp_path: Pa
 
     A later segment adds no row that the first one holds.
     """
-    with ups.create_wandb_context({}, mode="offline", dir=tmp_path) as ctx:
+    with ups.create_wandb_context({}, mode="offline", delivery="thread", dir=tmp_path) as ctx:
         for stage, steps in (("operator", 100), ("consistency_distill", 40)):
             for step in range(steps):
                 ctx.log_training_metric(stage, "loss", 1 / (step + 1), step)
@@ -288,7 +288,7 @@ with ups.join_wandb_context() as ctx:
 
 def test_rows_of_several_journals_come_back_in_their_places(tmp_path: Path) -> None:
     """Where processes logged one between the rows of another, each chart's rows come back in order."""
-    with ups.create_wandb_context({}, mode="offline", dir=tmp_path) as ctx:
+    with ups.create_wandb_context({}, mode="offline", delivery="thread", dir=tmp_path) as ctx:
         for step in range(40):
             ctx.log_training_metric("a", "loss", step, step)
         subprocess.run([sys.executable, "-c", JOINED], env={**os.environ, "UPS_RUN_DIR": str(ctx.dir)}, check=True)
@@ -309,7 +309,7 @@ def test_rows_of_several_journals_come_back_in_their_places(tmp_path: Path) -> N
 
 def test_every_attempt_comes_back_where_all_are_drawn(tmp_path: Path) -> None:
     """Of a run that draws each step each time that it is logged, the rows of a second attempt come back too."""
-    with ups.create_wandb_context({}, mode="offline", repeated="all", dir=tmp_path) as ctx:
+    with ups.create_wandb_context({}, mode="offline", delivery="thread", repeated="all", dir=tmp_path) as ctx:
         for step in (*range(60), *range(30, 90)):
             ctx.log_training_metric("a", "loss", step, step)
     (file,) = ctx.dir.glob("wandb/offline-run-*/run-*.wandb")

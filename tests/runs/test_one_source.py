@@ -70,7 +70,7 @@ def test_all_parts_count_the_rows_of_a_run_with_tables_and_images_alike(
 
 def test_the_journals_and_the_files_of_a_run_have_the_same_rows_in_the_same_order(tmp_path: Path) -> None:
     """Also behind a table, and outside any stage, where W&B's own step is the axis."""
-    with ups.create_wandb_context({}, mode="offline", dir=tmp_path, run_id="r") as ctx:
+    with ups.create_wandb_context({}, mode="offline", delivery="thread", dir=tmp_path, run_id="r") as ctx:
         log_everything(ctx)
         ctx.log_values({"lr": 0.5})
     files = open_files(find_run(ctx.dir))

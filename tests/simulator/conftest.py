@@ -1,6 +1,7 @@
 """A configuration so small that every stage trains in a second."""
 
 import io
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import pytest
 import torch
 from rich.console import Console
 
+from simulator.here import UPSHere
 from ups import WandBContext, create_wandb_context
+from ups.cli import main
 from ups.simulator.config import Config, load
 from ups.simulator.progress import Reporter
 
@@ -32,6 +35,23 @@ TINY = [
 def one_thread() -> None:
     """Tests share the machine: two threads of PyTorch on a busy one wait for each other most of the time."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def ups_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> UPSHere:
+    """Runs ``ups`` in a folder, by default tracked into a journal alone."""
+
+    def run(*arguments: str, folder: Path, mode: str = "local", expect: int = 0) -> str:
+        monkeypatch.setattr(sys, "argv", ["ups", *arguments])
+        monkeypatch.setenv("WANDB_MODE", mode)
+        monkeypatch.chdir(folder)
+        with pytest.raises(SystemExit) as end:
+            main()
+        printed = capsys.readouterr()
+        assert (end.value.code or 0) == expect, printed.err
+        return printed.out + printed.err
+
+    return run
 
 
 @pytest.fixture

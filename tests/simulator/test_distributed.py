@@ -16,9 +16,10 @@ import torch
 
 from environments import THIS_SESSION, kept
 from held import read_held
+from simulator.here import UPSHere
 from ups.simulator.checkpoint import checkpoint_path, load_checkpoint
 
-STAGES = {"operator": 40, "diffusion_residual": 25, "consistency_distill": 15, "control": 95}
+STAGES = {"operator": 26, "diffusion_residual": 16, "consistency_distill": 8, "control": 58}
 SMALL = [
     "data.points=32",
     "data.train_trajectories=8",
@@ -88,12 +89,15 @@ def test_two_processes_are_one_run_with_every_chart_full(pair: Path) -> None:
 
 
 @pytest.mark.parametrize("changes", [(), ("training.accumulate=4",)], ids=["at-once", "accumulated"])
-def test_two_processes_train_as_one_with_twice_the_batch(pair: Path, changes: tuple[str, ...], tmp_path: Path) -> None:
+def test_two_processes_train_as_one_with_twice_the_batch(
+    pair: Path, changes: tuple[str, ...], ups_here: UPSHere, tmp_path: Path
+) -> None:
     """The loss at each step agrees within a hundredth, also where one process works its batch through in four parts.
 
     They differ by rounding, which grows from step to step; of the control, the longest, the first 30 are compared.
     """
-    alone = ended(train(tmp_path / "alone", *fresh("training.batch=16", *changes)), tmp_path / "alone")
+    ups_here("train", *fresh("training.batch=16", *changes), folder=tmp_path)
+    alone = run_in(tmp_path)
     for stage, steps in STAGES.items():
         expected, found = losses(alone, stage), losses(pair, stage)
         for step in range(1, (30 if stage == "control" else steps) + 1):
@@ -128,14 +132,12 @@ def test_an_interrupted_pair_goes_on_as_if_it_had_not_been(pair: Path, tmp_path:
         assert [x for x, _ in held.stage(stage)] == list(range(1, steps + 1))
 
 
-def test_another_number_of_processes_is_refused(pair: Path, tmp_path: Path) -> None:
+def test_another_number_of_processes_is_refused(pair: Path, ups_here: UPSHere, tmp_path: Path) -> None:
     """What two processes began, one does not go on with: each step would see another batch."""
     run_dir = tmp_path / "ups-runs" / pair.name
     shutil.copytree(pair, run_dir)
     (run_dir / "checkpoints" / "consistency_distill.pt").unlink()
     path = checkpoint_path(run_dir, "operator")
     torch.save(torch.load(path, weights_only=True) | {"step": 20}, path)
-    training = train(tmp_path, "--resume", "--stage", "operator")
-    output, _ = training.communicate(timeout=300)
-    assert training.returncode != 0
-    assert "was trained by 2 process(es), and these are 1" in output
+    printed = ups_here("train", "--resume", "--stage", "operator", folder=tmp_path, expect=2)
+    assert "was trained by 2 process(es), and these are 1" in printed

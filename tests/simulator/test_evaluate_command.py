@@ -1,10 +1,8 @@
-"""``ups evaluate`` as a person meets it: in a process of its own, on a run that is there."""
+"""``ups evaluate`` on a run that is there."""
 
 import json
 import math
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -17,19 +15,18 @@ from ups.cli import main
 MODELS = ["operator", "diffusion_residual", "consistency_distill", "control"]
 
 
-def test_it_prints_and_keeps_every_score_with_its_standard_error(tmp_path: Path) -> None:
+def test_it_prints_and_keeps_every_score_with_its_standard_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     """One JSON object on stdout, the same beside the checkpoints, the scores in the summary and a table of them."""
     trained, _ = smoke_training()
     run_dir = shutil.copytree(trained, tmp_path / trained.name, symlinks=True)
-    done = subprocess.run(
-        [sys.executable, "-m", "ups", "evaluate", str(run_dir), "--format", "json"],
-        env=os.environ | {"WANDB_MODE": "offline"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    printed = json.loads(done.stdout)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setattr(sys, "argv", ["ups", "evaluate", str(run_dir), "--format", "json"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert not end.value.code
+    printed = json.loads(capsys.readouterr().out)
     assert printed["trajectories"] == 96
     assert printed["solver_step_ms"] > 0
     assert [model["name"] for model in printed["models"]] == MODELS

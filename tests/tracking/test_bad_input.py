@@ -68,7 +68,7 @@ def test_a_stage_listed_twice_is_refused() -> None:
 
 def test_an_undeclared_stage_is_told_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     """A stage that was not declared is kept, and the declared one that was probably meant is named."""
-    with ups.create_wandb_context(stages=["operator", "distill"], mode="offline") as ctx:
+    with ups.create_wandb_context(stages=["operator", "distill"], mode="offline", delivery="thread") as ctx:
         ctx.stage("operater").log(0, loss=1.0)
         ctx.stage("operater").log(1, loss=0.5)
     assert "Did you mean 'operator'?" in capsys.readouterr().err
@@ -78,7 +78,7 @@ def test_an_undeclared_stage_is_told_with_the_nearest(capsys: pytest.CaptureFixt
 def test_a_metric_name_that_cannot_be_drawn_keeps_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
     """The other metrics of the row are drawn; a bad one is told once and stands in the journal."""
     says = {"": "not a metric name", "_hidden": "starts with '_'", "step": "own x-axis", "a*": "'*'", "/a": "'/'"}
-    with ups.create_wandb_context(mode="offline") as ctx:
+    with ups.create_wandb_context(mode="offline", delivery="thread") as ctx:
         for number, name in enumerate(says):
             for step in range(3):
                 ctx.stage(f"a{number}").log(step, {name: 1.5, "loss/pde": step})
@@ -94,7 +94,7 @@ def test_a_metric_name_that_cannot_be_drawn_keeps_the_rest(capsys: pytest.Captur
 def test_a_step_that_is_not_whole_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     """Such a step does not stop the training; the row is in the journal, and the message says what to do."""
     steps: list[Any] = [1.5, "3", None, True, math.nan, math.inf, [1], np.float32(0.5), 10**400, 2**53 + 1, 1e300]
-    with ups.create_wandb_context(mode="offline") as ctx:
+    with ups.create_wandb_context(mode="offline", delivery="thread") as ctx:
         for number, step in enumerate(steps):
             stage = ctx.stage(f"a{number}")
             stage.log(0, loss=1.0)
@@ -118,7 +118,7 @@ def test_a_step_that_is_a_whole_number_of_another_kind_is_taken(step: Any) -> No
 
 def test_a_step_that_goes_back_is_told_and_not_drawn(capsys: pytest.CaptureFixture[str]) -> None:
     """A stage whose steps start again draws no chart backwards: told, counted, and kept in the journal."""
-    with ups.create_wandb_context(mode="offline") as ctx:
+    with ups.create_wandb_context(mode="offline", delivery="thread") as ctx:
         for step in [*range(10), *range(4)]:
             ctx.stage("a").log(step, loss=float(step))
     error = " ".join(capsys.readouterr().err.split())
@@ -130,7 +130,7 @@ def test_a_step_that_goes_back_is_told_and_not_drawn(capsys: pytest.CaptureFixtu
 
 def test_two_metrics_of_one_step_may_come_in_two_calls(capsys: pytest.CaptureFixture[str]) -> None:
     """A metric may follow at a step, or before it, that another metric has reached: each chart has its own line."""
-    with ups.create_wandb_context(mode="offline") as ctx:
+    with ups.create_wandb_context(mode="offline", delivery="thread") as ctx:
         stage = ctx.stage("a")
         for step in range(10):
             stage.log(step, loss=1.0)
@@ -190,7 +190,7 @@ def test_a_value_that_is_no_number_keeps_the_rest(capsys: pytest.CaptureFixture[
         (Failing(), "could not be read (RuntimeError: 'no number')"),
         (torch.empty((), device="meta"), "could not be read"),
     ]
-    with ups.create_wandb_context(mode="offline") as ctx:
+    with ups.create_wandb_context(mode="offline", delivery="thread") as ctx:
         for number, (value, _) in enumerate(says):
             for step in range(2):
                 ctx.stage(f"a{number}").log(step, loss=1.0, odd=value)
@@ -219,7 +219,7 @@ def test_every_kind_of_number_reaches_wandb() -> None:
         (math.inf, "Infinity"),
         (torch.tensor(-math.inf), "-Infinity"),
     ]
-    with ups.create_wandb_context(mode="offline", strict=True) as ctx:
+    with ups.create_wandb_context(mode="offline", strict=True, delivery="thread") as ctx:
         ctx.stage("a").log(0, {f"kind{number}": value for number, (value, _) in enumerate(kept)})
     held = read_held(ctx.dir)
     for number, (value, expected) in enumerate(kept):
@@ -228,7 +228,7 @@ def test_every_kind_of_number_reaches_wandb() -> None:
 
 def test_strict_raises_what_is_else_told() -> None:
     """With ``strict`` a bad value, name or step raises from ``log``; what was right is kept all the same."""
-    with ups.create_wandb_context(mode="offline", strict=True) as ctx:
+    with ups.create_wandb_context(mode="offline", strict=True, delivery="thread") as ctx:
         stage = ctx.stage("a")
         stage.log(5, loss=1.0)
         with pytest.raises(InvalidValue, match="'odd'"):

@@ -169,7 +169,7 @@ def test_summary_media_and_files_arrive(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_an_image_that_is_none_is_told_and_stops_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     """What cannot become an image or a table is told once, and the rows go on."""
-    with ups.create_wandb_context(mode="offline") as ctx:
+    with ups.create_wandb_context(mode="offline", delivery="thread") as ctx:
         ctx.log_image("i", "no such file.png")
         ctx.log_image("j", np.zeros((2, 2, 7)))
         ctx.log_table("t", ["a", "b"], [[1, 2], [3]])
@@ -186,7 +186,7 @@ def test_an_image_that_is_none_is_told_and_stops_nothing(capsys: pytest.CaptureF
 
 def test_the_run_view_logs_through_the_journal() -> None:
     """``ctx.run.log`` keeps every row whatever ``step=`` it is given; a stage's keys go to the stage."""
-    with ups.create_wandb_context({"lr": 1}, mode="offline", name="the name") as ctx:
+    with ups.create_wandb_context({"lr": 1}, mode="offline", delivery="thread", name="the name") as ctx:
         assert ctx.run.id == ctx.run_id
         assert ctx.run.name == "the name"
         assert ctx.run.config["lr"] == 1
@@ -239,7 +239,7 @@ def test_finish_twice_does_nothing_more(capsys: pytest.CaptureFixture[str]) -> N
 
     The first says last where the run is, and what one may do with it.
     """
-    ctx = ups.create_wandb_context(mode="offline")
+    ctx = ups.create_wandb_context(mode="offline", delivery="thread")
     ctx.stage("a").log(0, loss=1.0)
     with pytest.raises(UsageError, match="exit_code is 'well'"):
         ctx.finish("well")  # type: ignore[arg-type]
@@ -311,7 +311,7 @@ def test_a_directory_that_is_gone_does_not_end_the_training(mode: Any, capsys: p
 
 def test_a_declared_stage_that_never_comes_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     """The tree names a declared stage without a row; the report holds it."""
-    with ups.create_wandb_context(stages=["a", "late"], mode="offline") as ctx:
+    with ups.create_wandb_context(stages=["a", "late"], mode="offline", delivery="thread") as ctx:
         ctx.stage("a").log(0, loss=1.0)
         ctx.stage("a").log(1, loss=1.0)
     report = ctx.finish()

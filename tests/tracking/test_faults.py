@@ -12,6 +12,7 @@ import pytest
 
 import ups
 from held import read_held
+from run_directories import deliver
 from waiting import wait_for
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -67,12 +68,11 @@ for path in pathlib.Path("ups-runs/r/media/tables").iterdir():
     path.unlink()
 """
     subprocess.run([sys.executable, "-c", source], check=True)
-    command = [sys.executable, "-m", "ups", "deliver", "ups-runs/r", "--mode", "offline"]
-    done = subprocess.run(command, check=True, timeout=300, capture_output=True, text=True)
+    printed = deliver(Path("ups-runs/r"), "--mode", "offline")
     assert [x for x, _ in read_held(Path("ups-runs/r")).stage("a")] == list(range(10))
-    assert "1 x W&B did not take the table 't'" in done.stderr
-    assert done.stdout.startswith("W&B's files hold all")
-    assert "To send them: wandb sync" in done.stdout
+    assert "1 x W&B did not take the table 't'" in printed
+    assert "\nW&B's files hold all" in printed
+    assert "To send them: wandb sync" in printed
 
 
 NO_RECORDS = (
@@ -101,8 +101,7 @@ def test_damaged_lines_do_not_hold_up_the_rows() -> None:
     (journal,) = (ctx.dir / "journal").glob("*.jsonl")
     lines = journal.read_text().splitlines()
     journal.write_text("\n".join([*lines[:5], *NO_RECORDS, *lines[5:], ""]))
-    command = [sys.executable, "-m", "ups", "deliver", "ups-runs/r", "--mode", "offline"]
-    subprocess.run(command, check=True, timeout=300)
+    deliver(ctx.dir, "--mode", "offline")
     assert [x for x, _ in read_held(ctx.dir).stage("a")] == list(range(10))
     (fault,) = json.loads((ctx.dir / "delivery" / "status.json").read_text())["faults"].values()
     assert "has damaged lines" in fault["message"]
@@ -162,7 +161,7 @@ def test_a_delivery_that_cannot_be_started_does_not_end_the_training(
     assert "delivery could not be started" in told
     assert f"ups deliver {ctx.dir}" in told
     Path("ups-runs/r/delivery/log.txt").rmdir()
-    subprocess.run([sys.executable, "-m", "ups", "deliver", "ups-runs/r"], check=True, timeout=300)
+    deliver(ctx.dir)
     assert [x for x, _ in read_held(ctx.dir).stage("a")] == [0, 1]
 
 

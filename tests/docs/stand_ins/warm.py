@@ -1,4 +1,4 @@
-"""``ups train`` and ``ups evaluate`` of one page in children of a process that has imported PyTorch, which takes seconds.
+"""``ups train`` and ``ups evaluate`` of a page, in forks of a process that has imported PyTorch, which takes seconds.
 
 ``warm.py SOCKET`` is that process. The stand-in of ``ups`` calls ``warm.py SOCKET COMMAND…`` where a page has one.
 """
@@ -12,6 +12,8 @@ import sys
 
 def serve(path: str) -> None:
     """Fork for each command that comes, and return in the child, as the command."""
+    import torch._dynamo  # noqa: F401
+
     import ups.simulator.pipeline  # noqa: F401
 
     gc.freeze()  # a child that collects it would copy it
@@ -53,6 +55,6 @@ if len(sys.argv) > 2:
     sys.exit(ask(sys.argv[1], sys.argv[2:]))
 serve(sys.argv[1])
 
-from ups.cli import main
+from ups.cli import main  # noqa: E402
 
 main()
