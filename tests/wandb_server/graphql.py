@@ -7,6 +7,7 @@ which JSON does not have, are answered as strings.
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import re
@@ -66,6 +67,8 @@ class GraphQL:
             "CreateArtifactFiles": self._create_artifact_files,
             "CommitArtifact": self._commit_artifact,
             "ArtifactByID": self._artifact_by_id,
+            "ArtifactByIDShort": self._artifact_by_id,
+            "FetchArtifactManifest": self._artifact_by_id,
             "ArtifactType": self._artifact_type,
             "UseArtifact": lambda variables: {"useArtifact": {"artifact": {"id": variables["input"]["artifactID"]}}},
             "ClientIDMapping": lambda _: {"clientIDMapping": None},
@@ -82,7 +85,7 @@ class GraphQL:
 
     def answer(self, request: Json) -> Json:
         if types := _TYPE.findall(request.get("query", "")):  # before wandb 0.27 or so: whether it has this or that
-            return {alias or "__type": {"fields": [], "inputFields": []} for alias in types}
+            return {alias or "__type": {"name": "", "fields": [], "inputFields": []} for alias in types}
         name = operation_name(request)
         if name not in self._operations:
             raise UnknownOperationError(name)
@@ -179,7 +182,7 @@ class GraphQL:
         known = [artifact for artifact in self._store.artifacts.values() if artifact.name == name]
         same = next((old for old in known if old.digest == given["digest"] and old.state == "COMMITTED"), None)
         artifact = same or Artifact(
-            id=self._store.new_id("artifact"),
+            id=base64.b64encode(self._store.new_id("Artifact:artifact").encode()).decode(),  # clients decode it
             entity=given["entityName"],
             project=given["projectName"],
             name=name,
@@ -228,7 +231,10 @@ class GraphQL:
 
     def _artifact_by_id(self, variables: Json) -> Json:
         artifact = self._store.artifacts.get(variables["id"])
-        return {"artifact": artifact and _artifact(artifact)}
+        if artifact is None:
+            return {"artifact": None}
+        manifest = {"file": {"directUrl": self._upload_url("manifest", artifact.id, "manifest")}}
+        return {"artifact": _artifact(artifact) | {"currentManifest": manifest}}
 
     def _artifact_type(self, variables: Json) -> Json:
         name = variables["name"].partition(":")[0]
@@ -285,7 +291,13 @@ _RUN_FIELDS = {
 
 def _project(of: Run | Artifact) -> Json:
     entity = {"id": f"entity:{of.entity}", "name": of.entity}
-    return {"id": f"project:{of.project}", "internalId": "1", "name": of.project, "entity": entity}
+    return {
+        "id": f"project:{of.project}",
+        "internalId": "1",
+        "name": of.project,
+        "entityName": of.entity,
+        "entity": entity,
+    }
 
 
 def _bucket(run: Run) -> Json:

@@ -166,6 +166,8 @@ class WandBServer:
                 return self._handle_graphql(json.loads(body))
             if route == "file_stream":
                 return self._handle_file_stream(parts, json.loads(body or b"{}"))
+            if route == "upload" and method == "GET":
+                return 200, json.loads(self.store.artifacts[parts[2]].manifest)
             if route == "upload":
                 return self._handle_upload(parts, body)
             if route == "telemetry":
