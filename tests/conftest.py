@@ -15,11 +15,18 @@ from wandb_server import wandb_server
 
 __all__ = ["wandb_server"]
 
+LONG = {"dashboard", "docs", "integrations", "release", "simulator"}
+
 
 def pytest_sessionstart() -> None:
     """Fixtures of a whole module have no settings either; Ctrl-C is heard, though a shell may run tests behind it."""
     forget_settings()
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The folders with the longest tests come first, so that no process is still at one when the others have ended."""
+    items.sort(key=lambda item: LONG.isdisjoint(item.path.parts))
 
 
 def forget_settings() -> None:

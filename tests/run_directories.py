@@ -68,5 +68,6 @@ def deliver(path: Path, *options: str, expect: int | None = 0) -> str:
     with command, redirect_stdout(told), redirect_stderr(told), pytest.raises(SystemExit) as end:
         main()
     printed = told.getvalue()
+    assert "Traceback" not in printed, printed
     assert expect is None or (end.value.code or 0) == expect, printed
     return printed
