@@ -33,7 +33,10 @@ AREAS = {
 def python_with(version: str) -> Path:
     """The interpreter of an environment above this one, with that wandb."""
     constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8")
-    return environment(f"wandb-{version}", [f"wandb=={version}"], above=Path(sys.executable), content=constraints)
+    python = environment(f"wandb-{version}", [f"wandb=={version}"], above=Path(sys.executable), content=constraints)
+    (packages,) = python.parents[1].glob("lib/python*/site-packages")
+    (packages / "source.pth").write_text(f"{ROOT / 'src'}\n", encoding="utf-8")
+    return python
 
 
 def main() -> int:
@@ -69,8 +72,7 @@ def run_tests(python: Path, options: list[str]) -> dict[str, Counter[str]]:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         arguments = ["-m", "pytest", "-p", "no:cacheprovider", f"--junit-xml={report}", *paths, *options]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-        done = subprocess.run([python, *arguments], cwd=ROOT, env=environment, stdout=sys.stderr, check=False)
+        done = subprocess.run([python, *arguments], cwd=ROOT, stdout=sys.stderr, check=False)
         if not report.exists():
             return {next(iter(AREAS)): Counter(failed=1)}
         cases = ElementTree.parse(report).getroot().iter("testcase")

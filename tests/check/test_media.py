@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import wandb
 
 from ups.check import CODES, Finding, Severity, check_run
 from ups.check.media_rules import Media, frozen_table, stacked_media
@@ -24,6 +26,8 @@ MAKER = Path(__file__).with_name("media_runs.py")
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that holds every run of ``media_runs.py`` under its name."""
+    if "log_mode" not in inspect.signature(wandb.Table).parameters:
+        pytest.skip("the tables of this wandb do not grow")
     folder = tmp_path_factory.mktemp("media-runs")
     environment = {**os.environ, "WANDB_ERROR_REPORTING": "false"}
     subprocess.run([sys.executable, MAKER, folder], check=True, timeout=300, env=environment)

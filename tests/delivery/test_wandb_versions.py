@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from environments import ROOT, is_kept
+from environments import is_kept
 from held import read_held
 from ups.installed_wandb import OLDEST
 from wandb_server import WandBServer, start_process
@@ -92,8 +92,7 @@ class Machine:
         self.python, self.server, self.folder = python, server, folder
 
     def run(self, *command: str | Path, expect: int = 0) -> str:
-        path = str(ROOT / "src")
-        process = start_process(self.server, self.folder, command, python=self.python, PYTHONPATH=path)
+        process = start_process(self.server, self.folder, command, python=self.python)
         printed, _ = process.communicate(timeout=300)
         assert process.returncode == expect, printed
         return printed

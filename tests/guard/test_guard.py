@@ -119,10 +119,11 @@ def test_a_run_that_is_finished_is_refused() -> None:
 def test_a_disabled_run_is_left_alone() -> None:
     """With ``mode="disabled"`` there is nothing to guard, and the script goes on."""
     run = wandb.init(mode="disabled")
+    log = vars(run).get("log")
     with ups.guard(run):
         run.log({"loss": 1.0}, step=3)
         run.log({"loss": 1.0}, step=0)
-        assert "log" not in vars(run)
+        assert vars(run).get("log") is log
     run.finish()
 
 
@@ -136,15 +137,15 @@ def test_a_run_of_ups_needs_no_guard() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "step", "error"),
+    ("data", "step"),
     [
-        ([1.0], None, TypeError),
-        ({1: 2.0}, None, TypeError),
-        ({"loss": 1.0}, "3", TypeError),
-        ({"loss": 1.0}, 3.0, TypeError),
-        ({"loss": 1.0}, True, TypeError),
-        ({"loss": 1.0}, 2**70, ValueError),
-        ({"loss": object()}, 3, TypeError),
+        ([1.0], None),
+        ({1: 2.0}, None),
+        ({"loss": 1.0}, "3"),
+        ({"loss": 1.0}, 3.0),
+        ({"loss": 1.0}, True),
+        ({"loss": 1.0}, 2**70),
+        ({"loss": object()}, 3),
     ],
     ids=[
         "no-dictionary",
@@ -156,15 +157,22 @@ def test_a_run_of_ups_needs_no_guard() -> None:
         "value",
     ],
 )
-def test_wrong_arguments_are_as_wrong_as_without_a_guard(data: object, step: object, error: type[Exception]) -> None:
+def test_wrong_arguments_are_as_wrong_as_without_a_guard(data: object, step: object) -> None:
     """What ``run.log`` refuses, it refuses with a guard by the same exception, and the run goes on."""
     run = open_run(Path.cwd())
-    with pytest.raises(error) as plain:
-        run.log(data, step=step)  # type: ignore[arg-type]
+
+    def refusal() -> tuple[type[Exception], str] | None:
+        try:
+            run.log(data, step=step)  # type: ignore[arg-type]
+        except (TypeError, ValueError, OverflowError, wandb.Error) as error:
+            return type(error), str(error)
+        return None
+
+    plain = refusal()
     ups.guard(run)
-    with pytest.raises(error) as guarded:
-        run.log(data, step=step)  # type: ignore[arg-type]
-    assert (guarded.type, str(guarded.value)) == (plain.type, str(plain.value))
+    assert refusal() == plain
+    if plain is None:
+        pytest.skip("this wandb does not refuse it")
     run.log({"loss": 1.0}, step=0)
     run.log({"loss": 2.0}, step=1)
     held = finish(run)

@@ -24,7 +24,7 @@ with ups.create_wandb_context({"lr": 0.1}, mode="offline", stages=["operator"]) 
 
 def installed(python: Path) -> dict[str, str]:
     """The version of each package in an environment."""
-    command = [sys.executable, "-m", "pip", "--python", python, "list", "--format=freeze"]
+    command = [sys.executable, "-m", "pip", "--python", str(python), "list", "--format=freeze"]
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return dict(line.split("==", 1) for line in listed.split())
 

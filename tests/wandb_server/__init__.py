@@ -58,13 +58,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from .client import run_client, run_sync, start_client, start_process, word_after
+from .client import SYNCS_IN_PYTHON, run_client, run_sync, start_client, start_process, word_after
 from .faults import Fault
 from .server import API_KEY, Request, WandBServer
 from .state import Alert, Artifact, Run
 
 __all__ = [
     "API_KEY",
+    "SYNCS_IN_PYTHON",
     "Alert",
     "Artifact",
     "Fault",

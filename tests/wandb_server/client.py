@@ -9,7 +9,14 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from wandb.cli.cli import sync
+
 from .server import WandBServer
+
+SYNCS_IN_PYTHON = any(
+    "--append" in option.opts and "legacy" not in (getattr(option, "help", None) or "") for option in sync.params
+)
+"""Whether `wandb sync` is the one in Python that wandb had before 0.28, by its options."""
 
 
 def start_process(
@@ -50,8 +57,12 @@ def run_client(
 
 
 def run_sync(server: WandBServer, directory: Path, *arguments: str | Path) -> str:
-    """Run `wandb sync` and return what it printed. Its exit status is 0 even when it fails."""
-    return _output(start_process(server, directory, ["-m", "wandb", "sync", *arguments]))
+    """Run `wandb sync` and return what it printed. Its exit status is 0 even when it fails.
+
+    Before wandb 0.28, it needs `--append` for a run that has several folders.
+    """
+    several = len(arguments) > 1 and SYNCS_IN_PYTHON
+    return _output(start_process(server, directory, ["-m", "wandb", "sync", *["--append"] * several, *arguments]))
 
 
 def word_after(output: str, mark: str) -> str:
