@@ -126,6 +126,7 @@ def are_plain(buffer: Bytes, start: Positions, end: Positions) -> NDArray[np.boo
     number = 1 + sum(items.steps >= 1 << bits for bits in range(7, 63, 7))
     step = end - 3 - number
     last = (buffer[step] == 0x12) & (buffer[step + 1] == 1 + number) & (buffer[step + 2] == 0x08)
+    last &= buffer[end - 1] < 0x80  # else the number is cut off
     filled += np.where(items.stepped & last, 3 + number, 0)
     whole: NDArray[np.bool_] = (filled == end - start) & (np.bincount(items.row, ~plain, len(start)) == 0)
     return whole
