@@ -5,7 +5,7 @@ The rest of a record stays as it is, byte for byte.
 
 from collections.abc import Callable
 
-from ups.runfile.wire import fields_in, sized, varint
+from ups.runfile.wire import fields_in, read_varint, sized, varint
 
 __all__ = ["with_number", "with_run_id"]
 
@@ -16,8 +16,7 @@ _NUMBER_TAG = _NUMBER << 3
 def with_number(record: bytes, number: int) -> bytes:
     """Give a record its number in the file, from 1."""
     if record[:1] == bytes([_NUMBER_TAG]):
-        _, _, _, end = next(fields_in(record))
-        rest = record[end:]
+        rest = record[read_varint(record, 1)[1] :]
     else:
         rest = b"".join(record[begin:end] for field, begin, _, end in fields_in(record) if field != _NUMBER)
     return bytes([_NUMBER_TAG]) + varint(number) + rest

@@ -26,12 +26,10 @@ from ups.repair.files import copy_files
 from ups.repair.plan import Plan
 from ups.repair.plan_lines import plan_lines
 from ups.repair.program import Cells
-from ups.repair.row_edits import encode, new_row, set_step, set_value, split_row
+from ups.repair.row_edits import EncodedRow, encode
 from ups.runfile import Run
 from ups.runfile.framing import Batch, FrameReader, Writer
-from ups.runfile.history import Columns
-from ups.runfile.items import are_plain
-from ups.runfile.message import Message
+from ups.runfile.items import are_plain, items_in
 from ups.runfile.numbering import Numbering
 from ups.runfile.records import Item, Kind, Payloads, Record, find_payloads, readable
 from ups.runs.discovery import segment_folder_time
@@ -294,34 +292,34 @@ class _Copy:
 
     def _next_row(self, record: bytes, writer: _Numbered) -> None:
         """Take the next row apart, and write the rows of the copy that are due."""
-        rest: Message | bytes = record
+        rest: EncodedRow | bytes = record
         if moves := self._moves.of(self._row):
-            rest = Record(record)
-            parts, moved = split_row(rest, moves)
+            rest = EncodedRow(record)
+            parts, moved = rest.split(moves)
             self._summary |= moved
             for at, part in parts.items():
-                self._parts[at] = self._put(part.encode())
+                self._parts[at] = self._put(part)
         self._write_due(rest, writer)
         self._row += 1
 
-    def _write_due(self, rest: Message | bytes, writer: _Numbered) -> None:
+    def _write_due(self, rest: EncodedRow | bytes, writer: _Numbered) -> None:
         """Write the rows of the copy that are due with the next row of the run, of which ``rest`` stays."""
         program = self._program
         while self.rows < len(program.due) and program.due[self.rows] <= self._row:
             at = self.rows
             source, step = program.source[at], int(program.steps[at])
-            row = rest
+            row, settings = rest, self._settings.of(at)
             if source < 0:
                 logged = next(self._missing)
-                row = new_row(logged, max(0.0, logged.time - self._clock))
+                runtime = max(0.0, logged.time - self._clock)
+                row, settings = b"", {**logged.values, "_timestamp": logged.time, "_runtime": runtime, **settings}
             elif at in self._parts:
                 row = self._take(self._parts.pop(at))
-            settings = self._settings.of(at)
-            if settings or source < 0 or step != self._steps[source]:
-                row = Record(row) if isinstance(row, bytes) else row
+            if settings or step != self._steps[source]:
+                row = EncodedRow(row) if isinstance(row, bytes) else row
                 for name, value in settings.items():
-                    set_value(row, name, value)
-                set_step(row, step)
+                    row.set_value(name, value)
+                row.set_step(step)
             self.rows += 1
             writer.write(row if isinstance(row, bytes) else row.encode())
 
@@ -349,9 +347,8 @@ def _readable(batch: Batch, payloads: Payloads) -> Iterator[bytes]:
 
 def _steps_of(payloads: Payloads) -> Iterator[int]:
     """The ``_step`` of each history record of a batch."""
-    columns, history = Columns(), payloads.kind == Kind.HISTORY
-    columns.add(payloads.buffer, payloads.start[history], payloads.end[history])
-    return iter(columns.steps().tolist())
+    history = payloads.kind == Kind.HISTORY
+    return iter(items_in(payloads.buffer, payloads.start[history], payloads.end[history]).steps.tolist())
 
 
 def _start_time(run: Run) -> float:

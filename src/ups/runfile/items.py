@@ -118,13 +118,15 @@ def are_plain(buffer: Bytes, start: Positions, end: Positions) -> NDArray[np.boo
     """Mark the records that hold short items in ASCII and a step, as nearly all do: they are surely messages."""
     items = items_in(buffer, start, end)
     key_end, value_start, value_end = take_apart(buffer, items.start, items.end)
-    high = np.concatenate([[0], np.cumsum(buffer > 0x7F, dtype=np.int32)])  # one in each item: of the value's tag
-    plain = (value_end == items.end) & (value_start - key_end == 3) & (high[items.end] - high[items.start] == 1)
+    high = np.flatnonzero(buffer > 0x7F)  # one in each item: of the value's tag
+    plain = np.searchsorted(high, items.end) - np.searchsorted(high, items.start) == 1
+    plain &= (value_end == items.end) & (value_start - key_end == 3)
     size = items.end - items.start
     filled = np.bincount(items.row, 2 + (size > 0x7F) + size, len(start))
     number = 1 + sum(items.steps >= 1 << bits for bits in range(7, 63, 7))
     step = end - 3 - number
     last = (buffer[step] == 0x12) & (buffer[step + 1] == 1 + number) & (buffer[step + 2] == 0x08)
+    last &= buffer[end - 1] < 0x80  # else the number is cut off
     filled += np.where(items.stepped & last, 3 + number, 0)
     whole: NDArray[np.bool_] = (filled == end - start) & (np.bincount(items.row, ~plain, len(start)) == 0)
     return whole

@@ -24,6 +24,7 @@ __all__ = [
     "Change",
     "ConfigChange",
     "Exit",
+    "HistoryRecord",
     "Item",
     "Kind",
     "MetricDefinition",
@@ -96,7 +97,7 @@ _MESSAGES = {  # as message_classes takes them
     "metric 12 MetricRecord, run 17 RunRecord, exit 18 RunExitRecord, header 21 HeaderRecord",
 }
 _CLASSES = message_classes(_MESSAGES)
-Record, Item = _CLASSES["Record"], _CLASSES["Item"]
+Record, HistoryRecord, Item = _CLASSES["Record"], _CLASSES["HistoryRecord"], _CLASSES["Item"]
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ VARINT, FIXED64, SIZED, GROUP, _END_GROUP, _FIXED32 = range(6)
 
 _VALUE_BITS = 63
 _64_BITS = (1 << 64) - 1
+_ONE_BYTE = [bytes([value]) for value in range(0x80)]
 _FIXED = {FIXED64: 8, _FIXED32: 4}
 
 
@@ -100,7 +101,7 @@ def read_fields(buffer: Bytes, at: Positions, limit: Positions) -> Fields:
     return Fields(number, start, end)
 
 
-def fields_in(message: bytes) -> Iterator[tuple[int, int, int, int]]:
+def fields_in(message: bytes, groups: int = 0) -> Iterator[tuple[int, int, int, int]]:
     """Read each field of one message, up to the first bytes that are not a field.
 
     Yields:
@@ -109,7 +110,7 @@ def fields_in(message: bytes) -> Iterator[tuple[int, int, int, int]]:
     at, size = 0, len(message)
     while at < size:
         try:
-            tag, start, end = read_field(message, at)
+            tag, start, end = read_field(message, at, groups)
         except IndexError:
             return
         if tag <= 7:
@@ -124,10 +125,14 @@ def read_field(message: bytes, at: int, groups: int = 0) -> tuple[int, int, int]
     Raises:
         IndexError: No field begins there, it is cut off, or it has more than so many groups in each other.
     """
-    tag, start = read_varint(message, at, 32)
+    tag, start = message[at], at + 1
+    if tag > 0x7F:
+        tag, start = read_varint(message, at, 32)
     wire = tag & 7
     if wire == SIZED:
-        size, start = read_varint(message, start, 32)
+        size, start = message[start], start + 1
+        if size > 0x7F:
+            size, start = read_varint(message, start - 1, 32)
         end = start + size
     elif wire == VARINT:
         _, end = read_varint(message, start)
@@ -172,6 +177,8 @@ def sized(number: int, content: bytes) -> bytes:
 
 def varint(value: int) -> bytes:
     """Write a number as a varint."""
+    if value <= 0x7F:
+        return _ONE_BYTE[value]
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
