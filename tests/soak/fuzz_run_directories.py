@@ -11,7 +11,7 @@ import signal
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from unittest.mock import patch
 
 import click
@@ -301,8 +301,9 @@ class _Taken:
     def session(self, *_: object, **__: object) -> _Taken:
         return self
 
-    url = project = entity = None
+    url = project = entity = name = None
     next_step, resumed, backend, stop_requested = 0, False, (), False
+    lacking: ClassVar[dict[str, str]] = {}
 
     def log(self, row: Row, number: int) -> None:
         json.dumps(row.values).encode()

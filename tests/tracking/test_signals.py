@@ -25,7 +25,7 @@ Script = Callable[..., "subprocess.CompletedProcess[str]"]
 TRAINER = """
 import sys, time, ups
 ctx = ups.create_wandb_context({}, "r", mode="offline")
-for step in range(100_000):
+for step in range(1_000_000):
     ctx.stage("a").log(step, loss=1.0)
     print(step, flush=True)
     time.sleep(0.0005)
