@@ -36,7 +36,7 @@ HEAVY = {
 }
 
 _GROUND = {"errors", "extras", "text", "terminal", "course", "charts", "durable", "regular_file", "credentials"}
-_GROUND |= {"installed_wandb"}
+_GROUND |= {"installed_wandb", "nested"}
 _READING = _GROUND | {"runfile", "journal", "runs", "check", "report"}
 # A part may import those that stand in its line, and itself.
 ALLOWED = {
@@ -44,6 +44,7 @@ ALLOWED = {
     "extras": {"errors"},
     "text": set(),
     "terminal": set(),
+    "nested": set(),
     "course": set(),
     "credentials": set(),
     "installed_wandb": {"errors", "extras", "text"},

@@ -24,7 +24,7 @@ from ups.dropin.answers import Answer, FileAnswer
 from ups.dropin.kept_files import keep_artifact, keep_file
 from ups.dropin.script_state import ScriptState
 from ups.errors import UsageError
-from ups.journal.run_directory import new_run_id
+from ups.journal.run_directory import RunDirectory, new_run_id
 from ups.tracking.context import WandBContext
 
 __all__ = ["JournalInterface"]
@@ -150,7 +150,7 @@ class JournalInterface(InterfaceShared):
         assert self.context is not None
         for item in files.files:
             policy = _POLICIES[item.policy]
-            keep_file(self.context.dir / "files" / item.path, policy)
+            keep_file(RunDirectory(self.context.dir).files / item.path, policy)
             self._record(kept={"path": Path(item.path).as_posix(), "policy": policy})
 
     def _journal_alert(self, alert: pb.AlertRecord) -> None:
@@ -189,7 +189,7 @@ class JournalInterface(InterfaceShared):
         assert self.context is not None
         kept = pb.ArtifactRecord()
         kept.CopyFrom(artifact)
-        keep_artifact(kept, self.context.dir)
+        keep_artifact(kept, RunDirectory(self.context.dir))
         content = json_format.MessageToDict(kept, preserving_proto_field_name=True)
         self._record(artifact_record={"artifact": content, **answer})
 
@@ -248,7 +248,7 @@ class JournalInterface(InterfaceShared):
             return Answer(self._asyncer, result)
         name = new_run_id()
         self._journal_artifact(artifact, answer=name)
-        return FileAnswer(self._asyncer, self.context.dir / "delivery" / "answers" / f"{name}.json")
+        return FileAnswer(self._asyncer, RunDirectory(self.context.dir).answers / f"{name}.json")
 
     def end(self, exit_code: int) -> None:
         """End the run: close the open row, deliver the rest, and let wandb's own threads end."""

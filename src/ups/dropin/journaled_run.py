@@ -10,14 +10,14 @@ import orjson
 from wandb.sdk.wandb_run import Run
 
 from ups.dropin.interface import JournalInterface
-from ups.dropin.script_run import FILES
+from ups.dropin.script_run import opened
+from ups.journal.run_directory import RunDirectory
 from ups.tracking.context import WandBContext
 
 __all__ = ["JournaledRun"]
 
 _PLAIN = (float, int)
 _WAIT = 10.0  # seconds for delivery to open the run
-_POLL = 0.05  # seconds
 
 
 class JournaledRun(Run):
@@ -115,14 +115,10 @@ class JournaledRun(Run):
         context, settings = self._context, self._settings
         if context is None or context.mode != "online" or settings.entity:
             return
-        until = time.monotonic() + _WAIT
-        while (status := context.status) is None or status.entity is None:
-            if time.monotonic() > until:
-                context.sink.note(
-                    "names", f"W&B has not opened run {self.id} in {_WAIT:.0f} s, so it has no address yet"
-                )
-                return
-            time.sleep(_POLL)
+        status = opened(context, _WAIT)
+        if status is None:
+            context.sink.note("names", f"W&B has not opened run {self.id} in {_WAIT:.0f} s, so it has no address yet")
+            return
         settings.entity, settings.project = status.entity, status.project or settings.project
         settings.run_name = settings.run_name or status.name
 
@@ -135,7 +131,7 @@ class JournaledRun(Run):
         super()._set_backend(backend)
         if isinstance(backend, JournalInterface) and backend.context is not None:  # attached in a child process
             self._settings.root_dir = str(backend.context.dir)
-            self._settings.x_files_dir = str(backend.context.dir / FILES)
+            self._settings.x_files_dir = str(RunDirectory(backend.context.dir).files)
 
     def _redirect(self, *arguments: Any, **options: Any) -> None:
         """Leave the console alone: UPS copies what the process prints."""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from wandb.proto.wandb_internal_pb2 import ArtifactRecord
 
-__all__ = ["ARTIFACTS", "keep_artifact", "keep_file"]
+    from ups.journal.run_directory import RunDirectory
 
-ARTIFACTS = "artifacts"  # the folder of a run directory that has their content
+__all__ = ["keep_artifact", "keep_file"]
 
 
 def keep_file(path: Path, policy: str) -> None:
@@ -31,7 +31,7 @@ def keep_file(path: Path, policy: str) -> None:
         held.replace(path)
 
 
-def keep_artifact(artifact: ArtifactRecord, folder: Path) -> None:
+def keep_artifact(artifact: ArtifactRecord, directory: RunDirectory) -> None:
     """Keep the files of an artifact in a run directory, and name them in its manifest relative to that.
 
     Raises:
@@ -39,12 +39,11 @@ def keep_artifact(artifact: ArtifactRecord, folder: Path) -> None:
     """
     for entry in artifact.manifest.contents:
         if entry.local_path:
-            held = Path(ARTIFACTS, artifact.client_id[:32] or artifact.digest, entry.path)
-            path = folder / held
+            path = directory.artifacts / (artifact.client_id[:32] or artifact.digest) / entry.path
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 _link_or_copy(Path(entry.local_path), path)
-            entry.local_path = held.as_posix()
+            entry.local_path = path.relative_to(directory.path).as_posix()
 
 
 def _link_or_copy(original: Path, path: Path) -> None:

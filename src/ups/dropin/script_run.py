@@ -12,6 +12,7 @@ from ups.dropin.script_state import ScriptState
 from ups.errors import UsageError
 from ups.journal.run_directory import RunDirectory, runs_folder
 from ups.journal.run_manifest import RunManifest
+from ups.journal.status import Status
 from ups.runs.journal_source import JournalSource
 from ups.tracking.context import DISABLED, RUN_DIR_VARIABLE, WandBContext
 from ups.tracking.provenance import provenance
@@ -20,12 +21,10 @@ if TYPE_CHECKING:
     from wandb.proto.wandb_internal_pb2 import RunRecord
     from wandb.sdk.wandb_settings import Settings
 
-__all__ = ["FILES", "RESUMING", "begin_run", "join_run", "place_run"]
+__all__ = ["begin_run", "join_run", "opened", "place_run"]
 
-RESUMING = ("allow", "must", "auto")
+_RESUMING = ("allow", "must", "auto")
 _POLL = 0.05  # seconds
-
-FILES = "files"  # the folder of a run directory that the script knows as run.dir
 
 
 def place_run(settings: Settings) -> None:
@@ -33,14 +32,13 @@ def place_run(settings: Settings) -> None:
     parent = Path(settings.root_dir) / "ups-runs" if settings.root_dir else runs_folder()
     run_id = str(settings.run_id)
     name, again = run_id, 1
-    while RunDirectory.exists(parent / name) and settings.resume not in RESUMING:
+    while RunDirectory.exists(parent / name) and settings.resume not in _RESUMING:
         again += 1
         name = f"{run_id}-{again}"
     directory = RunDirectory.make(parent.absolute(), name)
-    files = directory.path / FILES
-    files.mkdir(exist_ok=True)
+    directory.files.mkdir(exist_ok=True)
     settings.root_dir = str(directory.path)
-    settings.x_files_dir = str(files)
+    settings.x_files_dir = str(directory.files)
     settings.symlink = False
 
 
@@ -82,7 +80,7 @@ def begin_run(settings: Settings, record: RunRecord) -> tuple[WandBContext, Scri
             context = WandBContext(directory, manifest, owner=True, console=console)
     for name, value in internal.items():
         context.sink.record(config_item={"path": ["_wandb", name], "value": value})
-    if settings.resume in RESUMING and not known and manifest.mode == "online":
+    if settings.resume in _RESUMING and not known and manifest.mode == "online":
         state = ScriptState(time.time(), _step_on_server(context, settings))
     if settings.resume == "must" and not known and not state.step:
         context.finish(1)
@@ -105,15 +103,22 @@ def _state_of(directory: RunDirectory, record: RunRecord) -> ScriptState:
 
 def _step_on_server(context: WandBContext, settings: Settings) -> int:
     """The step at which the run continues on its server; 0 for a new run, and where the server does not answer."""
-    until = time.monotonic() + settings.init_timeout
+    status = opened(context, settings.init_timeout)
+    if status is None:
+        message = f"W&B has not answered in {settings.init_timeout:.0f} s: the run begins at step 0"
+        context.sink.note("resume", message)
+        return 0
+    return status.starting_step
+
+
+def opened(context: WandBContext, timeout: float) -> Status | None:
+    """Wait until delivery has opened a run on its server, and return its report; None after ``timeout`` seconds."""
+    until = time.monotonic() + timeout
     while (status := context.status) is None or status.entity is None:
         if time.monotonic() > until:
-            context.sink.note(
-                "resume", f"W&B has not answered in {settings.init_timeout:.0f} s: the run begins at step 0"
-            )
-            return 0
+            return None
         time.sleep(_POLL)
-    return status.starting_step
+    return status
 
 
 def join_run(run_id: str) -> WandBContext | None:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ups.nested import put, remove
+
 __all__ = ["ScriptState"]
 
 
@@ -60,20 +62,8 @@ class ScriptState:
 
     def set_summary(self, path: list[str], value: Any) -> None:
         """Set a value of the summary at a path of names."""
-        place = self._summary
-        for name in path[:-1]:
-            inner = place.get(name)
-            if not isinstance(inner, dict):
-                inner = place[name] = {}
-            place = inner
-        place[path[-1]] = value
+        put(self._summary, path, value)
 
     def remove_summary(self, path: list[str]) -> None:
         """Remove a value of the summary."""
-        place = self._summary
-        for name in path[:-1]:
-            inner = place.get(name)
-            if not isinstance(inner, dict):
-                return
-            place = inner
-        place.pop(path[-1], None)
+        remove(self._summary, path)

@@ -3,13 +3,14 @@
 A session that begins again knows nothing of the rows before it, so delivery sets its summary from this model.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
 from ups.charts import matches, unescaped
+from ups.nested import put, remove
 
-__all__ = ["Change", "ScriptSummary", "leaves", "put"]
+__all__ = ["Change", "ScriptSummary", "leaves"]
 
 Path = tuple[str, ...]
 Change = tuple[Path, Any]
@@ -60,16 +61,16 @@ class ScriptSummary:
             elif value is not None:
                 put(self.values, path, value)
 
-    def change(self, update: Iterable[tuple[Iterable[str], Any]], remove: Iterable[Iterable[str]]) -> None:
+    def change(self, update: Iterable[tuple[Iterable[str], Any]], removed: Iterable[Iterable[str]]) -> None:
         """Take the values that the script has set, which end a metric's aggregates, and those that it has removed."""
         for names, value in update:
             path = tuple(names)
             self._end(path)
             put(self.values, path, deepcopy(value))  # the record keeps its own, which is given to W&B later
-        for names in remove:
+        for names in removed:
             path = tuple(names)
             self._end(path)
-            _remove(self.values, path)
+            remove(self.values, path)
 
     def plain(self) -> list[Change]:
         """The values beside the aggregates."""
@@ -146,22 +147,3 @@ def _extreme(choose: Any, before: float | None, value: float) -> float:
     if before is None or value != value:
         return value
     return before if before != before else choose(before, value)
-
-
-def put(values: dict[str, Any], path: Sequence[str], value: Any) -> None:
-    """Put a value at a path in nested dictionaries, in place of one that stands in the way."""
-    for name in path[:-1]:
-        inner = values.get(name)
-        if not isinstance(inner, dict):
-            inner = values[name] = {}
-        values = inner
-    values[path[-1]] = value
-
-
-def _remove(values: dict[str, Any], path: Path) -> None:
-    for name in path[:-1]:
-        inner = values.get(name)
-        if not isinstance(inner, dict):
-            return
-        values = inner
-    values.pop(path[-1], None)

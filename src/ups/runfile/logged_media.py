@@ -16,10 +16,10 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from ups.nested import put
 from ups.regular_file import read_below
 from ups.runfile.framing import Batch
 from ups.runfile.records import Kind, Payloads, Record, path_of, readable, value_of
-from ups.runfile.summary import put
 from ups.runfile.wire import sized
 
 __all__ = ["LoggedMedia", "MediaReader", "media_files", "table_in", "table_size"]

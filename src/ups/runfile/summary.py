@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from ups.nested import put, remove
 from ups.runfile.framing import Batch, FrameReader
 from ups.runfile.history import last_rows
 from ups.runfile.records import Change, Kind, Payloads, SummaryChange, find_payloads, parse
 
-__all__ = ["SummaryReader", "apply_change", "put"]
+__all__ = ["SummaryReader", "apply_change"]
 
 
 class SummaryReader:
@@ -60,18 +61,4 @@ def apply_change(target: dict[str, Any], change: Change) -> None:
     for path, value in change.update.items():
         put(target, path, value)
     for path in change.remove:
-        inner = target
-        for key in path[:-1]:
-            below = inner.get(key)
-            inner = below if isinstance(below, dict) else {}
-        inner.pop(path[-1], None)
-
-
-def put(target: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
-    """Put a value into nested dictionaries, and make those that are missing."""
-    for key in path[:-1]:
-        below = target.get(key)
-        if not isinstance(below, dict):
-            below = target[key] = {}
-        target = below
-    target[path[-1]] = value
+        remove(target, path)

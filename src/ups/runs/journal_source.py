@@ -12,8 +12,9 @@ from ups.journal.ledger import numbers_of
 from ups.journal.row_numbers import RowNumbers
 from ups.journal.row_reader import Entry, RowReader
 from ups.journal.run_directory import RunDirectory
-from ups.journal.script_summary import leaves, put
+from ups.journal.script_summary import leaves
 from ups.journal.waiting import waits
+from ups.nested import put
 from ups.runfile import Run
 from ups.runs.source import Medium, Source
 
