@@ -72,7 +72,9 @@ def encode(value: object) -> str:
 
 def _key_end(item: bytes) -> int:
     """Where the key ends of an item that is a short key and a short JSON value, as nearly all are; 0 for another."""
-    end = 2 + item[1] if 4 < len(item) < 0x80 else 0x80
+    if not 4 < len(item) < 0x80:
+        return 0
+    end = 2 + item[1]
     size = len(item) - end - 3
     return end if size >= 0 and item[0] in b"\n\x12" and item[end : end + 3] == b"\x82\x01%c" % size else 0
 
