@@ -59,7 +59,7 @@ ALLOWED = {
     "repair": _GROUND | {"runfile", "journal", "runs", "check"},
     "delivery": _GROUND | {"runfile", "journal"},
     "tracking": _READING | {"delivery"},
-    "guard": _GROUND | {"journal", "tracking"},
+    "guard": _GROUND | {"journal", "tracking", "dropin"},  # which ups.guard() turns on
     "dropin": _READING | {"tracking", "guard"},
     "wandb": {"dropin"},
     "integrations": _GROUND | {"journal", "tracking"},

@@ -87,7 +87,7 @@ def files(folders: Sequence[Path]) -> dict[str, str]:
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_what_wandb_holds_is_the_same(script: Path) -> None:
     """Rows with their numbers, names, definitions, summary, configuration, files byte for byte."""
-    plain, journaled = runs_of(script), runs_of(script, "-m", "ups.dropin")
+    plain, journaled = runs_of(script), runs_of(script, "-m", "ups.guard")
     assert len(plain) == len(journaled) > 0
     for one, other in zip(plain, journaled, strict=True):
         before, after = read_held(one), read_held(other)
@@ -101,8 +101,11 @@ def test_what_wandb_holds_is_the_same(script: Path) -> None:
 
 def test_a_script_that_resumes_goes_on_with_its_run_offline_too() -> None:
     """Plain wandb begins again at step 0 in its second file; the journal's run continues, as it does online."""
-    plain, journaled = runs_of(FOLDER / "resumed.py"), runs_of(FOLDER / "resumed.py", "-m", "ups.dropin")
+    plain, journaled = runs_of(FOLDER / "resumed.py"), runs_of(FOLDER / "resumed.py", "-m", "ups.guard")
     assert [[row["_step"] for row in read_held(each).rows] for each in plain] == [list(range(5)), list(range(5))]
+    (wandb,) = {each.parents[2].parent / "wandb" for each in journaled}
+    assert {link.resolve() for link in wandb.glob("offline-run-*")} == set(journaled)
+    assert (wandb / "latest-run").resolve() == journaled[-1]
     steps = [row["_step"] for each in journaled for row in read_held(each).rows]
     epochs = [row["epoch"] for each in journaled for row in read_held(each).rows]
     assert steps == epochs == list(range(10))

@@ -68,7 +68,7 @@ def test_a_script_that_cannot_be_edited(script: Script, tmp_path: Path) -> None:
     train = tmp_path / "train.py"
     train.write_text(source, encoding="utf-8")
     done = script("import runpy; runpy.run_module('ups.guard', run_name='__main__', alter_sys=True)", expect=2)
-    assert "usage: python -m ups.guard" in done.stderr
+    assert "usage: ups run" in done.stderr
     train.write_text(source, encoding="utf-8")
     done = script_with_guard(str(train), "--lr", "1")
     assert done.returncode == 3, done.stderr

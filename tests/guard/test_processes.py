@@ -9,27 +9,28 @@ from pathlib import Path
 import pytest
 
 from guard.test_broken_loops import script_with_guard
-from held import read_held
+from held import Held, read_held
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
 
 FORKED = """
-import multiprocessing, wandb
+import multiprocessing, ups, wandb
 run = wandb.init(mode="offline", settings=wandb.Settings(silent=True, x_disable_stats=True))
+{guard}
 
 def child(number):
     for step in range(20):
-        run.log({f"child{number}/x": 100 * number + step}, step=step)
+        run.log({{f"child{{number}}/x": 100 * number + step}}, step=step)
 
 for step in range(20):
-    run.log({"parent/x": step}, step=step)
+    run.log({{"parent/x": step}}, step=step)
 children = [multiprocessing.get_context("fork").Process(target=child, args=(number,)) for number in range(2)]
 for each in children:
     each.start()
 for each in children:
     each.join()
 for step in range(20, 30):
-    run.log({"parent/x": step}, step=step)
+    run.log({{"parent/x": step}}, step=step)
 run.finish()
 """
 SPAWNED = """
@@ -80,17 +81,31 @@ if __name__ == "__main__":
 """
 
 
-def test_forked_children_keep_their_steps_as_an_axis() -> None:
-    """Each process would count W&B's numbers by itself: ``step=`` is left out, which is said, and no row is lost."""
-    Path("train.py").write_text(FORKED, encoding="utf-8")
-    done = script_with_guard("train.py")
-    assert done.returncode == 0, done.stderr
-    held = read_held(Path.cwd())
+def assert_children_are_full(held: Held) -> None:
+    """Every step of both children is there, on an axis of theirs."""
     for number in range(2):
         assert held.points(f"child{number}/x", f"child{number}/step") == [(x, 100 * number + x) for x in range(20)]
+
+
+def test_forked_children_keep_their_steps_as_an_axis(script: Script) -> None:
+    """Each process would count W&B's numbers by itself: ``step=`` is left out, which is said, and no row is lost."""
+    done = script(FORKED.format(guard="ups.guard(run)"))
+    held = read_held(Path.cwd())
+    assert_children_are_full(held)
     assert held.points("parent/x", "_step") == [(step, step) for step in range(20)]
     assert held.points("part2/parent/x", "part2/parent/step") == [(step, step) for step in range(20, 30)]
     assert 1 <= done.stderr.count("several processes log to this run") <= 2  # two can begin at the same time
+
+
+def test_forked_children_have_journals_of_their_own() -> None:
+    """Delivery reads them in one order, and the parent keeps ``step=``, in a part where the children were first."""
+    Path("train.py").write_text(FORKED.format(guard=""), encoding="utf-8")
+    done = script_with_guard("train.py")
+    assert done.returncode == 0, done.stderr
+    held = read_held(Path.cwd())
+    assert_children_are_full(held)
+    parent = held.points("parent/x", "_step") + held.points("part2/parent/x", "part2/parent/step")
+    assert parent == [(step, step) for step in range(30)]
 
 
 @pytest.mark.parametrize(

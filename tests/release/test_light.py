@@ -87,7 +87,7 @@ def test_a_training_is_tracked_in_its_journal(light: Installed) -> None:
         ("ups export RUN --to parquet -o run.parquet", "polars"),
         ("ups train", "simulator"),
         ("ups evaluate RUN", "simulator"),
-        ("python -m ups.guard train.py", "wandb"),
+        ("ups run train.py", "wandb"),
         ("python train.py offline", "wandb"),
         ("python train.py online", "wandb"),
     ],

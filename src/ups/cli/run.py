@@ -21,4 +21,4 @@ def command(program: tuple[str, ...]) -> None:
       ups run train.py --lr 0.001
     """
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "ups.dropin", *program])
+    os.execv(sys.executable, [sys.executable, "-m", "ups.guard", *program])

@@ -23,6 +23,7 @@ import dataclasses
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from ups.credentials import is_same_server, server_address, without_user
 from ups.delivery.backend import end_backend
@@ -34,7 +35,7 @@ from ups.delivery.server_count import ASKING, SERVER_LAG, Held, ask_server, gap_
 from ups.delivery.session import Session
 from ups.delivery.status_report import StatusReport
 from ups.delivery.wandb_errors import SessionLost
-from ups.delivery.wandb_files import last_step_held
+from ups.delivery.wandb_files import last_step_held, link_in_wandb_folder
 from ups.errors import DeliveryError, RunDirectoryError, RunFileError
 from ups.journal import liveness
 from ups.journal.ledger import Ledger
@@ -239,6 +240,7 @@ class Delivery:
             self._status.starting_step = session.next_step if session.resumed else 0
             for capability, message in session.lacking.items():
                 self._report.note_once(f"wandb:{capability}", message)
+            self._link_for_script(session)
             if self._status.mode == "online":
                 held = self._held_at_start(session)
             held_rows = self._ledger.continue_from(held, max(held + 1, session.next_step))
@@ -282,6 +284,16 @@ class Delivery:
         except BaseException:
             session.abandon()
             raise
+
+    def _link_for_script(self, session: Session) -> None:
+        """Put W&B's files where the script that made the run, and what comes after it, looks for them."""
+        folder = self._manifest.wandb_folder
+        if folder is None or not self._by_trainer:
+            return
+        try:
+            link_in_wandb_folder(Path(folder), session.folder)
+        except OSError as error:
+            self._report.note("links", f"{folder} has no link to {session.folder}: {error.strerror}")
 
     def _held_at_start(self, session: Session) -> int:
         """The last number that the server holds; -1 for none.

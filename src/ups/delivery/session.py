@@ -135,6 +135,11 @@ class Session:
         return self._run.name
 
     @property
+    def folder(self) -> Path:
+        """The folder of W&B's files of this session."""
+        return Path(self._run.dir).parent
+
+    @property
     def stop_requested(self) -> bool:
         """True where W&B has asked to stop: by its Stop button, or because an upload has failed permanently."""
         return self._stop.is_set()

@@ -10,7 +10,7 @@ from ups.journal.run_directory import RunDirectory
 from ups.runfile import close_torn_segment, last_step, set_start_time, start_time
 from ups.runfile.framing import HEADER, FrameReader
 
-__all__ = ["last_step_held"]
+__all__ = ["last_step_held", "link_in_wandb_folder"]
 
 _STAMP = "%Y%m%d_%H%M%S"  # in the name of a folder that wandb makes
 
@@ -44,6 +44,25 @@ def last_step_held(directory: RunDirectory) -> int:
     if directory.wandb.is_dir():
         sync_folder(directory.wandb)
     return max((step for step, _ in filled), default=-1)
+
+
+def link_in_wandb_folder(folder: Path, session: Path) -> None:
+    """Link a session's folder in a script's ``wandb`` folder, and ``latest-run`` to it, as wandb would have put them.
+
+    Links to folders of the same run that are no longer there are removed.
+
+    Raises:
+        OSError: The links cannot be made.
+    """
+    folder.mkdir(exist_ok=True)
+    for entry in folder.iterdir():
+        if entry.is_symlink() and not entry.exists() and entry.resolve().parent == session.parent.resolve():
+            entry.unlink()
+    target = os.path.relpath(session, folder.resolve())
+    for name in (session.name, "latest-run"):
+        link = folder / f".{name}.{os.getpid()}"
+        link.symlink_to(target, target_is_directory=True)
+        link.replace(folder / name)
 
 
 def _cut_at_damage(segment: Path) -> bool:

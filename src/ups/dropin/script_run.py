@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ups.dropin.script_state import ScriptState
 from ups.errors import UsageError
-from ups.journal.run_directory import RunDirectory, runs_folder
+from ups.journal.run_directory import RunDirectory
 from ups.journal.run_manifest import RunManifest
 from ups.journal.status import Status
 from ups.runs.journal_source import JournalSource
@@ -27,9 +27,13 @@ _RESUMING = ("allow", "must", "auto")
 _POLL = 0.05  # seconds
 
 
-def place_run(settings: Settings) -> None:
-    """Have wandb put a run's files into a run directory, which is made in ``ups-runs`` of wandb's own folder."""
-    parent = Path(settings.root_dir) / "ups-runs" if settings.root_dir else runs_folder()
+def place_run(settings: Settings) -> str:
+    """Have wandb put a run's files into a run directory, in ``ups-runs`` beside the folder that this returns.
+
+    It is the one where they would have been without UPS: ``wandb``.
+    """
+    before = str(Path(settings.wandb_dir).absolute())
+    parent = Path(settings.root_dir) / "ups-runs"
     run_id = str(settings.run_id)
     name, again = run_id, 1
     while RunDirectory.exists(parent / name) and settings.resume not in _RESUMING:
@@ -40,9 +44,10 @@ def place_run(settings: Settings) -> None:
     settings.root_dir = str(directory.path)
     settings.x_files_dir = str(directory.files)
     settings.symlink = False
+    return before
 
 
-def begin_run(settings: Settings, record: RunRecord) -> tuple[WandBContext, ScriptState]:
+def begin_run(settings: Settings, wandb_folder: str, record: RunRecord) -> tuple[WandBContext, ScriptState]:
     """Begin the run that wandb announces, in the directory where :func:`place_run` has put it, or resume it there.
 
     Where the run may be on the server alone, this waits until delivery has asked for it. ``record`` then has what is
@@ -74,6 +79,7 @@ def begin_run(settings: Settings, record: RunRecord) -> tuple[WandBContext, Scri
                 name=record.display_name or None,
                 tags=tuple(record.tags),
                 group=record.run_group or None,
+                wandb_folder=wandb_folder,
                 **_provenance(record, settings),
             )
             directory.create(manifest)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 from wandb.sdk import wandb_init, wandb_run, wandb_setup
 
 from ups.dropin.journaled_run import JournaledRun
 from ups.dropin.script_run import place_run
 from ups.dropin.service import JournalService
+from ups.guard.every_run import EveryRun
 from ups.guard.guarded_run import guard_run
 from ups.guard.spawned import Carrier
 from ups.journal.faults import notify
@@ -19,50 +21,42 @@ __all__ = ["DropIn", "install"]
 
 _replaced: list[tuple[Any, str, Any]] = []
 _carriers: list[Carrier] = []
+_active: DropIn | None = None
 
 
-class DropIn:
-    """The hold on wandb, from :func:`install` to :meth:`release`. As a context manager it releases at the end."""
+class DropIn(EveryRun):
+    """The hold on wandb's parts, from :func:`install` to :meth:`release`."""
 
     def release(self) -> None:
         """Give wandb its own parts back. Runs that are journaled continue as they are."""
+        global _active
+        _active = None
         while _carriers:
             _carriers.pop().release()
         while _replaced:
             holder, name, before = _replaced.pop()
             setattr(holder, name, before)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.release()
-
 
 def install() -> DropIn:
-    """Journal every run that ``wandb.init`` makes from here on."""
-    if not _replaced:
+    """Journal every run that ``wandb.init`` makes from here on; return the :class:`DropIn` that exists, if one does."""
+    global _active
+    if _active is None:
+        _active = DropIn()
         _install()
-    return DropIn()
+    return _active
 
 
 def _install() -> None:
     setup, init = wandb_setup._WandbSetup, wandb_init._WandbInit
     connect, log_in, begin, set_run_id = setup.ensure_service, init.maybe_login, init.init, init.set_run_id
-    end = setup._teardown
 
     def ensure_service(self: Any) -> JournalService:
-        service: JournalService | None = vars(self).get("_ups_service")
-        if service is None:
-            service = self._ups_service = JournalService(self._asyncer, lambda: connect(self))
+        if not isinstance(self._connection, JournalService):
+            alone = copy.copy(self)  # connects for itself, with the service that it may have already
+            self._connection = JournalService(self._asyncer, lambda: connect(alone), started=bool(alone._connection))
+        service: JournalService = self._connection
         return service
-
-    def tear_down(self: Any, exit_code: int | None = None) -> None:
-        service = vars(self).get("_ups_service")
-        if service is not None:
-            service.teardown(exit_code or 0)
-            self._connection = None  # it is torn down
-        end(self, exit_code)
 
     def maybe_log_in(self: Any, init_settings: Any) -> None:
         settings = self._wl.settings.model_copy()
@@ -75,18 +69,19 @@ def _install() -> None:
     def set_id_and_place(self: Any, settings: Any) -> None:
         set_run_id(self, settings)
         if _journals(self._wl, settings):
-            place_run(settings)
+            self._ups_wandb_folder = place_run(settings)
 
     def init_run(self: Any, settings: Any, config: Any, run_printer: Any) -> Any:
         service = self._wl.ensure_service()
-        if settings.x_files_dir and _journals(self._wl, settings):
-            service.expect(settings)
+        folder = vars(self).get("_ups_wandb_folder")
+        if folder is not None and _journals(self._wl, settings):
+            service.expect(settings, folder)
             vars(wandb_init)["Run"] = JournaledRun
             try:
                 return begin(self, settings, config, run_printer)
             finally:
                 vars(wandb_init)["Run"] = wandb_run.Run
-                service.expect(None)
+                service.expect_none()
         run = begin(self, settings, config, run_printer)
         if not isinstance(run, JournaledRun):
             notify(f"run {run.id} is guarded in this process, and its rows are not journaled: {_unsupported(settings)}")
@@ -100,8 +95,6 @@ def _install() -> None:
 
     print_footer = wandb_run.Run._footer
     _replace(setup, "ensure_service", ensure_service)
-    _replace(setup, "assert_service", ensure_service)
-    _replace(setup, "_teardown", tear_down)
     _replace(init, "maybe_login", maybe_log_in)
     _replace(init, "set_run_id", set_id_and_place)
     _replace(init, "init", init_run)

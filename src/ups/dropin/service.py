@@ -28,27 +28,32 @@ class JournalService:
 
     Args:
         asyncer: wandb's thread for asynchronous waits.
-        connect: Starts wandb's own service, and connects to it.
+        connect: Connects to wandb's own service, which it starts where there is none.
+        started: Whether there is one: a run from before uses it.
     """
 
     owns_service = True
 
-    def __init__(self, asyncer: Any, connect: Callable[[], Any]) -> None:
+    def __init__(self, asyncer: Any, connect: Callable[[], Any], *, started: bool = False) -> None:
         self._asyncer = asyncer
         self._connect = connect
-        self._own: Any = None
-        self._settings: Any = None
+        self._own: Any = connect() if started else None
+        self._expected: tuple[Any, str] | None = None
 
-    def expect(self, settings: Any) -> None:
+    def expect(self, settings: Any, wandb_folder: str) -> None:
         """Journal the run that wandb announces next, which has these settings."""
-        self._settings = settings
+        self._expected = settings, wandb_folder
+
+    def expect_none(self) -> None:
+        """Leave runs to wandb's own service again."""
+        self._expected = None
 
     def inform_init(self, settings: Any, run_id: str) -> Any:
         """The interface of a new run."""
-        expected, self._settings = self._settings, None
+        expected, self._expected = self._expected, None
         if expected is None:
             return self.own.inform_init(settings, run_id)
-        interface = JournalInterface(self._asyncer, lambda record: begin_run(expected, record))
+        interface = JournalInterface(self._asyncer, lambda record: begin_run(*expected, record))
         _announced[run_id] = _Announced(settings, interface)
         return interface
 

@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
-from ups.guard.patch_init import EveryRun, guard_every_run
+from ups.errors import MissingDependency
+from ups.guard.every_run import EveryRun
+from ups.guard.patch_init import guard_every_run
+from ups.installed_wandb import check_wandb, load_wandb
 from ups.journal.faults import notify
-
-if TYPE_CHECKING:
-    from ups.dropin.seam import DropIn
 
 __all__ = ["turn_on"]
 
 _KNOWN = ((0, 26), (0, 31))  # the versions of wandb whose private parts the tests have gone through
 
 
-def turn_on() -> DropIn | EveryRun:
-    """Journal every run that ``wandb.init`` makes from here on; with another wandb, guard it in this process."""
-    import wandb
+def turn_on() -> EveryRun:
+    """Journal every run that ``wandb.init`` makes from here on; where that cannot be, guard it in this process.
 
-    numbers = tuple(map(int, re.findall(r"\d+", wandb.__version__)[:2]))
-    if not _KNOWN[0] <= numbers <= _KNOWN[1]:
-        oldest, newest = (".".join(map(str, each)) for each in _KNOWN)
-        notify(
-            f"runs are guarded in this process, and their rows are not journaled: that needs wandb {oldest} to"
-            f" {newest}, and {wandb.__version__} is installed"
-        )
+    Raises:
+        MissingDependency: wandb is not installed, is too old, or cannot be imported.
+    """
+    reason = _unable(load_wandb().version)
+    if reason is not None:
+        notify(f"runs are guarded in this process, and their rows are not journaled: {reason}")
         return guard_every_run()
     from ups.dropin.seam import install
 
     return install()
+
+
+def _unable(version: str) -> str | None:
+    """The reason why runs cannot be journaled with the wandb of a version; None where they can."""
+    numbers = tuple(map(int, re.findall(r"\d+", version)[:2]))
+    if not _KNOWN[0] <= numbers <= _KNOWN[1]:
+        oldest, newest = (".".join(map(str, each)) for each in _KNOWN)
+        return f"that needs wandb {oldest} to {newest}, and {version} is installed"
+    try:
+        check_wandb()
+    except MissingDependency as error:
+        return str(error)
+    return None

@@ -1,7 +1,7 @@
 """Full charts for code that calls ``wandb.init`` and ``run.log`` itself, by hand or through another library.
 
-``ups.guard(run)`` is this module, called. It is also run, for a script that cannot be edited:
-``python -m ups.guard train.py …``.
+``ups.guard()`` and ``ups.guard(run)`` are this module, called. It is also run, for a script that cannot be edited:
+``python -m ups.guard train.py …``, which is ``ups run``.
 """
 
 import sys
@@ -9,8 +9,8 @@ from types import ModuleType
 from typing import Any, overload
 
 from ups.extras import require
+from ups.guard.every_run import EveryRun
 from ups.guard.guarded_run import Guard, guard_run
-from ups.guard.patch_init import EveryRun, guard_every_run
 
 __all__ = ["EveryRun", "Guard", "guard"]
 
@@ -29,19 +29,24 @@ def guard(run: Any = None) -> Guard | EveryRun:
     are not touched. Changes are printed on stderr.
 
     Args:
-        run: The run that ``wandb.init`` returned; call it before ``define_metric``. Without it, every run that
-            ``wandb.init`` makes from here on, in this process, is guarded from its beginning: one line at the top of
-            a script whose runs a library makes.
+        run: The run that ``wandb.init`` returned; call it before ``define_metric``. It stays as it is, in this
+            process. Without it, every run that ``wandb.init`` makes from here on, by hand or in a library, is
+            journaled as it is logged, and another process gives it to wandb through the guard: a kill loses no row.
 
     Returns:
-        The guard. Its ``release()`` undoes it, and so does leaving it as a context manager.
+        The guard of the run, or the hold on ``wandb.init``. Its ``release()`` undoes it, and so does leaving it as a
+        context manager.
 
     Raises:
         UsageError: ``run`` is not a wandb run, or it is finished.
         MissingDependency: wandb is not installed.
     """
     require("wandb", "wandb", user="ups.guard()")
-    return guard_every_run() if run is None else guard_run(run)
+    if run is not None:
+        return guard_run(run)
+    from ups.dropin.turn_on import turn_on  # which stands on the guard's parts
+
+    return turn_on()
 
 
 class _Callable(ModuleType):

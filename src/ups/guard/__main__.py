@@ -1,32 +1,31 @@
-"""``python -m ups.guard train.py …``: run a script, or ``-m module``, with every wandb run of it guarded."""
+"""``ups run train.py …``: run a script, or ``-m module``, under ``ups.guard()``."""
 
 import runpy
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from ups.errors import MissingDependency, UsageError
 from ups.guard import guard
 from ups.text import printable
 
-_USAGE = "usage: python -m ups.guard [-m module | script.py] [arguments of the script …]"
+_USAGE = "usage: ups run [-m module | script.py] [arguments of the script …]"
 
 
-def main(arguments: list[str], usage: str = _USAGE, begin: Callable[[], object] = guard) -> None:
-    """Run the script or module that the arguments name, as Python itself would, once ``begin`` was called.
+def main(arguments: list[str]) -> None:
+    """Run the script or module that the arguments name, as Python itself would.
 
     Raises:
-        UsageError: They name nothing that can be run; the message has ``usage``.
+        UsageError: They name nothing that can be run.
     """
     module = arguments[:1] == ["-m"]
     program = arguments[module : module + 1]
     if not program or program[0].startswith("-"):
-        raise UsageError(usage)
+        raise UsageError(_USAGE)
     if not module and not Path(program[0]).exists():
-        raise UsageError(f"{program[0]} does not exist; {usage}")
+        raise UsageError(f"{program[0]} does not exist; {_USAGE}")
     sys.argv = arguments[module:]
     sys.path[0] = str(Path.cwd()) if module else str(Path(program[0]).resolve().parent)
-    begin()
+    guard()
     if module:
         runpy.run_module(program[0], run_name="__main__", alter_sys=True)
     else:

@@ -1,25 +1,25 @@
-"""``ups.guard()`` without a run: every run is guarded as ``wandb.init`` makes it, also for a library."""
+"""The guard of every run in this process, from ``wandb.init`` on, where runs are not journaled."""
 
 from __future__ import annotations
 
 import threading
-from typing import Any, Self
+from typing import Any
 
+from ups.guard.every_run import EveryRun
 from ups.guard.guarded_run import Guard, guard_run
 from ups.guard.spawned import Carrier
 from ups.installed_wandb import load_wandb
 
-__all__ = ["EveryRun", "guard_every_run"]
+__all__ = ["GuardedInit", "guard_every_run"]
 
 _lock = threading.Lock()
-_active: EveryRun | None = None
+_active: GuardedInit | None = None
 
 
-class EveryRun:
-    """The guard of each run from its ``wandb.init`` on, until :meth:`release`. Also a context manager.
+class GuardedInit(EveryRun):
+    """The guard of each run from its ``wandb.init`` on, until :meth:`release`.
 
-    ``wandb.init`` is replaced as an attribute of the module ``wandb``, which is how scripts and libraries call it. The
-    children that :mod:`multiprocessing` spawns do the same.
+    ``wandb.init`` is replaced as an attribute of the module ``wandb``, which is how scripts and libraries call it.
     """
 
     def __init__(self) -> None:
@@ -53,17 +53,11 @@ class EveryRun:
             guard.release()
         self._guards.clear()
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(self, *exception: object) -> None:
-        self.release()
-
-
-def guard_every_run() -> EveryRun:
-    """Guard every run from here on; return the :class:`EveryRun` that exists, if one does."""
+def guard_every_run() -> GuardedInit:
+    """Guard every run from here on; return the :class:`GuardedInit` that exists, if one does."""
     global _active
     with _lock:
         if _active is None:
-            _active = EveryRun()
+            _active = GuardedInit()
         return _active
