@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from dropin.compared import assert_the_same, runs_below
 from environments import THIS_SESSION, kept
-from held import Held, read_held
+from held import read_held
 
 FOLDER = Path(__file__).with_name("scripts")
 SCRIPTS = [path for path in sorted(FOLDER.glob("*.py")) if path.stem != "resumed"]
-CLOCKS = {"_timestamp", "_runtime", "_wandb", "_wandb.runtime"}
-FILES_OF_THE_MACHINE = (
-    "conda-environment.yaml",
-    "requirements.txt",
-    "wandb-metadata.json",
-    "wandb-summary.json",
-    "output.log",
-)
 
 
 def runs_of(script: Path, *under: str) -> list[Path]:
@@ -50,38 +39,7 @@ def runs_of(script: Path, *under: str) -> list[Path]:
                 check=False,
             )
             assert done.returncode == 0, done.stdout + done.stderr
-    found = [path.parent for path in folder.glob("**/run-*.wandb")]
-    return sorted(found, key=lambda path: path.name)
-
-
-def masked(value: Any) -> str:
-    """A value as text, without the random ids of artifacts."""
-    return re.sub(r"wandb-client-artifact://[0-9a-z]+", "wandb-client-artifact://…", str(value))
-
-
-def rows(held: Held) -> list[dict[str, str]]:
-    """The rows, without what the clock puts into them."""
-    return [{name: masked(value) for name, value in row.items() if name not in CLOCKS} for row in held.rows]
-
-
-def values(held: dict[str, Any]) -> dict[str, str]:
-    """Summary or configuration, likewise."""
-    return {name: masked(value) for name, value in held.items() if name not in CLOCKS}
-
-
-def definitions(held: Held) -> list[str]:
-    """The definitions that a script or a guard made."""
-    return sorted({str(metric) for metric in held.metrics if not metric.get("expanded_from_glob")})
-
-
-def files(folders: Sequence[Path]) -> dict[str, str]:
-    """The files beside a run, by their path, with a hash of each."""
-    found = {}
-    for folder in folders:
-        for path in sorted((folder / "files").rglob("*")):
-            if path.is_file() and path.name not in FILES_OF_THE_MACHINE:
-                found[str(path.relative_to(folder / "files"))] = hashlib.sha256(path.read_bytes()).hexdigest()
-    return found
+    return runs_below(folder)
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
@@ -90,13 +48,7 @@ def test_what_wandb_holds_is_the_same(script: Path) -> None:
     plain, journaled = runs_of(script), runs_of(script, "-m", "ups.guard")
     assert len(plain) == len(journaled) > 0
     for one, other in zip(plain, journaled, strict=True):
-        before, after = read_held(one), read_held(other)
-        assert rows(after) == rows(before)
-        assert definitions(after) == definitions(before)
-        assert values(after.config) == values(before.config)
-        assert values(after.summary) == values(before.summary)
-        assert files([other]) == files([one])
-        assert after.exit_codes == before.exit_codes
+        assert_the_same(one, other)
 
 
 def test_a_script_that_resumes_goes_on_with_its_run_offline_too() -> None:
