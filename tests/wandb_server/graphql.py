@@ -72,6 +72,8 @@ class GraphQL:
             "ArtifactType": self._artifact_type,
             "UseArtifact": lambda variables: {"useArtifact": {"artifact": {"id": variables["input"]["artifactID"]}}},
             "ClientIDMapping": lambda _: {"clientIDMapping": None},
+            "CreateAgent": lambda _: {"createAgent": {"agent": {"id": "agent-1"}}},
+            "Heartbeat": self._heartbeat,
             "Run": self._run,
             "RunState": self._run,
             "QueryRunInfo": self._run,
@@ -109,6 +111,15 @@ class GraphQL:
                 "apiKeys": none,
             }
         }
+
+    def _heartbeat(self, _: Json) -> Json:
+        """Give a sweep's agent the next run, if there is one."""
+        commands: list[Json] = []
+        if self._store.trials:
+            run_id, parameters = self._store.trials.pop(0)
+            arguments = {name: {"value": value} for name, value in parameters.items()}
+            commands.append({"type": "run", "run_id": run_id, "args": arguments})
+        return {"agentHeartbeat": {"agent": {"id": "agent-1"}, "commands": json.dumps(commands)}}
 
     def _upsert_bucket(self, variables: Json) -> Json:
         run, inserted = self._find_or_create(variables)

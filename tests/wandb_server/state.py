@@ -192,6 +192,8 @@ class Store:
         self.lock = threading.RLock()
         self.runs: dict[str, Run] = {}
         self.artifacts: dict[str, Artifact] = {}
+        self.trials: list[tuple[str, dict[str, Any]]] = []
+        """The runs that a sweep's agents are to begin: run id and parameters."""
         self._numbers = itertools.count(1)
 
     def new_id(self, kind: str) -> str:
