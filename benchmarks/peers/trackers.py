@@ -42,6 +42,16 @@ def open_ups(folder: Path, mode: Literal["offline", "local", "disabled"] = "offl
 def open_wandb(folder: Path) -> Tracker:
     import wandb
 
+    return _open_run_of(wandb, folder)
+
+
+def open_wandb_one_line(folder: Path) -> Tracker:
+    import ups.wandb as wandb
+
+    return _open_run_of(wandb, folder)
+
+
+def _open_run_of(wandb: Any, folder: Path) -> Tracker:
     run = wandb.init(mode="offline", dir=folder, settings=wandb.Settings(silent=True))
 
     def finish() -> None:
@@ -87,6 +97,7 @@ OPEN: dict[str, Callable[[Path], Tracker]] = {
     "ups local": partial(open_ups, mode="local"),
     "ups disabled": partial(open_ups, mode="disabled"),
     "wandb": open_wandb,
+    "wandb, one line": open_wandb_one_line,
     "trackio": open_trackio,
     "tensorboardX": open_tensorboardx,
     "swanlab": open_swanlab,
@@ -104,6 +115,18 @@ def held_by_ups(folder: Path) -> list[int]:
 
     subprocess.run([sys.executable, "-m", "ups", "deliver", folder / "run"], check=True, stdout=subprocess.DEVNULL)
     return [int(x) for x in open_run(folder / "run").series("training/operator/loss").x]
+
+
+def held_by_wandb_one_line(folder: Path) -> list[int]:
+    """The steps in W&B's file, after delivery has done what was left to do."""
+    import subprocess
+    import sys
+
+    from ups.runs import open_run
+
+    (run,) = (folder / "ups-runs").iterdir()
+    subprocess.run([sys.executable, "-m", "ups", "deliver", run], check=True, stdout=subprocess.DEVNULL)
+    return [int(x) for x in open_run(run).series("loss").x]
 
 
 def held_by_wandb(folder: Path) -> list[int]:
@@ -179,6 +202,7 @@ def _complete(scalars: Counter[int]) -> list[int]:
 HELD: dict[str, Callable[[Path], list[int]]] = {
     "ups": held_by_ups,
     "wandb": held_by_wandb,
+    "wandb, one line": held_by_wandb_one_line,
     "trackio": held_by_trackio,
     "tensorboardX": held_by_tensorboardx,
     "swanlab": held_by_swanlab,

@@ -44,7 +44,7 @@ VICTIMS: dict[str, tuple[tuple[Victim, ...], int]] = {
 
 STAGES = ("operator", "diffusion_residual", "consistency_distill")
 
-TRAINING = """
+TRACKED = """
 import os, sys, time, ups
 burst, *steps = map(int, sys.argv[1:])
 returned = os.open("returned", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -60,6 +60,37 @@ for stage, count in zip(("operator", "diffusion_residual", "consistency_distill"
 ctx.finish()
 """
 
+SCRIPT = """
+import os, sys, time
+import {wandb}
+from PIL import Image
+burst, *steps = map(int, sys.argv[1:])
+returned = os.open("returned", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+settings = wandb.Settings(silent=True, x_disable_stats=True)
+run = wandb.init(project="p", id="r", config={{"lr": 1e-3}}, settings=settings)
+for stage, count in zip(("operator", "diffusion_residual", "consistency_distill"), steps, strict=True):
+    run.define_metric(f"training/{{stage}}/*", step_metric=f"training/{{stage}}/step")
+    for step in range(count):
+        row = {{f"training/{{stage}}/loss": step + 0.5, f"training/{{stage}}/step": step}}
+        if step % {media_every} == 0:
+            row[f"training/{{stage}}/sample"] = wandb.Image(Image.new("L", (2, 2), step % 256))
+        run.log({{f"training/{{stage}}/lr": 1e-3}}, commit=False)
+        run.log(row)
+        os.write(returned, f"{{stage}} {{step}}\\n".encode())
+        if step % burst == 0 or step > 2000:
+            time.sleep(0.02)
+            if stage == "consistency_distill" and os.path.exists("enough"):
+                break
+run.finish()
+"""
+MEDIA_EVERY = 40  # steps
+ONE_LINE, PLAIN = "a wandb script, one line", "a wandb script, plainly"
+TRAININGS = {
+    "UPS": TRACKED,
+    ONE_LINE: SCRIPT.format(wandb="ups.wandb as wandb", media_every=MEDIA_EVERY),
+    PLAIN: SCRIPT.format(wandb="wandb", media_every=MEDIA_EVERY),
+}
+
 _RECOVERY = 90.0  # seconds that a recovery may take on a loaded machine
 _LATEST = 3.0  # seconds after the start, or after a recovery, by which a kill comes
 _FOREVER = 10**9
@@ -74,6 +105,7 @@ class Case:
         restless: Whether the kills after the first do not wait for the recovery, but strike it.
         burst: Rows logged in each 20 ms, up to 2,000 of the last stage.
         steps: Steps of the three stages; the last goes on until it is told to end.
+        script: The training, of :data:`TRAININGS`.
     """
 
     victim: str
@@ -83,6 +115,7 @@ class Case:
     restless: bool
     burst: int
     steps: tuple[int, int, int]
+    script: str = "UPS"
 
     @property
     def dying(self) -> tuple[Victim, ...]:
@@ -116,21 +149,22 @@ class Outcome:
         return not (self.lost or self.doubled or self.problems)
 
 
-def make_case(victim: str, mode: Mode, seed: int, kills: int | None = None) -> Case:
+def make_case(victim: str, mode: Mode, seed: int, kills: int | None = None, script: str = "UPS") -> Case:
     """A case whose instants follow from ``seed``."""
     chance = random.Random(f"{victim} {mode} {seed}")
     restless = "," in victim
     burst = chance.choice((1, 5, 25))
     steps = (1 + int(burst * 60 * chance.random()), 1 + int(burst * 60 * chance.random()), _FOREVER)
     waits = tuple(chance.uniform(0, _LATEST) for _ in range(kills or VICTIMS[victim][1]))
-    return Case(victim, mode, seed, (waits[0] + chance.uniform(0, 2), *waits[1:]), restless, burst, steps)
+    return Case(victim, mode, seed, (waits[0] + chance.uniform(0, 2), *waits[1:]), restless, burst, steps, script)
 
 
 def run_case(case: Case, folder: Path) -> Outcome:
     """Run a case in ``folder``, which must not exist."""
     folder.mkdir(parents=True)
     outcome = Outcome(case)
-    with WandBServer() as server, _Training(case, server, folder) as training:
+    kind = _PlainTraining if case.script == PLAIN else _Training
+    with WandBServer() as server, kind(case, server, folder) as training:
         try:
             training.suffer(outcome)
             training.settle(outcome)
@@ -179,7 +213,7 @@ class _Training:
         self._folder = folder
         self._directory = RunDirectory(folder / "ups-runs" / "r")
         arguments = [str(number) for number in (case.burst, *case.steps)]
-        self._trainer = start_client(server, folder, TRAINING, *arguments, WANDB_MODE=case.mode)
+        self._trainer = start_client(server, folder, TRAININGS[case.script], *arguments, WANDB_MODE=case.mode)
         self._deliver: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> _Training:
@@ -316,6 +350,25 @@ class _Training:
         assert process.returncode == 0, f"ups deliver: {printed}"
 
 
+class _PlainTraining(_Training):
+    """A training with wandb alone: its process is killed, and what wandb-core has written is sent."""
+
+    def suffer(self, outcome: Outcome) -> None:
+        """Kill the trainer, and wait until wandb-core has ended."""
+        wait_for(lambda: self.returned().total() > 0, 90, "no row was logged")
+        time.sleep(self._case.waits[0])
+        cores = psutil.Process(self._trainer.pid).children(recursive=True)
+        self._trainer.kill()
+        self._trainer.wait()
+        outcome.kills += 1
+        psutil.wait_procs(cores, timeout=_RECOVERY)
+
+    def settle(self, outcome: Outcome) -> None:
+        """Sync what is in files."""
+        if self._case.mode == "offline":
+            run_sync(self._server, self._folder, *self._folder.glob("wandb/offline-run-*"))
+
+
 def _judge(outcome: Outcome, run: Run | None, returned: Counter[str]) -> None:
     """Count what the server lacks of the rows whose ``log()`` had returned, and what it holds twice."""
     history: list[dict[str, Any]] = run.history if run is not None else []
@@ -335,6 +388,13 @@ def _judge(outcome: Outcome, run: Run | None, returned: Counter[str]) -> None:
             outcome.problems.append(f"{stage}: {len(held)} rows held, {returned[stage]} logged")
         if any(row[metric] != row.get(axis, 0) + 0.5 for row in rows):
             outcome.problems.append(f"{stage}: a value stands at another's step")
+        if outcome.case.script != "UPS" and run is not None:
+            images = [row.get(f"training/{stage}/sample", {}).get("path") for row in rows]
+            pairs = zip(steps, images, strict=True)
+            unsent = [step for step, path in pairs if step % MEDIA_EVERY == 0 and path not in run.files]
+            outcome.lost += len(unsent)
+            if unsent:
+                outcome.problems.append(f"{stage}: the images of steps {unsent[:5]} are not there")
     numbers = [row["_step"] for row in history]
     if numbers != sorted(set(numbers)):
         outcome.problems.append("_step does not strictly increase")
