@@ -71,7 +71,7 @@ class Held:
 def read_held(run_dir: Path) -> Held:
     """What the ``.wandb`` files below ``run_dir`` hold."""
     files = sorted(
-        (path for path in run_dir.resolve().rglob("*.wandb") if not path.parent.is_symlink()),
+        {path.resolve() for path in run_dir.resolve().rglob("*.wandb")},
         key=lambda path: path.parent.name.partition("run-")[2],
     )
     records = []

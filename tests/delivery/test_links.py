@@ -1,15 +1,15 @@
-"""Links to W&B's files of a script's run, where the script would have put them without UPS."""
+"""Links to W&B's files of a script's run, where the script would have them without UPS."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from run_directories import PROCESS, write_run
+from ups.check import check_run
 from ups.delivery.delivery import Delivery
-from ups.delivery.wandb_files import link_in_wandb_folder
+from ups.delivery.wandb_files import link_for_script
 from ups.journal.run_directory import RunDirectory
+from ups.runs import find_runs, open_run
 
 
 def made(folder: Path) -> Path:
@@ -18,33 +18,37 @@ def made(folder: Path) -> Path:
     return folder
 
 
-def test_each_session_is_linked_and_the_newest_is_latest_run(tmp_path: Path) -> None:
-    """Links of the same run whose folders are gone are removed; what else is in the folder stays."""
-    sessions = [made(tmp_path / "ups-runs" / "a" / "wandb" / f"offline-run-{number}-a") for number in range(3)]
-    folder = made(tmp_path / "wandb")
-    other = folder / "offline-run-9-b"
-    other.symlink_to(tmp_path / "ups-runs" / "b" / "wandb" / "offline-run-9-b")  # another run's, on a disk that is away
-    plain = made(folder / "offline-run-8-c")
-    for session in sessions[:2]:
-        link_in_wandb_folder(folder, session)
-    sessions[0].rmdir()
-    link_in_wandb_folder(folder, sessions[2])
-    assert {path.name for path in folder.iterdir()} == {
-        "latest-run",
-        sessions[1].name,
-        sessions[2].name,
-        other.name,
-        plain.name,
-    }
-    assert (folder / "latest-run").resolve() == sessions[2]
-    assert (folder / sessions[1].name).resolve() == sessions[1]
-    assert not (folder / "latest-run").readlink().is_absolute()  # they hold where the whole folder is moved
+def test_the_first_session_is_in_the_scripts_folder_and_later_ones_beside_it(tmp_path: Path) -> None:
+    """The links are relative, so that they hold where all of it is moved."""
+    sessions = [made(tmp_path / "ups-runs" / "a" / "wandb" / f"offline-run-{number}-a") for number in range(2)]
+    for session in sessions:
+        (session / "run-a.wandb").write_text(session.name)
+        (made(session / "files") / "picture.png").write_text(session.name)
+    folder = made(tmp_path / "wandb" / "offline-run-9-a")
+    made(folder / "logs")
+    for session in sessions:
+        link_for_script(folder, session, "a")
+    moved = tmp_path.rename(tmp_path.with_name("moved"))
+    for number, place in enumerate(("offline-run-9-a", "offline-run-1-a")):
+        assert (moved / "wandb" / place / "run-a.wandb").read_text() == f"offline-run-{number}-a"
+        assert (moved / "wandb" / place / "files" / "picture.png").read_text() == f"offline-run-{number}-a"
 
 
-@pytest.mark.parametrize("by_trainer", [True, False])
-def test_only_the_script_itself_has_links_made(tmp_path: Path, by_trainer: bool) -> None:
-    """A run directory from elsewhere names no folder in which links are made."""
-    run = write_run(tmp_path / "ups-runs" / "a", [], wandb_folder=str(tmp_path / "wandb"))
-    owner = PROCESS if by_trainer else None
-    Delivery(RunDirectory.open(run), "offline", owner=owner, own_process=False).run()
-    assert (tmp_path / "wandb" / "latest-run").exists() is by_trainer
+def test_a_run_is_found_once_and_read_through_its_link(tmp_path: Path) -> None:
+    """From the folder above both, and by the folder that the script knows."""
+    run = write_run(tmp_path / "ups-runs" / "a", [{"time": 1.0, "log": {"loss": step}} for step in range(5)])
+    folder = made(tmp_path / "wandb" / "offline-run-20260101_000000-a")
+    made(folder / "logs")
+    Delivery(RunDirectory.open(run), "offline", owner=PROCESS, wandb_folder=folder, own_process=False).run()
+    (found,) = find_runs(tmp_path)
+    assert found.directory == run
+    assert [chart.points for chart in check_run(open_run(folder)).charts] == [5]
+
+
+def test_a_folder_that_takes_no_link_costs_no_row(tmp_path: Path) -> None:
+    """It is reported, and the run is delivered."""
+    run = write_run(tmp_path / "ups-runs" / "a", [{"time": 1.0, "log": {"loss": 1.0}}])
+    folder = tmp_path / "wandb" / "gone"
+    status = Delivery(RunDirectory.open(run), "offline", owner=PROCESS, wandb_folder=folder, own_process=False).run()
+    assert (status.state, status.rows) == ("finished", 1)
+    assert "has no link to" in str(status.faults)

@@ -31,7 +31,7 @@ RANDOM = {
 
 def runs_below(folder: Path) -> list[Path]:
     """The folders of ``.wandb`` files, oldest first."""
-    return sorted((path.parent for path in folder.glob("**/run-*.wandb")), key=lambda path: path.name)
+    return sorted({path.resolve().parent for path in folder.glob("**/run-*.wandb")}, key=lambda path: path.name)
 
 
 def assert_the_same(plain: Path, journaled: Path) -> None:

@@ -55,9 +55,11 @@ def test_a_script_that_resumes_goes_on_with_its_run_offline_too() -> None:
     """Plain wandb begins again at step 0 in its second file; the journal's run continues, as it does online."""
     plain, journaled = runs_of(FOLDER / "resumed.py"), runs_of(FOLDER / "resumed.py", "-m", "ups.guard")
     assert [[row["_step"] for row in read_held(each).rows] for each in plain] == [list(range(5)), list(range(5))]
-    (wandb,) = {each.parents[2].parent / "wandb" for each in journaled}
-    assert {link.resolve() for link in wandb.glob("offline-run-*")} == set(journaled)
-    assert (wandb / "latest-run").resolve() == journaled[-1]
+    (wandb,) = {each.parents[3] / "wandb" for each in journaled}
+    linked = {link.resolve().parent for link in wandb.glob("offline-run-*/run-*.wandb")}
+    assert linked == set(journaled)
+    (latest,) = (wandb / "latest-run").glob("run-*.wandb")
+    assert latest.resolve().parent == journaled[-1]
     steps = [row["_step"] for each in journaled for row in read_held(each).rows]
     epochs = [row["epoch"] for each in journaled for row in read_held(each).rows]
     assert steps == epochs == list(range(10))

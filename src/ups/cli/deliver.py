@@ -30,8 +30,17 @@ from ups.errors import DeliveryError, UsageError
     help="Deliver a copy of the run under a fresh run id, if a server lost rows or cannot be asked for them.",
 )
 @click.option("--owner", hidden=True, help="The process whose end is the run's end.")
+@click.option("--wandb-folder", type=click.Path(path_type=Path), hidden=True, help="Where the script's W&B files are.")
 @click.option("--nice", type=int, default=0, hidden=True, help="Lower this process's priority.")
-def command(run_dir: Path, mode: str | None, base_url: str | None, as_new: bool, owner: str | None, nice: int) -> None:
+def command(
+    run_dir: Path,
+    mode: str | None,
+    base_url: str | None,
+    as_new: bool,
+    owner: str | None,
+    wandb_folder: Path | None,
+    nice: int,
+) -> None:
     """Deliver the rows in RUN_DIR that W&B does not hold yet.
 
     It resumes a delivery that was cut off, sends each row once, and follows a run that is still training. Use it for a
@@ -69,7 +78,7 @@ def command(run_dir: Path, mode: str | None, base_url: str | None, as_new: bool,
     if chosen not in ("online", "offline"):
         raise UsageError(f"{run_dir} has the mode {made!r}; choose --mode online or --mode offline")
     if owner is not None:
-        status = Delivery(directory, chosen, owner=owner).run()
+        status = Delivery(directory, chosen, owner=owner, wandb_folder=wandb_folder).run()
     else:
         with progress_line() as show:
             delivery = Delivery(

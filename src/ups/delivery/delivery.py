@@ -35,7 +35,7 @@ from ups.delivery.server_count import ASKING, SERVER_LAG, Held, ask_server, gap_
 from ups.delivery.session import Session
 from ups.delivery.status_report import StatusReport
 from ups.delivery.wandb_errors import SessionLost
-from ups.delivery.wandb_files import last_step_held, link_in_wandb_folder
+from ups.delivery.wandb_files import last_step_held, link_for_script
 from ups.errors import DeliveryError, RunDirectoryError, RunFileError
 from ups.journal import liveness
 from ups.journal.ledger import Ledger
@@ -63,6 +63,7 @@ class Delivery:
 
     Args:
         owner: The process whose end is the run's end. Without one the run ends when no process of it lives.
+        wandb_folder: The folder that wandb has made for the run of a script, in which W&B's files are linked.
         own_process: Whether this process does nothing but deliver.
         any_server: Whether the run may go to the configured server though it was made for another.
         on_progress: Called with each status that the delivery reports.
@@ -78,6 +79,7 @@ class Delivery:
         mode: str,
         *,
         owner: str | None = None,
+        wandb_folder: Path | None = None,
         own_process: bool = True,
         any_server: bool = False,
         on_progress: Callable[[Status], None] = lambda status: None,
@@ -89,6 +91,7 @@ class Delivery:
         self._by_trainer = owner is not None
         self._lifetime = RunLifetime(directory, owner)
         self._own_process = own_process
+        self._wandb_folder = wandb_folder
         self._report = StatusReport(directory, Status(pid=os.getpid(), owner=owner, mode=mode), on_progress)
         if not liveness.hold(directory.running_mark):
             raise DeliveryError(f"{directory.path} is being delivered by another process: wait until that has ended")
@@ -287,13 +290,12 @@ class Delivery:
 
     def _link_for_script(self, session: Session) -> None:
         """Put W&B's files where the script that made the run, and what comes after it, looks for them."""
-        folder = self._manifest.wandb_folder
-        if folder is None or not self._by_trainer:
+        if self._wandb_folder is None:
             return
         try:
-            link_in_wandb_folder(Path(folder), session.folder)
+            link_for_script(self._wandb_folder, session.folder, self._manifest.run_id)
         except OSError as error:
-            self._report.note("links", f"{folder} has no link to {session.folder}: {error.strerror}")
+            self._report.note("links", f"{self._wandb_folder} has no link to {session.folder}: {error.strerror}")
 
     def _held_at_start(self, session: Session) -> int:
         """The last number that the server holds; -1 for none.

@@ -10,7 +10,7 @@ from ups.journal.run_directory import RunDirectory
 from ups.runfile import close_torn_segment, last_step, set_start_time, start_time
 from ups.runfile.framing import HEADER, FrameReader
 
-__all__ = ["last_step_held", "link_in_wandb_folder"]
+__all__ = ["last_step_held", "link_for_script"]
 
 _STAMP = "%Y%m%d_%H%M%S"  # in the name of a folder that wandb makes
 
@@ -46,23 +46,27 @@ def last_step_held(directory: RunDirectory) -> int:
     return max((step for step, _ in filled), default=-1)
 
 
-def link_in_wandb_folder(folder: Path, session: Path) -> None:
-    """Link a session's folder in a script's ``wandb`` folder, and ``latest-run`` to it, as wandb would have put them.
+def link_for_script(folder: Path, session: Path, run_id: str) -> None:
+    """Link the files of a session where the script that made the run looks for them.
 
-    Links to folders of the same run that are no longer there are removed.
+    ``folder`` is the one that wandb has made there for the run. The first session's files are linked in it, and each
+    later session beside it.
 
     Raises:
-        OSError: The links cannot be made.
+        OSError: A link cannot be made.
     """
-    folder.mkdir(exist_ok=True)
-    for entry in folder.iterdir():
-        if entry.is_symlink() and not entry.exists() and entry.resolve().parent == session.parent.resolve():
-            entry.unlink()
-    target = os.path.relpath(session, folder.resolve())
-    for name in (session.name, "latest-run"):
-        link = folder / f".{name}.{os.getpid()}"
-        link.symlink_to(target, target_is_directory=True)
-        link.replace(folder / name)
+    file = f"run-{run_id}.wandb"
+    if os.path.lexists(folder / file):
+        link = folder.parent / session.name
+        link.symlink_to(_from(link, session), target_is_directory=True)
+        return
+    for name in (file, "files", "logs/debug-internal.log"):
+        (folder / name).symlink_to(_from(folder / name, session / name), target_is_directory=name == "files")
+
+
+def _from(link: Path, target: Path) -> str:
+    """A target as a link to it has it, which holds where both are moved together."""
+    return os.path.relpath(target.resolve(), link.parent.resolve())
 
 
 def _cut_at_damage(segment: Path) -> bool:

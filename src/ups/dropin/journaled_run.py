@@ -130,7 +130,6 @@ class JournaledRun(Run):
     def _set_backend(self, backend: Any) -> None:
         super()._set_backend(backend)
         if isinstance(backend, JournalInterface) and backend.context is not None:  # attached in a child process
-            self._settings.root_dir = str(backend.context.dir)
             self._settings.x_files_dir = str(RunDirectory(backend.context.dir).files)
 
     def _redirect(self, *arguments: Any, **options: Any) -> None:

@@ -27,12 +27,11 @@ _RESUMING = ("allow", "must", "auto")
 _POLL = 0.05  # seconds
 
 
-def place_run(settings: Settings) -> str:
-    """Have wandb put a run's files into a run directory, in ``ups-runs`` beside the folder that this returns.
+def place_run(settings: Settings) -> RunDirectory:
+    """Make the directory of a run, in ``ups-runs`` beside the ``wandb`` folder, and have wandb put its files there.
 
-    It is the one where they would have been without UPS: ``wandb``.
+    wandb still has a folder for the run. Delivery links W&B's file in it.
     """
-    before = str(Path(settings.wandb_dir).absolute())
     parent = Path(settings.root_dir) / "ups-runs"
     run_id = str(settings.run_id)
     name, again = run_id, 1
@@ -41,14 +40,12 @@ def place_run(settings: Settings) -> str:
         name = f"{run_id}-{again}"
     directory = RunDirectory.make(parent.absolute(), name)
     directory.files.mkdir(exist_ok=True)
-    settings.root_dir = str(directory.path)
     settings.x_files_dir = str(directory.files)
-    settings.symlink = False
-    return before
+    return directory
 
 
-def begin_run(settings: Settings, wandb_folder: str, record: RunRecord) -> tuple[WandBContext, ScriptState]:
-    """Begin the run that wandb announces, in the directory where :func:`place_run` has put it, or resume it there.
+def begin_run(directory: RunDirectory, settings: Settings, record: RunRecord) -> tuple[WandBContext, ScriptState]:
+    """Begin the run that wandb announces, in the directory that :func:`place_run` has made, or resume it there.
 
     Where the run may be on the server alone, this waits until delivery has asked for it. ``record`` then has what is
     known of the run that is resumed.
@@ -56,17 +53,16 @@ def begin_run(settings: Settings, wandb_folder: str, record: RunRecord) -> tuple
     Raises:
         UsageError: ``resume="must"``, and there is no such run.
     """
-    directory = RunDirectory(Path(settings.root_dir))
     config = {item.key: json.loads(item.value_json) for item in record.config.update if item.key}
     internal = config.pop("_wandb", {})
-    console = settings.console != "off"
+    options = {"console": settings.console != "off", "wandb_folder": Path(settings.sync_dir).absolute()}
     state = ScriptState(time.time())
     with directory.beginning():
         known = RunDirectory.exists(directory.path)
         if known:
             manifest = directory.read_manifest()
             state = _state_of(directory, record)
-            context = WandBContext(directory, manifest, owner=not directory.living(), console=console)
+            context = WandBContext(directory, manifest, owner=not directory.living(), **options)
             context.sink.record(config=config)
         else:
             manifest = RunManifest(
@@ -79,11 +75,10 @@ def begin_run(settings: Settings, wandb_folder: str, record: RunRecord) -> tuple
                 name=record.display_name or None,
                 tags=tuple(record.tags),
                 group=record.run_group or None,
-                wandb_folder=wandb_folder,
                 **_provenance(record, settings),
             )
             directory.create(manifest)
-            context = WandBContext(directory, manifest, owner=True, console=console)
+            context = WandBContext(directory, manifest, owner=True, **options)
     for name, value in internal.items():
         context.sink.record(config_item={"path": ["_wandb", name], "value": value})
     if settings.resume in _RESUMING and not known and manifest.mode == "online":

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+from wandb.errors import UsageError
 from wandb.sdk import wandb_init, wandb_run, wandb_setup
 
 from ups.dropin.journaled_run import JournaledRun
@@ -49,7 +50,7 @@ def install() -> DropIn:
 
 def _install() -> None:
     setup, init = wandb_setup._WandbSetup, wandb_init._WandbInit
-    connect, log_in, begin, set_run_id = setup.ensure_service, init.maybe_login, init.init, init.set_run_id
+    connect, log_in, begin = setup.ensure_service, init.maybe_login, init.init
 
     def ensure_service(self: Any) -> JournalService:
         if not isinstance(self._connection, JournalService):
@@ -66,16 +67,12 @@ def _install() -> None:
         init_settings.mode = resolve_mode(init_settings.mode)
         return None
 
-    def set_id_and_place(self: Any, settings: Any) -> None:
-        set_run_id(self, settings)
-        if _journals(self._wl, settings):
-            self._ups_wandb_folder = place_run(settings)
-
     def init_run(self: Any, settings: Any, config: Any, run_printer: Any) -> Any:
         service = self._wl.ensure_service()
-        folder = vars(self).get("_ups_wandb_folder")
-        if folder is not None and _journals(self._wl, settings):
-            service.expect(settings, folder)
+        if _journals(self._wl, settings):
+            if service.has(settings.run_id):
+                raise UsageError(f"run ID {settings.run_id} is in use: finish that run, or give this one another id")
+            service.expect(place_run(settings), settings)
             vars(wandb_init)["Run"] = JournaledRun
             try:
                 return begin(self, settings, config, run_printer)
@@ -96,7 +93,6 @@ def _install() -> None:
     print_footer = wandb_run.Run._footer
     _replace(setup, "ensure_service", ensure_service)
     _replace(init, "maybe_login", maybe_log_in)
-    _replace(init, "set_run_id", set_id_and_place)
     _replace(init, "init", init_run)
     _replace(wandb_run.Run, "_footer", staticmethod(footer))
     _carriers.append(Carrier("ups.dropin.turn_on:turn_on"))

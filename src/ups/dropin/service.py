@@ -9,6 +9,7 @@ from wandb.proto.wandb_settings_pb2 import Settings
 
 from ups.dropin.interface import JournalInterface
 from ups.dropin.script_run import begin_run, join_run
+from ups.journal.run_directory import RunDirectory
 
 __all__ = ["JournalService"]
 
@@ -38,11 +39,11 @@ class JournalService:
         self._asyncer = asyncer
         self._connect = connect
         self._own: Any = connect() if started else None
-        self._expected: tuple[Any, str] | None = None
+        self._expected: tuple[RunDirectory, Any] | None = None
 
-    def expect(self, settings: Any, wandb_folder: str) -> None:
-        """Journal the run that wandb announces next, which has these settings."""
-        self._expected = settings, wandb_folder
+    def expect(self, directory: RunDirectory, settings: Any) -> None:
+        """Journal the run that wandb announces next, which has these settings, in a directory."""
+        self._expected = directory, settings
 
     def expect_none(self) -> None:
         """Leave runs to wandb's own service again."""
@@ -56,6 +57,10 @@ class JournalService:
         interface = JournalInterface(self._asyncer, lambda record: begin_run(*expected, record))
         _announced[run_id] = _Announced(settings, interface)
         return interface
+
+    def has(self, run_id: str) -> bool:
+        """True while a journaled run with this id is open in this process."""
+        return run_id in _announced
 
     def inform_attach(self, attach_id: str) -> tuple[Any, Any]:
         """The settings and the interface of a run of the process that started this one.

@@ -45,8 +45,6 @@ class RunManifest:
         repeated: The attempts that are drawn of a step that is logged again: ``first`` or ``all``.
         program_path: The program, relative to the git root or the working directory.
         environment: The variables of :data:`OF_THE_RUN` that were set.
-        wandb_folder: The folder in which wandb would have put the run of a script; only a delivery that the script
-            itself started links W&B's folders there.
         problems: A sentence for each part of the file that could not be taken; not written.
         unreadable: Why the file cannot be read, or not all of it; None if it can. Not written.
     """
@@ -74,7 +72,6 @@ class RunManifest:
     git_commit: str | None = None
     git_remote: str | None = None
     environment: dict[str, str] = field(default_factory=dict)
-    wandb_folder: str | None = None
     problems: tuple[str, ...] = ()
     unreadable: str | None = None
 
@@ -156,5 +153,5 @@ _TAKES: dict[str, Callable[[Any], bool]] = {
     "environment": lambda value: isinstance(value, dict) and _are_texts((*value, *value.values())),
     **dict.fromkeys(("host", "executable", "python", "working_directory"), is_text),
     **dict.fromkeys(("entity", "name", "group", "base_url", "program", "program_path"), is_text_or_none),
-    **dict.fromkeys(("git_root", "git_commit", "git_remote", "wandb_folder"), is_text_or_none),
+    **dict.fromkeys(("git_root", "git_commit", "git_remote"), is_text_or_none),
 }

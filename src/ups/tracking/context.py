@@ -53,6 +53,7 @@ class WandBContext(Recorder):
         owner: bool = False,
         rank: Rank | None = None,
         console: bool = True,
+        wandb_folder: Path | None = None,
     ) -> None:
         super().__init__(directory, manifest, strict=strict, rank=rank)
         self._owner = owner
@@ -61,6 +62,7 @@ class WandBContext(Recorder):
         self._supervisor: Supervisor | None = None
         self._console: ConsoleCapture | None = None
         self._delivery = delivery
+        self._wandb_folder = wandb_folder
         self._environment_before = os.environ.get(RUN_DIR_VARIABLE)
         os.environ[RUN_DIR_VARIABLE] = str(directory.path) if directory is not None else DISABLED
         if directory is None:
@@ -270,7 +272,7 @@ class WandBContext(Recorder):
         assert self._directory is not None
         if self._delivery == "thread":
             return DeliveryThread(self._directory, self._process, self.mode)
-        return DeliveryProcess(self._directory, self._process)
+        return DeliveryProcess(self._directory, self._process, self._wandb_folder)
 
     def _restore_environment(self) -> None:
         own = str(self._directory.path) if self._directory is not None else DISABLED

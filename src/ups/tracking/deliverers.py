@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Protocol
 
 from ups.errors import UPSError
@@ -33,11 +34,13 @@ class Deliverer(Protocol):
 
 
 class DeliveryProcess:
-    """A delivery in a process of its own."""
+    """A delivery in a process of its own, which links W&B's files in ``wandb_folder`` where there is one."""
 
-    def __init__(self, directory: RunDirectory, owner: str) -> None:
+    def __init__(self, directory: RunDirectory, owner: str, wandb_folder: Path | None = None) -> None:
         self._directory = directory
-        self._owner = owner
+        self._options = ["--owner", owner]
+        if wandb_folder is not None:
+            self._options += ["--wandb-folder", str(wandb_folder)]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -49,7 +52,7 @@ class DeliveryProcess:
         environment = {name: value for name, value in os.environ.items() if name not in own}
         with self._directory.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [*_COMMAND, str(self._directory.path), "--owner", self._owner],
+                [*_COMMAND, str(self._directory.path), *self._options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
