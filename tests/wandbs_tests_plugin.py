@@ -9,10 +9,11 @@ from typing import Any, Self
 
 import pytest
 
-from wandb_server import WandBServer
-from wandb_server.graphql import USER
+from wandb_server import WandBServer, graphql
 
 __all__: list[str] = []
+
+_USER = "tester" * 7  # whose name is the API key, which has 40 characters or more
 
 
 class _Users:
@@ -29,15 +30,17 @@ class _Users:
 
     def make_user(self, *_: Any, **__: Any) -> str:
         """The one user."""
-        return USER
+        return _USER
 
 
-def pytest_configure(config: pytest.Config) -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Begin, before wandb's ``conftest`` is imported."""
-    sys.path.insert(0, str(config.rootpath))
+    sys.path.insert(0, str(early_config.rootpath))
+    vars(graphql)["USER"] = _USER
     server = WandBServer()
     server.start()
-    config.add_cleanup(server.stop)
+    early_config.add_cleanup(server.stop)
     backend = importlib.import_module("tests.system_tests.backend_fixtures")
     address = backend.LocalWandbBackendAddress(host="127.0.0.1", base_port=server.port, fixture_port=server.port)
     vars(backend)["connect_to_local_wandb_backend"] = lambda name: address

@@ -242,6 +242,8 @@ class _Training:
 
     def suffer(self, outcome: Outcome) -> None:
         """All kills of the case, each with its recovery."""
+        if self._case.script == ONE_LINE:  # which imports wandb, and that takes seconds
+            wait_for(lambda: self.returned().total() > 0, 90, "no row was logged")
         for index, wait in enumerate(self._case.waits):
             time.sleep(wait)
             before = self.status()
