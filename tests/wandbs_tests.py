@@ -29,6 +29,7 @@ ONLINE = [
 WANTED = (
     "fastapi",
     "hypothesis",
+    "moviepy",
     "pytest<9",  # wandb's fixtures have marks
     "pytest-asyncio",
     "pytest-mock",

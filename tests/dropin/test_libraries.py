@@ -13,6 +13,10 @@ import pytest
 import ups
 from dropin.compared import assert_the_same, runs_below
 from environments import ROOT, environment
+from held import read_held
+from ups.journal.run_directory import RunDirectory
+from ups.journal.status import read_status
+from waiting import wait_for
 
 SCRIPTS = {
     "keras_fit": "keras, tensorflow",
@@ -37,40 +41,75 @@ for way in ("plain", "journaled"):
     _, status = os.wait()
     assert status == 0, way
 """
+NOTEBOOKS = """
+import nbclient, nbformat
+for way, line in (("plain", ""), ("journaled", "import ups; ups.guard()")):
+    cells = [
+        line + "\\nimport wandb",
+        "wandb.init(id='one')",
+        "for step in range(3): wandb.log({'loss': 1 / (step + 1)})",
+        "wandb.log({'loss': 0.0}); wandb.log({'loss': -1.0})",
+        "run = wandb.init(id='two')",
+        "assert wandb.run is run and run.id == 'two'",
+        "for step in range(5): run.log({'loss': step}, step=10 * step)",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    nbclient.NotebookClient(notebook, resources={"metadata": {"path": way}}, shutdown_kernel="graceful").execute()
+"""
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_wandb_holds_the_same(name: str, tmp_path: Path) -> None:
     """Rows, definitions, summary, configuration, files and artifacts of a library that calls wandb."""
-    for way in ("plain", "journaled"):
-        (tmp_path / way).mkdir()
     script = str(Path(__file__).parent / "libraries" / f"{name}.py")
+    printed = run_in(tmp_path, BOTH_WAYS.format(imports=SCRIPTS[name], script=script))
+    plain, journaled = (runs_below(tmp_path / way) for way in ("plain", "journaled"))
+    assert len(plain) == len(journaled) > 0
+    for one, other in zip(plain, journaled, strict=True):
+        assert_the_same(one, other)
+    # What wandb's own process reads cannot be journaled: that run is guarded in its process.
+    assert printed.count("wandb's own process reads TensorBoard's files") == (name == "sb3_learn")
+
+
+def test_a_notebook_ends_a_run_where_the_next_begins(tmp_path: Path) -> None:
+    """In each cell it is wandb's own: ``wandb.init`` again finishes the run before, and restarting ends the last."""
+    printed = run_in(tmp_path, NOTEBOOKS)
+    runs = [RunDirectory.open(tmp_path / "journaled" / "ups-runs" / run_id) for run_id in ("one", "two")]
+    for run in runs:  # a kernel does not wait long at its end
+        wait_for(lambda run=run: (status := read_status(run)) is not None and status.state == "finished")
+    plain, journaled = (runs_below(tmp_path / way) for way in ("plain", "journaled"))
+    assert len(plain) == len(journaled) == 2, printed
+    for one, other in zip(plain, journaled, strict=True):
+        assert_the_same(one, other)
+        assert len(read_held(other).rows) == 5
+
+
+def run_in(folder: Path, code: str) -> str:
+    """Run code offline, in an environment with the libraries, above a folder for each way; return what it printed."""
+    for way in ("plain", "journaled"):
+        (folder / way).mkdir()
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "UPS_"))}
     own = {
         "CUDA_VISIBLE_DEVICES": "",
         "HF_HUB_OFFLINE": "1",
-        "HOME": str(tmp_path),
+        "HOME": str(folder),
         "PYTHONPATH": str(Path(ups.__file__).parents[1]),
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "WANDB_MODE": "offline",
         "WANDB_SILENT": "true",
     }
     done = subprocess.run(
-        [python(), "-c", BOTH_WAYS.format(imports=SCRIPTS[name], script=script)],
-        cwd=tmp_path,
+        [python(), "-c", code],
+        cwd=folder,
         env=inherited | own,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         timeout=400,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    plain, journaled = (runs_below(tmp_path / way) for way in ("plain", "journaled"))
-    assert len(plain) == len(journaled) > 0
-    for one, other in zip(plain, journaled, strict=True):
-        assert_the_same(one, other)
-    # What wandb's own process reads cannot be journaled: that run is guarded in its process.
-    assert done.stderr.count("wandb's own process reads TensorBoard's files") == (name == "sb3_learn")
+    assert done.returncode == 0, done.stdout
+    return done.stdout
 
 
 def python() -> Path:

@@ -8,6 +8,7 @@ from typing import Any
 
 from wandb.errors import UsageError
 from wandb.sdk import wandb_init, wandb_run, wandb_setup
+from wandb.sdk.lib import ipython
 
 from ups.dropin.journaled_run import JournaledRun
 from ups.dropin.script_run import place_run
@@ -105,9 +106,10 @@ def _replace(holder: Any, name: str, value: Callable[..., Any] | staticmethod[..
 
 def _journals(setup: Any, settings: Any) -> bool:
     """True where ``wandb.init`` makes a run that can be journaled."""
-    previous = setup.most_recent_active_run
-    if previous is not None and settings.reinit not in (True, "finish_previous", "create_new"):
-        return False  # the previous run is returned
+    if setup.most_recent_active_run is not None:
+        makes_one = settings.reinit in (True, "finish_previous", "create_new")
+        if not makes_one and not (settings.reinit == "default" and ipython.in_notebook()):
+            return False  # the previous run is returned
     return not settings._noop and _unsupported(settings) is None
 
 
