@@ -37,6 +37,7 @@ WANTED = (
     "pyte",
     "responses",
     "respx",
+    "soundfile",
 )
 _RESULT = re.compile(r"(tests/\S+::.*?) (PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS)")
 

@@ -26,6 +26,7 @@ def test_the_first_session_is_in_the_scripts_folder_and_later_ones_beside_it(tmp
         (made(session / "files") / "picture.png").write_text(session.name)
     folder = made(tmp_path / "wandb" / "offline-run-9-a")
     made(folder / "logs")
+    made(folder / "files")
     for session in sessions:
         link_for_script(folder, session, "a")
     moved = tmp_path.rename(tmp_path.with_name("moved"))

@@ -1,5 +1,6 @@
 """W&B's own files of a run: the last step in them, and repairs that let ``wandb sync`` take all of them."""
 
+import contextlib
 import os
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -60,6 +61,8 @@ def link_for_script(folder: Path, session: Path, run_id: str) -> None:
         link = folder.parent / session.name
         link.symlink_to(_from(link, session), target_is_directory=True)
         return
+    with contextlib.suppress(OSError):
+        (folder / "files").rmdir()  # wandb has made it, and puts no file there
     for name in (file, "files", "logs/debug-internal.log"):
         (folder / name).symlink_to(_from(folder / name, session / name), target_is_directory=name == "files")
 

@@ -75,7 +75,7 @@ class WandBContext(Recorder):
         mark = directory.mark_of(self._process)
         self._supervisor = Supervisor(directory, mark, self._sink, self._deliverer() if delivers else None)
         if console and delivery == "process" and os.environ.get("WANDB_CONSOLE", "auto") != "off":
-            self._console = ConsoleCapture(directory.console_of(self._process), on_failure=self._console_failed)
+            self._console = self._open_console(directory)
             self._console.start()
         self._supervisor.start()
         exit_hooks.register(self)
@@ -121,8 +121,11 @@ class WandBContext(Recorder):
 
         :meta private:
         """
-        if self._console is not None:
-            self._console.keep(text)
+        if self._directory is None or self._finished:
+            return
+        if self._console is None:
+            self._console = self._open_console(self._directory)
+        self._console.keep(text)
 
     # ------------------------------------------------------------------ the end
 
@@ -313,6 +316,9 @@ class WandBContext(Recorder):
             f"the program has closed the descriptor of {self._sink.journal.path}, as code that daemonises does: UPS has"
             " opened it again, and no row is lost",
         )
+
+    def _open_console(self, directory: RunDirectory) -> ConsoleCapture:
+        return ConsoleCapture(directory.console_of(self._process), on_failure=self._console_failed)
 
     def _console_failed(self, error: OSError) -> None:
         self._sink.note("console", f"UPS no longer keeps the console log: {error.strerror}")
