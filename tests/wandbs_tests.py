@@ -27,6 +27,7 @@ ONLINE = [
     for name in ("data_types_full", "metric_full", "resume", "torch_full", "wandb_init", "wandb_run")
 ]
 WANTED = (
+    "bokeh",
     "fastapi",
     "hypothesis",
     "moviepy",
