@@ -62,6 +62,7 @@ ALLOWED = {
     "guard": _GROUND | {"journal", "tracking", "dropin"},  # which ups.guard() turns on
     "dropin": _READING | {"tracking", "guard"},
     "wandb": {"dropin"},
+    "testing": _READING | {"tracking", "dropin"},
     "integrations": _GROUND | {"journal", "tracking"},
     "simulator": _GROUND | {"journal", "tracking"},
     "dashboard": _READING | {"repair"},
@@ -75,6 +76,7 @@ EXTRAS = {
     "guard/": {"wandb"},
     "dropin/": {"google", "wandb"},
     "wandb.py": {"wandb"},
+    "testing/__init__.py": {"pytest"},  # which loads it
     "installed_wandb.py": {"wandb"},
     "integrations/lightning.py": {"lightning", "pytorch_lightning", "torch"},
     "integrations/transformers.py": {"transformers"},

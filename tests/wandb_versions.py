@@ -25,6 +25,7 @@ AREAS = {
     "tracking": ["tests/tracking", "tests/journal"],
     "delivery": ["tests/delivery", "tests/test_wandb_client.py", "tests/test_wandb_server.py"],
     "guard": ["tests/guard"],
+    "recorder": ["tests/testing"],
     "reading": ["tests/runfile", "tests/runs"],
     "repair": ["tests/repair", "tests/check"],
 }

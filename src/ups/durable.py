@@ -12,7 +12,29 @@ from typing import BinaryIO
 
 from ups.errors import UsageError
 
-__all__ = ["new_file", "sync_file", "sync_folder", "whole_file", "write_atomically", "write_new"]
+__all__ = [
+    "new_file",
+    "sync_file",
+    "sync_folder",
+    "sync_open",
+    "unsynced",
+    "whole_file",
+    "write_atomically",
+    "write_new",
+]
+
+_syncs = True
+
+
+@contextlib.contextmanager
+def unsynced() -> Iterator[None]:
+    """Leave all syncs out while this is open: for files that need not outlive a power cut."""
+    global _syncs
+    before, _syncs = _syncs, False
+    try:
+        yield
+    finally:
+        _syncs = before
 
 
 def write_atomically(path: Path, text: str, *, sync: bool = True) -> None:
@@ -61,6 +83,16 @@ def new_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
+def sync_open(descriptor: int) -> None:
+    """Sync the content of an open file to the disk.
+
+    Raises:
+        OSError: The disk reports an error.
+    """
+    if _syncs:
+        os.fsync(descriptor)
+
+
 def sync_file(path: Path) -> None:
     """Sync the content of ``path`` to the disk, also if another process wrote it.
 
@@ -69,7 +101,7 @@ def sync_file(path: Path) -> None:
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        sync_open(descriptor)
     finally:
         os.close(descriptor)
 
@@ -79,7 +111,7 @@ def sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with contextlib.suppress(OSError):  # some network file systems cannot sync a folder: they keep the order
-            os.fsync(descriptor)
+            sync_open(descriptor)
     finally:
         os.close(descriptor)
 

@@ -23,7 +23,7 @@ INSTEAD = [
 ]
 """Parts of a command line, and what stands in for them where a command of another name cannot."""
 
-MAY_FIND = re.compile(r"^((uvx --from ups-tracking )?ups check\b(?!.*--fail-on never)|ups doctor\b)")
+MAY_FIND = re.compile(r"^((uvx --from ups-tracking )?ups check\b(?!.*--fail-on never)|ups doctor\b|pytest\b)")
 """Commands whose exit status 1 says that they found something, which is what a page shows them for."""
 
 NAMES = {

@@ -29,6 +29,7 @@ PUBLIC = {
     "ups.repair",
     "ups.report",
     "ups.runfile",
+    "ups.testing",
 }
 """The modules that others may build on."""
 

@@ -1,4 +1,4 @@
-"""W&B's rows and numbers as wandb-core makes them, in a few lines; and the charts that come of them.
+"""W&B's run, by the rows that ``ups.journal.wandb_rows`` makes of its calls; and the charts that come of them.
 
 ``test_model.py`` holds it against the real client.
 """
@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ups.charts import DEFAULT_AXIS, Definitions
+from ups.journal.wandb_rows import ScriptRow, WandbRows
 
 __all__ = ["Chart", "Model"]
 
@@ -30,7 +30,6 @@ class Chart(NamedTuple):
     invented: bool
 
 
-@dataclass
 class Model:
     """A run that W&B holds.
 
@@ -40,57 +39,57 @@ class Model:
         dropped: the calls of ``log`` that it dropped.
         crowded: True where a dropped call has no room in the row that is open, or that comes next: a name is there, or
             an axis that it could be given.
-        current: the number of the open row, or of the next.
         open: the row that is open, if one is.
     """
 
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    dropped: list[dict[str, Any]] = field(default_factory=list)
-    crowded: bool = False
-    current: int = 0
-    open: dict[str, Any] | None = None
-    _definitions: Definitions = field(default_factory=Definitions)
-    _unsynced: set[str] = field(default_factory=set)
-    _last: dict[str, float] = field(default_factory=dict)
-    _logged: set[str] = field(default_factory=set)
-    _from: dict[str, dict[str, Any]] = field(default_factory=dict)  # the call that each name in the open row is from
-    _filled: set[tuple[int, str]] = field(default_factory=set)  # rows with an axis that is from elsewhere
-    _made_up: set[tuple[int, str]] = field(default_factory=set)  # rows with an axis never logged, or of two calls
-    _beside: set[str] = field(default_factory=set)
+    def __init__(self, current: int = 0) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.dropped: list[dict[str, Any]] = []
+        self.crowded = False
+        self.open: dict[str, Any] | None = None
+        self._definitions = Definitions()
+        self._wandb = WandbRows(self._definitions, current)
+        self._logged: set[str] = set()
+        self._from: dict[str, dict[str, Any]] = {}  # the call that each name in the open row is from
+        self._filled: set[tuple[int, str]] = set()  # rows with an axis that is from elsewhere
+        self._made_up: set[tuple[int, str]] = set()  # rows with an axis never logged, or of two calls
+        self._beside: set[str] = set()
+
+    @property
+    def current(self) -> int:
+        """The number of the open row, or of the next."""
+        return self._wandb.current
 
     def define_metric(self, name: str, **options: Any) -> None:
         """One definition."""
         self.calls.append((name, options))
-        axis = options.get("step_metric")
-        self._definitions.define(name, axis, overwrite=bool(options.get("overwrite")))
-        self._unsynced.discard(name)
-        if options.get("step_sync") is False:
-            self._unsynced.add(name)
+        self._wandb.define(name, options)
 
     def log(self, data: dict[str, Any], step: int | None = None, commit: bool | None = None) -> None:
         """One call."""
-        wanted = self._wanted(data)
-        if step is not None and step < self.current:
+        wanted, before = self._wanted(data), self.current
+        rows = self._wandb.log(data, step, commit, 0.0)
+        if step is not None and step < before:
             self.dropped.append(data)
             self.crowded = self.crowded or not wanted.isdisjoint(self._wanted(self.open or {}) | self._beside)
             self._beside |= wanted
             return
-        if step is not None and step > self.current:
-            self._close(step)
+        if step is not None and step > before:
+            self._closed(rows.pop(0) if self.open is not None else None)
         self.crowded = self.crowded or not wanted.isdisjoint(self._beside)
         self._from |= dict.fromkeys(data, data)
         known = self.open or {}
-        for name in data.keys() & known.keys():
-            if data[name] != known[name]:
-                self._made_up.add((self.current, name))
+        number = before if step is None else step
+        self._made_up |= {(number, name) for name in data.keys() & known.keys() if data[name] != known[name]}
         self.open = known | data
-        if commit or (step is None and commit is None):
-            self._close(self.current + 1)
+        if rows:
+            self._closed(rows[0])
 
     def finish(self) -> Model:
         """The end of the run."""
-        self._close(self.current + 1)
+        for row in self._wandb.settle():
+            self._closed(row)
         return self
 
     def axis(self, metric: str) -> str:
@@ -127,28 +126,17 @@ class Model:
         axes = {self._definitions.axis(name).metric for name in data} - {DEFAULT_AXIS}
         return data.keys() | {f"{name.rpartition('/')[0]}/" for name in data} | axes
 
-    def _close(self, following: int) -> None:
-        row, number = self.open, self.current
-        self.open, self.current = None, following
-        self._beside = set()
+    def _closed(self, row: ScriptRow | None) -> None:
+        """Note where the names of a closed row are from; None where no row was open."""
+        self.open, self._beside = None, set()
         if row is None:
             return
-        self._logged |= row.keys()
-        for name in list(row):
-            axis = self._definitions.axis(name)
-            if axis.metric in row and self._from.get(axis.metric) is not self._from[name]:
-                self._filled.add((number, axis.metric))
-            if axis.metric not in row and axis.metric != DEFAULT_AXIS and not self._is_unsynced(name):
-                self._filled.add((number, axis.metric))
-                if axis.metric not in self._logged:
-                    self._made_up.add((number, axis.metric))
-                row[axis.metric] = self._last.get(axis.metric, 0)
+        self._logged |= self._from.keys()
+        for name in self._from:
+            axis = self._definitions.axis(name).metric
+            if axis in row.values and self._from.get(axis) is not self._from[name]:
+                self._filled.add((row.number, axis))
+                if axis not in self._logged:
+                    self._made_up.add((row.number, axis))
         self._from = {}
-        self._last.update(row)
-        self.rows.append(row | {"_step": number})
-
-    def _is_unsynced(self, name: str) -> bool:
-        if self._definitions.is_named(name):
-            return name in self._unsynced
-        globs = [glob for glob in self._unsynced if glob.endswith("*") and name.startswith(glob[:-1])]
-        return bool(globs)
+        self.rows.append(row.values | {"_step": row.number})

@@ -73,6 +73,12 @@ def test_an_example_ends_with_every_chart_full(example: str, losses: dict[str, i
     assert full_steps(Path("ups-runs")) == losses
 
 
+def test_the_test_of_the_plain_loop_passes() -> None:
+    """The command in its first lines; the run stays in pytest's folder."""
+    run(sys.executable, "-m", "pytest", "-c", os.devnull, EXAMPLES / "test_plain_loop.py")
+    assert not Path("ups-runs").exists()
+
+
 def test_torchrun_ends_with_every_ranks_charts_full() -> None:
     """The command in the example's first lines gives one run with both ranks' losses."""
     run("torchrun", "--standalone", "--nproc-per-node", "2", EXAMPLES / "torchrun_ranks.py")

@@ -15,7 +15,8 @@ from guard.guarded import Guarded
 from guard.made_loops import Call, made, play
 from guard.raw_calls import DEFINITIONS, KINDS, raw_calls
 from ups.charts import Definitions
-from ups.journal.script_rows import ScriptRow, ScriptRows
+from ups.journal.script_rows import ScriptRows
+from ups.journal.wandb_rows import ScriptRow
 
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "1000"))
 MANY = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))

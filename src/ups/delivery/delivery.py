@@ -250,7 +250,7 @@ class Delivery:
             self._status.backend = session.backend
             self._status.denied = False
             self._report.write("delivering")
-            journals = RowReader(self._directory, self._manifest.repeated)
+            journals = RowReader(self._directory, self._manifest.repeated, guarded=self._manifest.guarded)
             feeder = Feeder(
                 session,
                 journals,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from pathlib import Path
@@ -12,21 +13,52 @@ from google.protobuf import json_format
 from wandb.proto import wandb_internal_pb2 as pb
 from wandb.sdk.mailbox import MailboxHandle
 
-__all__ = ["Answer", "FileAnswer"]
+__all__ = ["Answer", "FileAnswer", "Moment"]
 
 _POLL = 0.1  # seconds
 
 
+class Moment:
+    """A moment that threads and coroutines wait for."""
+
+    def __init__(self) -> None:
+        self._come = threading.Event()
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    def set(self) -> None:
+        """End all waits for it."""
+        with self._lock:
+            self._come.set()
+            waiting, self._waiting = self._waiting, []
+        for loop, event in waiting:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(event.set)
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait for it; False if it has not come within ``timeout`` seconds."""
+        return self._come.wait(timeout)
+
+    async def wait_async(self) -> None:
+        """Wait for it."""
+        event = asyncio.Event()
+        with self._lock:
+            if self._come.is_set():
+                return
+            self._waiting.append((asyncio.get_running_loop(), event))
+        await event.wait()
+
+
 class Answer(MailboxHandle[Any]):
-    """An answer that is there already, or is given once an event is set.
+    """An answer that is there already, or is given at some moment.
 
     Args:
         asyncer: wandb's thread for asynchronous waits.
         result: The answer.
-        ready: Set when it may be given; None where it may be now.
+        ready: When it may be given; None where it may be now.
     """
 
-    def __init__(self, asyncer: Any, result: pb.Result, ready: threading.Event | None = None) -> None:
+    def __init__(self, asyncer: Any, result: pb.Result, ready: Moment | None = None) -> None:
         super().__init__(asyncer)
         self._result = result
         self._ready = ready
@@ -46,8 +78,8 @@ class Answer(MailboxHandle[Any]):
 
     async def wait_async(self, *, timeout: float | None) -> pb.Result:
         """Wait for the answer; for as long as it takes, since wandb itself ends the waits that it gives up."""
-        while self._ready is not None and not self._ready.is_set():
-            await asyncio.sleep(_POLL)
+        if self._ready is not None:
+            await self._ready.wait_async()
         return self._result
 
 

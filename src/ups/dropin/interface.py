@@ -7,9 +7,8 @@ record becomes a record of the run's journal, or is answered from what was journ
 from __future__ import annotations
 
 import json
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from wandb.sdk.data_types.utils import history_dict_to_json
 from wandb.sdk.interface.interface_shared import InterfaceShared
 from wandb.util import json_dumps_safer_history
 
-from ups.dropin.answers import Answer, FileAnswer
+from ups.dropin.answers import Answer, FileAnswer, Moment
 from ups.dropin.kept_files import keep_artifact, keep_file
 from ups.dropin.script_state import ScriptState
 from ups.errors import UsageError
@@ -66,7 +65,7 @@ class JournalInterface(InterfaceShared):
         self._asyncer = asyncer
         self._begin = begin
         self._run = pb.RunRecord(run_id=context.run_id if context is not None else "")
-        self._ended = threading.Event()
+        self._ended = Moment()
 
     def continue_from(self, parent: JournalInterface) -> None:
         """Continue from the state that the run had in the process which forked this one."""
@@ -114,6 +113,9 @@ class JournalInterface(InterfaceShared):
     def _record(self, **content: Any) -> None:
         assert self.context is not None
         self.context.sink.record(**content)
+
+    def publish_python_packages(self, working_set: Iterable[Any]) -> None:
+        """Do nothing: delivery lists the packages of its own process. Reading their metadata takes most of an init."""
 
     def _journal_metric(self, metric: pb.MetricRecord) -> None:
         options: dict[str, Any] = {"name": metric.glob_name or metric.name}

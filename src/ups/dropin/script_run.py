@@ -16,6 +16,7 @@ from ups.journal.status import Status
 from ups.runs.journal_source import JournalSource
 from ups.tracking.context import DISABLED, RUN_DIR_VARIABLE, WandBContext
 from ups.tracking.provenance import provenance
+from ups.tracking.recording import recording
 
 if TYPE_CHECKING:
     from wandb.proto.wandb_internal_pb2 import RunRecord
@@ -55,7 +56,12 @@ def begin_run(directory: RunDirectory, settings: Settings, record: RunRecord) ->
     """
     config = {item.key: json.loads(item.value_json) for item in record.config.update if item.key}
     internal = config.pop("_wandb", {})
-    options = {"console": settings.console != "off", "wandb_folder": Path(settings.sync_dir).absolute()}
+    recorded = recording()
+    options: dict[str, Any] = {
+        "console": settings.console != "off",
+        "wandb_folder": Path(settings.sync_dir).absolute(),
+        "reads_back": recorded is None,  # a test asks itself
+    }
     state = ScriptState(time.time())
     with directory.beginning():
         known = RunDirectory.exists(directory.path)
@@ -67,7 +73,8 @@ def begin_run(directory: RunDirectory, settings: Settings, record: RunRecord) ->
         else:
             manifest = RunManifest(
                 run_id=record.run_id,
-                mode="offline" if settings._offline else "online",
+                mode="local" if recorded is not None else "offline" if settings._offline else "online",
+                guarded=recorded is None or recorded.guarded,
                 created=time.time(),
                 config=config,
                 project=record.project or None,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import wandb
 from wandb.errors import UsageError
 from wandb.sdk import wandb_init, wandb_run, wandb_setup
-from wandb.sdk.lib import ipython
+from wandb.sdk.lib import ipython, module
 
-from ups.dropin.journaled_run import JournaledRun
+from ups import errors
 from ups.dropin.script_run import place_run
 from ups.dropin.service import JournalService
 from ups.guard.every_run import EveryRun
@@ -18,9 +20,14 @@ from ups.guard.guarded_run import guard_run
 from ups.guard.spawned import Carrier
 from ups.journal.faults import notify
 from ups.tracking.mode import resolve_mode
+from ups.tracking.recording import Recording, begin_recording, end_recording, recording
 
-__all__ = ["DropIn", "install"]
+__all__ = ["DropIn", "install", "recorded_runs"]
 
+_OF_THE_RUN = (
+    *("run", "config", "summary", "log", "define_metric", "save", "watch", "unwatch", "alert", "mark_preempting"),
+    *("use_artifact", "log_artifact", "log_model", "use_model", "link_model"),
+)
 _replaced: list[tuple[Any, str, Any]] = []
 _carriers: list[Carrier] = []
 _active: DropIn | None = None
@@ -33,11 +40,11 @@ class DropIn(EveryRun):
         """Give wandb its own parts back. Runs that are journaled continue as they are."""
         global _active
         _active = None
-        while _carriers:
-            _carriers.pop().release()
-        while _replaced:
-            holder, name, before = _replaced.pop()
-            setattr(holder, name, before)
+        recorded = recording()
+        if recorded is None:
+            _restore()
+        else:
+            recorded.guarded = False
 
 
 def install() -> DropIn:
@@ -45,8 +52,55 @@ def install() -> DropIn:
     global _active
     if _active is None:
         _active = DropIn()
-        _install()
+        recorded = recording()
+        if recorded is None:
+            _install()
+        else:
+            recorded.guarded = True
     return _active
+
+
+@contextmanager
+def recorded_runs() -> Iterator[Recording]:
+    """Journal the runs of a test as plain wandb would hold them, apart from all that wandb did before.
+
+    Then wandb is as it was. Where the code under test has turned the drop-in on, it stays on.
+    """
+    outside = {name: getattr(wandb, name) for name in _OF_THE_RUN}
+    setup, wandb_setup._singleton = wandb_setup._singleton, None
+    module.unset_globals()  # type: ignore[no-untyped-call]
+    if _active is None:
+        _install()
+    recorded = begin_recording(guarded=_active is not None)
+    try:
+        yield recorded
+    finally:
+        try:
+            _end_runs()
+        finally:
+            end_recording()
+            if _active is None:
+                _restore()
+            wandb_setup._singleton = setup
+            for name, value in outside.items():
+                setattr(wandb, name, value)
+
+
+def _end_runs() -> None:
+    """Finish the runs that are still open, and end wandb's threads."""
+    setup = wandb_setup._singleton
+    if setup is not None:
+        for run in list(setup._active_runs):
+            run.finish()
+        setup._teardown()
+
+
+def _restore() -> None:
+    while _carriers:
+        _carriers.pop().release()
+    while _replaced:
+        holder, name, before = _replaced.pop()
+        setattr(holder, name, before)
 
 
 def _install() -> None:
@@ -63,23 +117,34 @@ def _install() -> None:
     def maybe_log_in(self: Any, init_settings: Any) -> None:
         settings = self._wl.settings.model_copy()
         settings.update_from_settings(init_settings)
+        if recording() is not None and not settings._noop:
+            init_settings.mode = "offline"
+            return None
         if settings._noop or settings._offline or _unsupported(settings):
             return log_in(self, init_settings)
         init_settings.mode = resolve_mode(init_settings.mode)
         return None
 
     def init_run(self: Any, settings: Any, config: Any, run_printer: Any) -> Any:
+        from ups.dropin.journaled_run import JournaledRun  # a spawned child may import it, and by it wandb and this
+
         service = self._wl.ensure_service()
         if _journals(self._wl, settings):
             if service.has(settings.run_id):
                 raise UsageError(f"run ID {settings.run_id} is in use: finish that run, or give this one another id")
             service.expect(place_run(settings), settings)
             vars(wandb_init)["Run"] = JournaledRun
+            recorded = recording()
             try:
-                return begin(self, settings, config, run_printer)
+                run = begin(self, settings, config, run_printer)
+                if recorded is not None and not recorded.guarded:
+                    run.journaled = False
+                return run
             finally:
                 vars(wandb_init)["Run"] = wandb_run.Run
                 service.expect_none()
+        if recording() is not None and not settings._noop and (reason := _unsupported(settings)):
+            raise errors.UsageError(f"a test cannot record this run: {reason}")
         run = begin(self, settings, config, run_printer)
         if not isinstance(run, JournaledRun):
             notify(f"run {run.id} is guarded in this process, and its rows are not journaled: {_unsupported(settings)}")

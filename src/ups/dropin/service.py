@@ -40,6 +40,7 @@ class JournalService:
         self._connect = connect
         self._own: Any = connect() if started else None
         self._expected: tuple[RunDirectory, Any] | None = None
+        self._runs: set[str] = set()  # announced by this service, not by one that stood here before a test
 
     def expect(self, directory: RunDirectory, settings: Any) -> None:
         """Journal the run that wandb announces next, which has these settings, in a directory."""
@@ -55,7 +56,7 @@ class JournalService:
         if expected is None:
             return self.own.inform_init(settings, run_id)
         interface = JournalInterface(self._asyncer, lambda record: begin_run(*expected, record))
-        _announced[run_id] = _Announced(settings, interface)
+        self._announce(run_id, _Announced(settings, interface))
         return interface
 
     def has(self, run_id: str) -> bool:
@@ -74,13 +75,17 @@ class JournalService:
             interface.continue_from(announced.interface)
         elif (context := join_run(attach_id)) is not None:
             settings = Settings()
-            settings.mode.value = context.mode
+            settings.mode.value = "online" if context.mode == "online" else "offline"  # wandb has no local mode
             interface = JournalInterface(self._asyncer, context=context)
         else:
             attached: tuple[Any, Any] = self.own.inform_attach(attach_id)
             return attached
-        _announced[attach_id] = _Announced(settings, interface)
+        self._announce(attach_id, _Announced(settings, interface))
         return settings, interface
+
+    def _announce(self, run_id: str, announced: _Announced) -> None:
+        _announced[run_id] = announced
+        self._runs.add(run_id)
 
     def inform_finish(self, run_id: str) -> None:
         """Forget a run."""
@@ -89,9 +94,8 @@ class JournalService:
 
     def teardown(self, exit_code: int) -> int | None:
         """End the runs that are open, and wandb's own service where it was started."""
-        for announced in list(_announced.values()):
-            announced.interface.end(exit_code)
-        _announced.clear()
+        for run_id in self._runs & _announced.keys():
+            _announced.pop(run_id).interface.end(exit_code)
         if self._own is None:
             return None
         code: int | None = self._own.teardown(exit_code)

@@ -10,9 +10,15 @@ from ups.guard.patch_init import guard_every_run
 from ups.installed_wandb import check_wandb, load_wandb
 from ups.journal.faults import notify
 
-__all__ = ["turn_on"]
+__all__ = ["knows", "turn_on", "unable_to_journal"]
 
 _KNOWN = ((0, 26), (0, 31))  # the versions of wandb whose private parts the tests have gone through
+
+
+def knows(version: str) -> bool:
+    """True for a version of wandb whose runs are journaled."""
+    numbers = tuple(map(int, re.findall(r"\d+", version)[:2]))
+    return _KNOWN[0] <= numbers <= _KNOWN[1]
 
 
 def turn_on() -> EveryRun:
@@ -21,7 +27,7 @@ def turn_on() -> EveryRun:
     Raises:
         MissingDependency: wandb is not installed, is too old, or cannot be imported.
     """
-    reason = _unable(load_wandb().version)
+    reason = unable_to_journal(load_wandb().version) or _unable_to_deliver()
     if reason is not None:
         notify(f"runs are guarded in this process, and their rows are not journaled: {reason}")
         return guard_every_run()
@@ -30,12 +36,15 @@ def turn_on() -> EveryRun:
     return install()
 
 
-def _unable(version: str) -> str | None:
+def unable_to_journal(version: str) -> str | None:
     """The reason why runs cannot be journaled with the wandb of a version; None where they can."""
-    numbers = tuple(map(int, re.findall(r"\d+", version)[:2]))
-    if not _KNOWN[0] <= numbers <= _KNOWN[1]:
+    if not knows(version):
         oldest, newest = (".".join(map(str, each)) for each in _KNOWN)
         return f"that needs wandb {oldest} to {newest}, and {version} is installed"
+    return None
+
+
+def _unable_to_deliver() -> str | None:
     try:
         check_wandb()
     except MissingDependency as error:

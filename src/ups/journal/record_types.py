@@ -18,6 +18,7 @@ SUMMARIES = frozenset({"min", "max", "mean", "first", "last", "best", "copy", "n
 """The values of ``define_metric(summary=)``, any of them joined by commas."""
 
 _LONGEST_PATH = 4096
+_LARGEST_NUMBER = 2**61  # of a script's row: 73 years of nanoseconds, and W&B's int64 has room to count further
 _ANSWER = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}\Z")
 
 
@@ -72,7 +73,7 @@ def _has_call(record: dict[str, Any]) -> bool:
     A row is a call, also where nothing is in it.
     """
     values, step = record["log"], record.get("step", 0)
-    if not isinstance(values, dict) or type(step) is not int or abs(step) > LARGEST_STEP:
+    if not isinstance(values, dict) or type(step) is not int or abs(step) > _LARGEST_NUMBER:
         return False
     if type(record.get("commit", True)) is not bool:
         return False

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 __all__ = ["Numbering", "RowNumbers"]
 
+_WIDEST = 2**32  # between two rows of a numbering: those of many rows stay far below W&B's highest number
+
 
 @dataclass(frozen=True, slots=True)
 class Numbering:
@@ -77,7 +79,7 @@ class RowNumbers:
         for at, wish in enumerate(wishes, row):
             number = max(wish, previous + 1, lowest)
             if current is None or current.at(at) != number:
-                if begun and begun[-1].row == at - 1:
+                if begun and begun[-1].row == at - 1 and number - previous < _WIDEST:
                     current = begun[-1] = Numbering(at - 1, previous, number - previous)
                 else:
                     current = Numbering(at, number)

@@ -44,12 +44,18 @@ class Entry(NamedTuple):
 class RowReader:
     """Reads the journals of a run as entries, from their start, by a :class:`~ups.journal.row_rule.RowRule`.
 
+    Args:
+        directory: The run's directory.
+        repeated: The attempts that are drawn of a step that is logged again.
+        guarded: False where a script's rows are those of plain wandb.
+
     Attributes:
         script: Makes rows of the calls of a script's own; None while no journal has any.
     """
 
-    def __init__(self, directory: RunDirectory, repeated: str) -> None:
+    def __init__(self, directory: RunDirectory, repeated: str, *, guarded: bool = True) -> None:
         self.rule = RowRule(repeated)
+        self._guarded = guarded
         self.script: ScriptRows | None = None
         self._directory = directory
         self._journals: dict[str, JournalReader] = {}
@@ -184,7 +190,7 @@ class RowReader:
         if self.script is None:
             from ups.journal.script_rows import ScriptRows
 
-            self.script = ScriptRows(self.rule.definitions)
+            self.script = ScriptRows(self.rule.definitions, guarded=self._guarded)
         return self.script
 
 

@@ -43,6 +43,7 @@ class RunManifest:
     Attributes:
         base_url: The W&B server that the training had configured, if any.
         repeated: The attempts that are drawn of a step that is logged again: ``first`` or ``all``.
+        guarded: False where a test recorded a script without UPS's guard, so that its rows are those of plain wandb.
         program_path: The program, relative to the git root or the working directory.
         environment: The variables of :data:`OF_THE_RUN` that were set.
         problems: A sentence for each part of the file that could not be taken; not written.
@@ -60,6 +61,7 @@ class RunManifest:
     tags: tuple[str, ...] = ()
     group: str | None = None
     repeated: str = "first"
+    guarded: bool = True
     base_url: str | None = None
     host: str = ""
     program: str | None = None
@@ -149,6 +151,7 @@ _TAKES: dict[str, Callable[[Any], bool]] = {
     "project": lambda value: is_text_or_none(value) and passes(check_project, value),
     "tags": lambda value: _are_texts(value) and all(passes(check_tag, each) for each in value),
     "repeated": lambda value: value in ("first", "all"),
+    "guarded": lambda value: isinstance(value, bool),
     "arguments": _are_texts,
     "environment": lambda value: isinstance(value, dict) and _are_texts((*value, *value.values())),
     **dict.fromkeys(("host", "executable", "python", "working_directory"), is_text),

@@ -30,7 +30,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from ups.durable import sync_folder
+from ups.durable import sync_folder, sync_open
 from ups.errors import RunDirectoryError
 from ups.journal.own_descriptor import OwnDescriptor
 
@@ -138,7 +138,7 @@ class Journal:
             descriptor = os.dup(self._number)  # stays open while it syncs, outside the lock
             first = not self._synced
         try:
-            os.fsync(descriptor)
+            sync_open(descriptor)
         finally:
             os.close(descriptor)
         if first:
@@ -156,7 +156,7 @@ class Journal:
             self._write_waiting()
             try:
                 self._ensure()
-                os.fsync(self._number)
+                sync_open(self._number)
             except OSError as error:
                 self._on_failure(error)
             with contextlib.suppress(OSError):  # the code that needs a folder reports that it is gone

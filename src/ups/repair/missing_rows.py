@@ -108,8 +108,10 @@ def _missing_rows(run: Run) -> Missing | None:
 def journaled_rows(folder: Path) -> Iterator[Row]:
     """The rows that the journals in a UPS run directory give, in the order of their delivery."""
     directory = RunDirectory(folder)
-    repeated = directory.read_manifest().repeated if RunDirectory.exists(folder) else "first"
-    return rows_of(RowReader(directory, repeated).read_all())
+    if not RunDirectory.exists(folder):
+        return rows_of(RowReader(directory, "first").read_all())
+    manifest = directory.read_manifest()
+    return rows_of(RowReader(directory, manifest.repeated, guarded=manifest.guarded).read_all())
 
 
 def _around(run: Run) -> Iterator[Path]:

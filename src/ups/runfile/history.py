@@ -38,6 +38,7 @@ _LONGEST_KEY = MARGIN - 8
 _ROWS_AT_ONCE = 4096
 _HASH_BITS = 2**64 - 1
 _HIDDEN, _NAMELESS = -1, -2  # in place of a key number
+_NUMBER_TEXTS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}  # W&B's JSON has them so
 
 
 @dataclass
@@ -163,7 +164,11 @@ class Columns:
         for place, row in enumerate(rows, self.rows):
             held: dict[str, float] = {}
             for name, value in row:
-                if isinstance(value, int | float):
+                if name in held:  # the second time in dictionaries
+                    self._parts.setdefault(name, _Parts()).twice += 1
+                if isinstance(value, str) and value in _NUMBER_TEXTS:
+                    held[name] = _NUMBER_TEXTS[value]
+                elif isinstance(value, int | float):
                     held[name] = value if isinstance(value, float) or abs(value) < 2**63 else _as_float(value)
                 else:
                     others.setdefault(name, []).append(place)
@@ -220,7 +225,7 @@ class Columns:
         """Hold a column under a name, in place of an earlier one."""
         parts = self._parts.setdefault(name, _Parts())
         parts.replace(column.rows, column.values, column.forms)
-        parts.sample = column.sample
+        parts.sample, parts.twice = column.sample, column.twice
 
     def put_steps(self, steps: NDArray[np.int64]) -> None:
         """Hold a row for each of ``steps``, the ``_step`` of each row; shape (rows,)."""

@@ -1,6 +1,7 @@
 """A run as its files hold it: its identity, its definitions, and its rows as columns."""
 
 import copy
+import itertools
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from ups.runfile.framing import Damage
 from ups.runfile.history import Column, Columns
 from ups.runfile.items import Form
 from ups.runfile.logged_media import LoggedMedia, MediaReader
-from ups.runfile.logs import LostRows, lost_rows
+from ups.runfile.logs import LostCall, LostRows, lost_rows
 from ups.runfile.records import ConfigChange, Exit, Kind, MetricDefinition, RunInfo, parse
 from ups.runfile.segment import Piece, Segment, SegmentReader
 from ups.runfile.summary import SummaryReader, apply_change
@@ -115,6 +116,7 @@ class Run:
         self._steps_identify_rows = steps_identify_rows
         self._finished = False
         self._stages = tuple(dict.fromkeys(stages))
+        self._lost_calls: list[LostCall] = []
         self._begins: list[int] = []  # the first row of each file
         self._readers = [SegmentReader(file) for file in files]
         self._summary_reader = SummaryReader(reader.path for reader in self._readers)
@@ -180,6 +182,11 @@ class Run:
         self._columns.add_values(rows)
         self._forget()
 
+    def add_lost_calls(self, calls: Iterable[tuple[int, int]]) -> None:
+        """Add calls that wandb drops to a run whose rows are in memory: ``step=``, and W&B's own step, of each."""
+        self._lost_calls += itertools.starmap(LostCall, calls)
+        self._forget()
+
     def add_media(self, home: Path, step: int, values: dict[str, Any]) -> None:
         """Add the media in the values of a row to a run whose rows are in memory; their files are below ``home``."""
         self._media.take_values(home, step, values)
@@ -197,7 +204,7 @@ class Run:
             still._hidden_columns = still._columns
         still.definitions = copy.deepcopy(self.definitions)
         still.config, still.segments = copy.deepcopy(self.config), list(self.segments)
-        still._begins = list(self._begins)
+        still._begins, still._lost_calls = list(self._begins), list(self._lost_calls)
         return still
 
     def with_columns(self, columns: Columns, steps: NDArray[np.int64], definitions: Definitions) -> "Run":
@@ -313,8 +320,9 @@ class Run:
 
     @cached_property
     def lost_rows(self) -> LostRows:
-        """The rows that wandb dropped, by the run's own logs."""
-        return lost_rows(segment.path for segment in self.segments)
+        """The calls that wandb dropped, by the run's own logs; of a run whose rows are in memory, by its calls."""
+        in_logs = lost_rows(segment.path for segment in self.segments)
+        return LostRows(in_logs.count + len(self._lost_calls), (*in_logs.calls, *self._lost_calls))
 
     def axis(self, metric: str) -> Axis:
         """The axis that the metric is drawn against."""

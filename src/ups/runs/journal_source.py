@@ -12,7 +12,7 @@ from ups.journal.ledger import numbers_of
 from ups.journal.row_numbers import RowNumbers
 from ups.journal.row_reader import Entry, RowReader
 from ups.journal.run_directory import RunDirectory
-from ups.journal.script_summary import leaves
+from ups.journal.script_summary import Change, leaves
 from ups.journal.waiting import waits
 from ups.nested import put
 from ups.runfile import Run
@@ -50,7 +50,7 @@ class JournalSource(Source):
     def __init__(self, directory: RunDirectory) -> None:
         self._directory = directory
         manifest = directory.read_manifest()
-        self._rows = RowReader(directory, manifest.repeated)
+        self._rows = RowReader(directory, manifest.repeated, guarded=manifest.guarded)
         self._in_ledger: Iterator[Entry] | None = self._rows.read_ledger()
         self._set: dict[str, Any] = {}  # by log_eval_summary
         self._media: list[Medium] = []
@@ -81,6 +81,11 @@ class JournalSource(Source):
         while self.advance(_A_WHILE) or self.read < 1.0:
             pass
         return self.run
+
+    def settle(self) -> None:
+        """Take the rows that are open, as at the end of their processes. Nothing can be read after this."""
+        for process in self._directory.processes():
+            self._take(self._rows.settle(process))
 
     def advance(self, seconds: float) -> bool:
         """As for :class:`Source`."""
@@ -149,7 +154,7 @@ class JournalSource(Source):
             row = entry.row
             if row is not None:
                 number = self._number(getattr(row, "number", 0))
-                values = [(".".join(path), value) for path, value in leaves(row.values)]
+                values = [(".".join(path), value) for path, value in sorted(leaves(row.values), key=_is_nested)]
                 rows.append([*values, ("_timestamp", row.time), (DEFAULT_AXIS, number)])
                 if any(isinstance(value, dict) for value in row.values.values()):
                     self.run.add_media(self._directory.files, number, row.values)
@@ -161,6 +166,8 @@ class JournalSource(Source):
                 self._take_other(entry)
         if rows:
             self.run.add_values(rows)
+        if self._rows.script is not None and (lost := self._rows.script.lost[self.run.lost_rows.count :]):
+            self.run.add_lost_calls(lost)
 
     @property
     def next_step(self) -> int:
@@ -218,3 +225,8 @@ class JournalSource(Source):
             self.run.end(None)
         elif "end" in record and entry.process == (self._directory.owners() or self._directory.processes())[-1]:
             self.run.end(record["end"]["exit_code"])
+
+
+def _is_nested(change: Change) -> bool:
+    """True for a value in dictionaries: where a plain name is the same, the nested value counts."""
+    return len(change[0]) > 1

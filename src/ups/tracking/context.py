@@ -25,6 +25,7 @@ from ups.tracking.console_capture import ConsoleCapture
 from ups.tracking.deliverers import Deliverer, DeliveryProcess, DeliveryThread
 from ups.tracking.rank import Rank
 from ups.tracking.recorder import Recorder
+from ups.tracking.recording import recording
 from ups.tracking.run_view import RunView
 from ups.tracking.supervisor import Supervisor
 from ups.tracking.wait import deliver_leftovers, wait_until_delivered
@@ -54,6 +55,7 @@ class WandBContext(Recorder):
         rank: Rank | None = None,
         console: bool = True,
         wandb_folder: Path | None = None,
+        reads_back: bool = True,
     ) -> None:
         super().__init__(directory, manifest, strict=strict, rank=rank)
         self._owner = owner
@@ -63,6 +65,7 @@ class WandBContext(Recorder):
         self._console: ConsoleCapture | None = None
         self._delivery = delivery
         self._wandb_folder = wandb_folder
+        self._reads_back = reads_back
         self._environment_before = os.environ.get(RUN_DIR_VARIABLE)
         os.environ[RUN_DIR_VARIABLE] = str(directory.path) if directory is not None else DISABLED
         if directory is None:
@@ -74,6 +77,10 @@ class WandBContext(Recorder):
         delivers = owner and manifest.mode != "local"
         mark = directory.mark_of(self._process)
         self._supervisor = Supervisor(directory, mark, self._sink, self._deliverer() if delivers else None)
+        recorded = recording()
+        if recorded is not None:
+            recorded.contexts.append(self)
+            console = False
         if console and delivery == "process" and os.environ.get("WANDB_CONSOLE", "auto") != "off":
             self._console = self._open_console(directory)
             self._console.start()
@@ -209,9 +216,10 @@ class WandBContext(Recorder):
             liveness.release(directory.mark_of(self._process), remove=True)
         if self.mode != "local":
             deliver_leftovers(directory, self._process, self._deliverer)
-        from ups.tracking.read_back import read_back
+        if self._reads_back:
+            from ups.tracking.read_back import read_back
 
-        self._report = read_back(directory, self._sink.faults)
+            self._report = read_back(directory, self._sink.faults)
         if self._sink.strict and not delivered:
             raise DeliveryError(
                 f"W&B does not hold every row of {directory.path}: deliver the rest with: {directory.deliver_command()}"

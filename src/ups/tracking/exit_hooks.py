@@ -15,26 +15,31 @@ from typing import Any, NoReturn
 from ups.errors import UPSError
 from ups.journal.faults import notify
 from ups.tracking.recorder import Recorder
+from ups.tracking.recording import recording
 
 __all__ = ["exit_code_of", "register", "still_open", "unregister"]
 
 _open: weakref.WeakSet[Recorder] = weakref.WeakSet()
 _uncaught: BaseException | None = None
-_hooked = False
+_hooked = _at_fork = False
 
 
 def register(context: Recorder) -> None:
-    """Finish ``context`` when the process ends, unless it is finished by then."""
-    global _hooked, _uncaught
+    """Finish ``context`` when the process ends, unless it is finished by then.
+
+    A test that records finishes its runs itself, and the process's hooks stay as they are.
+    """
+    global _at_fork, _hooked, _uncaught
     _uncaught = None  # an earlier exit was caught
     _open.add(context)
-    if not _hooked:
+    if not _at_fork and hasattr(os, "register_at_fork"):
+        _at_fork = True
+        os.register_at_fork(after_in_child=_after_fork)
+    if not _hooked and recording() is None:
         _hooked = True
         _note_uncaught()
         _note_handlers()
         atexit.register(_finish_all)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=_after_fork)
 
 
 def unregister(context: Recorder) -> None:

@@ -4,6 +4,7 @@ import os
 
 from ups.credentials import credentials_source, workspace_setting
 from ups.errors import UsageError
+from ups.tracking.recording import recording
 
 __all__ = ["MODES", "resolve_mode"]
 
@@ -15,9 +16,16 @@ _ALIASES = {"run": "online", "dryrun": "offline", "shared": "online"}  # as wand
 def resolve_mode(mode: str | None) -> str:
     """The mode: ``mode``, else ``WANDB_MODE``, else online where credentials are configured. Never prompts.
 
+    While a test records, it is ``local``, or ``disabled`` where that is asked for.
+
     Raises:
         UsageError: The mode is unknown.
     """
+    chosen = _chosen(mode)
+    return "local" if recording() is not None and chosen != "disabled" else chosen
+
+
+def _chosen(mode: str | None) -> str:
     source, chosen = "mode", mode
     if chosen is None:
         source, chosen = "WANDB_MODE", os.environ.get("WANDB_MODE") or workspace_setting("mode")

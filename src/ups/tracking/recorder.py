@@ -226,6 +226,10 @@ class Recorder(ABC):
         self._record(alert={"title": str(title), "text": str(text), "level": level})
 
     @abstractmethod
+    def flush(self) -> None:
+        """Put all logged rows on the disk."""
+
+    @abstractmethod
     def finish(self, exit_code: int | None = 0) -> object:
         """End the run."""
 
