@@ -37,8 +37,8 @@ class AnyCall(lightning.Callback):
     """Calls the run in every process of a training: on rank 0 it is a context, on others what takes any call."""
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        assert trainer.logger is not None
-        context = trainer.logger.experiment
+        logger: Any = trainer.logger
+        context = logger.experiment
         assert (type(context).__name__ == "WandBContext") == trainer.is_global_zero
         assert trainer.is_global_zero or context.anything(at="all") is None
 

@@ -24,10 +24,9 @@ if TYPE_CHECKING:
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def _long(matrix: jax.Array) -> jax.Array:
+def _long(matrix: jax.Array) -> Any:
     """About a second of computing; 1.0."""
-    result: jax.Array = _compiled()(matrix)
-    return result
+    return _compiled()(matrix)
 
 
 @functools.cache
