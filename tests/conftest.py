@@ -19,8 +19,13 @@ LONG = {"dashboard", "docs", "integrations", "release", "simulator"}
 
 
 def pytest_sessionstart() -> None:
-    """Fixtures of a whole module have no settings either; Ctrl-C is heard, though a shell may run tests behind it."""
+    """Fixtures of a whole module have no settings either; Ctrl-C is heard, though a shell may run tests behind it.
+
+    Tests share the machine: two threads of PyTorch on a busy one wait for each other most of the time.
+    """
     forget_settings()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"  # wandb's models look through all packages for plugins
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -44,6 +49,7 @@ def nobody_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
+    monkeypatch.setenv("WANDB_X_SAVE_REQUIREMENTS", "false")  # listing all packages takes 0.1 s of each run
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)

@@ -107,7 +107,7 @@ def losses(run: Run) -> list[int]:
 class TestOnline:
     def test_three_stages_arrive_whole(self, wandb_server: WandBServer, tmp_path: Path) -> None:
         """Every row, and all that stands beside the rows, is on the server when `finish` returns."""
-        run_client(wandb_server, tmp_path, THREE_STAGES)
+        run_client(wandb_server, tmp_path, THREE_STAGES, WANDB_X_SAVE_REQUIREMENTS="true")
         run = wandb_server.run("three")
         for stage in STAGES:
             wanted = [(1 / (step + 1), step) for step in range(100)]

@@ -273,12 +273,12 @@ def test_the_largest_numbers_are_checked() -> None:
 
 
 def test_many_names_take_seconds() -> None:
-    """A run of 2,000 metrics and as many definitions that fit none of them is checked in a few seconds."""
-    names = [f"training/layer{layer}/loss" for layer in range(2000)]
+    """A run of 1,000 metrics and as many definitions that fit none of them is checked in a few seconds."""
+    names = [f"training/layer{layer}/loss" for layer in range(1000)]
     began = time.process_time()
     result = of_rows([dict.fromkeys(names, 1.0)], *((name.replace("layer", "layers"), None) for name in names))
-    assert len(result.charts) == 4000
-    assert time.process_time() - began < 20
+    assert len(result.charts) == 2000
+    assert time.process_time() - began < 6
 
 
 def test_the_first_value_that_is_not_finite_is_named() -> None:

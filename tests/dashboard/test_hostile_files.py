@@ -218,13 +218,12 @@ def memory_of(shown: Shown) -> float:
     return int(line.split()[1]) / 1024
 
 
-@pytest.mark.parametrize("kind", ["lists", "rows", "one row", "text"])
+@pytest.mark.parametrize("kind", ["lists", "one row", "text"])
 def test_a_table_that_takes_memory(kind: str, tmp_path: Path) -> None:
     """A table of 60 MB, whatever is in it, is shown in part, and takes no more than some hundred megabytes."""
     size = 60 * MEGABYTE
     cells = {
         "lists": "[[]]," * (size // 5),
-        "rows": "[1,2]," * (size // 6),
         "one row": "[" + "[]," * (size // 3) + "0],",
         "text": '["' + "😀" * (size // 4) + '"],',
     }[kind]
@@ -250,13 +249,13 @@ def test_the_first_rows_of_a_long_table(tmp_path: Path) -> None:
     """The rows that are read are whole, and the first ones; a table that is not too long is read to its end."""
     path = tmp_path / "t.json"
     medium = Medium("table", "t", path, 0.0)
-    rows = [[number, str(number) * 20, None, float("nan")] for number in range(300_000)]
+    rows = [[number, str(number) * 60, None, float("nan")] for number in range(90_000)]
     for columns, key in ((["a", "b", "c", "d"], "data"), (['"data": [', "rows", "[", "é"], "rows")):
         path.write_text(json.dumps({"columns": columns, key: rows}))
         table = read_table(medium, [tmp_path])
         assert table.partial
         assert table.columns == columns
-        assert 100_000 < len(table.rows) < 300_000
+        assert 30_000 < len(table.rows) < 90_000
         assert [row[:3] for row in table.rows] == [row[:3] for row in rows[: len(table.rows)]]
         path.write_text(json.dumps({"columns": columns, key: rows[:1000]}))
         table = read_table(medium, [tmp_path])

@@ -28,6 +28,12 @@ __all__ = ["follow"]
 
 _TIMEOUT = 400  # seconds for a snippet; the machine may be busy
 _TRAINING = re.compile(r"\$ ups (train|evaluate)\b")
+_SIMULATOR = ("torch._dynamo", "ups.simulator.pipeline")  # what trainings import
+_FRAMEWORKS = {
+    "lightning": "lightning.pytorch.loggers",
+    "transformers": "transformers.trainer",
+    "accelerate": "accelerate",
+}
 _FILE = re.compile(r"# ([\w./-]+\.\w+)\n")  # the first line of a snippet that is a file
 
 
@@ -85,7 +91,15 @@ class _Reader:
             "text": lambda snippet: None,
         }
         trainings = [line for each in self._page.snippets for line in each.commands() if _TRAINING.match(line)]
-        with self._warm() if len(trainings) > 2 else nullcontext():
+        scripts = [each.text for each in self._page.snippets if each.language == "python"]
+        imports = [
+            module
+            for name, module in _FRAMEWORKS.items()
+            if sum(re.search(rf"^(from|import) {name}\b", text, re.MULTILINE) is not None for text in scripts) > 1
+        ]
+        if len(trainings) > 2:
+            imports += _SIMULATOR
+        with self._warm(imports) if imports else nullcontext():
             self._follow(run)
 
     def _follow(self, run: dict[str, Callable[[Snippet], object]]) -> None:
@@ -102,13 +116,13 @@ class _Reader:
         self._run_script()
 
     @contextmanager
-    def _warm(self) -> Iterator[None]:
-        """While it is open, the page's trainings are forks of a process that has imported what they need."""
+    def _warm(self, imports: Sequence[str]) -> Iterator[None]:
+        """While it is open, trainings and scripts are forks of a process that has imported what they need."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "warm")
             process = subprocess.Popen(
                 [sys.executable, STAND_INS / "warm.py", path],
-                env=self._environment,
+                env={**self._environment, "WARM_IMPORTS": " ".join(imports)},
                 stdout=subprocess.PIPE,  # as that of each command, which it is replaced by
                 stderr=subprocess.STDOUT,
             )

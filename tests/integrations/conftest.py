@@ -1,10 +1,18 @@
 """What the tests of the integrations share."""
 
+import ast
+from pathlib import Path
+
 import pytest
-import torch
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
-    """Tests share the machine: two threads of PyTorch on a busy one wait for each other most of the time."""
-    torch.set_num_threads(1)
+@pytest.fixture(scope="module", autouse=True)
+def frameworks(request: pytest.FixtureRequest) -> None:
+    """Imports what a module of tests has below ``if TYPE_CHECKING``, when its first test runs.
+
+    A framework takes seconds to import, and every process of pytest collects every module.
+    """
+    path = Path(request.module.__file__)
+    for statement in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(statement, ast.If) and ast.unparse(statement.test) == "TYPE_CHECKING":
+            exec(compile(ast.Module(statement.body, []), path, "exec"), vars(request.module))

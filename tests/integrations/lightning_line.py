@@ -6,7 +6,7 @@ import lightning
 import torch
 from torch.utils.data import DataLoader
 
-__all__ = ["Line", "data", "trainer"]
+__all__ = ["AnyCall", "Line", "data", "trainer"]
 
 
 class Line(lightning.LightningModule):
@@ -31,6 +31,16 @@ class Line(lightning.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=self.lr)
+
+
+class AnyCall(lightning.Callback):
+    """Calls the run in every process of a training: on rank 0 it is a context, on others what takes any call."""
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        logger: Any = trainer.logger
+        context = logger.experiment
+        assert (type(context).__name__ == "WandBContext") == trainer.is_global_zero
+        assert trainer.is_global_zero or context.anything(at="all") is None
 
 
 def data() -> Any:

@@ -4,54 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-import torch
-from torch.utils.data import Dataset
-from transformers import PretrainedConfig, PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 
 import ups
 from held import read_held
 from integrations.journaled import points, records, summary
 from ups.errors import InvalidName, UsageError
-from ups.integrations.transformers import UPSCallback
 
+if TYPE_CHECKING:
+    from torch.utils.data import Dataset
 
-class Line(PreTrainedModel):
-    """y = 2 x, learned."""
-
-    config_class = PretrainedConfig
-
-    def __init__(self, config: PretrainedConfig) -> None:
-        super().__init__(config)
-        self.layer = torch.nn.Linear(1, 1)
-        self.post_init()
-
-    def forward(self, x: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
-        y = self.layer(x)
-        return {"loss": (y - labels).square().mean(), "logits": y}
-
-
-class DPOConfig(TrainingArguments):
-    """Arguments of a trainer of its own, as TRL has them."""
-
-
-def trainer(callback: UPSCallback, epochs: int = 1, kind: type = TrainingArguments, **more: Any) -> Trainer:
-    """A trainer of 4 steps an epoch."""
-    settings = {"report_to": "none", "save_strategy": "no", "eval_strategy": "epoch", "learning_rate": 0.01, **more}
-    arguments = kind(
-        output_dir="out",
-        num_train_epochs=epochs,
-        per_device_train_batch_size=4,
-        logging_steps=1,
-        use_cpu=True,
-        disable_tqdm=True,
-        **settings,
-    )
-    rows = [{"x": torch.tensor([x / 16]), "labels": torch.tensor([x / 8])} for x in range(16)]
-    model = Line(PretrainedConfig())
-    return Trainer(model=model, args=arguments, train_dataset=rows, eval_dataset=rows, callbacks=[callback])
+    from integrations.transformers_line import DPOConfig, Saves, trainer
+    from ups.integrations.transformers import UPSCallback
 
 
 @pytest.fixture(autouse=True)
@@ -131,15 +97,6 @@ def test_reporting_to_wandb_as_well_is_told(capsys: pytest.CaptureFixture[str], 
     training.train()
     training.train()
     assert capsys.readouterr().err.count('pass report_to="none"') == 1
-
-
-class Saves(TrainerCallback):
-    """Counts the checkpoints that are saved: Transformers 4 saves the last one twice."""
-
-    count = 0
-
-    def on_save(self, *_: Any, **__: Any) -> None:
-        self.count += 1
 
 
 @pytest.mark.parametrize("log_model", [None, "end", "checkpoint"])

@@ -18,7 +18,7 @@ from ups.charts import Definitions
 from ups.journal.script_rows import ScriptRows
 from ups.journal.wandb_rows import ScriptRow
 
-EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "1000"))
+EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "500"))
 MANY = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 RAW = st.builds(
     raw_calls, st.integers(0, DEFINITIONS - 1), st.lists(st.integers(0, KINDS - 1), min_size=1, max_size=10)

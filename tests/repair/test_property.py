@@ -22,7 +22,7 @@ from ups.repair.meant_axis import Keep
 from ups.repair.mend import MEND
 from ups.runfile import Run
 
-EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "600"))
+EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "300"))
 many = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 KEEPS: tuple[Keep, ...] = ("last", "first", "all")
 

@@ -22,7 +22,7 @@ from ups.runfile.framing import Writer
 from ups.runfile.records import Item, Record
 from ups.runs import open_run
 
-EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "600")) // 10  # each writes and reads two runs
+EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "300")) // 10  # each writes and reads two runs
 some = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 
 

@@ -30,7 +30,7 @@ SOURCES = (
     ("staged", "0.19"),
     ("ambiguous", "0.19"),
 )
-CASES = 2_000
+CASES = 800
 SOAKED = 20_000
 
 
@@ -268,16 +268,15 @@ def test_whole_records_that_stand_twice_are_read_once(tmp_path: Path) -> None:
     assert "copies of 7 records in" in found.message
 
 
-@pytest.mark.parametrize("part", range(4))
-def test_damaged_files(tmp_path: Path, part: int) -> None:
+def test_damaged_files(tmp_path: Path) -> None:
     """Flipped, cut, zeroed, repeated and spliced files: no crash, no hang, all that is intact is recovered."""
-    run_cases(tmp_path / "run-damaged.wandb", range(part * CASES // 4, (part + 1) * CASES // 4))
+    run_cases(tmp_path / "run-damaged.wandb", range(CASES))
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_many_damaged_files(tmp_path: Path) -> None:
-    """The same, ten times as many."""
+    """The same, many times as many."""
     run_cases(tmp_path / "run-damaged.wandb", range(SOAKED))
 
 

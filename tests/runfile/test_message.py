@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from ups.runfile.message import Message
 from ups.runfile.records import Kind, Record, find_payloads
 from ups.runfile.wire import MARGIN, sized, varint
 
-EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "2000")) // 4
+EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "800")) // 4
 TABLE = records._MESSAGES
 SCALARS: dict[str, st.SearchStrategy[Any]] = {
     "bool": st.booleans(),
@@ -210,24 +211,24 @@ def test_real_records_are_read_as_by_google(version: str) -> None:
             assert all(map(assert_alike, batch.records()))
 
 
-@settings(max_examples=EXAMPLES // 4, deadline=None)
-@given(st.data())
-def test_a_record_that_is_marked_plain_is_a_message(data: st.DataObject) -> None:
+@settings(max_examples=EXAMPLES // 2, deadline=None)
+@given(st.lists(st.binary(max_size=2) | WIRE, min_size=10, max_size=10), st.randoms(use_true_random=True))
+def test_a_record_that_is_marked_plain_is_a_message(pieces: list[bytes], random: Random) -> None:
     """Whatever its bytes are; and of real ones, nearly all are marked."""
     batch = next(iter(FrameReader(wandb_file("staged"))))
     payloads = find_payloads(batch)
     places = np.flatnonzero(np.isin(payloads.kind, (Kind.HISTORY, Kind.SUMMARY)))[:100]
-    contents = [batch.data[payloads.start[at] : payloads.end[at]] for at in places.tolist()]
-    changed = [bytearray(content) for content in contents]
+    real = [batch.data[payloads.start[at] : payloads.end[at]] for at in places.tolist()]
+    changed = [bytearray(content) for content in real]
     for other in changed:
-        at = data.draw(st.integers(0, len(other) - 1))
-        other[at : at + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=2) | WIRE)
-    contents += [bytes(other) for other in changed]
+        at = random.randrange(len(other))
+        other[at : at + random.randint(0, 2)] = random.choice(pieces)
+    contents = [*real, *map(bytes, changed)]
     end = np.cumsum([len(content) for content in contents])
     buffer = np.frombuffer(b"".join(contents) + bytes(MARGIN), dtype=np.uint8)
-    plain = are_plain(buffer, np.append(0, end[:-1]), end)
-    assert np.count_nonzero(plain[:100]) >= 95
-    for is_plain, content in zip(plain.tolist(), contents, strict=True):
+    plain = are_plain(buffer, np.append(0, end[:-1]), end).tolist()
+    assert sum(plain[:100]) >= 95
+    for is_plain, content in zip(plain[100:], contents[100:], strict=True):
         assert not is_plain or assert_alike(sized(Kind.HISTORY, content))
 
 

@@ -137,7 +137,7 @@ def test_two_runs_in_one_process_do_not_mix() -> None:
 def test_summary_media_and_files_arrive(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Evaluation goes to the summary and makes no points; a table, an image and a file are in W&B's folder."""
     (tmp_path / "notes.txt").write_text("notes")
-    with ups.create_wandb_context(mode="offline") as ctx:
+    with ups.create_wandb_context(mode="offline", delivery="thread") as ctx:
         ctx.stage("a").log(0, loss=1.0)
         ctx.log_eval_summary({"l2": 0.25, "best": "operator"})
         ctx.log_eval_summary({"l2": 0.125}, prefix="eval/distill")

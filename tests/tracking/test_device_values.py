@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import signal
 import subprocess
@@ -9,30 +10,38 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jax
-import jax.numpy as jnp
 import pytest
-import torch
 
 import ups
 from held import read_held
 from ups.journal.writer import Journal
 
+if TYPE_CHECKING:
+    import jax
+
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-@jax.jit
-def _long(matrix: jax.Array) -> jax.Array:
+def _long(matrix: jax.Array) -> Any:
     """About a second of computing; 1.0."""
-    result: jax.Array = jax.lax.fori_loop(0, 600, lambda _, a: jnp.tanh(a @ a), matrix)
-    return result[0, 0]
+    return _compiled()(matrix)
+
+
+@functools.cache
+def _compiled() -> Any:
+    import jax
+    import jax.numpy as jnp
+
+    return jax.jit(lambda matrix: jax.lax.fori_loop(0, 600, lambda _, a: jnp.tanh(a @ a), matrix)[0, 0])
 
 
 @pytest.fixture(scope="module")
 def matrix() -> jax.Array:
     """What the long computation starts from; compiled for it."""
+    import jax.numpy as jnp
+
     matrix = jnp.ones((400, 400))
     _long(matrix).block_until_ready()
     return matrix
@@ -118,7 +127,7 @@ def test_a_row_is_there_at_the_latest_with_what_comes_next(
 
 def test_wandb_holds_the_rows_in_their_order(matrix: jax.Array) -> None:
     """Rows of a device among plain ones: W&B's file has all, in the order of the calls, the last one too."""
-    with ups.create_wandb_context({}, "r", mode="offline") as ctx:
+    with ups.create_wandb_context({}, "r", mode="offline", delivery="thread") as ctx:
         stage = ctx.stage("a")
         for step in range(6):
             stage.log(step, loss=_long(matrix * 1.0) if step % 2 else float(step), lr=1e-3)
@@ -142,21 +151,23 @@ def test_a_value_that_does_not_arrive_is_told(
     assert "stage 'a', metric 'loss': its device did not bring it" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "value", [torch.tensor(3.0), torch.ones(1, requires_grad=True) * 3, jnp.float32(3), jnp.asarray([3])]
-)
-def test_a_value_that_is_there_is_in_the_file_at_once(ctx: ups.WandBContext, value: Any) -> None:
+def test_a_value_that_is_there_is_in_the_file_at_once(ctx: ups.WandBContext) -> None:
     """CPU tensors, and arrays that are computed, are in the file when ``log`` returns."""
-    if isinstance(value, jax.Array):
-        value.block_until_ready()
-    ctx.stage("a").log(0, loss=value)
-    assert [row["values"] for row in rows(ctx)] == [{"loss": 3}]
+    import jax.numpy as jnp
+    import torch
+
+    computed = [array.block_until_ready() for array in (jnp.float32(3), jnp.asarray([3]))]
+    for step, value in enumerate([torch.tensor(3.0), torch.ones(1, requires_grad=True) * 3, *computed]):
+        ctx.stage("a").log(step, loss=value)
+        assert [row["values"] for row in rows(ctx)] == [{"loss": 3}] * (step + 1)
 
 
 def test_a_shape_or_a_step_that_is_wrong_is_told_without_waiting(
     ctx: ups.WandBContext, matrix: jax.Array, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """What is wrong with a row on a device is said in the call, and the row is kept as rejected."""
+    import jax.numpy as jnp
+
     vector = _long(matrix) * jnp.ones(3)
     ctx.stage("a").log(0, loss=vector)
     ctx.stage("a").log(0.5, loss=_long(matrix))  # type: ignore[arg-type]
@@ -192,9 +203,12 @@ def test_a_kill_takes_only_what_had_not_arrived(script: Script) -> None:
     assert [record["step"] for record in map(json.loads, lines.splitlines()) if "step" in record] == list(range(5))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch can use on this machine")
 def test_a_tensor_on_a_gpu_is_copied_as_it_was(ctx: ups.WandBContext) -> None:
     """The number is the one at the time of the call, though the device had not computed it and it was changed later."""
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no GPU that torch can use on this machine")
     torch.cuda.synchronize()
     matrix = torch.ones(4096, 4096, device="cuda")
     loss = torch.zeros((), device="cuda", requires_grad=True)

@@ -43,18 +43,17 @@ with ups.create_wandb_context({}, mode="offline", dir=sys.argv[1]) as ctx:
 def test_torchrun_gives_one_run_with_all_ranks_full() -> None:
     """Under ``torchrun`` rank 0 logs the shared metrics and each other rank its own, on the stage's axis."""
     Path("train.py").write_text(TRAINING)
-    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "3", "train.py"]
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "train.py"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, *command], check=True, timeout=300, env=environment, capture_output=True)
     (run_dir,) = [path for path in Path("ups-runs").iterdir() if not path.name.startswith(".")]
     held = read_held(run_dir)
     assert held.stage("operator", "loss") == [(step, step) for step in range(40)]
-    for rank in (1, 2):
-        assert held.stage("operator", f"rank{rank}/loss") == [(step, rank + step) for step in range(40)]
+    assert held.stage("operator", "rank1/loss") == [(step, 1 + step) for step in range(40)]
     assert held.summary["eval/l2"] == 0
-    assert held.summary["rank2/eval/l2"] == 2
+    assert held.summary["rank1/eval/l2"] == 1
     assert held.exit_codes == [0]
-    assert held.config["ranks"] == 3
+    assert held.config["ranks"] == 2
 
 
 NEXT = """

@@ -93,6 +93,7 @@ def test_the_journal_keeps_all_attempts() -> None:
             with ups.create_wandb_context(
                 run_id=repeated,
                 mode="offline",
+                delivery="thread",
                 resume=True,
                 repeated=repeated,  # type: ignore[arg-type]
             ) as ctx:

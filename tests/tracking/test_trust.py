@@ -291,7 +291,7 @@ def test_the_right_server_is_used_however_its_address_is_written(wandb_server: W
 def test_a_wandb_folder_that_leads_out_of_the_run_is_not_searched(tmp_path: Path) -> None:
     """``ups check`` of a UPS run reads that run alone, and says what it has not read."""
     other = tmp_path / "other"
-    with ups.create_wandb_context({}, "mine", mode="offline", dir=other) as ctx:
+    with ups.create_wandb_context({}, "mine", mode="offline", delivery="thread", dir=other) as ctx:
         ctx.stage("a").log(0, loss=1.0)
     run = write_run(tmp_path / "r", [row(0)])
     (run / "wandb").symlink_to(other)

@@ -1,21 +1,22 @@
-"""``ups train`` and ``ups evaluate`` of a page, in forks of a process that has imported PyTorch, which takes seconds.
+"""``ups train`` and scripts of a page, in forks of a process that has imported a framework, which takes seconds.
 
-``warm.py SOCKET`` is that process. The stand-in of ``ups`` calls ``warm.py SOCKET COMMAND…`` where a page has one.
+``warm.py SOCKET`` is that process; the variable ``WARM_IMPORTS`` names the modules. The stand-ins of ``ups`` and
+``python`` call ``warm.py SOCKET COMMAND…`` where a page has one.
 """
 
 import gc
+import importlib
 import json
 import os
+import runpy
 import socket
 import sys
 
 
 def serve(path: str) -> None:
     """Fork for each command that comes, and return in the child, as the command."""
-    import torch._dynamo  # noqa: F401
-
-    import ups.simulator.pipeline  # noqa: F401
-
+    for module in os.environ["WARM_IMPORTS"].split():
+        importlib.import_module(module)
     gc.freeze()  # a child that collects it would copy it
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
         listening.bind(f"{path}.new")
@@ -55,6 +56,10 @@ if len(sys.argv) > 2:
     sys.exit(ask(sys.argv[1], sys.argv[2:]))
 serve(sys.argv[1])
 
-from ups.cli import main  # noqa: E402
+if sys.argv[0].endswith(".py"):
+    sys.path[0] = os.path.dirname(os.path.abspath(sys.argv[0]))  # noqa: PTH100, PTH120
+    runpy.run_path(sys.argv[0], run_name="__main__")
+else:
+    from ups.cli import main
 
-main()
+    main()
