@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tomllib
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -76,12 +77,18 @@ def test_a_notebook_ends_a_run_where_the_next_begins(tmp_path: Path) -> None:
     printed = run_in(tmp_path, NOTEBOOKS)
     runs = [RunDirectory.open(tmp_path / "journaled" / "ups-runs" / run_id) for run_id in ("one", "two")]
     for run in runs:  # a kernel does not wait long at its end
-        wait_for(lambda run=run: (status := read_status(run)) is not None and status.state == "finished")
+        wait_for(partial(is_delivered, run))
     plain, journaled = (runs_below(tmp_path / way) for way in ("plain", "journaled"))
     assert len(plain) == len(journaled) == 2, printed
     for one, other in zip(plain, journaled, strict=True):
         assert_the_same(one, other)
         assert len(read_held(other).rows) == 5
+
+
+def is_delivered(run: RunDirectory) -> bool:
+    """True once a delivery has closed the run."""
+    status = read_status(run)
+    return status is not None and status.state == "finished"
 
 
 def run_in(folder: Path, code: str) -> str:
