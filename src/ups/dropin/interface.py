@@ -32,9 +32,16 @@ _POLICIES = {pb.FilesItem.NOW: "now", pb.FilesItem.LIVE: "live", pb.FilesItem.EN
 _SUMMARIES = ("min", "max", "mean", "best", "last", "copy", "none", "first")
 _GOALS = {pb.MetricRecord.GOAL_MINIMIZE: "minimize", pb.MetricRecord.GOAL_MAXIMIZE: "maximize"}
 _AWAITED = ("internal_messages", "stop_status", "network_status")  # answered at the run's end
-_OF_THE_SERVER = {  # requests that only wandb's own process can answer
-    "link_artifact": "link_artifact() needs the artifact on the server",
-    "download_artifact": "the artifact is on the server",
+_OF_DELIVERY = frozenset(  # what the run that delivery opens sends itself, or UPS's capture of the console
+    {
+        *("header", "footer", "telemetry", "environment", "stats", "final", "output", "output_raw"),
+        *("python_packages", "probe_system_info", "pause", "resume", "keepalive", "cancel"),
+    }
+)
+_OF_WANDB = {  # what only wandb's own process, beside the training, can do
+    "tbrecord": "wandb's own process reads TensorBoard's files",
+    "link_artifact": "wandb's own process links the artifact",
+    "download_artifact": "wandb's own process downloads the artifact",
     "job_input": "W&B Launch reads it",
 }
 
@@ -106,9 +113,13 @@ class JournalInterface(InterfaceShared):
         if self.context is None:
             return  # the header and the telemetry that come before the run
         kind = record.WhichOneof("record_type")
+        if kind == "request":
+            kind = record.request.WhichOneof("request_type")
         publish = getattr(self, f"_journal_{kind}", None)
         if publish is not None:
             publish(getattr(record, kind))
+        elif kind not in _OF_DELIVERY:
+            raise _not_had(kind)
 
     def _record(self, **content: Any) -> None:
         assert self.context is not None
@@ -219,11 +230,6 @@ class JournalInterface(InterfaceShared):
     def _answer(self, request: pb.Request, result: pb.Result) -> Answer | FileAnswer:
         kind = request.WhichOneof("request_type")
         response = result.response
-        if kind in _OF_THE_SERVER:
-            raise UsageError(
-                f"{_OF_THE_SERVER[kind]}, and this run is journaled: make the run with plain wandb, and guard it with"
-                " ups.guard(run)"
-            )
         if kind in _AWAITED:
             return Answer(self._asyncer, result, self._ended)
         if kind == "history_step":
@@ -240,6 +246,8 @@ class JournalInterface(InterfaceShared):
             response.attach_response.run.CopyFrom(self._run)
         elif kind == "log_artifact":
             return self._log_artifact(request.log_artifact.artifact, result)
+        elif kind in _OF_WANDB:
+            raise _not_had(kind)
         return Answer(self._asyncer, result)
 
     def _log_artifact(self, artifact: pb.ArtifactRecord, result: pb.Result) -> Answer | FileAnswer:
@@ -258,6 +266,14 @@ class JournalInterface(InterfaceShared):
         if self.context is not None:
             self.context.finish(exit_code)
         self._ended.set()
+
+
+def _not_had(kind: str) -> UsageError:
+    """The error to raise for what a journaled run cannot do."""
+    reason = _OF_WANDB.get(kind, f"wandb's own process takes {kind!r}")
+    return UsageError(
+        f"{reason}, and this run is journaled: make the run with plain wandb, and guard it with ups.guard(run)"
+    )
 
 
 def _path(item: Any) -> list[str]:
