@@ -195,3 +195,31 @@ def test_artifacts_ask_nothing_in_the_training(tmp_path: Path, wandb_server: Wan
     assert float(word_after(printed, "TOOK")) < 3
     assert word_after(printed, "CHILDREN") == "[]"
     assert [each.id for each in wandb_server.artifacts if each.name == "mine"] == [word_after(rest, "ID")]
+
+
+def test_a_saved_file_is_what_its_policy_promises(tmp_path: Path, wandb_server: WandBServer) -> None:
+    """The server has a file as it was at the call with ``now``, and as it is at the end with ``live`` and ``end``."""
+    script = """
+        from pathlib import Path
+        import wandb
+        run = wandb.init(project="p", id="r")
+        for policy in ("now", "live", "end"):
+            folder = Path("outputs", policy)
+            folder.mkdir(parents=True)
+            (folder / "f.txt").write_text("before")
+            run.save(f"outputs/{policy}/*", base_path="outputs", policy=policy)
+            (folder / "f.txt").unlink()
+            (folder / "f.txt").write_text("after")
+        run.alert("title", "text", level="WARN")
+        run.mark_preempting()
+        run.finish()
+    """
+    path = tmp_path / "script.py"
+    path.write_text(textwrap.dedent(script))
+    process = start_process(wandb_server, tmp_path, ["-m", "ups.dropin", path])
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, printed
+    held = wandb_server.run("r")
+    saved = {name: content for name, content in held.files.items() if name.endswith("/f.txt")}
+    assert saved == {"now/f.txt": b"before", "live/f.txt": b"after", "end/f.txt": b"after"}
+    assert [(alert.title, alert.text, alert.severity) for alert in held.alerts] == [("title", "text", "WARN")]

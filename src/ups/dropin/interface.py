@@ -73,6 +73,7 @@ class JournalInterface(InterfaceShared):
         self._begin = begin
         self._run = pb.RunRecord(run_id=context.run_id if context is not None else "")
         self._ended = Moment()
+        self._linked: set[Path] = set()
 
     def continue_from(self, parent: JournalInterface) -> None:
         """Continue from the state that the run had in the process which forked this one."""
@@ -163,7 +164,11 @@ class JournalInterface(InterfaceShared):
         assert self.context is not None
         for item in files.files:
             policy = _POLICIES[item.policy]
-            keep_file(RunDirectory(self.context.dir).files / item.path, policy)
+            path = RunDirectory(self.context.dir).files / item.path
+            if policy == "now":
+                keep_file(path)
+            else:  # W&B wants what the original holds later, so the link to it stays until the run ends
+                self._linked.add(path)
             self._record(kept={"path": Path(item.path).as_posix(), "policy": policy})
 
     def _journal_alert(self, alert: pb.AlertRecord) -> None:
@@ -264,6 +269,12 @@ class JournalInterface(InterfaceShared):
         """End the run: close the open row, deliver the rest, and let wandb's own threads end."""
         self.state.close_row(self.state.step + 1)
         if self.context is not None:
+            for path in self._linked:
+                try:
+                    keep_file(path)
+                except OSError as error:
+                    message = f"{path.name} was saved with policy live or end, and its content cannot be kept: {error}"
+                    self.context.sink.note(f"kept:{path.name}", message)
             self.context.finish(exit_code)
         self._ended.set()
 

@@ -15,16 +15,15 @@ if TYPE_CHECKING:
 __all__ = ["keep_artifact", "keep_file"]
 
 
-def keep_file(path: Path, policy: str) -> None:
+def keep_file(path: Path) -> None:
     """Put a file's content in the place of the link to it that ``run.save`` makes.
 
-    A file with the policy ``now`` is there from then on, also where the original is replaced or removed. With ``live``
-    and ``end`` W&B wants what the original holds later, so the link stays.
+    It is there from then on, also where the original is replaced or removed.
 
     Raises:
         OSError: It cannot be linked or copied.
     """
-    if policy == "now" and path.is_symlink():
+    if path.is_symlink():
         held = path.with_name(f".{path.name}.kept")
         held.unlink(missing_ok=True)
         _link_or_copy(path.resolve(), held)
