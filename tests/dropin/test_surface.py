@@ -58,7 +58,7 @@ def answers_in(printed: str) -> Answers:
 def offline(tmp_path_factory: pytest.TempPathFactory) -> tuple[Answers, Answers]:
     """The answers of the members offline: with plain wandb, and with the drop-in."""
     found = []
-    for under in ((), ("-m", "ups.dropin")):
+    for under in ((), ("-m", "ups.guard")):
         folder = tmp_path_factory.mktemp("surface")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "UPS_"))}
         own = {"WANDB_ERROR_REPORTING": "false", "HOME": str(folder), "NETRC": str(folder / "netrc")}
@@ -132,7 +132,7 @@ def test_a_decision_holds(member: str, offline: tuple[Answers, Answers]) -> None
 
 def test_members_online(tmp_path: Path, wandb_server: WandBServer) -> None:
     """Each question to delivery and the server has its answer: names, links, uses, downloads."""
-    process = start_process(wandb_server, tmp_path, ["-m", "ups.dropin", SCRIPT, "online"])
+    process = start_process(wandb_server, tmp_path, ["-m", "ups.guard", SCRIPT, "online"])
     printed, _ = process.communicate(timeout=300)
     assert process.returncode == 0, printed
     found = answers_in(printed)
@@ -183,7 +183,7 @@ def test_artifacts_ask_nothing_in_the_training(tmp_path: Path, wandb_server: Wan
     path = tmp_path / "script.py"
     path.write_text(textwrap.dedent(script))
     with wandb_server.away():
-        process = start_process(wandb_server, tmp_path, ["-m", "ups.dropin", path])
+        process = start_process(wandb_server, tmp_path, ["-m", "ups.guard", path])
         assert process.stdout is not None
         printed = ""
         while "CHILDREN" not in printed:
@@ -216,7 +216,7 @@ def test_a_saved_file_is_what_its_policy_promises(tmp_path: Path, wandb_server: 
     """
     path = tmp_path / "script.py"
     path.write_text(textwrap.dedent(script))
-    process = start_process(wandb_server, tmp_path, ["-m", "ups.dropin", path])
+    process = start_process(wandb_server, tmp_path, ["-m", "ups.guard", path])
     printed, _ = process.communicate(timeout=120)
     assert process.returncode == 0, printed
     held = wandb_server.run("r")

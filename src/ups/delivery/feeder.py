@@ -13,6 +13,7 @@ from ups.journal.ledger import JournalSpan, Ledger
 from ups.journal.row_reader import Entry, RowReader
 from ups.journal.row_rule import Row
 from ups.journal.run_directory import RunDirectory
+from ups.journal.script_summary import leaves
 from ups.journal.untrusted import check_folder, path_inside
 
 __all__ = ["Feeder"]
@@ -103,7 +104,12 @@ class Feeder:
         """Set the summary of the rows that earlier sessions delivered, which a new session does not know."""
         if not self._held:
             return
-        self._trying(lambda: self.session.update_summary({**self.journals.rule.last, **self._summary}))
+        last = self.journals.rule.last
+        media = {name: value for name, value in last.items() if isinstance(value, dict | list)}
+        plain = {name: value for name, value in last.items() if name not in media}
+        self._trying(lambda: self.session.update_summary({**plain, **self._summary}))
+        if media:
+            self._trying(lambda: self.session.change_summary(leaves(media), ()))
         if (script := self.journals.script) is not None:
             self._trying(lambda: self.session.change_summary(script.summary.plain(), ()))
 
@@ -134,7 +140,7 @@ class Feeder:
         return self.ledger.number(row)
 
     def _take_row(self, row: Row) -> None:
-        self.expected.update((EVERY_ROW, *(row.values if row.axis is not None else _counted(row.values))))
+        self.expected.update((EVERY_ROW, *_counted(row.values)))
         number = self._next()
         if number is not None:
             self.session.log(row, number)
@@ -262,5 +268,5 @@ class Feeder:
 
 
 def _counted(values: dict[str, Any]) -> list[str]:
-    """The names of a script's row that a server counts under these names: those of numbers."""
+    """The names of a row that a server counts under these names: those of numbers."""
     return [name for name, value in values.items() if type(value) in (int, float) and not name.startswith("_")]

@@ -60,11 +60,23 @@ def _has_values(record: dict[str, Any]) -> bool:
     values = record["values"]
     if not isinstance(values, dict):
         return False
+    has_media = "media" not in record or _has_media(record)
     if all(map(_is_number, values.values())) and all(map(_is_metric, values)):
-        return True
+        return has_media
     right = {name: value for name, value in values.items() if _is_number(value) and _is_metric(name)}
-    record["values"], record["damaged"] = right, len(values) - len(right)
-    return bool(right)
+    record["values"], record["damaged"] = right, record.get("damaged", 0) + len(values) - len(right)
+    return has_media and bool(right or record.get("media"))
+
+
+def _has_media(record: dict[str, Any]) -> bool:
+    """True where the media of a row are there by name; what is not JSON of a medium is taken out of them."""
+    media = record["media"]
+    if not isinstance(media, dict):
+        return False
+    record["media"] = {name: value for name, value in media.items() if _is_medium(value) and _is_metric(name)}
+    if len(record["media"]) < len(media):
+        record["damaged"] = len(media) - len(record["media"])
+    return bool(record["values"] or record["media"])
 
 
 def _has_call(record: dict[str, Any]) -> bool:
@@ -91,6 +103,12 @@ def _has_place(record: dict[str, Any]) -> bool:
 
 def _is_number(value: Any) -> bool:
     return type(value) is float or (type(value) is int and -(2**63) <= value < 2**63)
+
+
+def _is_medium(value: Any) -> bool:
+    """True for the JSON of a medium, or of a list of them."""
+    media = value if isinstance(value, list) else [value]
+    return bool(media) and all(isinstance(each, dict) and isinstance(each.get("_type"), str) for each in media)
 
 
 @lru_cache(maxsize=100_000)

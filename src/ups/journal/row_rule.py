@@ -22,7 +22,10 @@ __all__ = ["Row", "RowRule"]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row as W&B is given it: values by full name, among them the step metric ``axis``, None outside a stage."""
+    """A row as W&B is given it: values by full name, among them the step metric ``axis``, None outside a stage.
+
+    A value is a number, or the JSON of a medium.
+    """
 
     values: dict[str, Any]
     axis: str | None
@@ -63,6 +66,8 @@ class RowRule:
         if "values" not in record:
             return self.settle(process) if "settled" in record or "end" in record else []
         stage, time, values = record.get("stage"), record["time"], record["values"]
+        if "media" in record:
+            values = {**values, **record["media"]}
         if stage is None:
             self.last.update(values)
             return [Row(dict(values), None, time)] if values else []

@@ -135,16 +135,24 @@ class JournalSource(Source):
             self._take_of_script(entries)
             return
         rows: list[dict[str, Any]] = []
+        has_media = False
         for entry in entries:
             if entry.row is not None:
-                rows.append({**entry.row.values, "_timestamp": entry.row.time})
+                values = entry.row.values
+                if any(isinstance(value, dict) for value in values.values()):
+                    self.run.add_media(self._directory.files, self._count + len(rows), values)
+                    self._take_media(values, entry.row.time)
+                    has_media = True
+                rows.append({**values, "_timestamp": entry.row.time})
             elif entry.numbered:
                 rows.append({"_timestamp": entry.record["time"]})  # of a table or an image: W&B gives it a row too
                 self._take_medium(entry.record)
             else:
                 self._take_other(entry)
         self._count += len(rows)
-        if rows:
+        if has_media:
+            self.run.add_values([(".".join(path), value) for path, value in leaves(row)] for row in rows)
+        elif rows:
             self.run.add_rows(rows)
 
     def _take_of_script(self, entries: list[Entry]) -> None:

@@ -9,6 +9,7 @@ import contextlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NoReturn
@@ -37,7 +38,7 @@ class Recorder(ABC):
     ) -> None:
         self._directory = directory
         self._manifest = manifest
-        self._sink = RowSink(strict=strict)
+        self._sink = RowSink(strict=strict, keep_media=self._keep_media)
         self._rank = rank
         self._prefix = f"rank{rank.index}/" if rank is not None and rank.index > 0 else ""
         self._config = dict(manifest.config)
@@ -271,6 +272,11 @@ class Recorder(ABC):
         """Append a record to the journal, if anything is tracked."""
         if self._directory is not None:
             self._sink.record(**content)
+
+    def _keep_media(self, values: dict[str, Any], step: int) -> dict[str, Any]:
+        """Media of wandb's types as JSON. The drop-in, which stands above tracking, knows how wandb makes it."""
+        kept: dict[str, Any] = import_module("ups.dropin.stage_media").as_json(self, values, step)
+        return kept
 
     def _new_stage(self, name: str) -> Stage:
         if not self.enabled:
