@@ -40,10 +40,10 @@ class RecordedSession(Session):
     def log(self, row: Row, number: int) -> None:
         self._take(number, row.values)
 
-    def log_table(self, name: str, path: Path, number: int) -> None:
+    def log_table(self, name: str, path: Path, place: dict[str, int], number: int) -> None:
         self._take(number, name)
 
-    def log_image(self, name: str, path: Path, caption: str | None, number: int) -> None:
+    def log_images(self, name: str, images: list[tuple[Path, str | None]], place: dict[str, int], number: int) -> None:
         self._take(number, name)
 
     def update_summary(self, values: dict[str, Any]) -> None:

@@ -18,7 +18,12 @@ import wandb
 import ups
 from held import Held, read_held
 from run_directories import deliver
+from ups.check import check_run
 from ups.errors import InvalidValue
+from ups.journal.run_directory import RunDirectory
+from ups.repair.missing_rows import missing_rows
+from ups.runs import find_run, open_files, open_run
+from ups.runs.journal_source import JournalSource
 
 SCRIPT = Path(__file__).with_name("media_script.py")
 CLOCKS = {"_timestamp", "_runtime"}
@@ -171,3 +176,42 @@ print("wandb" in sys.modules, list(ctx.sink.faults.as_dict()))
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "False ['value:a/figure']" in done.stdout
+
+
+def test_a_run_is_read_alike_from_its_journal_and_from_wandbs_files(tmp_path: Path) -> None:
+    """The charts, the verdicts and the number of rows, with UPS's own tables and images at a step among them."""
+    pixels = np.zeros((4, 4, 3), "uint8")
+    with ups.create_wandb_context({}, "r", mode="local", dir=tmp_path) as ctx:
+        stage = ctx.stage("a")
+        for step in range(3):
+            stage.log(step, loss=1.0 / (step + 1), sample=wandb.Image(pixels))
+            ctx.log_image("field", [pixels, 255 - pixels], ["zero", None], stage="a", step=step)
+            ctx.log_table("rows", ["n"], [[step]], stage="a", step=step)
+    journals = check_run(open_run(tmp_path / "r"))
+    source = JournalSource(RunDirectory(tmp_path / "r"))
+    source.read_all()
+    assert [(medium.kind, medium.name) for medium in source.media()[:4]] == [
+        ("image", "training/a/sample"),
+        *[("image", "training/a/field")] * 2,
+        ("table", "training/a/rows"),
+    ]
+    deliver(tmp_path / "r")
+    files = check_run(open_files(find_run(tmp_path / "r")))
+    assert files.rows == journals.rows == 9
+    assert [(chart.metric, chart.verdict, chart.points) for chart in files.charts] == [
+        (chart.metric, chart.verdict, chart.points) for chart in journals.charts
+    ]
+    assert [chart.metric for chart in files.charts] == ["training/a/loss"]
+    held = read_held(tmp_path / "r")
+    shown = [row for row in held.rows if "training/a/field._type" in row]
+    assert [(row["training/a/step"], row["training/a/field.count"]) for row in shown] == [(0, 2), (1, 2), (2, 2)]
+
+
+def test_repair_knows_which_rows_with_media_a_file_lacks(tmp_path: Path) -> None:
+    """A row whose first value is a medium is found by its step."""
+    with ups.create_wandb_context({}, "r", mode="offline", dir=tmp_path) as ctx:
+        ctx.stage("a").log(0, {"sample": wandb.Html("x")})
+        ctx.stage("a").log(1, {"sample": wandb.Html("y"), "loss": 1.0})
+    missing = missing_rows(open_files(find_run(tmp_path / "r")))
+    assert missing is not None
+    assert list(missing.number) == []

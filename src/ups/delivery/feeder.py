@@ -147,15 +147,19 @@ class Feeder:
             self.rows = self._seen
 
     def _take_media(self, record: dict[str, Any]) -> None:
+        name, place = self.journals.rule.medium(record)
         number = self._next()
         if number is None:
             return
-        kind = "table" if "table" in record else "image"
-        path = self._inside(record["path"], f"the {kind} {record[kind]!r}")
-        if kind == "table":
-            self.session.log_table(record["table"], path, number)
+        if "table" in record:
+            path = self._inside(record["path"], f"the table {name!r}")
+            self.session.log_table(name, path, place, number)
         else:
-            self.session.log_image(record["image"], path, record.get("caption"), number)
+            images = [
+                (self._inside(image["path"], f"the image {name!r}"), image.get("caption"))
+                for image in (record, *record.get("more", ()))
+            ]
+            self.session.log_images(name, images, place, number)
         self.rows = self._seen
 
     def _take_other(self, process: str, record: dict[str, Any], offset: int) -> None:

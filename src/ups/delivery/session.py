@@ -11,7 +11,7 @@ import shutil
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from inspect import signature
 from pathlib import Path
@@ -157,22 +157,30 @@ class Session:
         """Hand a row over as W&B's step ``number``, with its metrics defined first."""
         with losing("log a row"):
             if row.axis is not None:
-                self._define(row)
+                self._define(row.axis, row.values)
             self._run.log({**row.values, "_timestamp": row.time}, step=number, commit=True)
 
-    def log_table(self, name: str, path: Path, number: int) -> None:
-        """Hand over a table that was written to ``path``."""
+    def log_table(self, name: str, path: Path, place: Mapping[str, int], number: int) -> None:
+        """Hand over a table that was written to ``path``, with the step metric of its ``place``, if it has one."""
         with self._refusing("a table"):
             content = _table_in(path)
             table = self._wandb.Table(columns=content["columns"], data=content["rows"], allow_mixed_types=True)
-            self._run.log({name: table}, step=number, commit=True)
+            self._log_medium(name, table, place, number)
 
-    def log_image(self, name: str, path: Path, caption: str | None, number: int) -> None:
-        """Hand over the image in ``path``."""
+    def log_images(
+        self, name: str, images: Sequence[tuple[Path, str | None]], place: Mapping[str, int], number: int
+    ) -> None:
+        """Hand over the images in files, each with its caption; as for :meth:`log_table`."""
         if find_spec("PIL") is None:
             raise Refused("an image", "wandb needs Pillow for it: pip install 'ups-tracking[media]'")
         with self._refusing("an image"):
-            self._run.log({name: self._wandb.Image(str(path), caption=caption)}, step=number, commit=True)
+            made = [self._wandb.Image(str(path), caption=caption) for path, caption in images]
+            self._log_medium(name, made if len(made) > 1 else made[0], place, number)
+
+    def _log_medium(self, name: str, medium: Any, place: Mapping[str, int], number: int) -> None:
+        for axis in place:
+            self._define(axis, [name])
+        self._run.log({name: medium, **place}, step=number, commit=True)
 
     def update_summary(self, values: dict[str, Any]) -> None:
         """Set summary values."""
@@ -353,15 +361,14 @@ class Session:
             self.check()
             raise Refused(what, error_text(error)) from error
 
-    def _define(self, row: Row) -> None:
-        assert row.axis is not None
-        for name in (row.axis, *row.values):
+    def _define(self, axis: str, names: Iterable[str]) -> None:
+        for name in (axis, *names):
             if name not in self._defined:
                 self._defined.add(name)
-                if name == row.axis:
+                if name == axis:
                     self._run.define_metric(name, hidden=True)
                 else:
-                    self._run.define_metric(name, step_metric=row.axis, step_sync=False)
+                    self._run.define_metric(name, step_metric=axis, step_sync=False)
 
 
 def _redirect_stop(stop: Callable[[], None]) -> None:

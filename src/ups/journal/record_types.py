@@ -200,16 +200,27 @@ def _is_artifact(given: Any) -> bool:
     return named and _texts("type", "name")(given["artifact"])
 
 
+def _is_image(given: Any) -> bool:
+    return _texts("path")(given) and isinstance(given.get("caption"), str | None)
+
+
 def _is_result(value: Any) -> bool:
     return isinstance(value, (str, bool)) or _is_number(value)
 
 
 _KINDS: dict[str, Callable[[dict[str, Any]], bool]] = {
-    "table": lambda record: _texts("table", "path")(record) and _is_metric(record["table"]),
+    "table": lambda record: (
+        _texts("table", "path")(record)
+        and _is_metric(record["table"])
+        and ("stage" not in record or _has_place(record))
+    ),
     "image": lambda record: (
-        _texts("image", "path")(record)
+        _is_image(record)
+        and isinstance(record["image"], str)
         and _is_metric(record["image"])
-        and isinstance(record.get("caption"), str | None)
+        and isinstance(more := record.get("more", []), list)
+        and all(map(_is_image, more))
+        and ("stage" not in record or _has_place(record))
     ),
     "summary": lambda record: (
         isinstance(record["summary"], dict)

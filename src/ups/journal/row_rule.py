@@ -61,6 +61,17 @@ class RowRule:
         self._names: dict[tuple[str, str], str] = {}
         self._open: dict[str, dict[str, _Open]] = {}  # by process and stage
 
+    def medium(self, record: dict[str, Any]) -> tuple[str, dict[str, int]]:
+        """The name in W&B of a table or of images, and the stage's step beside them; none outside a stage."""
+        name: str = record["table"] if "table" in record else record["image"]
+        stage = record.get("stage")
+        if stage is None:
+            return name, {}
+        name, axis = metric_key(stage, name), step_metric(stage)
+        self.definitions.define(name, axis)
+        self.definitions.define(axis, hidden=True)
+        return name, {axis: record["step"]}
+
     def rows(self, record: dict[str, Any], process: str) -> list[Row]:
         """The rows that a record of a process's journal settles: its own, those that were open before it, or none."""
         if "values" not in record:

@@ -144,9 +144,13 @@ class JournalSource(Source):
                     self._take_media(values, entry.row.time)
                     has_media = True
                 rows.append({**values, "_timestamp": entry.row.time})
-            elif entry.numbered:
-                rows.append({"_timestamp": entry.record["time"]})  # of a table or an image: W&B gives it a row too
-                self._take_medium(entry.record)
+            elif entry.numbered:  # a table or an image: W&B gives it a row too
+                name, place = self._rows.rule.medium(entry.record)
+                rows.append({**place, "_timestamp": entry.record["time"]})
+                if place:
+                    rows[-1][name] = {"_type": "table-file" if "table" in entry.record else "image-file"}
+                    has_media = True
+                self._take_medium(name, entry.record)
             else:
                 self._take_other(entry)
         self._count += len(rows)
@@ -168,8 +172,10 @@ class JournalSource(Source):
                     self.run.add_media(self._directory.files, number, row.values)
                     self._take_media(row.values, row.time)
             elif entry.numbered:
-                rows.append([("_timestamp", entry.record["time"]), (DEFAULT_AXIS, self._number(0))])
-                self._take_medium(entry.record)
+                name, place = self._rows.rule.medium(entry.record)
+                own = [*place.items(), (f"{name}._type", "")] if place else []
+                rows.append([*own, ("_timestamp", entry.record["time"]), (DEFAULT_AXIS, self._number(0))])
+                self._take_medium(name, entry.record)
             else:
                 self._take_other(entry)
         if rows:
@@ -206,12 +212,12 @@ class JournalSource(Source):
                     shown = caption if isinstance(caption, str) else None
                     self._media.append(Medium(kind, f"{above}{name}", self._directory.files / path, time, shown))
 
-    def _take_medium(self, record: dict[str, Any]) -> None:
+    def _take_medium(self, name: str, record: dict[str, Any]) -> None:
+        """Take a table or images that UPS's own calls have kept."""
         kind = "table" if "table" in record else "image"
-        path = self._directory.path / str(record["path"])
-        caption = record.get("caption")
-        shown = None if caption is None else str(caption)
-        self._media.append(Medium(kind, str(record[kind]), path, float(record["time"]), shown))
+        for each in (record, *record.get("more", ())):
+            path = self._directory.path / str(each["path"])
+            self._media.append(Medium(kind, name, path, float(record["time"]), each.get("caption")))
 
     def _take_other(self, entry: Entry) -> None:
         """Take an entry that makes no row: configuration, summary, tags, start or end."""
