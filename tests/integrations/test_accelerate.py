@@ -135,7 +135,7 @@ def test_making_one_touches_no_distributed_state() -> None:
 
 
 def test_images_and_tables_are_kept() -> None:
-    """The images of a list beside each other, a table from columns and data, and one from a data frame; each at its step."""
+    """The images of a list beside each other, a table from columns and data, and one from a data frame."""
     accelerator, tracker = started()
     accelerator.log({"loss": 1.0}, step=0)
     tracker.log_images({"field": [np.zeros((4, 4)), np.ones((4, 4))]}, step=1)

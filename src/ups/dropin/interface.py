@@ -32,6 +32,7 @@ _POLICIES = {pb.FilesItem.NOW: "now", pb.FilesItem.LIVE: "live", pb.FilesItem.EN
 _SUMMARIES = ("min", "max", "mean", "best", "last", "copy", "none", "first")
 _GOALS = {pb.MetricRecord.GOAL_MINIMIZE: "minimize", pb.MetricRecord.GOAL_MAXIMIZE: "maximize"}
 _AWAITED = ("internal_messages", "stop_status", "network_status")  # answered at the run's end
+_WHOLE = 1e6  # below it wandb-core writes a whole number in a float without a point
 _OF_DELIVERY = frozenset(  # what the run that delivery opens sends itself, or UPS's capture of the console
     {
         *("header", "footer", "telemetry", "environment", "stats", "final", "output", "output_raw"),
@@ -77,7 +78,7 @@ class JournalInterface(InterfaceShared):
 
     def continue_from(self, parent: JournalInterface) -> None:
         """Continue from the state that the run had in the process which forked this one."""
-        self.state = ScriptState(parent.state.began, parent.state.step, parent.state.summary)
+        self.state = parent.state.copy()
         self._run.CopyFrom(parent._run)
 
     # ------------------------------------------------------------------ rows
@@ -106,7 +107,7 @@ class JournalInterface(InterfaceShared):
         if flush is not None:
             content["commit"] = flush
         self.append(orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE))
-        self.state.log(values, content.get("step"), flush, content["time"])
+        self.state.log_nested(values, content.get("step"), flush, content["time"])
 
     # ------------------------------------------------------------------ everything else
 
@@ -145,6 +146,7 @@ class JournalInterface(InterfaceShared):
             options["goal"] = _GOALS[metric.goal]
         if metric._control.overwrite:
             options["overwrite"] = True
+        self.state.define(options)
         self._record(metric=options)
 
     def _journal_config(self, config: pb.ConfigRecord) -> None:
@@ -154,10 +156,7 @@ class JournalInterface(InterfaceShared):
     def _journal_summary(self, summary: pb.SummaryRecord) -> None:
         update = [(_path(item), json.loads(item.value_json)) for item in summary.update]
         remove = [_path(item) for item in summary.remove]
-        for path, value in update:
-            self.state.set_summary(path, value)
-        for path in remove:
-            self.state.remove_summary(path)
+        self.state.change_summary(update, remove)
         self._record(summary_items={"update": update, "remove": remove})
 
     def _journal_files(self, files: pb.FilesRecord) -> None:
@@ -242,7 +241,7 @@ class JournalInterface(InterfaceShared):
         elif kind == "get_summary":
             for name, value in self.state.summary.items():
                 item = response.get_summary_response.item.add()
-                item.key, item.value_json = name, json_dumps_safer_history(value)
+                item.key, item.value_json = name, json_dumps_safer_history(_as_answered(value))
         elif kind == "poll_exit":
             response.poll_exit_response.done = True
         elif kind == "run_start":
@@ -285,6 +284,15 @@ def _not_had(kind: str) -> UsageError:
     return UsageError(
         f"{reason}, and this run is journaled: make the run with plain wandb, and guard it with ups.guard(run)"
     )
+
+
+def _as_answered(value: Any) -> Any:
+    """A value as wandb-core answers it: a whole number in a float comes back as an ``int``."""
+    if isinstance(value, dict):
+        return {name: _as_answered(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return list(map(_as_answered, value))
+    return int(value) if type(value) is float and value.is_integer() and abs(value) < _WHOLE else value
 
 
 def _path(item: Any) -> list[str]:

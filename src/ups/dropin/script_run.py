@@ -106,7 +106,7 @@ def _state_of(directory: RunDirectory, record: RunRecord) -> ScriptState:
     for name, value in run.config.items():
         if name not in given:
             record.config.update.add(key=name, value_json=json.dumps(value))
-    return ScriptState(time.time(), source.next_step, source.summary())
+    return ScriptState(time.time(), source.next_step, source.script_summary())
 
 
 def _step_on_server(context: WandBContext, settings: Settings) -> int:

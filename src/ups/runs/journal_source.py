@@ -12,7 +12,7 @@ from ups.journal.ledger import numbers_of
 from ups.journal.row_numbers import RowNumbers
 from ups.journal.row_reader import Entry, RowReader
 from ups.journal.run_directory import RunDirectory
-from ups.journal.script_summary import Change, leaves
+from ups.journal.script_summary import Change, ScriptSummary, leaves
 from ups.journal.waiting import waits
 from ups.nested import put
 from ups.runfile import Run
@@ -110,6 +110,11 @@ class JournalSource(Source):
         """As for :class:`Source`."""
         script = self._rows.script.summary.values if self._rows.script is not None else {}
         return {**self._rows.rule.last, **script, **self._set}
+
+    def script_summary(self) -> ScriptSummary:
+        """The summary so far, to be continued by a script's next rows."""
+        script = self._rows.script
+        return script.summary if script is not None else ScriptSummary(self.summary())
 
     def media(self) -> list[Medium]:
         """As for :class:`Source`."""

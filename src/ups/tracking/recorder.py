@@ -217,8 +217,8 @@ class Recorder(ABC):
     ) -> None:
         """Log an image: a path, a matplotlib figure, a PIL image, or an array of height × width (× 3 or 4).
 
-        Given a list of them, and a list of captions, W&B shows them beside each other. Given a ``stage`` and its ``step``,
-        they are among the stage's metrics, in a row at that step.
+        Given a list of them, and a list of captions, W&B shows them beside each other. Given a ``stage`` and its
+        ``step``, they are among the stage's metrics, in a row at that step.
         """
         with self._keeping("image", name) as folder:
             if folder is not None:
