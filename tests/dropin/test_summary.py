@@ -46,7 +46,7 @@ def answers(folder: Path) -> list[tuple[str, dict[str, Any]]]:
 
 
 def test_the_summary_answers_as_plain_wandbs_does(folders: tuple[Path, Path]) -> None:
-    """Last values, aggregates by definition, nested values, values that the script sets and removes; their types too."""
+    """Last values, aggregates by definition, nested values, what the script sets and removes; their types too."""
     plain, journaled = map(answers, folders)
     assert [what for what, _ in journaled] == [what for what, _ in plain]
     for (what, one), (_, other) in zip(plain, journaled, strict=True):
