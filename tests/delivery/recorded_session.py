@@ -76,7 +76,9 @@ class RecordedSession(Session):
     def keep_file(self, path: Path, name: str, policy: str) -> None:
         self.files.append(name)
 
-    def log_artifact_record(self, given: dict[str, Any], inside: Callable[[str], Path], answer: Path | None) -> None:
+    def log_artifact_record(
+        self, given: dict[str, Any], inside: Callable[[str], Path], made: Path, answer: Path | None
+    ) -> None:
         for entry in given.get("manifest", {}).get("contents", []):
             inside(entry["localPath"])
         self.once.append(given["name"])

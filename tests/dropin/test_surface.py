@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -223,3 +224,47 @@ def test_a_saved_file_is_what_its_policy_promises(tmp_path: Path, wandb_server: 
     saved = {name: content for name, content in held.files.items() if name.endswith("/f.txt")}
     assert saved == {"now/f.txt": b"before", "live/f.txt": b"after", "end/f.txt": b"after"}
     assert [(alert.title, alert.text, alert.severity) for alert in held.alerts] == [("title", "text", "WARN")]
+
+
+def test_an_artifact_of_very_many_files_arrives(tmp_path: Path, wandb_server: WandBServer) -> None:
+    """Its manifest is a file: it is kept in the run's directory with the content, and the server has all of it."""
+    script = Path(__file__).with_name("many_files.py")
+    process = start_process(wandb_server, tmp_path, ["-m", "ups.guard", script])
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, printed
+    (artifact,) = wandb_server.artifacts
+    assert (artifact.name, artifact.state) == ("many", "COMMITTED")
+    assert artifact.files == {f"folder/{name}": f"content of {name}".encode() for name in ("a.txt", "b.txt", "c.txt")}
+    (manifest,) = (tmp_path / "ups-runs" / "r" / "artifacts").glob("*.manifest.gz")
+    assert str(tmp_path).encode() not in gzip.decompress(manifest.read_bytes())
+
+
+def test_a_second_init_and_a_folder_of_the_scripts_own_need_no_word(tmp_path: Path) -> None:
+    """A run that is returned again is reported once, a disabled one never; and plain runs keep their last lines."""
+    script = """
+        import os, sys, wandb
+        import ups
+        settings = wandb.Settings(launch=True, x_files_dir=os.path.abspath("f"))
+        first = wandb.init(project="p", mode="offline", settings=settings)
+        assert wandb.init(project="p", mode="offline") is first
+        first.log({"x": 1})
+        first.finish()
+        wandb.init(mode="disabled").finish()
+    """
+    path = tmp_path / "script.py"
+    path.write_text(textwrap.dedent(script))
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "UPS_"))}
+    done = subprocess.run(
+        [sys.executable, "-m", "ups.guard", path],
+        cwd=tmp_path,
+        env=inherited | {"HOME": str(tmp_path), "WANDB_ERROR_REPORTING": "false"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("guarded in this process") == 1
+    assert "it was started by W&B Launch" in done.stderr
+    assert "None" not in done.stderr
+    assert "You can sync this run" in done.stderr

@@ -197,7 +197,8 @@ class Feeder:
             given = record["artifact_record"]
             artifact, answer = given["artifact"], self._answer_of(given)
             what = f"the artifact {artifact['name']!r}"
-            self.session.log_artifact_record(artifact, lambda path: self._content(path, what), answer)
+            made = self.directory.delivery / "manifests"
+            self.session.log_artifact_record(artifact, lambda path: self._content(path, what), made, answer)
         elif "use_artifact" in record:
             used = record["use_artifact"]
             self.session.use_artifact(used["id"], used["type"], used["name"])

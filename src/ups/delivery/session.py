@@ -5,6 +5,7 @@ has refused permanently. It becomes :class:`SessionLost`, and delivery opens the
 """
 
 import contextlib
+import gzip
 import json
 import os
 import shutil
@@ -31,6 +32,8 @@ from ups.journal.untrusted import LARGEST, parse
 __all__ = ["Session"]
 
 _MOST_ROWS = 1_000_000  # of a table; W&B itself shows 200,000
+_LONGEST_ENTRY = 1024 * 1024  # bytes of a line of a manifest
+_MOST_ENTRIES = 10_000_000  # of a manifest
 _FINISH_TIMEOUT = 900.0  # seconds; by default wandb waits for ever
 _INIT_TIMEOUT = 60.0  # seconds
 
@@ -268,12 +271,15 @@ class Session:
         with self._refusing("an artifact"):
             self._run.log_artifact(str(path), name=name, type=type_)
 
-    def log_artifact_record(self, given: dict[str, Any], inside: Callable[[str], Path], answer: Path | None) -> None:
+    def log_artifact_record(
+        self, given: dict[str, Any], inside: Callable[[str], Path], made: Path, answer: Path | None
+    ) -> None:
         """Log an artifact as a script's wandb has made it, with its ids.
 
         Args:
             given: wandb's own record of it, as JSON.
             inside: Resolves the path of its content; refuses one outside the run.
+            made: A folder for a manifest that is a file of its own.
             answer: The file that W&B's answer is written to, when it has come; None where none is awaited.
         """
         from google.protobuf import json_format
@@ -282,11 +288,12 @@ class Session:
         with self._refusing("an artifact"):
             artifact = json_format.ParseDict(given, ArtifactRecord(), ignore_unknown_fields=True)
             artifact.run_id, artifact.project, artifact.entity = self._run.id, self.project, self.entity
-            if artifact.manifest.manifest_file_path:
-                raise ValueError("its manifest is in a file of its own")
-            for entry in artifact.manifest.contents:
+            manifest = artifact.manifest
+            for entry in manifest.contents:
                 if entry.local_path:
                     entry.local_path = str(inside(entry.local_path))
+            if manifest.manifest_file_path:
+                manifest.manifest_file_path = str(_manifest_in(inside(manifest.manifest_file_path), inside, made))
             if answer is None or self._run.offline:
                 self._interface()._publish_artifact(artifact)
                 return
@@ -418,6 +425,24 @@ def _write_answer(handle: Any, path: Path) -> None:
         write_atomically(path, json.dumps(json_format.MessageToDict(result)) + "\n")
     except Exception as error:  # noqa: BLE001 - of another thread, where nobody could take it
         print(f"no answer about an artifact: {error_text(error)}", file=sys.stderr)
+
+
+def _manifest_in(path: Path, inside: Callable[[str], Path], folder: Path) -> Path:
+    """Write a manifest that is a file of its own with each path of content resolved by ``inside``; wandb removes it."""
+    folder.mkdir(exist_ok=True)
+    target = folder / path.name
+    target.unlink(missing_ok=True)
+    read = 0
+    with gzip.open(path, "rb") as lines, gzip.open(target, "wb") as written:
+        while line := lines.readline(_LONGEST_ENTRY):
+            entry = parse(line)
+            read += 1
+            if not isinstance(entry, dict) or read > _MOST_ENTRIES:
+                raise ValueError(f"{path} is not a manifest")
+            if "local_path" in entry:
+                entry["local_path"] = str(inside(str(entry["local_path"])))
+            written.write(json.dumps(entry).encode() + b"\n")
+    return target
 
 
 def _table_in(path: Path) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import shutil
 from pathlib import Path
@@ -33,16 +35,34 @@ def keep_file(path: Path) -> None:
 def keep_artifact(artifact: ArtifactRecord, directory: RunDirectory) -> None:
     """Keep the files of an artifact in a run directory, and name them in its manifest relative to that.
 
+    The manifest of an artifact with very many files is itself a file, which is kept too.
+
     Raises:
         OSError: One cannot be linked or copied.
     """
+    folder = directory.artifacts / (artifact.client_id[:32] or artifact.digest)
     for entry in artifact.manifest.contents:
         if entry.local_path:
-            path = directory.artifacts / (artifact.client_id[:32] or artifact.digest) / entry.path
-            if not path.exists():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                _link_or_copy(Path(entry.local_path), path)
-            entry.local_path = path.relative_to(directory.path).as_posix()
+            entry.local_path = _keep(Path(entry.local_path), folder / entry.path, directory)
+    given = artifact.manifest.manifest_file_path
+    if given:
+        path = folder.with_name(f"{folder.name}.manifest.gz")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with gzip.open(given, "rt", encoding="utf-8") as read, gzip.open(path, "wt", encoding="utf-8") as written:
+            for line in read:
+                content = json.loads(line)
+                if content.get("local_path"):
+                    content["local_path"] = _keep(Path(content["local_path"]), folder / content["path"], directory)
+                written.write(json.dumps(content) + "\n")
+        artifact.manifest.manifest_file_path = path.relative_to(directory.path).as_posix()
+
+
+def _keep(original: Path, path: Path, directory: RunDirectory) -> str:
+    """Keep a file; return its path in the run directory."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _link_or_copy(original, path)
+    return path.relative_to(directory.path).as_posix()
 
 
 def _link_or_copy(original: Path, path: Path) -> None:

@@ -13,7 +13,7 @@ from wandb.sdk import wandb_init, wandb_run, wandb_setup
 from wandb.sdk.lib import ipython, module
 
 from ups import errors
-from ups.dropin.script_run import place_run
+from ups.dropin.script_run import is_placed, place_run
 from ups.dropin.service import JournalService
 from ups.guard.every_run import EveryRun
 from ups.guard.guarded_run import guard_run
@@ -143,17 +143,18 @@ def _install() -> None:
             finally:
                 vars(wandb_init)["Run"] = wandb_run.Run
                 service.expect_none()
-        if recording() is not None and not settings._noop and (reason := _unsupported(settings)):
+        previous, reason = self._wl.most_recent_active_run, _unsupported(settings)
+        if recording() is not None and not settings._noop and reason is not None:
             raise errors.UsageError(f"a test cannot record this run: {reason}")
         run = begin(self, settings, config, run_printer)
-        if not isinstance(run, JournaledRun):
-            notify(f"run {run.id} is guarded in this process, and its rows are not journaled: {_unsupported(settings)}")
+        if reason is not None and run is not previous:
+            notify(f"run {run.id} is guarded in this process, and its rows are not journaled: {reason}")
             guard_run(run, from_init=True)
         return run
 
     def footer(*arguments: Any, **options: Any) -> None:
         settings = options.get("settings")
-        if settings is None or not settings.x_files_dir:
+        if settings is None or not is_placed(settings):
             print_footer(*arguments, **options)
 
     print_footer = wandb_run.Run._footer
