@@ -40,7 +40,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def answers(folder: Path) -> list[tuple[str, dict[str, Any]]]:
-    """What each reading of the summary gave, as text: 4 is another answer than 4.0."""
+    """The answer to each reading of the summary, as text: 4 is another answer than 4.0."""
     found = json.loads((folder / "printed").read_text().split("ANSWERS ", 1)[1].splitlines()[0])
     return [(what, {name: json.dumps(value, sort_keys=True) for name, value in held.items()}) for what, held in found]
 

@@ -91,7 +91,7 @@ def test_a_name_that_cannot_be_sent_costs_its_value_alone() -> None:
 
 
 def test_a_row_keeps_the_media_that_are_json_of_media() -> None:
-    """What else stands beside them is left out, and counted; a row of media alone is one."""
+    """Anything else beside them is left out, and counted; a row of media alone is one."""
     medium, several = {"_type": "image-file", "path": "x"}, [{"_type": "html-file"}]
     row = {"time": 1.0, "stage": "a", "step": 0, "values": {"loss": 0.5}}
     record = decode_record(

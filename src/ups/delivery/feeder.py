@@ -197,7 +197,7 @@ class Feeder:
             given = record["artifact_record"]
             artifact, answer = given["artifact"], self._answer_of(given)
             what = f"the artifact {artifact['name']!r}"
-            made = self.directory.delivery / "manifests"
+            made = self._own_folder(self.directory.manifests)
             self.session.log_artifact_record(artifact, lambda path: self._content(path, what), made, answer)
         elif "use_artifact" in record:
             used = record["use_artifact"]
@@ -215,12 +215,23 @@ class Feeder:
 
     def _is_awaited(self, record: dict[str, Any]) -> bool:
         """True where a script waits for an answer that no session has had."""
-        answer = self._answer_of(record.get("artifact_record", {}))
-        return answer is not None and not answer.exists()
+        given = record.get("artifact_record", {})
+        return "answer" in given and not (self.directory.answers / f"{given['answer']}.json").exists()
 
     def _answer_of(self, given: dict[str, Any]) -> Path | None:
         """The file of the answer about an artifact; None where none is awaited."""
-        return self.directory.answers / f"{given['answer']}.json" if "answer" in given else None
+        return self._own_folder(self.directory.answers) / f"{given['answer']}.json" if "answer" in given else None
+
+    def _own_folder(self, folder: Path) -> Path:
+        """A folder of delivery's own, made where it is missing.
+
+        Raises:
+            Refused: It is a link.
+        """
+        if folder.is_symlink():
+            raise Refused("an artifact", f"{folder} is a link: it is left alone")
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def _content(self, relative: str, what: str) -> Path:
         """A file of a script's artifacts.

@@ -33,7 +33,7 @@ __all__ = ["Session"]
 
 _MOST_ROWS = 1_000_000  # of a table; W&B itself shows 200,000
 _LONGEST_ENTRY = 1024 * 1024  # bytes of a line of a manifest
-_MOST_ENTRIES = 10_000_000  # of a manifest
+_LARGEST_MANIFEST = 4 * 1024**3  # bytes, of some ten million files
 _FINISH_TIMEOUT = 900.0  # seconds; by default wandb waits for ever
 _INIT_TIMEOUT = 60.0  # seconds
 
@@ -89,6 +89,8 @@ class Session:
         settings = {name: value for name, value in settings.items() if name in self._installed.settings}
         if own_process and "stop_fn" not in settings:
             _redirect_stop(self._stop.set)
+        of_artifacts = {name: value for name, value in manifest.config.items() if _names_artifact(value)}
+        config = {name: value for name, value in manifest.config.items() if name not in of_artifacts}
         try:
             with losing("open the run"), _environment(manifest.environment):
                 self._run = wandb.init(
@@ -98,7 +100,7 @@ class Session:
                     name=manifest.name,
                     tags=manifest.tags or None,
                     group=manifest.group,
-                    config=manifest.config,
+                    config=config,
                     dir=str(directory.path),
                     mode=mode,  # type: ignore[arg-type]
                     resume="allow" if mode == "online" else None,
@@ -108,6 +110,8 @@ class Session:
                 # Follows the server's last row or its summary, whichever is ahead; rows below it are dropped.
                 self.next_step = int(self._run.starting_step)
                 self.resumed = bool(self._run.resumed)
+                for name, value in of_artifacts.items():
+                    self._run._config_callback(key=name, val=value)
         except SessionLost:
             self.abandon()
             raise
@@ -220,7 +224,7 @@ class Session:
     def set_config(self, path: tuple[str, ...], value: Any) -> None:
         """Set a configuration value at a path."""
         with self._refusing("a configuration value"):
-            if len(path) > 1:
+            if len(path) > 1 or _names_artifact(value):
                 self._run._config_callback(key=path, val=value)
             else:  # the run keeps it too: it sends its whole configuration when its name is set
                 self._run.config.update({path[0]: value}, allow_val_change=True)  # type: ignore[no-untyped-call]
@@ -253,8 +257,8 @@ class Session:
 
     def update_config(self, values: dict[str, Any]) -> None:
         """Set configuration values."""
-        with self._refusing("a configuration value"):
-            self._run.config.update(values, allow_val_change=True)  # type: ignore[no-untyped-call]
+        for name, value in values.items():
+            self.set_config((name,), value)
 
     def add_tags(self, tags: list[str]) -> None:
         """Add tags."""
@@ -378,6 +382,18 @@ class Session:
                     self._run.define_metric(name, step_metric=axis, step_sync=False)
 
 
+def _names_artifact(value: Any) -> bool:
+    """True where a configuration value names an artifact, in text or as wandb's own object.
+
+    ``run.config`` would ask a server about it: for a text, the one that the text names, with the user's key.
+    """
+    if isinstance(value, dict):
+        return value.get("_type") == "artifactVersion" or any(map(_names_artifact, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_names_artifact, value))
+    return isinstance(value, str) and value.startswith("wandb-artifact://")
+
+
 def _redirect_stop(stop: Callable[[], None]) -> None:
     """Have a wandb without ``stop_fn`` call ``stop`` where it would send this process the signal of Ctrl-C."""
     from wandb.sdk.lib import interrupt
@@ -421,7 +437,6 @@ def _write_answer(handle: Any, path: Path) -> None:
 
     try:
         result = handle.wait_or(timeout=None)
-        path.parent.mkdir(exist_ok=True)
         write_atomically(path, json.dumps(json_format.MessageToDict(result)) + "\n")
     except Exception as error:  # noqa: BLE001 - of another thread, where nobody could take it
         print(f"no answer about an artifact: {error_text(error)}", file=sys.stderr)
@@ -429,16 +444,15 @@ def _write_answer(handle: Any, path: Path) -> None:
 
 def _manifest_in(path: Path, inside: Callable[[str], Path], folder: Path) -> Path:
     """Write a manifest that is a file of its own with each path of content resolved by ``inside``; wandb removes it."""
-    folder.mkdir(exist_ok=True)
     target = folder / path.name
     target.unlink(missing_ok=True)
     read = 0
     with gzip.open(path, "rb") as lines, gzip.open(target, "wb") as written:
         while line := lines.readline(_LONGEST_ENTRY):
             entry = parse(line)
-            read += 1
-            if not isinstance(entry, dict) or read > _MOST_ENTRIES:
-                raise ValueError(f"{path} is not a manifest")
+            read += len(line)
+            if not isinstance(entry, dict) or read > _LARGEST_MANIFEST:
+                raise ValueError(f"{path} is not a manifest, or has more than {_LARGEST_MANIFEST:,} bytes")
             if "local_path" in entry:
                 entry["local_path"] = str(inside(str(entry["local_path"])))
             written.write(json.dumps(entry).encode() + b"\n")

@@ -137,7 +137,8 @@ def _texts(*names: str) -> Callable[[Any], bool]:
 
 def _is_path(value: Any) -> bool:
     """True where a list of names leads to a value in nested dictionaries."""
-    return isinstance(value, list) and bool(value) and all(isinstance(name, str) and _is_name(name) for name in value)
+    names = isinstance(value, list) and 0 < len(value) <= DEEPEST
+    return names and all(isinstance(name, str) and _is_name(name) for name in value)
 
 
 def _is_definition(given: Any) -> bool:

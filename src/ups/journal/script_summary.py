@@ -148,7 +148,7 @@ class ScriptSummary:
 
 
 class _Metric:
-    """What the rows hold of one metric. A value that is not a number counts for ``first`` and ``last`` alone.
+    """The values of one metric in the rows. A value that is not a number counts for ``first`` and ``last`` alone.
 
     Attributes:
         named: Whether its exact name decides about it, and no glob.
