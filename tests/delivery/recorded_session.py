@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +40,12 @@ class RecordedSession(Session):
     def log(self, row: Row, number: int) -> None:
         self._take(number, row.values)
 
-    def log_table(self, name: str, path: Path, place: dict[str, int], number: int) -> None:
+    def log_table(self, name: str, path: Path, place: Mapping[str, int], number: int) -> None:
         self._take(number, name)
 
-    def log_images(self, name: str, images: list[tuple[Path, str | None]], place: dict[str, int], number: int) -> None:
+    def log_images(
+        self, name: str, images: Sequence[tuple[Path, str | None]], place: Mapping[str, int], number: int
+    ) -> None:
         self._take(number, name)
 
     def update_summary(self, values: dict[str, Any]) -> None:

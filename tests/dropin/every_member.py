@@ -23,10 +23,10 @@ Path("code").mkdir()
 Path("code/a.py").write_text("x = 1\n")
 folders = {str(Path.cwd()): "HERE"}
 answers: dict[str, dict[str, Any]] = {}
-run = wandb.init(
+run: Any = wandb.init(
     project="p",
     id="surface",
-    mode=mode,  # type: ignore[arg-type]
+    mode=mode,
     group="g",
     job_type="j",
     notes="n",

@@ -9,7 +9,7 @@ import numpy as np
 import wandb
 
 settings = wandb.Settings(console="off", silent=True, x_disable_stats=True)
-run = wandb.init(project="p", id="summary", mode="offline", settings=settings)
+run: Any = wandb.init(project="p", id="summary", mode="offline", settings=settings)
 answers: list[tuple[str, dict[str, Any]]] = []
 
 

@@ -100,7 +100,8 @@ def test_a_row_keeps_the_media_that_are_json_of_media() -> None:
     assert record == {**row, "media": {"i": medium, "l": several}, "damaged": 4}
     alone = {**row, "values": {}, "media": {"i": medium}}
     assert decode_record(encode_record(alone)) == alone
-    for wrong in ([], "x", None, {"n": 1}):
+    several_wrong: tuple[Any, ...] = ([], "x", None, {"n": 1})
+    for wrong in several_wrong:
         assert decode_record(encode_record({**row, "values": {}, "media": wrong})) is None
     assert decode_record(encode_record({**row, "values": {"loss": "x"}, "media": {"i": medium}})) == {
         **alone,

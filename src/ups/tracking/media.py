@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ def is_medium(value: Any) -> bool:
         return False
     if isinstance(value, (list, tuple)):
         return bool(value) and all(map(is_medium, value))
-    return _is_taken(type(value))
+    kind: Hashable = type(value)
+    return _is_taken(kind)
 
 
 @lru_cache(maxsize=1000)
