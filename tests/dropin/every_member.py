@@ -16,7 +16,7 @@ import torch
 import wandb
 from wandb.proto import wandb_telemetry_pb2
 
-mode = sys.argv[1]
+mode: Any = sys.argv[1]
 Path("d").mkdir()
 Path("d/f.txt").write_text("hello")
 Path("code").mkdir()

@@ -134,7 +134,7 @@ def test_a_medium_that_cannot_be_kept_costs_no_other_value(tmp_path: Path) -> No
     """It is reported once, and stands in the journal as text; a strict run raises."""
     pixels = np.zeros((4, 4, 3), "uint8")
     lost = wandb.Image(pixels)
-    Path(lost._path).unlink()  # as a cleaner of temporary files does
+    Path(str(lost._path)).unlink()  # as a cleaner of temporary files does
     with ups.create_wandb_context({}, "r", mode="offline", dir=tmp_path) as ctx:
         ctx.stage("a").log(0, loss=1.0, lost=lost, kept=wandb.Image(pixels))
         counted = ctx.sink.faults.as_dict()

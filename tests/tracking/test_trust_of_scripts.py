@@ -96,7 +96,8 @@ def of_wrong_form() -> Iterator[dict[str, Any] | bytes]:
     for name in ("../../x", "/etc/x", "a/b", "..", "", "x" * 500, 7, None):
         yield {"artifact_record": {"artifact": {"type": "t", "name": "n"}, "answer": name}}
     for kind in ("metric", "config_item", "summary_items", "run", "alert", "use_artifact", "artifact_record", "kept"):
-        for wrong in (None, 7, "x", [], {}, [[]], {"name": 7, "path": 7, "update": 7, "title": 7}):
+        wrongs: list[Any] = [None, 7, "x", [], {}, [[]], {"name": 7, "path": 7, "update": 7, "title": 7}]
+        for wrong in wrongs:
             yield {kind: wrong}
     long_path = ["p"] * 3_000
     yield {"config_item": {"path": long_path, "value": 1}}

@@ -213,9 +213,9 @@ class Trainings:
         self, name: str, images: Sequence[Any], captions: Sequence[str | None], stage: str | None, step: int | None
     ) -> None:
         """Log images that W&B shows beside each other: at a step of a ``stage``, if both are given."""
-        place = {} if stage is None or step is None else {"stage": stage, "step": step}
         if images:
-            self.context.log_image(name, list(images), captions, **place)
+            own = None if step is None else stage
+            self.context.log_image(name, list(images), captions, stage=own, step=step)
 
     def log_table(
         self,
@@ -229,8 +229,7 @@ class Trainings:
         """Log a table, of ``columns`` and rows of ``data``, or of a pandas ``dataframe``; as for :meth:`log_images`."""
         if dataframe is not None:
             columns, data = list(dataframe.columns), dataframe.to_numpy().tolist()
-        place = {} if stage is None or step is None else {"stage": stage, "step": step}
-        self.context.log_table(name, columns or (), data or (), **place)
+        self.context.log_table(name, columns or (), data or (), stage=None if step is None else stage, step=step)
 
     def log_model(self, path: str | os.PathLike[str]) -> None:
         """Log a model's file or folder as the newest version of the run's one model."""

@@ -4,8 +4,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Hashable, Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from ups.tracking.values import number
 __all__ = ["is_medium", "keep_artifact", "keep_file", "keep_image", "keep_table"]
 
 _TAKEN_BY_WANDB = {("matplotlib", "Figure"), ("plotly", "BaseFigure"), ("pandas", "DataFrame")}
+_types: dict[type, bool] = {}  # whether wandb keeps values of a type as media
 
 
 def is_medium(value: Any) -> bool:
@@ -26,11 +26,12 @@ def is_medium(value: Any) -> bool:
         return False
     if isinstance(value, (list, tuple)):
         return bool(value) and all(map(is_medium, value))
-    kind: Hashable = type(value)
-    return _is_taken(kind)
+    kind = type(value)
+    if kind not in _types:
+        _types[kind] = _is_taken(kind)
+    return _types[kind]
 
 
-@lru_cache(maxsize=1000)
 def _is_taken(kind: type) -> bool:
     """True for a type of wandb's, and for one that it turns into its own."""
     for base in kind.__mro__:
