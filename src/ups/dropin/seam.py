@@ -10,6 +10,7 @@ from typing import Any
 import wandb
 from wandb.errors import UsageError
 from wandb.sdk import wandb_init, wandb_run, wandb_setup
+from wandb.sdk.data_types.base_types import wb_value
 from wandb.sdk.lib import ipython, module
 
 from ups import errors
@@ -22,7 +23,7 @@ from ups.journal.faults import notify
 from ups.tracking.mode import resolve_mode
 from ups.tracking.recording import Recording, begin_recording, end_recording, recording
 
-__all__ = ["DropIn", "install", "recorded_runs"]
+__all__ = ["DropIn", "install", "recorded_runs", "without_asking"]
 
 _OF_THE_RUN = (
     *("run", "config", "summary", "log", "define_metric", "save", "watch", "unwatch", "alert", "mark_preempting"),
@@ -163,6 +164,24 @@ def _install() -> None:
     _replace(init, "init", init_run)
     _replace(wandb_run.Run, "_footer", staticmethod(footer))
     _carriers.append(Carrier("ups.dropin.turn_on:turn_on"))
+
+
+@contextmanager
+def without_asking() -> Iterator[None]:
+    """Have media made without a question to the server, for the time of the block.
+
+    wandb 0.26 asks it, where no run of wandb's own is open, whether it knows the ids that clients give to artifacts.
+    """
+    name = "_server_accepts_client_ids"
+    before = vars(wb_value).get(name)
+    if before is None:
+        yield
+        return
+    setattr(wb_value, name, lambda: True)
+    try:
+        yield
+    finally:
+        setattr(wb_value, name, before)
 
 
 def _replace(holder: Any, name: str, value: Callable[..., Any] | staticmethod[..., Any]) -> None:

@@ -14,6 +14,7 @@ from wandb.util import json_dumps_safer_history
 
 from ups.dropin.interface import JournalInterface
 from ups.dropin.journaled_run import JournaledRun
+from ups.dropin.seam import without_asking
 from ups.tracking.context import WandBContext
 
 __all__ = ["as_json"]
@@ -54,7 +55,8 @@ def as_json(context: WandBContext, values: dict[str, Any], step: int) -> dict[st
             run = _run_of(context)
             _runs[context] = os.getpid(), run
         run._local_step = step
-        run._partial_history_callback(values)
+        with without_asking():
+            run._partial_history_callback(values)
         interface = run._interface
         assert isinstance(interface, _RowInterface)
         return interface.row
