@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +40,12 @@ class RecordedSession(Session):
     def log(self, row: Row, number: int) -> None:
         self._take(number, row.values)
 
-    def log_table(self, name: str, path: Path, number: int) -> None:
+    def log_table(self, name: str, path: Path, place: Mapping[str, int], number: int) -> None:
         self._take(number, name)
 
-    def log_image(self, name: str, path: Path, caption: str | None, number: int) -> None:
+    def log_images(
+        self, name: str, images: Sequence[tuple[Path, str | None]], place: Mapping[str, int], number: int
+    ) -> None:
         self._take(number, name)
 
     def update_summary(self, values: dict[str, Any]) -> None:
@@ -76,7 +78,9 @@ class RecordedSession(Session):
     def keep_file(self, path: Path, name: str, policy: str) -> None:
         self.files.append(name)
 
-    def log_artifact_record(self, given: dict[str, Any], inside: Callable[[str], Path], answer: Path | None) -> None:
+    def log_artifact_record(
+        self, given: dict[str, Any], inside: Callable[[str], Path], made: Path, answer: Path | None
+    ) -> None:
         for entry in given.get("manifest", {}).get("contents", []):
             inside(entry["localPath"])
         self.once.append(given["name"])

@@ -135,14 +135,16 @@ def test_making_one_touches_no_distributed_state() -> None:
 
 
 def test_images_and_tables_are_kept() -> None:
-    """Each image of a list, a table from columns and data, and one from a data frame."""
+    """The images of a list beside each other, a table from columns and data, and one from a data frame."""
     accelerator, tracker = started()
-    tracker.log_images({"field": [np.zeros((4, 4)), np.ones((4, 4))]}, step=0)
+    accelerator.log({"loss": 1.0}, step=0)
+    tracker.log_images({"field": [np.zeros((4, 4)), np.ones((4, 4))]}, step=1)
     tracker.log_table("rows", columns=["a", "b"], data=[[1, "x"]])
-    tracker.log_table("frame", dataframe=pd.DataFrame({"a": [1, 2]}))
-    logged = records(tracker.tracker.dir)
-    assert [record["image"] for record in logged if "image" in record] == ["field", "field"]
-    assert [record["table"] for record in logged if "table" in record] == ["rows", "frame"]
+    tracker.log_table("frame", dataframe=pd.DataFrame({"a": [1, 2]}), step=2)
+    logged = [record for record in records(tracker.tracker.dir) if "image" in record or "table" in record]
+    placed = [(record.get("image") or record["table"], record.get("stage"), record.get("step")) for record in logged]
+    assert placed == [("field", "train", 1), ("rows", None, None), ("frame", "train", 2)]
+    assert [len(record["more"]) for record in logged if "image" in record] == [1]
     accelerator.end_training()
 
 

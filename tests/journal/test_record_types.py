@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ups.journal.record_types import decode_record
+from ups.journal.record_types import decode_record, encode_record
 
 DEEP: Any = 0
 for _ in range(80):
@@ -88,3 +88,22 @@ def test_a_name_that_cannot_be_sent_costs_its_value_alone() -> None:
     """Half a surrogate pair, and no name at all; they are counted."""
     record = decoded({"log": {"\ud800": 1, "": 2, "loss": 0.5}})
     assert record == {"time": 1.0, "log": {"loss": 0.5}, "damaged": 2}
+
+
+def test_a_row_keeps_the_media_that_are_json_of_media() -> None:
+    """Anything else beside them is left out, and counted; a row of media alone is one."""
+    medium, several = {"_type": "image-file", "path": "x"}, [{"_type": "html-file"}]
+    row = {"time": 1.0, "stage": "a", "step": 0, "values": {"loss": 0.5}}
+    record = decode_record(
+        encode_record({**row, "media": {"i": medium, "l": several, "n": 1, "t": "x", "d": {}, "": medium}})
+    )
+    assert record == {**row, "media": {"i": medium, "l": several}, "damaged": 4}
+    alone = {**row, "values": {}, "media": {"i": medium}}
+    assert decode_record(encode_record(alone)) == alone
+    several_wrong: tuple[Any, ...] = ([], "x", None, {"n": 1})
+    for wrong in several_wrong:
+        assert decode_record(encode_record({**row, "values": {}, "media": wrong})) is None
+    assert decode_record(encode_record({**row, "values": {"loss": "x"}, "media": {"i": medium}})) == {
+        **alone,
+        "damaged": 1,
+    }

@@ -74,6 +74,7 @@ def make_originals(folder: Path) -> list[Path]:
             ctx.add_tags("late")
             ctx.alert("title", "text")
             ctx.log_table("table", ["a", "b"], [[1, "x"], [2, None]])
+            ctx.log_table("placed", ["a"], [[1]], stage="b", step=30)
             file = folder / "file.txt"
             file.write_text("a file")
             ctx.save_file(file)
@@ -310,11 +311,13 @@ class _Taken:
         assert number > self.last, "W&B refuses a step that it has"
         self.last = number
 
-    def log_table(self, name: str, path: Path, number: int) -> None:
+    def log_table(self, name: str, path: Path, place: dict[str, int], number: int) -> None:
         assert path.is_relative_to(path.parents[2])
         self.last = number
 
-    log_image = log_table
+    def log_images(self, name: str, images: list[tuple[Path, str | None]], place: dict[str, int], number: int) -> None:
+        assert all(path.is_relative_to(path.parents[2]) for path, _ in images)
+        self.last = number
 
     def finish(self, exit_code: int) -> None:
         assert isinstance(exit_code, int)

@@ -51,7 +51,7 @@ class Trainer:
     def __init__(self, folder: Path) -> None:
         self.directory = RunDirectory.make(folder, "r")
         self.journal = start_journal(self.directory, "p", row(0))
-        self.sink = RowSink(strict=False)
+        self.sink = RowSink(strict=False, keep_media=lambda values, step: values)
         self.delivering = Delivering()
         self.supervisor = Supervisor(self.directory, self.directory.mark_of("p"), self.sink, self.delivering)
 

@@ -70,7 +70,10 @@ class GraphQL:
             "ArtifactByIDShort": self._artifact_by_id,
             "FetchArtifactManifest": self._artifact_by_id,
             "ArtifactType": self._artifact_type,
-            "UseArtifact": lambda variables: {"useArtifact": {"artifact": {"id": variables["input"]["artifactID"]}}},
+            "UseArtifact": self._use_artifact,
+            "ArtifactMembershipByName": self._membership_by_name,
+            "LinkArtifact": self._link_artifact,
+            "GetArtifactMembershipFileUrls": self._file_urls,
             "ClientIDMapping": lambda _: {"clientIDMapping": None},
             "CreateAgent": lambda _: {"createAgent": {"agent": {"id": "agent-1"}}},
             "Heartbeat": self._heartbeat,
@@ -252,6 +255,41 @@ class GraphQL:
         found = next((one for one in self._store.artifacts.values() if one.name == name), None)
         return {"project": {"artifact": found and _artifact(found)}}
 
+    def _use_artifact(self, variables: Json) -> Json:
+        given = variables.get("input", variables)
+        self._store.artifacts[given["artifactID"]].used_by.append(given["runName"])
+        return {"useArtifact": {"artifact": {"id": given["artifactID"]}}}
+
+    def _membership_by_name(self, variables: Json) -> Json:
+        found = self._artifact_named(variables["name"])
+        return {"project": {"artifactCollectionMembership": found and _membership(found)}}
+
+    def _link_artifact(self, variables: Json) -> Json:
+        given = variables["input"]
+        artifact = self._store.artifacts[given["artifactID"]]
+        collection = "/".join((given["entityName"], given["projectName"], given["artifactPortfolioName"]))
+        artifact.links.append((collection, [alias["alias"] for alias in given["aliases"]]))
+        return {"result": {"versionIndex": artifact.version, "artifactMembership": _membership(artifact)}}
+
+    def _file_urls(self, variables: Json) -> Json:
+        artifact = self._artifact_named(f"{variables['collection']}:{variables['alias']}")
+        if artifact is None:
+            raise KeyError(variables["collection"])
+        nodes = [
+            {"node": {"__typename": "File", "name": name, "directUrl": self._upload_url("artifact", artifact.id, name)}}
+            for name in artifact.files
+        ]
+        files = {"pageInfo": {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}, "edges": nodes}
+        collection = {"__typename": "ArtifactSequence", "artifactMembership": {"files": files}}
+        return {"project": {"artifactCollection": collection}}
+
+    def _artifact_named(self, name: str) -> Artifact | None:
+        """The newest committed artifact of a name, or the one with its alias or version."""
+        name, _, alias = name.partition(":")
+        found = [one for one in self._store.artifacts.values() if (one.name, one.state) == (name, "COMMITTED")]
+        named = [one for one in found if alias in one.aliases or alias == f"v{one.version}"]
+        return next(reversed(named), None)
+
     # Reading back
 
     def _run(self, variables: Json) -> Json:
@@ -371,6 +409,19 @@ def _artifact(artifact: Artifact) -> Json:
         "ttlIsInherited": True,
         "createdAt": _CREATED_AT,
         "updatedAt": _CREATED_AT,
+    }
+
+
+def _membership(artifact: Artifact) -> Json:
+    """An artifact as a member of the collection that it was logged to."""
+    return {
+        "__typename": "ArtifactCollectionMembership",
+        "id": f"membership:{artifact.id}",
+        "versionIndex": artifact.version,
+        "createdAt": _CREATED_AT,
+        "aliases": [],
+        "artifactCollection": _artifact(artifact)["artifactSequence"],
+        "artifact": _artifact(artifact),
     }
 
 

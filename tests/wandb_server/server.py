@@ -159,7 +159,7 @@ class WandBServer:
 
     # One request
 
-    def handle(self, route: Route, path: str, body: bytes, method: str) -> tuple[int, Json]:
+    def handle(self, route: Route, path: str, body: bytes, method: str) -> tuple[int, Json | bytes]:
         """Carry a request out."""
         parts = [unquote(part) for part in urlsplit(path).path.strip("/").split("/")]
         with self.store.lock:
@@ -168,7 +168,8 @@ class WandBServer:
             if route == "file_stream":
                 return self._handle_file_stream(parts, json.loads(body or b"{}"))
             if route == "upload" and method == "GET":
-                return 200, json.loads(self.store.artifacts[parts[2]].manifest)
+                artifact = self.store.artifacts[parts[2]]
+                return 200, artifact.manifest if parts[1] == "manifest" else artifact.files["/".join(parts[3:])]
             if route == "upload":
                 return self._handle_upload(parts, body)
             if route == "telemetry":
@@ -298,7 +299,9 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send(*answer)
 
-    def _answer(self, backend: WandBServer, fault: Fault | None, route: Route, body: bytes) -> tuple[int, Json] | None:
+    def _answer(
+        self, backend: WandBServer, fault: Fault | None, route: Route, body: bytes
+    ) -> tuple[int, Json | bytes] | None:
         """Carry the request out, as far as the fault allows; None when it is to have no answer."""
         fails = fault is not None and not fault.hang and (fault.drop or fault.status is not None)
         if fault is None or not fails:
@@ -309,8 +312,8 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         return fault.status, {"errors": [{"message": f"injected fault: {fault.status}"}]}
 
-    def _send(self, status: int, answer: Json) -> None:
-        content = json.dumps(answer).encode()
+    def _send(self, status: int, answer: Json | bytes) -> None:
+        content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))

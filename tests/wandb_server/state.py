@@ -48,6 +48,8 @@ class Artifact:
     state: str = "PENDING"
     files: dict[str, bytes] = field(default_factory=dict)
     manifest: bytes = b""
+    used_by: list[str] = field(default_factory=list)  # ids of runs
+    links: list[tuple[str, list[str]]] = field(default_factory=list)  # collections, with the aliases there
 
 
 @dataclass

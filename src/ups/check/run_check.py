@@ -222,8 +222,9 @@ def _never_logged(
 
 
 def _unmatched(run: Run, logged: Collection[str], step_metrics: Container[str]) -> list[str]:
-    """The names and globs that were defined for charts but match no logged metric."""
-    fit = fitting(run.definitions.names(), logged)
+    """The names and globs that were defined for charts but match no logged metric, nor medium."""
+    media = [name.removesuffix("._type") for name in logged if name.endswith("._type")]
+    fit = fitting(run.definitions.names(), [*logged, *media])
     return [
         name
         for name in run.definitions.names()

@@ -13,6 +13,7 @@ from ups.journal.ledger import JournalSpan, Ledger
 from ups.journal.row_reader import Entry, RowReader
 from ups.journal.row_rule import Row
 from ups.journal.run_directory import RunDirectory
+from ups.journal.script_summary import leaves
 from ups.journal.untrusted import check_folder, path_inside
 
 __all__ = ["Feeder"]
@@ -103,7 +104,12 @@ class Feeder:
         """Set the summary of the rows that earlier sessions delivered, which a new session does not know."""
         if not self._held:
             return
-        self._trying(lambda: self.session.update_summary({**self.journals.rule.last, **self._summary}))
+        last = self.journals.rule.last
+        media = {name: value for name, value in last.items() if isinstance(value, dict | list)}
+        plain = {name: value for name, value in last.items() if name not in media}
+        self._trying(lambda: self.session.update_summary({**plain, **self._summary}))
+        if media:
+            self._trying(lambda: self.session.change_summary(leaves(media), ()))
         if (script := self.journals.script) is not None:
             self._trying(lambda: self.session.change_summary(script.summary.plain(), ()))
 
@@ -134,22 +140,26 @@ class Feeder:
         return self.ledger.number(row)
 
     def _take_row(self, row: Row) -> None:
-        self.expected.update((EVERY_ROW, *(row.values if row.axis is not None else _counted(row.values))))
+        self.expected.update((EVERY_ROW, *_counted(row.values)))
         number = self._next()
         if number is not None:
             self.session.log(row, number)
             self.rows = self._seen
 
     def _take_media(self, record: dict[str, Any]) -> None:
+        name, place = self.journals.rule.medium(record)
         number = self._next()
         if number is None:
             return
-        kind = "table" if "table" in record else "image"
-        path = self._inside(record["path"], f"the {kind} {record[kind]!r}")
-        if kind == "table":
-            self.session.log_table(record["table"], path, number)
+        if "table" in record:
+            path = self._inside(record["path"], f"the table {name!r}")
+            self.session.log_table(name, path, place, number)
         else:
-            self.session.log_image(record["image"], path, record.get("caption"), number)
+            images = [
+                (self._inside(image["path"], f"the image {name!r}"), image.get("caption"))
+                for image in (record, *record.get("more", ()))
+            ]
+            self.session.log_images(name, images, place, number)
         self.rows = self._seen
 
     def _take_other(self, process: str, record: dict[str, Any], offset: int) -> None:
@@ -187,7 +197,8 @@ class Feeder:
             given = record["artifact_record"]
             artifact, answer = given["artifact"], self._answer_of(given)
             what = f"the artifact {artifact['name']!r}"
-            self.session.log_artifact_record(artifact, lambda path: self._content(path, what), answer)
+            made = self._own_folder(self.directory.manifests)
+            self.session.log_artifact_record(artifact, lambda path: self._content(path, what), made, answer)
         elif "use_artifact" in record:
             used = record["use_artifact"]
             self.session.use_artifact(used["id"], used["type"], used["name"])
@@ -204,12 +215,23 @@ class Feeder:
 
     def _is_awaited(self, record: dict[str, Any]) -> bool:
         """True where a script waits for an answer that no session has had."""
-        answer = self._answer_of(record.get("artifact_record", {}))
-        return answer is not None and not answer.exists()
+        given = record.get("artifact_record", {})
+        return "answer" in given and not (self.directory.answers / f"{given['answer']}.json").exists()
 
     def _answer_of(self, given: dict[str, Any]) -> Path | None:
         """The file of the answer about an artifact; None where none is awaited."""
-        return self.directory.answers / f"{given['answer']}.json" if "answer" in given else None
+        return self._own_folder(self.directory.answers) / f"{given['answer']}.json" if "answer" in given else None
+
+    def _own_folder(self, folder: Path) -> Path:
+        """A folder of delivery's own, made where it is missing.
+
+        Raises:
+            Refused: It is a link.
+        """
+        if folder.is_symlink():
+            raise Refused("an artifact", f"{folder} is a link: it is left alone")
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def _content(self, relative: str, what: str) -> Path:
         """A file of a script's artifacts.
@@ -262,5 +284,5 @@ class Feeder:
 
 
 def _counted(values: dict[str, Any]) -> list[str]:
-    """The names of a script's row that a server counts under these names: those of numbers."""
+    """The names of a row that a server counts under these names: those of numbers."""
     return [name for name, value in values.items() if type(value) in (int, float) and not name.startswith("_")]

@@ -5,13 +5,14 @@ has refused permanently. It becomes :class:`SessionLost`, and delivery opens the
 """
 
 import contextlib
+import gzip
 import json
 import os
 import shutil
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from inspect import signature
 from pathlib import Path
@@ -31,6 +32,8 @@ from ups.journal.untrusted import LARGEST, parse
 __all__ = ["Session"]
 
 _MOST_ROWS = 1_000_000  # of a table; W&B itself shows 200,000
+_LONGEST_ENTRY = 1024 * 1024  # bytes of a line of a manifest
+_LARGEST_MANIFEST = 4 * 1024**3  # bytes, of some ten million files
 _FINISH_TIMEOUT = 900.0  # seconds; by default wandb waits for ever
 _INIT_TIMEOUT = 60.0  # seconds
 
@@ -86,6 +89,8 @@ class Session:
         settings = {name: value for name, value in settings.items() if name in self._installed.settings}
         if own_process and "stop_fn" not in settings:
             _redirect_stop(self._stop.set)
+        of_artifacts = {name: value for name, value in manifest.config.items() if _names_artifact(value)}
+        config = {name: value for name, value in manifest.config.items() if name not in of_artifacts}
         try:
             with losing("open the run"), _environment(manifest.environment):
                 self._run = wandb.init(
@@ -95,7 +100,7 @@ class Session:
                     name=manifest.name,
                     tags=manifest.tags or None,
                     group=manifest.group,
-                    config=manifest.config,
+                    config=config,
                     dir=str(directory.path),
                     mode=mode,  # type: ignore[arg-type]
                     resume="allow" if mode == "online" else None,
@@ -105,6 +110,8 @@ class Session:
                 # Follows the server's last row or its summary, whichever is ahead; rows below it are dropped.
                 self.next_step = int(self._run.starting_step)
                 self.resumed = bool(self._run.resumed)
+                for name, value in of_artifacts.items():
+                    self._run._config_callback(key=name, val=value)
         except SessionLost:
             self.abandon()
             raise
@@ -157,22 +164,30 @@ class Session:
         """Hand a row over as W&B's step ``number``, with its metrics defined first."""
         with losing("log a row"):
             if row.axis is not None:
-                self._define(row)
+                self._define(row.axis, row.values)
             self._run.log({**row.values, "_timestamp": row.time}, step=number, commit=True)
 
-    def log_table(self, name: str, path: Path, number: int) -> None:
-        """Hand over a table that was written to ``path``."""
+    def log_table(self, name: str, path: Path, place: Mapping[str, int], number: int) -> None:
+        """Hand over a table that was written to ``path``, with the step metric of its ``place``, if it has one."""
         with self._refusing("a table"):
             content = _table_in(path)
             table = self._wandb.Table(columns=content["columns"], data=content["rows"], allow_mixed_types=True)
-            self._run.log({name: table}, step=number, commit=True)
+            self._log_medium(name, table, place, number)
 
-    def log_image(self, name: str, path: Path, caption: str | None, number: int) -> None:
-        """Hand over the image in ``path``."""
+    def log_images(
+        self, name: str, images: Sequence[tuple[Path, str | None]], place: Mapping[str, int], number: int
+    ) -> None:
+        """Hand over the images in files, each with its caption; as for :meth:`log_table`."""
         if find_spec("PIL") is None:
             raise Refused("an image", "wandb needs Pillow for it: pip install 'ups-tracking[media]'")
         with self._refusing("an image"):
-            self._run.log({name: self._wandb.Image(str(path), caption=caption)}, step=number, commit=True)
+            made = [self._wandb.Image(str(path), caption=caption) for path, caption in images]
+            self._log_medium(name, made if len(made) > 1 else made[0], place, number)
+
+    def _log_medium(self, name: str, medium: Any, place: Mapping[str, int], number: int) -> None:
+        for axis in place:
+            self._define(axis, [name])
+        self._run.log({name: medium, **place}, step=number, commit=True)
 
     def update_summary(self, values: dict[str, Any]) -> None:
         """Set summary values."""
@@ -209,7 +224,7 @@ class Session:
     def set_config(self, path: tuple[str, ...], value: Any) -> None:
         """Set a configuration value at a path."""
         with self._refusing("a configuration value"):
-            if len(path) > 1:
+            if len(path) > 1 or _names_artifact(value):
                 self._run._config_callback(key=path, val=value)
             else:  # the run keeps it too: it sends its whole configuration when its name is set
                 self._run.config.update({path[0]: value}, allow_val_change=True)  # type: ignore[no-untyped-call]
@@ -242,8 +257,8 @@ class Session:
 
     def update_config(self, values: dict[str, Any]) -> None:
         """Set configuration values."""
-        with self._refusing("a configuration value"):
-            self._run.config.update(values, allow_val_change=True)  # type: ignore[no-untyped-call]
+        for name, value in values.items():
+            self.set_config((name,), value)
 
     def add_tags(self, tags: list[str]) -> None:
         """Add tags."""
@@ -260,12 +275,15 @@ class Session:
         with self._refusing("an artifact"):
             self._run.log_artifact(str(path), name=name, type=type_)
 
-    def log_artifact_record(self, given: dict[str, Any], inside: Callable[[str], Path], answer: Path | None) -> None:
+    def log_artifact_record(
+        self, given: dict[str, Any], inside: Callable[[str], Path], made: Path, answer: Path | None
+    ) -> None:
         """Log an artifact as a script's wandb has made it, with its ids.
 
         Args:
             given: wandb's own record of it, as JSON.
             inside: Resolves the path of its content; refuses one outside the run.
+            made: A folder for a manifest that is a file of its own.
             answer: The file that W&B's answer is written to, when it has come; None where none is awaited.
         """
         from google.protobuf import json_format
@@ -274,11 +292,12 @@ class Session:
         with self._refusing("an artifact"):
             artifact = json_format.ParseDict(given, ArtifactRecord(), ignore_unknown_fields=True)
             artifact.run_id, artifact.project, artifact.entity = self._run.id, self.project, self.entity
-            if artifact.manifest.manifest_file_path:
-                raise ValueError("its manifest is in a file of its own")
-            for entry in artifact.manifest.contents:
+            manifest = artifact.manifest
+            for entry in manifest.contents:
                 if entry.local_path:
                     entry.local_path = str(inside(entry.local_path))
+            if manifest.manifest_file_path:
+                manifest.manifest_file_path = str(_manifest_in(inside(manifest.manifest_file_path), inside, made))
             if answer is None or self._run.offline:
                 self._interface()._publish_artifact(artifact)
                 return
@@ -353,15 +372,26 @@ class Session:
             self.check()
             raise Refused(what, error_text(error)) from error
 
-    def _define(self, row: Row) -> None:
-        assert row.axis is not None
-        for name in (row.axis, *row.values):
+    def _define(self, axis: str, names: Iterable[str]) -> None:
+        for name in (axis, *names):
             if name not in self._defined:
                 self._defined.add(name)
-                if name == row.axis:
+                if name == axis:
                     self._run.define_metric(name, hidden=True)
                 else:
-                    self._run.define_metric(name, step_metric=row.axis, step_sync=False)
+                    self._run.define_metric(name, step_metric=axis, step_sync=False)
+
+
+def _names_artifact(value: Any) -> bool:
+    """True where a configuration value names an artifact, in text or as wandb's own object.
+
+    ``run.config`` would ask a server about it: for a text, the one that the text names, with the user's key.
+    """
+    if isinstance(value, dict):
+        return value.get("_type") == "artifactVersion" or any(map(_names_artifact, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_names_artifact, value))
+    return isinstance(value, str) and value.startswith("wandb-artifact://")
 
 
 def _redirect_stop(stop: Callable[[], None]) -> None:
@@ -407,10 +437,26 @@ def _write_answer(handle: Any, path: Path) -> None:
 
     try:
         result = handle.wait_or(timeout=None)
-        path.parent.mkdir(exist_ok=True)
         write_atomically(path, json.dumps(json_format.MessageToDict(result)) + "\n")
     except Exception as error:  # noqa: BLE001 - of another thread, where nobody could take it
         print(f"no answer about an artifact: {error_text(error)}", file=sys.stderr)
+
+
+def _manifest_in(path: Path, inside: Callable[[str], Path], folder: Path) -> Path:
+    """Write a manifest that is a file of its own with each path of content resolved by ``inside``; wandb removes it."""
+    target = folder / path.name
+    target.unlink(missing_ok=True)
+    read = 0
+    with gzip.open(path, "rb") as lines, gzip.open(target, "wb") as written:
+        while line := lines.readline(_LONGEST_ENTRY):
+            entry = parse(line)
+            read += len(line)
+            if not isinstance(entry, dict) or read > _LARGEST_MANIFEST:
+                raise ValueError(f"{path} is not a manifest, or has more than {_LARGEST_MANIFEST:,} bytes")
+            if "local_path" in entry:
+                entry["local_path"] = str(inside(str(entry["local_path"])))
+            written.write(json.dumps(entry).encode() + b"\n")
+    return target
 
 
 def _table_in(path: Path) -> Any:

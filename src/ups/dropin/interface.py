@@ -32,9 +32,17 @@ _POLICIES = {pb.FilesItem.NOW: "now", pb.FilesItem.LIVE: "live", pb.FilesItem.EN
 _SUMMARIES = ("min", "max", "mean", "best", "last", "copy", "none", "first")
 _GOALS = {pb.MetricRecord.GOAL_MINIMIZE: "minimize", pb.MetricRecord.GOAL_MAXIMIZE: "maximize"}
 _AWAITED = ("internal_messages", "stop_status", "network_status")  # answered at the run's end
-_OF_THE_SERVER = {  # requests that only wandb's own process can answer
-    "link_artifact": "link_artifact() needs the artifact on the server",
-    "download_artifact": "the artifact is on the server",
+_WHOLE = 1e6  # below it wandb-core writes a whole number in a float without a point
+_OF_DELIVERY = frozenset(  # what the run that delivery opens sends itself, or UPS's capture of the console
+    {
+        *("header", "footer", "telemetry", "environment", "stats", "final", "output", "output_raw"),
+        *("python_packages", "probe_system_info", "pause", "resume", "keepalive", "cancel"),
+    }
+)
+_OF_WANDB = {  # what only wandb's own process, beside the training, can do
+    "tbrecord": "wandb's own process reads TensorBoard's files",
+    "link_artifact": "wandb's own process links the artifact",
+    "download_artifact": "wandb's own process downloads the artifact",
     "job_input": "W&B Launch reads it",
 }
 
@@ -66,10 +74,11 @@ class JournalInterface(InterfaceShared):
         self._begin = begin
         self._run = pb.RunRecord(run_id=context.run_id if context is not None else "")
         self._ended = Moment()
+        self._linked: set[Path] = set()
 
     def continue_from(self, parent: JournalInterface) -> None:
         """Continue from the state that the run had in the process which forked this one."""
-        self.state = ScriptState(parent.state.began, parent.state.step, parent.state.summary)
+        self.state = parent.state.copy()
         self._run.CopyFrom(parent._run)
 
     # ------------------------------------------------------------------ rows
@@ -98,7 +107,7 @@ class JournalInterface(InterfaceShared):
         if flush is not None:
             content["commit"] = flush
         self.append(orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE))
-        self.state.log(values, content.get("step"), flush, content["time"])
+        self.state.log_nested(values, content.get("step"), flush, content["time"])
 
     # ------------------------------------------------------------------ everything else
 
@@ -106,9 +115,13 @@ class JournalInterface(InterfaceShared):
         if self.context is None:
             return  # the header and the telemetry that come before the run
         kind = record.WhichOneof("record_type")
+        if kind == "request":
+            kind = record.request.WhichOneof("request_type")
         publish = getattr(self, f"_journal_{kind}", None)
         if publish is not None:
             publish(getattr(record, kind))
+        elif kind not in _OF_DELIVERY:
+            raise _not_had(kind)
 
     def _record(self, **content: Any) -> None:
         assert self.context is not None
@@ -133,6 +146,7 @@ class JournalInterface(InterfaceShared):
             options["goal"] = _GOALS[metric.goal]
         if metric._control.overwrite:
             options["overwrite"] = True
+        self.state.define(options)
         self._record(metric=options)
 
     def _journal_config(self, config: pb.ConfigRecord) -> None:
@@ -142,17 +156,18 @@ class JournalInterface(InterfaceShared):
     def _journal_summary(self, summary: pb.SummaryRecord) -> None:
         update = [(_path(item), json.loads(item.value_json)) for item in summary.update]
         remove = [_path(item) for item in summary.remove]
-        for path, value in update:
-            self.state.set_summary(path, value)
-        for path in remove:
-            self.state.remove_summary(path)
+        self.state.change_summary(update, remove)
         self._record(summary_items={"update": update, "remove": remove})
 
     def _journal_files(self, files: pb.FilesRecord) -> None:
         assert self.context is not None
         for item in files.files:
             policy = _POLICIES[item.policy]
-            keep_file(RunDirectory(self.context.dir).files / item.path, policy)
+            path = RunDirectory(self.context.dir).files / item.path
+            if policy == "now":
+                keep_file(path)
+            else:  # W&B wants what the original holds later, so the link to it stays until the run ends
+                self._linked.add(path)
             self._record(kept={"path": Path(item.path).as_posix(), "policy": policy})
 
     def _journal_alert(self, alert: pb.AlertRecord) -> None:
@@ -219,11 +234,6 @@ class JournalInterface(InterfaceShared):
     def _answer(self, request: pb.Request, result: pb.Result) -> Answer | FileAnswer:
         kind = request.WhichOneof("request_type")
         response = result.response
-        if kind in _OF_THE_SERVER:
-            raise UsageError(
-                f"{_OF_THE_SERVER[kind]}, and this run is journaled: make the run with plain wandb, and guard it with"
-                " ups.guard(run)"
-            )
         if kind in _AWAITED:
             return Answer(self._asyncer, result, self._ended)
         if kind == "history_step":
@@ -231,7 +241,7 @@ class JournalInterface(InterfaceShared):
         elif kind == "get_summary":
             for name, value in self.state.summary.items():
                 item = response.get_summary_response.item.add()
-                item.key, item.value_json = name, json_dumps_safer_history(value)
+                item.key, item.value_json = name, json_dumps_safer_history(_as_answered(value))
         elif kind == "poll_exit":
             response.poll_exit_response.done = True
         elif kind == "run_start":
@@ -240,6 +250,8 @@ class JournalInterface(InterfaceShared):
             response.attach_response.run.CopyFrom(self._run)
         elif kind == "log_artifact":
             return self._log_artifact(request.log_artifact.artifact, result)
+        elif kind in _OF_WANDB:
+            raise _not_had(kind)
         return Answer(self._asyncer, result)
 
     def _log_artifact(self, artifact: pb.ArtifactRecord, result: pb.Result) -> Answer | FileAnswer:
@@ -256,8 +268,31 @@ class JournalInterface(InterfaceShared):
         """End the run: close the open row, deliver the rest, and let wandb's own threads end."""
         self.state.close_row(self.state.step + 1)
         if self.context is not None:
+            for path in self._linked:
+                try:
+                    keep_file(path)
+                except OSError as error:
+                    message = f"{path.name} was saved with policy live or end, and its content cannot be kept: {error}"
+                    self.context.sink.note(f"kept:{path.name}", message)
             self.context.finish(exit_code)
         self._ended.set()
+
+
+def _not_had(kind: str) -> UsageError:
+    """The error to raise for what a journaled run cannot do."""
+    reason = _OF_WANDB.get(kind, f"wandb's own process takes {kind!r}")
+    return UsageError(
+        f"{reason}, and this run is journaled: make the run with plain wandb, and guard it with ups.guard(run)"
+    )
+
+
+def _as_answered(value: Any) -> Any:
+    """A value as wandb-core answers it: a whole number in a float comes back as an ``int``."""
+    if isinstance(value, dict):
+        return {name: _as_answered(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return list(map(_as_answered, value))
+    return int(value) if type(value) is float and value.is_integer() and abs(value) < _WHOLE else value
 
 
 def _path(item: Any) -> list[str]:

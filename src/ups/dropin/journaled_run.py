@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import orjson
+from wandb.errors import CommError
 from wandb.sdk.wandb_run import Run
 
 from ups.dropin.interface import JournalInterface
@@ -14,10 +16,38 @@ from ups.dropin.script_run import opened
 from ups.journal.run_directory import RunDirectory
 from ups.tracking.context import WandBContext
 
+if TYPE_CHECKING:
+    from wandb.sdk.artifacts.artifact import Artifact
+
 __all__ = ["JournaledRun"]
 
 _PLAIN = (float, int)
 _WAIT = 10.0  # seconds for delivery to open the run
+
+
+class _AskedLater:
+    """Stands for W&B's public API, or a part of it, which is made when it is first used: it asks the server then."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._made: Any = None
+
+    def _set_artifact_save_handle(self, artifact: Artifact, handle: Any) -> None:
+        artifact._set_save_handle(handle, self._service_api)
+
+    @property
+    def _service_api(self) -> Any:
+        return _AskedLater(lambda: self._make()._service_api)
+
+    @property
+    def client(self) -> Any:
+        """As wandb before 0.28 or so calls it."""
+        return _AskedLater(lambda: self._make().client)
+
+    def __getattr__(self, name: str) -> Any:
+        if self._made is None:
+            self._made = self._make()
+        return getattr(self._made, name)
 
 
 class JournaledRun(Run):
@@ -30,6 +60,7 @@ class JournaledRun(Run):
     journaled = True  # a guard in this process would decide a second time
     _attach_pid = -1  # until it is attached
     _interface: Any = None
+    _is_logging_artifact = False
 
     def log(self, data: dict[str, Any], step: int | None = None, commit: bool | None = None) -> None:
         """Log a row, as ``wandb.Run.log`` does: the same arguments, the same errors."""
@@ -106,6 +137,34 @@ class JournaledRun(Run):
         """Entity, project and id."""
         self._learn()
         return super().path
+
+    def _log_artifact(self, *arguments: Any, **options: Any) -> Any:
+        self._is_logging_artifact = True
+        try:
+            return super()._log_artifact(*arguments, **options)
+        finally:
+            self._is_logging_artifact = False
+
+    def _assert_can_log_artifact(self, artifact: Any) -> None:
+        """Ask nothing: wandb asks the server for the artifact's type here, and delivery reports a wrong one."""
+
+    def _public_api(self, *arguments: Any, **options: Any) -> Any:
+        """W&B's public API, through a process of wandb's own that starts for it, once the run is on the server.
+
+        An artifact that is logged keeps a way to it, and asks only where the script waits for the artifact.
+
+        Raises:
+            CommError: Delivery has not opened the run on its server in ``init_timeout`` seconds.
+        """
+        if self._is_logging_artifact:
+            return _AskedLater(lambda: self._public_api(*arguments, **options))
+        context = self._context
+        if context is not None and context.mode == "online":
+            limit = self._settings.init_timeout
+            if opened(context, limit) is None:
+                raise CommError(f"W&B has not opened run {self.id} in {limit:.0f} s, and this needs the run there")
+            self._learn()
+        return super()._public_api(*arguments, **options)
 
     def _learn(self) -> None:
         """Take the names that the server has given the run, once delivery has opened it there.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from wandb.proto.wandb_internal_pb2 import RunRecord
     from wandb.sdk.wandb_settings import Settings
 
-__all__ = ["begin_run", "join_run", "opened", "place_run"]
+__all__ = ["begin_run", "is_placed", "join_run", "opened", "place_run"]
 
 _RESUMING = ("allow", "must", "auto")
 _POLL = 0.05  # seconds
@@ -43,6 +43,11 @@ def place_run(settings: Settings) -> RunDirectory:
     directory.files.mkdir(exist_ok=True)
     settings.x_files_dir = str(directory.files)
     return directory
+
+
+def is_placed(settings: Settings) -> bool:
+    """True where a run's files are in a run directory, and not in another folder that its script has chosen."""
+    return settings.x_files_dir is not None and RunDirectory.exists(Path(settings.x_files_dir).parent)
 
 
 def begin_run(directory: RunDirectory, settings: Settings, record: RunRecord) -> tuple[WandBContext, ScriptState]:
@@ -106,7 +111,7 @@ def _state_of(directory: RunDirectory, record: RunRecord) -> ScriptState:
     for name, value in run.config.items():
         if name not in given:
             record.config.update.add(key=name, value_json=json.dumps(value))
-    return ScriptState(time.time(), source.next_step, source.summary())
+    return ScriptState(time.time(), source.next_step, source.script_summary())
 
 
 def _step_on_server(context: WandBContext, settings: Settings) -> int:

@@ -10,10 +10,11 @@ from typing import Any
 import wandb
 from wandb.errors import UsageError
 from wandb.sdk import wandb_init, wandb_run, wandb_setup
+from wandb.sdk.data_types.base_types import wb_value
 from wandb.sdk.lib import ipython, module
 
 from ups import errors
-from ups.dropin.script_run import place_run
+from ups.dropin.script_run import is_placed, place_run
 from ups.dropin.service import JournalService
 from ups.guard.every_run import EveryRun
 from ups.guard.guarded_run import guard_run
@@ -22,7 +23,7 @@ from ups.journal.faults import notify
 from ups.tracking.mode import resolve_mode
 from ups.tracking.recording import Recording, begin_recording, end_recording, recording
 
-__all__ = ["DropIn", "install", "recorded_runs"]
+__all__ = ["DropIn", "install", "recorded_runs", "without_asking"]
 
 _OF_THE_RUN = (
     *("run", "config", "summary", "log", "define_metric", "save", "watch", "unwatch", "alert", "mark_preempting"),
@@ -143,17 +144,18 @@ def _install() -> None:
             finally:
                 vars(wandb_init)["Run"] = wandb_run.Run
                 service.expect_none()
-        if recording() is not None and not settings._noop and (reason := _unsupported(settings)):
+        previous, reason = self._wl.most_recent_active_run, _unsupported(settings)
+        if recording() is not None and not settings._noop and reason is not None:
             raise errors.UsageError(f"a test cannot record this run: {reason}")
         run = begin(self, settings, config, run_printer)
-        if not isinstance(run, JournaledRun):
-            notify(f"run {run.id} is guarded in this process, and its rows are not journaled: {_unsupported(settings)}")
+        if reason is not None and run is not previous:
+            notify(f"run {run.id} is guarded in this process, and its rows are not journaled: {reason}")
             guard_run(run, from_init=True)
         return run
 
     def footer(*arguments: Any, **options: Any) -> None:
         settings = options.get("settings")
-        if settings is None or not settings.x_files_dir:
+        if settings is None or not is_placed(settings):
             print_footer(*arguments, **options)
 
     print_footer = wandb_run.Run._footer
@@ -162,6 +164,24 @@ def _install() -> None:
     _replace(init, "init", init_run)
     _replace(wandb_run.Run, "_footer", staticmethod(footer))
     _carriers.append(Carrier("ups.dropin.turn_on:turn_on"))
+
+
+@contextmanager
+def without_asking() -> Iterator[None]:
+    """Have media made without a question to the server, for the time of the block.
+
+    wandb 0.26 asks it, where no run of wandb's own is open, whether it knows the ids that clients give to artifacts.
+    """
+    name = "_server_accepts_client_ids"
+    before = vars(wb_value).get(name)
+    if before is None:
+        yield
+        return
+    setattr(wb_value, name, lambda: True)
+    try:
+        yield
+    finally:
+        setattr(wb_value, name, before)
 
 
 def _replace(holder: Any, name: str, value: Callable[..., Any] | staticmethod[..., Any]) -> None:

@@ -141,10 +141,10 @@ class UPSTracker(GeneralTracker):  # type: ignore[misc]
 
     @on_main_process  # type: ignore[untyped-decorator, unused-ignore]
     def log_images(self, values: Mapping[str, Sequence[Any]], step: int | None = None, **_: Any) -> None:
-        """Log images: lists of arrays, PIL images, figures or paths by name, in their order; ``step`` is not kept."""
+        """Log images: lists of arrays, PIL images, figures or paths by name; in a row of ``step``, if it is given."""
         for name, images in values.items():
-            for image in images:
-                self._run().context.log_image(name_text(name), image)
+            metric, stage = self._place_of(name, step)
+            self._run().log_images(metric, images, [], stage, step)
 
     @on_main_process  # type: ignore[untyped-decorator, unused-ignore]
     def log_table(
@@ -156,8 +156,9 @@ class UPSTracker(GeneralTracker):  # type: ignore[misc]
         step: int | None = None,
         **_: Any,
     ) -> None:
-        """Log a table, of ``columns`` and ``data`` or of a pandas ``dataframe``. ``step`` is not kept."""
-        self._run().log_table(name_text(table_name), columns, data, dataframe)
+        """Log a table, of ``columns`` and ``data`` or of a pandas ``dataframe``; in a row of ``step``, if given."""
+        metric, stage = self._place_of(table_name, step)
+        self._run().log_table(metric, columns, data, dataframe, stage, step)
 
     @on_main_process  # type: ignore[untyped-decorator, unused-ignore]
     def finish(self) -> None:
@@ -186,6 +187,14 @@ class UPSTracker(GeneralTracker):  # type: ignore[misc]
         if step is None:
             return trainings.stage or trainings.begin(self._base)
         return trainings.place(row, step, self._base)
+
+    def _place_of(self, name: Any, step: int | None) -> tuple[str, str | None]:
+        """The name of a medium, and the stage that it belongs to if it has a step."""
+        text = name_text(name)
+        if step is None:
+            return text, None
+        own, metric = self._stage_of(text)
+        return metric, own or self._current(self._run(), {metric: None}, step)
 
     def _stage_of(self, name: str) -> tuple[str | None, str]:
         """The stage that a metric's name has, or None, and the metric within it."""

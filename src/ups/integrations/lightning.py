@@ -235,22 +235,25 @@ class UPSLogger(Logger):
             self._batches = self._batches or trainings.take_name(evaluation)
             trainings.log(metrics, step, self._batches)
             return
-        if self._doing is None and not trainings.context.finished:  # by hand, by Fabric, or hyper-parameters are off
-            trainings.begin(self._base)
-            self._doing = _BY_HAND
+        self._stage_now(trainings)
         trainings.log(metrics, step)
         if self._trainer is not None and self._trainer.world_size == 1 and trainings.context.should_stop:
             self._trainer.should_stop = True  # of several ranks, one alone must not stop
+
+    def _stage_now(self, trainings: Trainings) -> str | None:
+        """The stage of the newest training, which begins here by hand, by Fabric, or where hyper-parameters are off."""
+        if self._doing is None and not trainings.context.finished:
+            trainings.begin(self._base)
+            self._doing = _BY_HAND
+        return trainings.stage
 
     @rank_zero_only
     def log_image(self, key: str, images: Sequence[Any], step: int | None = None, **kwargs: Sequence[Any]) -> None:
         """Log images: arrays, PIL images, figures or paths; ``caption`` gives each its own.
 
-        They keep their order; ``step`` is not kept.
+        Given a ``step``, they are among the stage's metrics, in a row at that step.
         """
-        captions = kwargs.get("caption") or [None] * len(images)
-        for image, caption in zip(images, captions, strict=True):
-            self._run().context.log_image(key, image, caption)
+        self._run().log_images(key, images, kwargs.get("caption") or [], self._stage_of_media(step), step)
 
     @rank_zero_only
     def log_table(
@@ -261,8 +264,18 @@ class UPSLogger(Logger):
         dataframe: Any = None,
         step: int | None = None,
     ) -> None:
-        """Log a table, of ``columns`` and ``data`` or of a pandas ``dataframe``. ``step`` is not kept."""
-        self._run().log_table(key, columns, data, dataframe)
+        """Log a table, of ``columns`` and ``data`` or of a pandas ``dataframe``; ``step`` as for images."""
+        self._run().log_table(key, columns, data, dataframe, self._stage_of_media(step), step)
+
+    def _stage_of_media(self, step: int | None) -> str | None:
+        """The stage of media with a step: that of metrics which are logged with it."""
+        if step is None:
+            return None
+        trainings = self._run()
+        if self._doing in ("validate", "test"):
+            self._batches = self._batches or trainings.take_name(self._doing)
+            return self._batches
+        return self._stage_now(trainings)
 
     def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
         """Log the checkpoint as an artifact, or note it for the end of the fit, as ``log_model`` says."""

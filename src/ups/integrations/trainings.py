@@ -209,17 +209,27 @@ class Trainings:
                 self.context.log_training_metrics(name, row, position)
             self._note_steps(name, row, position)
 
+    def log_images(
+        self, name: str, images: Sequence[Any], captions: Sequence[str | None], stage: str | None, step: int | None
+    ) -> None:
+        """Log images that W&B shows beside each other: at a step of a ``stage``, if both are given."""
+        if images:
+            own = None if step is None else stage
+            self.context.log_image(name, list(images), captions, stage=own, step=step)
+
     def log_table(
         self,
         name: str,
-        columns: Sequence[str] | None = None,
-        data: Sequence[Sequence[Any]] | None = None,
-        dataframe: Any = None,
+        columns: Sequence[str] | None,
+        data: Sequence[Sequence[Any]] | None,
+        dataframe: Any,
+        stage: str | None,
+        step: int | None,
     ) -> None:
-        """Log a table, of ``columns`` and rows of ``data``, or of a pandas ``dataframe``."""
+        """Log a table, of ``columns`` and rows of ``data``, or of a pandas ``dataframe``; as for :meth:`log_images`."""
         if dataframe is not None:
             columns, data = list(dataframe.columns), dataframe.to_numpy().tolist()
-        self.context.log_table(name, columns or (), data or ())
+        self.context.log_table(name, columns or (), data or (), stage=None if step is None else stage, step=step)
 
     def log_model(self, path: str | os.PathLike[str]) -> None:
         """Log a model's file or folder as the newest version of the run's one model."""

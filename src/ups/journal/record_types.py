@@ -60,11 +60,23 @@ def _has_values(record: dict[str, Any]) -> bool:
     values = record["values"]
     if not isinstance(values, dict):
         return False
+    has_media = "media" not in record or _has_media(record)
     if all(map(_is_number, values.values())) and all(map(_is_metric, values)):
-        return True
+        return has_media
     right = {name: value for name, value in values.items() if _is_number(value) and _is_metric(name)}
-    record["values"], record["damaged"] = right, len(values) - len(right)
-    return bool(right)
+    record["values"], record["damaged"] = right, record.get("damaged", 0) + len(values) - len(right)
+    return has_media and bool(right or record.get("media"))
+
+
+def _has_media(record: dict[str, Any]) -> bool:
+    """True where the media of a row are there by name; what is not JSON of a medium is taken out of them."""
+    media = record["media"]
+    if not isinstance(media, dict):
+        return False
+    record["media"] = {name: value for name, value in media.items() if _is_medium(value) and _is_metric(name)}
+    if len(record["media"]) < len(media):
+        record["damaged"] = len(media) - len(record["media"])
+    return bool(record["values"] or record["media"])
 
 
 def _has_call(record: dict[str, Any]) -> bool:
@@ -93,6 +105,12 @@ def _is_number(value: Any) -> bool:
     return type(value) is float or (type(value) is int and -(2**63) <= value < 2**63)
 
 
+def _is_medium(value: Any) -> bool:
+    """True for the JSON of a medium, or of a list of them."""
+    media = value if isinstance(value, list) else [value]
+    return bool(media) and all(isinstance(each, dict) and isinstance(each.get("_type"), str) for each in media)
+
+
 @lru_cache(maxsize=100_000)
 def _is_metric(name: str) -> bool:
     return passes(check_metric_name, name)
@@ -119,7 +137,8 @@ def _texts(*names: str) -> Callable[[Any], bool]:
 
 def _is_path(value: Any) -> bool:
     """True where a list of names leads to a value in nested dictionaries."""
-    return isinstance(value, list) and bool(value) and all(isinstance(name, str) and _is_name(name) for name in value)
+    names = isinstance(value, list) and 0 < len(value) <= DEEPEST
+    return names and all(isinstance(name, str) and _is_name(name) for name in value)
 
 
 def _is_definition(given: Any) -> bool:
@@ -182,16 +201,27 @@ def _is_artifact(given: Any) -> bool:
     return named and _texts("type", "name")(given["artifact"])
 
 
+def _is_image(given: Any) -> bool:
+    return _texts("path")(given) and isinstance(given.get("caption"), str | None)
+
+
 def _is_result(value: Any) -> bool:
     return isinstance(value, (str, bool)) or _is_number(value)
 
 
 _KINDS: dict[str, Callable[[dict[str, Any]], bool]] = {
-    "table": lambda record: _texts("table", "path")(record) and _is_metric(record["table"]),
+    "table": lambda record: (
+        _texts("table", "path")(record)
+        and _is_metric(record["table"])
+        and ("stage" not in record or _has_place(record))
+    ),
     "image": lambda record: (
-        _texts("image", "path")(record)
+        _is_image(record)
+        and isinstance(record["image"], str)
         and _is_metric(record["image"])
-        and isinstance(record.get("caption"), str | None)
+        and isinstance(more := record.get("more", []), list)
+        and all(map(_is_image, more))
+        and ("stage" not in record or _has_place(record))
     ),
     "summary": lambda record: (
         isinstance(record["summary"], dict)

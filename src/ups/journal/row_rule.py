@@ -22,7 +22,10 @@ __all__ = ["Row", "RowRule"]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row as W&B is given it: values by full name, among them the step metric ``axis``, None outside a stage."""
+    """A row as W&B is given it: values by full name, among them the step metric ``axis``, None outside a stage.
+
+    A value is a number, or the JSON of a medium.
+    """
 
     values: dict[str, Any]
     axis: str | None
@@ -58,11 +61,24 @@ class RowRule:
         self._names: dict[tuple[str, str], str] = {}
         self._open: dict[str, dict[str, _Open]] = {}  # by process and stage
 
+    def medium(self, record: dict[str, Any]) -> tuple[str, dict[str, int]]:
+        """The name in W&B of a table or of images, and the stage's step beside them; none outside a stage."""
+        name: str = record["table"] if "table" in record else record["image"]
+        stage = record.get("stage")
+        if stage is None:
+            return name, {}
+        name, axis = metric_key(stage, name), step_metric(stage)
+        self.definitions.define(name, axis)
+        self.definitions.define(axis, hidden=True)
+        return name, {axis: record["step"]}
+
     def rows(self, record: dict[str, Any], process: str) -> list[Row]:
         """The rows that a record of a process's journal settles: its own, those that were open before it, or none."""
         if "values" not in record:
             return self.settle(process) if "settled" in record or "end" in record else []
         stage, time, values = record.get("stage"), record["time"], record["values"]
+        if "media" in record:
+            values = {**values, **record["media"]}
         if stage is None:
             self.last.update(values)
             return [Row(dict(values), None, time)] if values else []

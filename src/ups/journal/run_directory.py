@@ -80,6 +80,7 @@ class RunDirectory:
         self.status_file = self.delivery / "status.json"
         self.log_file = self.delivery / "log.txt"
         self.answers = self.delivery / "answers"
+        self.manifests = self.delivery / "manifests"
         self.running_mark = self.delivery / "running"
 
     @classmethod

@@ -17,6 +17,7 @@ from ups.regular_file import open_regular
 __all__ = ["check_folder", "is_finite", "is_plain", "is_text", "is_text_or_none", "open_inside", "parse", "path_inside"]
 
 DEEPEST = 64  # levels of lists and dictionaries: more than a person writes, fewer than any encoder's limit
+_DIGITS = 300  # of a whole number: fewer than the largest float has
 LARGEST = 64 * 1024 * 1024  # bytes of a file that is read as a whole
 
 
@@ -64,16 +65,22 @@ def check_folder(folder: Path, root: Path) -> None:
 def parse(content: bytes) -> Any:
     """Read the JSON value in ``content``, nested no deeper than :data:`DEEPEST`; NaN and infinities are numbers.
 
+    A whole number that is larger than any float is an infinity.
+
     Raises:
         ValueError: It is not JSON, or nested deeper.
     """
     try:
-        value = json.loads(content.decode("utf-8", "surrogatepass"))
+        value = json.loads(content.decode("utf-8", "surrogatepass"), parse_int=_whole_number)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not is_plain(value):
         raise ValueError("it is nested too deeply")
     return value
+
+
+def _whole_number(text: str) -> int | float:
+    return int(text) if len(text) <= _DIGITS else float(text)
 
 
 def is_plain(value: Any) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from ups.charts import DEFAULT_AXIS, Definitions, matches, unescaped
 from ups.journal.row_rule import Row
 from ups.journal.script_summary import ScriptSummary, leaves
+from ups.nested import merge
 
 __all__ = ["ScriptRow", "WandbRows"]
 
@@ -98,7 +99,7 @@ class WandbRows:
             self.current = step
         if waiting is None:
             waiting = self._open[process] = _Open(self.current if self.counted else 0, time, {})
-        _merge(waiting.values, row)
+        merge(waiting.values, row)
         waiting.time = time
         if commit or (commit is None and step is None):
             self.current += self.counted
@@ -129,7 +130,7 @@ class WandbRows:
         for name in [".".join(path) for path, _ in leaves(values)]:
             axis = self._fills[name] if name in self._fills else self._axis_to_fill(name)
             if axis is not None and _at(values, axis) is None:
-                _merge(values, _nested(axis, self._last.get(axis, 0)))
+                merge(values, _nested(axis, self._last.get(axis, 0)))
         for axis in self._last:
             x = _at(values, axis)
             if type(x) is int or type(x) is float:
@@ -147,16 +148,6 @@ class WandbRows:
             fills = False
         self._fills[name] = axis if fills else None
         return self._fills[name]
-
-
-def _merge(values: dict[str, Any], more: Mapping[str, Any]) -> None:
-    """Put values into nested dictionaries, path by path, as wandb-core does."""
-    for name, value in more.items():
-        inner = values.get(name)
-        if isinstance(value, dict) and isinstance(inner, dict):
-            _merge(inner, value)
-        else:
-            values[name] = value
 
 
 def _at(values: Mapping[str, Any], name: str) -> Any:

@@ -89,16 +89,22 @@ def _missing_rows(run: Run) -> Missing | None:
 
     for number, row in enumerate(journaled_rows(folder)):
         last.update(row.values)
-        metric = next(iter(row.values))
+        numeric = [name for name, value in row.values.items() if isinstance(value, int | float)]
+        metric = next(iter(numeric), None)
         at = int(np.searchsorted(times, row.time))
-        while at < len(times) and times[at] == row.time and not _holds(rows_of(metric), int(rows[at])):
+        while (
+            metric is not None
+            and at < len(times)
+            and times[at] == row.time
+            and not _holds(rows_of(metric), int(rows[at]))
+        ):
             at += 1
         if at < len(times) and times[at] == row.time:
             newest = max(newest, int(rows[at]))
             continue
         numbers.append(number)
         places.append(newest)
-        for name in row.values:
+        for name in numeric:
             if name != row.axis:
                 points[name] += 1
                 axes[name] = row.axis or DEFAULT_AXIS

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ups.nested import put, remove
+from ups.nested import put, put_whole, remove
 from ups.runfile.framing import Batch, FrameReader
 from ups.runfile.history import last_rows
 from ups.runfile.records import Change, Kind, Payloads, SummaryChange, find_payloads, parse
@@ -28,6 +28,7 @@ class SummaryReader:
     def __init__(self, files: Iterable[Path]) -> None:
         self._read = dict.fromkeys(files, 0)
         self.taken: dict[str, Any] = {}
+        self._whole: set[tuple[str, ...]] = set()
 
     def read(self) -> dict[str, Any]:
         """Read the changes since the last time, and return the summary with nested dictionaries.
@@ -53,7 +54,10 @@ class SummaryReader:
         for index in changes[np.union1d(last, takes_away)].tolist():
             record = parse(batch.record(index))
             if isinstance(record, SummaryChange):
-                apply_change(self.taken, record)
+                for path, value in record.update.items():
+                    put_whole(self.taken, path, value, self._whole)
+                for path in record.remove:
+                    remove(self.taken, path)
 
 
 def apply_change(target: dict[str, Any], change: Change) -> None:

@@ -12,7 +12,7 @@ from ups.journal.ledger import numbers_of
 from ups.journal.row_numbers import RowNumbers
 from ups.journal.row_reader import Entry, RowReader
 from ups.journal.run_directory import RunDirectory
-from ups.journal.script_summary import Change, leaves
+from ups.journal.script_summary import Change, ScriptSummary, leaves
 from ups.journal.waiting import waits
 from ups.nested import put
 from ups.runfile import Run
@@ -111,6 +111,11 @@ class JournalSource(Source):
         script = self._rows.script.summary.values if self._rows.script is not None else {}
         return {**self._rows.rule.last, **script, **self._set}
 
+    def script_summary(self) -> ScriptSummary:
+        """The summary so far, to be continued by a script's next rows."""
+        script = self._rows.script
+        return script.summary if script is not None else ScriptSummary(self.summary())
+
     def media(self) -> list[Medium]:
         """As for :class:`Source`."""
         return list(self._media)
@@ -135,16 +140,28 @@ class JournalSource(Source):
             self._take_of_script(entries)
             return
         rows: list[dict[str, Any]] = []
+        has_media = False
         for entry in entries:
             if entry.row is not None:
-                rows.append({**entry.row.values, "_timestamp": entry.row.time})
-            elif entry.numbered:
-                rows.append({"_timestamp": entry.record["time"]})  # of a table or an image: W&B gives it a row too
-                self._take_medium(entry.record)
+                values = entry.row.values
+                if any(isinstance(value, dict) for value in values.values()):
+                    self.run.add_media(self._directory.files, self._count + len(rows), values)
+                    self._take_media(values, entry.row.time)
+                    has_media = True
+                rows.append({**values, "_timestamp": entry.row.time})
+            elif entry.numbered:  # a table or an image: W&B gives it a row too
+                name, place = self._rows.rule.medium(entry.record)
+                rows.append({**place, "_timestamp": entry.record["time"]})
+                if place:
+                    rows[-1][name] = {"_type": "table-file" if "table" in entry.record else "image-file"}
+                    has_media = True
+                self._take_medium(name, entry.record)
             else:
                 self._take_other(entry)
         self._count += len(rows)
-        if rows:
+        if has_media:
+            self.run.add_values([(".".join(path), value) for path, value in leaves(row)] for row in rows)
+        elif rows:
             self.run.add_rows(rows)
 
     def _take_of_script(self, entries: list[Entry]) -> None:
@@ -160,8 +177,10 @@ class JournalSource(Source):
                     self.run.add_media(self._directory.files, number, row.values)
                     self._take_media(row.values, row.time)
             elif entry.numbered:
-                rows.append([("_timestamp", entry.record["time"]), (DEFAULT_AXIS, self._number(0))])
-                self._take_medium(entry.record)
+                name, place = self._rows.rule.medium(entry.record)
+                own = [*place.items(), (f"{name}._type", "")] if place else []
+                rows.append([*own, ("_timestamp", entry.record["time"]), (DEFAULT_AXIS, self._number(0))])
+                self._take_medium(name, entry.record)
             else:
                 self._take_other(entry)
         if rows:
@@ -198,12 +217,12 @@ class JournalSource(Source):
                     shown = caption if isinstance(caption, str) else None
                     self._media.append(Medium(kind, f"{above}{name}", self._directory.files / path, time, shown))
 
-    def _take_medium(self, record: dict[str, Any]) -> None:
+    def _take_medium(self, name: str, record: dict[str, Any]) -> None:
+        """Take a table or images that UPS's own calls have kept."""
         kind = "table" if "table" in record else "image"
-        path = self._directory.path / str(record["path"])
-        caption = record.get("caption")
-        shown = None if caption is None else str(caption)
-        self._media.append(Medium(kind, str(record[kind]), path, float(record["time"]), shown))
+        for each in (record, *record.get("more", ())):
+            path = self._directory.path / str(each["path"])
+            self._media.append(Medium(kind, name, path, float(record["time"]), each.get("caption")))
 
     def _take_other(self, entry: Entry) -> None:
         """Take an entry that makes no row: configuration, summary, tags, start or end."""

@@ -14,7 +14,31 @@ from ups.extras import require
 from ups.text import shown
 from ups.tracking.values import number
 
-__all__ = ["keep_artifact", "keep_file", "keep_image", "keep_table"]
+__all__ = ["is_medium", "keep_artifact", "keep_file", "keep_image", "keep_table"]
+
+_TAKEN_BY_WANDB = {("matplotlib", "Figure"), ("plotly", "BaseFigure"), ("pandas", "DataFrame")}
+_types: dict[type, bool] = {}  # whether wandb keeps values of a type as media
+
+
+def is_medium(value: Any) -> bool:
+    """True for what wandb keeps as a medium, where this process has imported wandb: its types, figures, data frames."""
+    if "wandb" not in sys.modules:
+        return False
+    if isinstance(value, (list, tuple)):
+        return bool(value) and all(map(is_medium, value))
+    kind = type(value)
+    if kind not in _types:
+        _types[kind] = _is_taken(kind)
+    return _types[kind]
+
+
+def _is_taken(kind: type) -> bool:
+    """True for a type of wandb's, and for one that it turns into its own."""
+    for base in kind.__mro__:
+        package = base.__module__.partition(".")[0]
+        if package == "wandb" or (package, base.__name__) in _TAKEN_BY_WANDB:
+            return True
+    return False
 
 
 def keep_table(folder: Path, name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:

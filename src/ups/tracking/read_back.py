@@ -81,6 +81,6 @@ def _note_skipped(skipped_values: Mapping[str, int], faults: Faults) -> None:
 def _compare_with_server(check: RunCheck, counts: dict[str, int], faults: Faults) -> None:
     for chart in check.charts:
         held = counts.get(chart.metric, 0)
-        if held < chart.rows:
+        if held < chart.rows and "." not in chart.metric:  # a server may count a nested name by its parts
             message = f"the server holds {held:,} of {chart.rows:,} rows of {chart.metric}"
             faults.add(f"server:{chart.metric}", message, quiet=True)

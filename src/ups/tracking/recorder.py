@@ -9,6 +9,7 @@ import contextlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NoReturn
@@ -24,7 +25,7 @@ from ups.tracking.config import plain_config
 from ups.tracking.rank import Rank
 from ups.tracking.row_sink import RowSink
 from ups.tracking.stage import DisabledStage, RankStage, Stage
-from ups.tracking.values import number
+from ups.tracking.values import number, whole_number
 
 __all__ = ["Recorder"]
 
@@ -37,7 +38,7 @@ class Recorder(ABC):
     ) -> None:
         self._directory = directory
         self._manifest = manifest
-        self._sink = RowSink(strict=strict)
+        self._sink = RowSink(strict=strict, keep_media=self._keep_media)
         self._rank = rank
         self._prefix = f"rank{rank.index}/" if rank is not None and rank.index > 0 else ""
         self._config = dict(manifest.config)
@@ -186,21 +187,51 @@ class Recorder(ABC):
         for refusal in refused:
             self._sink.fault("tag", refusal)
 
-    def log_table(self, name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """Log a table. Cells are numbers, text, truth values or None; anything else becomes text."""
+    def log_table(
+        self,
+        name: str,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[Any]],
+        *,
+        stage: str | None = None,
+        step: int | None = None,
+    ) -> None:
+        """Log a table. Cells are numbers, text, truth values or None; anything else becomes text.
+
+        Given a ``stage`` and its ``step``, the table is among the stage's metrics, in a row at that step.
+        """
         with self._keeping("table", name) as folder:
             if folder is not None:
-                check_metric_name(name)
+                own, place = self._place(name, stage, step)
                 path = media.keep_table(folder, name, columns, rows)
-                self._record(table=name, path=self._inside(path))
+                self._record(table=own, path=self._inside(path), **place)
 
-    def log_image(self, name: str, image: Any, caption: str | None = None) -> None:
-        """Log an image: a path, a matplotlib figure, a PIL image, or an array of height × width (× 3 or 4)."""
+    def log_image(
+        self,
+        name: str,
+        image: Any,
+        caption: str | Sequence[str | None] | None = None,
+        *,
+        stage: str | None = None,
+        step: int | None = None,
+    ) -> None:
+        """Log an image: a path, a matplotlib figure, a PIL image, or an array of height × width (× 3 or 4).
+
+        Given a list of them, and a list of captions, W&B shows them beside each other. Given a ``stage`` and its
+        ``step``, they are among the stage's metrics, in a row at that step.
+        """
         with self._keeping("image", name) as folder:
             if folder is not None:
-                check_metric_name(name)
-                path = media.keep_image(folder, name, image)
-                self._record(image=name, path=self._inside(path), caption=caption)
+                own, place = self._place(name, stage, step)
+                images = image if isinstance(image, list) and image else [image]
+                captions = [caption] if caption is None or isinstance(caption, str) else [*caption]
+                captions += [None] * (len(images) - len(captions))
+                kept = [
+                    {"path": self._inside(media.keep_image(folder, name, each)), "caption": given}
+                    for each, given in zip(images, captions, strict=True)
+                ]
+                more = {"more": kept[1:]} if len(kept) > 1 else {}
+                self._record(image=own, **kept[0], **more, **place)
 
     def save_file(self, path: str | os.PathLike[str], base_path: str | os.PathLike[str] | None = None) -> None:
         """Save a copy of a file, as it is now, with the run; under its name, or its path relative to ``base_path``."""
@@ -271,6 +302,24 @@ class Recorder(ABC):
         """Append a record to the journal, if anything is tracked."""
         if self._directory is not None:
             self._sink.record(**content)
+
+    def _place(self, name: str, stage: str | None, step: int | None) -> tuple[str, dict[str, Any]]:
+        """The name of a medium, and its stage and step where a stage is given.
+
+        Raises:
+            InvalidName, InvalidStep: W&B cannot draw them.
+        """
+        if stage is None:
+            check_metric_name(name)
+            return name, {}
+        name = f"{self._prefix}{name}"
+        check_metric_name(name)
+        return name, {"stage": self.stage(stage).name, "step": whole_number(step)}
+
+    def _keep_media(self, values: dict[str, Any], step: int) -> dict[str, Any]:
+        """Media of wandb's types as JSON. The drop-in, which stands above tracking, knows how wandb makes it."""
+        kept: dict[str, Any] = import_module("ups.dropin.stage_media").as_json(self, values, step)
+        return kept
 
     def _new_stage(self, name: str) -> Stage:
         if not self.enabled:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ups.errors import InvalidValue, UPSError
@@ -18,6 +18,9 @@ __all__ = ["RowSink"]
 class RowSink:
     """Takes the records of one process of a run; if it is ``strict``, a fault is raised.
 
+    Args:
+        keep_media: Gives media of wandb's types as JSON, by their full names in W&B and a step, and keeps their files.
+
     Attributes:
         journal: The process's journal; set before anything is logged, and by a forked child to its own.
         faults: The faults so far, counted.
@@ -25,8 +28,9 @@ class RowSink:
 
     journal: Journal
 
-    def __init__(self, *, strict: bool) -> None:
+    def __init__(self, *, strict: bool, keep_media: Callable[[dict[str, Any], int], dict[str, Any]]) -> None:
         self.strict = strict
+        self.keep_media = keep_media
         self.faults = Faults()
         self._open_rows: dict[str, int] = {}  # the step of each stage's newest row, while values may join it
 

@@ -13,10 +13,11 @@ from typing import Any, NoReturn
 
 import orjson
 
-from ups.charts import LARGEST_STEP, check_metric_name
+from ups.charts import LARGEST_STEP, check_metric_name, metric_key
 from ups.errors import InvalidName, InvalidStep, InvalidValue, UPSError, UsageError
 from ups.journal.record_types import encode_record
 from ups.text import shown
+from ups.tracking.media import is_medium
 from ups.tracking.pending_values import Arriving, arriving
 from ups.tracking.row_sink import RowSink
 from ups.tracking.values import number, whole_number
@@ -60,6 +61,9 @@ class Stage:
             metrics: The same as keyword arguments.
 
         A value is a Python, NumPy, torch or JAX number, or an array of one element. NaN and infinities are kept.
+        Where the training has imported wandb, a value may also be what ``wandb.Run.log`` takes as a medium: an image,
+        a table, a histogram, audio, video, HTML, a figure of matplotlib or Plotly, a 3-D object, a chart, a data frame,
+        or a list of them. It comes in the same row, at the stage's step.
 
         This thread does not wait for a value that a GPU is still to compute. Its row is in the file as soon as the
         device has brought the value: at the latest before the next row, with :meth:`WandBContext.flush
@@ -110,12 +114,16 @@ class Stage:
             sink.fault(f"nothing:{self.name}", error)
             return
         good: dict[str, int | float | Arriving] = {}
+        media: dict[str, Any] = {}
         rejected: dict[str, str] = {}
         faults: list[tuple[str, UPSError]] = []
         for name, value in metrics.items():
             try:
                 check_metric_name(name)
-                good[name] = arriving(value) or number(value)
+                if is_medium(value):
+                    media[name] = value
+                else:
+                    good[name] = arriving(value) or number(value)
             except (InvalidName, InvalidValue) as error:
                 rejected[str(name)] = shown(value, 200)
                 kind = "name" if isinstance(error, InvalidName) else "value"
@@ -124,25 +132,42 @@ class Stage:
         try:
             step = whole_number(step)
         except InvalidStep as error:
-            rejected |= {name: shown(metrics[name], 200) for name in good}
-            good = {}
+            rejected |= {name: shown(metrics[name], 200) for name in (*good, *media)}
+            good, media = {}, {}
             message = f"stage {self.name!r}: {error}. The row is in the journal and is not drawn"
             faults.append((f"step:{self.name}", InvalidStep(message)))
+        names = (*good, *media)
+        for name, value in media.copy().items():
+            del media[name]
+            try:
+                media |= self._kept(name, value, step)
+            except Exception as error:  # noqa: BLE001 - a figure or a table of the user's may fail in any way
+                rejected[name] = shown(value, 200)
+                message = f"stage {self.name!r}, metric {name!r}: {shown(value)} could not be kept: {error}"
+                faults.append((f"medium:{self.name}/{name}", InvalidValue(message)))
         if rejected:
             record = {"time": time.time(), "stage": self.name, "step": shown(step), "rejected": rejected}
             sink.journal.append(encode_record(record))
-        if good:
+        if good or media:
             joins = is_open and sink.joins_open_row(self.name, step)
             row: dict[str, Any] = {"time": time.time(), "stage": self.name, "step": step, "values": good}
+            if media:
+                row["media"] = media
             if is_open:
                 row["open"] = True
             if all(isinstance(value, int | float) for value in good.values()):
                 sink.journal.append(encode_record(row))
             else:
                 sink.journal.defer(_RowOfDevice(row, sink))
-            self._look_back(tuple(good), step, joins=joins)
+            self._look_back(names, step, joins=joins)
         for kind, fault in faults:
             sink.fault(kind, fault)
+
+    def _kept(self, name: str, value: Any, step: int) -> dict[str, Any]:
+        """A medium as JSON under its name, its files kept; of a chart, the table under the name that W&B gives it."""
+        above = metric_key(self.name, "")
+        kept = self._sink.keep_media({f"{above}{name}": value}, step)
+        return {full.removeprefix(above): content for full, content in kept.items()}
 
     def _look_back(self, names: tuple[str, ...], step: int, *, joins: bool = False) -> None:
         """Note that these metrics have reached ``step``; report it if one of them had been there or beyond.
@@ -197,8 +222,9 @@ class _RowOfDevice:
                 self._sink.device_failed(self._record["stage"], name, error)
         lines = b""
         for kind, content in (("values", values), ("rejected", rejected)):
-            if content:
-                known = {key: held for key, held in self._record.items() if key != "values"}
+            if content or (kind == "values" and "media" in self._record):
+                apart = ("values",) if kind == "values" else ("values", "media")
+                known = {key: held for key, held in self._record.items() if key not in apart}
                 lines += encode_record(known | {kind: content})
         return lines
 
