@@ -252,7 +252,7 @@ def test_a_run_outside_the_test_stays_open(tmp_path: Path) -> None:
     with recorded(tmp_path) as charts:
         assert wandb.run is None
         wandb.init().log({"loss": 1.0})
-        assert {child.pid for child in psutil.Process().children(recursive=True)} == processes
+        assert {child.pid for child in psutil.Process().children(recursive=True)} <= processes
         assert len(charts) == 1
     assert wandb.run is outside
     wandb.log({"outside": 1.0})
