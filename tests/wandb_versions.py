@@ -26,6 +26,7 @@ AREAS = {
     "delivery": ["tests/delivery", "tests/test_wandb_client.py", "tests/test_wandb_server.py"],
     "guard": ["tests/guard"],
     "recorder": ["tests/testing"],
+    "drop-in": ["tests/dropin"],
     "reading": ["tests/runfile", "tests/runs"],
     "repair": ["tests/repair", "tests/check"],
 }
