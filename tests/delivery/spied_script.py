@@ -26,7 +26,7 @@ class Spy:
 
     def __init__(self, run: wandb.Run, path: Path) -> None:
         self._file = path.open("a", encoding="utf-8")
-        self._interface: Any = run._interface if hasattr(run, "_interface") else run._backend.interface
+        self._interface: Any = getattr(run, "_interface", None) or vars(run)["_backend"].interface
         self._place = path.parent / "artifacts"
         for kind in (
             "artifact",

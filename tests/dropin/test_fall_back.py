@@ -44,7 +44,7 @@ def test_an_unknown_wandb_is_guarded_in_the_process(version: str, tmp_path: Path
     )
     assert line.endswith(f", and {version} is installed")
     assert not (tmp_path / "ups-runs").exists()
-    command = [sys.executable, "-m", "ups", "check", tmp_path / "wandb", "--format", "json"]
+    command = [sys.executable, "-m", "ups", "check", str(tmp_path / "wandb"), "--format", "json"]
     checked = json.loads(subprocess.run(command, capture_output=True, text=True, timeout=120, check=False).stdout)
     points = [{chart["metric"]: chart["points"] for chart in run["charts"]} for run in checked["runs"]]
     assert points == [{"a/loss": 5, "b/loss": 3}] * 2
