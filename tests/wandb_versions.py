@@ -26,6 +26,7 @@ AREAS = {
     "delivery": ["tests/delivery", "tests/test_wandb_client.py", "tests/test_wandb_server.py"],
     "guard": ["tests/guard"],
     "recorder": ["tests/testing"],
+    "drop-in": [f"tests/dropin/test_{name}.py" for name in ("same_as_plain", "fall_back", "sweep", "lifetimes")],
     "reading": ["tests/runfile", "tests/runs"],
     "repair": ["tests/repair", "tests/check"],
 }

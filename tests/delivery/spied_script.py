@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import wandb
 from google.protobuf import json_format
+from wandb.proto.wandb_internal_pb2 import MetricSummary
 
 __all__ = ["RECORDS"]
 
@@ -26,7 +27,7 @@ class Spy:
 
     def __init__(self, run: wandb.Run, path: Path) -> None:
         self._file = path.open("a", encoding="utf-8")
-        self._interface: Any = run._interface
+        self._interface: Any = getattr(run, "_interface", None) or vars(run)["_backend"].interface
         self._place = path.parent / "artifacts"
         for kind in (
             "artifact",
@@ -115,7 +116,8 @@ def script(run: wandb.Run, folder: Path) -> None:
     """Values of every kind, definitions, open rows, a summary of its own, configuration, media, files."""
     random = np.random.default_rng(0)
     picture = (random.random((8, 8, 3)) * 255).astype("uint8")
-    run.define_metric("acc", summary="max,mean,first")
+    first = ",first" if "first" in MetricSummary.DESCRIPTOR.fields_by_name else ""  # an older wandb does not know it
+    run.define_metric("acc", summary=f"max,mean{first}")
     run.define_metric("val/*", step_metric="epoch", summary="min")
     run.define_metric("n.x", summary="max")
     run.define_metric("quiet", summary="none", hidden=True)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import wandb
 
 import ups
 from held import read_held
@@ -101,7 +102,13 @@ def test_a_run_without_faults_is_not_copied(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("name", ["nothing_to_draw", "killed"])
+WRITES_RECORDS = pytest.mark.skipif(
+    "x_transaction_log_flush_interval" not in wandb.Settings.model_fields,
+    reason="this wandb writes whole blocks, so the file of a run that was killed ends within a record",
+)
+
+
+@pytest.mark.parametrize("name", ["nothing_to_draw", pytest.param("killed", marks=WRITES_RECORDS)])
 def test_nothing_is_called_repairable_where_a_repair_changes_nothing(name: str) -> None:
     """Text, NaN, a result beside NaN, and a run without an end whose file is whole."""
     run = open_run(made_runs() / name)

@@ -55,9 +55,10 @@ def original(name: str, version: str) -> Original:
     file = wandb_file(name, version)
     data = file.read_bytes()
     found: list[tuple[int, bytes]] = []
-    for batch in FrameReader(file):
+    reader = FrameReader(file)
+    for batch in reader:
         found += zip(batch.offsets.tolist(), batch.records(), strict=True)
-    ends = [at for at, _ in found[1:]] + [len(data)]
+    ends = [at for at, _ in found[1:]] + [len(data) - reader.torn]
     records = [(at, end, record) for (at, record), end in zip(found, ends, strict=True) if end <= 8 * BLOCK]
     return Original(data[: records[-1][1]], records)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import wandb
 
 from runfile.real_runs import wandb_file
 from ups.charts import Definitions
@@ -35,7 +36,9 @@ for first, last in ((0, 60), (40, 100)):
 """
 GROWING = """
 import sys, time, wandb
-settings = wandb.Settings(silent=True, console="off", x_disable_stats=True, x_transaction_log_flush_interval=0.1)
+settings = wandb.Settings(silent=True, console="off", x_disable_stats=True)
+if hasattr(settings, "x_transaction_log_flush_interval"):
+    settings.x_transaction_log_flush_interval = 0.1
 run = wandb.init(mode="offline", dir=sys.argv[1], project="p", id="grows", settings=settings)
 for value in range(500):
     run.log({"loss": value})
@@ -75,7 +78,9 @@ def test_in_a_ups_run_directory_a_step_is_a_row(two_segments: Path) -> None:
 
 
 def test_a_run_that_grows_can_be_read_again(tmp_path: Path) -> None:
-    """A run is read while it is written, and again when it has ended."""
+    """A run is read while it is written, and again when it has ended. A wandb without that setting writes blocks."""
+    at_once = "x_transaction_log_flush_interval" in wandb.Settings.model_fields
+    written = 500 if at_once else 1
     with subprocess.Popen(
         [sys.executable, "-c", GROWING, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -83,19 +88,21 @@ def test_a_run_that_grows_can_be_read_again(tmp_path: Path) -> None:
         assert process.stdin is not None
         assert process.stdout.readline() == "half\n"
         until = time.monotonic() + 30
-        while (first := open_run(tmp_path)).rows < 500 and time.monotonic() < until:
+        while (first := open_run(tmp_path)).rows < written and time.monotonic() < until:
             time.sleep(0.1)
         (found,) = check_run(first).findings
-        assert (found.code, first.rows, first.finished, first.damage) == ("unfinished", 500, False, [])
+        assert (found.code, first.finished, first.damage) == ("unfinished", False, [])
+        rows = first.rows
+        assert rows == 500 if at_once else 0 < rows <= 500
         process.stdin.write("\n")
         process.stdin.flush()
         process.wait(60)
     again = open_run(tmp_path)
     assert (again.rows, again.finished, again.damage) == (1000, True, [])
-    assert first.rows == 500
+    assert first.rows == rows
     timestamps = first.column("_timestamp")  # read now, up to where the run stood then
     assert timestamps is not None
-    assert len(timestamps.rows) == 500
+    assert len(timestamps.rows) == rows
 
 
 def test_a_run_from_rows_in_memory() -> None:

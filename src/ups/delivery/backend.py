@@ -1,10 +1,12 @@
 """The processes that wandb runs for a session: find them, and end them when the session is over."""
 
 import contextlib
+import threading
+from collections.abc import Iterator
 
 import psutil
 
-__all__ = ["alive", "end_backend", "running_backend"]
+__all__ = ["alive", "end_backend", "ending_backend_after", "running_backend"]
 
 
 def running_backend() -> list[tuple[int, float]]:
@@ -28,6 +30,18 @@ def end_backend(backend: list[tuple[int, float]], patience: float = 3.0) -> None
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(left, timeout=3.0)
+
+
+@contextlib.contextmanager
+def ending_backend_after(seconds: float, backend: list[tuple[int, float]]) -> Iterator[None]:
+    """End the backend processes of a session where what is done within takes longer than that."""
+    limit = threading.Timer(seconds, end_backend, args=(backend, 0.0))
+    limit.daemon = True
+    limit.start()
+    try:
+        yield
+    finally:
+        limit.cancel()
 
 
 def alive(backend: list[tuple[int, float]]) -> list[psutil.Process]:

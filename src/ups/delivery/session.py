@@ -20,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from ups.delivery.backend import alive, end_backend, running_backend
+from ups.delivery.backend import alive, end_backend, ending_backend_after, running_backend
 from ups.delivery.wandb_errors import Refused, SessionLost, error_text, losing
 from ups.durable import write_atomically
 from ups.installed_wandb import load_wandb
@@ -342,22 +342,14 @@ class Session:
             self._wandb.teardown(exit_code=1)
 
     def _interface(self) -> Any:
-        """The way to wandb-core for records that no public call makes."""
-        return self._run._interface
+        """The way to wandb-core for records that no public call makes; wandb before 0.26 wraps it."""
+        return self._run._interface if hasattr(self._run, "_interface") else self._run._backend.interface  # type: ignore[attr-defined]
 
-    @contextlib.contextmanager
-    def _in_time(self) -> Iterator[None]:
+    def _in_time(self) -> contextlib.AbstractContextManager[None]:
         """End wandb's backend where it takes too long to finish, and wandb has no time limit of its own."""
         if "finish_timeout" in self._installed.settings:
-            yield
-            return
-        limit = threading.Timer(_FINISH_TIMEOUT, end_backend, args=(self.backend, 0.0))
-        limit.daemon = True
-        limit.start()
-        try:
-            yield
-        finally:
-            limit.cancel()
+            return contextlib.nullcontext()
+        return ending_backend_after(_FINISH_TIMEOUT, self.backend)
 
     @contextlib.contextmanager
     def _refusing(self, what: str) -> Iterator[None]:

@@ -63,8 +63,11 @@ class Answer(MailboxHandle[Any]):
         self._result = result
         self._ready = ready
 
-    def cancel(self) -> None:
+    def cancel(self, interface: Any = None) -> None:
         """Do nothing: nothing else waits for it."""
+
+    def abandon(self) -> None:
+        """Do nothing; an older wandb calls it."""
 
     def wait_or(self, *, timeout: float | None) -> pb.Result:
         """Wait for the answer.
@@ -95,8 +98,11 @@ class FileAnswer(MailboxHandle[Any]):
         super().__init__(asyncer)
         self._path = path
 
-    def cancel(self) -> None:
+    def cancel(self, interface: Any = None) -> None:
         """Do nothing: delivery answers all the same."""
+
+    def abandon(self) -> None:
+        """Do nothing; an older wandb calls it."""
 
     def wait_or(self, *, timeout: float | None) -> pb.Result:
         """Wait for the answer.

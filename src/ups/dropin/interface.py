@@ -242,6 +242,8 @@ class JournalInterface(InterfaceShared):
             for name, value in self.state.summary.items():
                 item = response.get_summary_response.item.add()
                 item.key, item.value_json = name, json_dumps_safer_history(_as_answered(value))
+        elif kind == "run_finish_without_exit":  # wandb before 0.26 asks so where the run is to stay "running"
+            self.end(0)
         elif kind == "poll_exit":
             response.poll_exit_response.done = True
         elif kind == "run_start":

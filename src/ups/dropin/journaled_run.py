@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["JournaledRun"]
 
 _PLAIN = (float, int)
+_COUNTER = "_local_step" if "_local_step" in Run._log.__code__.co_names else "_step"  # wandb's count of the rows
 _WAIT = 10.0  # seconds for delivery to open the run
 
 
@@ -89,10 +90,11 @@ class JournaledRun(Run):
                 if b"null" not in line:  # orjson writes NaN and the infinities so
                     interface.append(line)
                     interface.state.log(data, step, commit, content["time"])
-                    if step is not None and step > self._local_step:
-                        self._local_step = step
+                    counts = self.__dict__
+                    if step is not None and step > counts[_COUNTER]:
+                        counts[_COUNTER] = step
                     if commit or (step is None and commit is None):
-                        self._local_step += 1
+                        counts[_COUNTER] += 1
                     return
         super().log(data, step, commit)
 
@@ -188,8 +190,10 @@ class JournaledRun(Run):
 
     def _set_backend(self, backend: Any) -> None:
         super()._set_backend(backend)
-        if isinstance(backend, JournalInterface) and backend.context is not None:  # attached in a child process
-            self._settings.x_files_dir = str(RunDirectory(backend.context.dir).files)
+        self._interface = getattr(backend, "interface", backend)  # wandb before 0.26 wraps it
+        context = self._context
+        if context is not None:  # attached in a child process
+            self._settings.x_files_dir = str(RunDirectory(context.dir).files)
 
     def _redirect(self, *arguments: Any, **options: Any) -> None:
         """Leave the console alone: UPS copies what the process prints."""

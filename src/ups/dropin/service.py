@@ -24,6 +24,13 @@ class _Announced(NamedTuple):
 _announced: dict[str, _Announced] = {}
 
 
+def _asks_for_interfaces() -> bool:
+    """True for wandb before 0.26, whose service makes the interface of a run apart from announcing it."""
+    from wandb.sdk.lib.service.service_connection import ServiceConnection
+
+    return hasattr(ServiceConnection, "make_interface")
+
+
 class JournalService:
     """Stands in for wandb's ``ServiceConnection``. wandb's own one is started only for what needs a server at once.
 
@@ -63,9 +70,15 @@ class JournalService:
         """True while a journaled run with this id is open in this process."""
         return run_id in _announced
 
-    def inform_attach(self, attach_id: str) -> tuple[Any, Any]:
+    def make_interface(self, stream_id: str) -> Any:
+        """The interface of a run that is announced, for a wandb which asks for it apart."""
+        announced = _announced.get(stream_id)
+        return self.own.make_interface(stream_id) if announced is None else announced.interface
+
+    def inform_attach(self, attach_id: str) -> Any:
         """The settings and the interface of a run of the process that started this one.
 
+        A wandb that asks for the interface apart gets the settings alone.
         A forked child has its parent's run, and a journal of its own. A spawned one joins it by its directory.
         """
         announced = _announced.get(attach_id)
@@ -78,10 +91,9 @@ class JournalService:
             settings.mode.value = "online" if context.mode == "online" else "offline"  # wandb has no local mode
             interface = JournalInterface(self._asyncer, context=context)
         else:
-            attached: tuple[Any, Any] = self.own.inform_attach(attach_id)
-            return attached
+            return self.own.inform_attach(attach_id)
         self._announce(attach_id, _Announced(settings, interface))
-        return settings, interface
+        return settings if _asks_for_interfaces() else (settings, interface)
 
     def _announce(self, run_id: str, announced: _Announced) -> None:
         _announced[run_id] = announced

@@ -59,6 +59,11 @@ box = {
     "position": {"minX": 0.1, "maxX": 0.5, "minY": 0.1, "maxY": 0.6},
     "class_id": 1,
 }
+boxes = {"b": {"box_data": [box], "class_labels": {1: "one"}}}
+try:
+    masked = wandb.Image(pixels, masks=mask, boxes=boxes)
+except ValueError:  # an older wandb cannot make masks with a newer Pillow
+    masked = wandb.Image(pixels, boxes=boxes)
 pairs = wandb.Table(columns=["x", "y"], data=[[1, 2], [2, 3]])
 values = {
     "numpy_float": np.float32(1.25),
@@ -76,7 +81,7 @@ values = {
     "histogram": wandb.Histogram(random.normal(size=100)),
     "image": wandb.Image(pixels, caption="c"),
     "images": [wandb.Image(pixels), wandb.Image(255 - pixels, caption="b")],
-    "masked": wandb.Image(pixels, masks=mask, boxes={"b": {"box_data": [box], "class_labels": {1: "one"}}}),
+    "masked": masked,
     "media/with slash": wandb.Image(pixels),
     "table": wandb.Table(columns=["a", "b"], data=[[1, "x"], [2, "y"]]),
     "table_of_images": wandb.Table(columns=["a", "i"], data=[[1, wandb.Image(pixels)]]),
