@@ -240,7 +240,6 @@ class Delivery:
         try:
             self._status.url, self._status.project = session.url, session.project
             self._status.entity, self._status.name = session.entity, session.name
-            self._status.starting_step = session.next_step if session.resumed else 0
             for capability, message in session.lacking.items():
                 self._report.note_once(f"wandb:{capability}", message)
             self._link_for_script(session)
@@ -344,6 +343,7 @@ class Delivery:
             self._wait_for_last_block()
             self._status.confirmed_rows = self._ledger.rows_up_to(last_step_held(self._directory))
             return Held.ALL if self._status.confirmed_rows >= self._status.rows else Held.SHORT
+        closed = closed and not _stays_open()
         held = ask_server(self._held_online, self._status, self._ledger, closed=closed, lag=lag)
         if held is Held.ALL and self._status.rows and self._status.counts is None:
             self._report.note_once(
@@ -413,3 +413,8 @@ class Delivery:
         ended, until = self._lifetime.exit_code() is not None, time.monotonic() + seconds
         while time.monotonic() < until and (self._lifetime.exit_code() is not None) == ended:
             time.sleep(_POLL)
+
+
+def _stays_open() -> bool:
+    """True where wandb is not to close the run at the server."""
+    return os.environ.get("WANDB_X_UPDATE_FINISH_STATE", "").lower() in ("false", "0")

@@ -63,7 +63,7 @@ def link_for_script(folder: Path, session: Path, run_id: str) -> None:
         return
     with contextlib.suppress(OSError):
         (folder / "files").rmdir()  # wandb has made it, and puts no file there
-    for name in (file, "files", "logs/debug-internal.log"):
+    for name in (file, f"{file}.syncstate", "files", "logs/debug-internal.log"):
         (folder / name).symlink_to(_from(folder / name, session / name), target_is_directory=name == "files")
 
 

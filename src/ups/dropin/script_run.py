@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wandb.errors import Error, UsageError
+
+from ups.credentials import without_user
+from ups.dropin.delivery_settings import delivery_variables
+from ups.dropin.run_on_server import RunOnServer, add_config, run_on_server
 from ups.dropin.script_state import ScriptState
-from ups.errors import UsageError
+from ups.journal.faults import notify
 from ups.journal.run_directory import RunDirectory
 from ups.journal.run_manifest import RunManifest
+from ups.journal.script_summary import ScriptSummary
 from ups.journal.status import Status
 from ups.runs.journal_source import JournalSource
 from ups.tracking.context import DISABLED, RUN_DIR_VARIABLE, WandBContext
@@ -53,11 +60,10 @@ def is_placed(settings: Settings) -> bool:
 def begin_run(directory: RunDirectory, settings: Settings, record: RunRecord) -> tuple[WandBContext, ScriptState]:
     """Begin the run that wandb announces, in the directory that :func:`place_run` has made, or resume it there.
 
-    Where the run may be on the server alone, this waits until delivery has asked for it. ``record`` then has what is
-    known of the run that is resumed.
+    ``record`` then has what is known of the run that is resumed, here or on the server.
 
     Raises:
-        UsageError: ``resume="must"``, and there is no such run.
+        wandb.errors.UsageError: ``resume="must"`` and there is no such run, or ``resume="never"`` and there is one.
     """
     config = {item.key: json.loads(item.value_json) for item in record.config.update if item.key}
     internal = config.pop("_wandb", {})
@@ -65,9 +71,12 @@ def begin_run(directory: RunDirectory, settings: Settings, record: RunRecord) ->
     options: dict[str, Any] = {
         "console": settings.console != "off",
         "wandb_folder": Path(settings.sync_dir).absolute(),
+        "variables": delivery_variables(settings),
         "reads_back": recorded is None,  # a test asks itself
     }
     state = ScriptState(time.time())
+    known = RunDirectory.exists(directory.path)
+    held = _held_by_server(directory, settings, known=known) if recorded is None and not settings._offline else None
     with directory.beginning():
         known = RunDirectory.exists(directory.path)
         if known:
@@ -93,35 +102,48 @@ def begin_run(directory: RunDirectory, settings: Settings, record: RunRecord) ->
             context = WandBContext(directory, manifest, owner=True, **options)
     for name, value in internal.items():
         context.sink.record(config_item={"path": ["_wandb", name], "value": value})
-    if settings.resume in _RESUMING and not known and manifest.mode == "online":
-        state = ScriptState(time.time(), _step_on_server(context, settings))
-    if settings.resume == "must" and not known and not state.step:
-        context.finish(1)
-        raise UsageError(f"resume='must', and there is no run {record.run_id} to resume")
-    record.resumed = known or bool(state.step)
+    if held is not None:
+        held.complete(record)
+        if not known:
+            state = ScriptState(time.time(), held.next_step, ScriptSummary(held.summary))
+    record.resumed = known or held is not None
     record.starting_step = state.step
     return context, state
+
+
+def _held_by_server(directory: RunDirectory, settings: Settings, *, known: bool) -> RunOnServer | None:
+    """Ask the server for a run that the script may resume. Where it does not answer, the run begins as a new one.
+
+    Raises:
+        wandb.errors.UsageError: As :func:`begin_run`.
+    """
+    if settings.resume not in (*_RESUMING, "never"):
+        return None
+    refusal = None
+    try:
+        held = run_on_server(settings)
+    except Error as error:
+        if settings.resume == "must" and not known:
+            raise
+        notify(f"W&B's server cannot be asked for run {settings.run_id}, which begins as a new one: {error}")
+        return None
+    if held is None and settings.resume == "must" and not known:
+        refusal = f"resume='must', and there is no run {settings.run_id}: use resume='allow' to begin it"
+    elif held is not None and settings.resume == "never":
+        refusal = f"resume='never', and there is a run {settings.run_id}: give another id, or use resume='allow'"
+    if refusal is not None:
+        if not known:
+            shutil.rmtree(directory.path, ignore_errors=True)  # it was made for this run
+        raise UsageError(refusal)
+    return held
 
 
 def _state_of(directory: RunDirectory, record: RunRecord) -> ScriptState:
     """The state of a run in its directory; its configuration is put into ``record``, below what the script has set."""
     source = JournalSource(directory)
     run = source.read_all()
-    given = {item.key for item in record.config.update}
-    for name, value in run.config.items():
-        if name not in given:
-            record.config.update.add(key=name, value_json=json.dumps(value))
+    add_config(record, run.config)
     return ScriptState(time.time(), source.next_step, source.script_summary())
-
-
-def _step_on_server(context: WandBContext, settings: Settings) -> int:
-    """The step at which the run continues on its server; 0 for a new run, and where the server does not answer."""
-    status = opened(context, settings.init_timeout)
-    if status is None:
-        message = f"W&B has not answered in {settings.init_timeout:.0f} s: the run begins at step 0"
-        context.sink.note("resume", message)
-        return 0
-    return status.starting_step
 
 
 def opened(context: WandBContext, timeout: float) -> Status | None:
@@ -152,4 +174,8 @@ def _provenance(record: RunRecord, settings: Settings) -> dict[str, Any]:
         environment["WANDB_JOB_TYPE"] = record.job_type
     if record.notes:
         environment["WANDB_NOTES"] = record.notes
+    if settings.ignore_globs:
+        environment["WANDB_IGNORE_GLOBS"] = ",".join(settings.ignore_globs)
+    if "WANDB_BASE_URL" in delivery_variables(settings):
+        found["base_url"] = without_user(settings.base_url)
     return {**found, "environment": environment}

@@ -123,7 +123,8 @@ def _install() -> None:
             return None
         if settings._noop or settings._offline or _unsupported(settings):
             return log_in(self, init_settings)
-        init_settings.mode = resolve_mode(init_settings.mode)
+        if not settings.api_key:
+            init_settings.mode = resolve_mode(init_settings.mode)
         return None
 
     def init_run(self: Any, settings: Any, config: Any, run_printer: Any) -> Any:

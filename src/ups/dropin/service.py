@@ -62,7 +62,15 @@ class JournalService:
         expected, self._expected = self._expected, None
         if expected is None:
             return self.own.inform_init(settings, run_id)
-        interface = JournalInterface(self._asyncer, lambda record: begin_run(*expected, record))
+
+        def begin(record: Any) -> Any:
+            try:
+                return begin_run(*expected, record)
+            except BaseException:
+                _announced.pop(run_id, None)  # it did not begin
+                raise
+
+        interface = JournalInterface(self._asyncer, begin)
         self._announce(run_id, _Announced(settings, interface))
         return interface
 

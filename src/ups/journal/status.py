@@ -27,7 +27,6 @@ class Status:
         consumed_bytes: The bytes of the journals that were taken up.
         confirmed_rows: The rows that W&B last held; None where it was not asked, or cannot be.
         confirmed: Whether W&B itself has confirmed them; false where the server cannot be asked.
-        starting_step: W&B's step at which the run was resumed on its server; 0 for a new one.
         stop: Whether a person pressed Stop in W&B.
         denied: Whether the server has refused the credentials.
         skipped_values: The values of each stage that are not drawn, since their step went back.
@@ -47,7 +46,6 @@ class Status:
     project: str | None = None
     entity: str | None = None
     name: str | None = None
-    starting_step: int = 0
     stop: bool = False
     denied: bool = False
     skipped_values: dict[str, int] = field(default_factory=dict)
@@ -116,7 +114,7 @@ def _is_process(value: Any) -> bool:
 _TAKES: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("state", "mode"), is_text),
     **dict.fromkeys(("owner", "url", "project", "entity", "name"), is_text_or_none),
-    **dict.fromkeys(("pid", "rows", "consumed_bytes", "starting_step"), _is_count),
+    **dict.fromkeys(("pid", "rows", "consumed_bytes"), _is_count),
     **dict.fromkeys(("confirmed", "stop", "denied"), lambda value: isinstance(value, bool)),
     **dict.fromkeys(("skipped_values", "expected"), _are_counts),
     "confirmed_rows": lambda value: value is None or _is_count(value),

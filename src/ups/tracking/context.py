@@ -7,6 +7,7 @@ import operator
 import os
 import socket
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -55,6 +56,7 @@ class WandBContext(Recorder):
         rank: Rank | None = None,
         console: bool = True,
         wandb_folder: Path | None = None,
+        variables: Mapping[str, str] | None = None,
         reads_back: bool = True,
     ) -> None:
         super().__init__(directory, manifest, strict=strict, rank=rank)
@@ -65,6 +67,7 @@ class WandBContext(Recorder):
         self._console: ConsoleCapture | None = None
         self._delivery = delivery
         self._wandb_folder = wandb_folder
+        self._variables = variables or {}
         self._reads_back = reads_back
         self._environment_before = os.environ.get(RUN_DIR_VARIABLE)
         os.environ[RUN_DIR_VARIABLE] = str(directory.path) if directory is not None else DISABLED
@@ -283,7 +286,7 @@ class WandBContext(Recorder):
         assert self._directory is not None
         if self._delivery == "thread":
             return DeliveryThread(self._directory, self._process, self.mode)
-        return DeliveryProcess(self._directory, self._process, self._wandb_folder)
+        return DeliveryProcess(self._directory, self._process, self._wandb_folder, self._variables)
 
     def _restore_environment(self) -> None:
         own = str(self._directory.path) if self._directory is not None else DISABLED

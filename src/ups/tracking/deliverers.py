@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -34,10 +35,20 @@ class Deliverer(Protocol):
 
 
 class DeliveryProcess:
-    """A delivery in a process of its own, which links W&B's files in ``wandb_folder`` where there is one."""
+    """A delivery in a process of its own.
 
-    def __init__(self, directory: RunDirectory, owner: str, wandb_folder: Path | None = None) -> None:
+    It links W&B's files in ``wandb_folder`` where there is one; its environment has ``variables`` over this process's.
+    """
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        owner: str,
+        wandb_folder: Path | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self._directory = directory
+        self._variables = dict(variables or {})
         self._options = ["--owner", owner]
         if wandb_folder is not None:
             self._options += ["--wandb-folder", str(wandb_folder)]
@@ -49,7 +60,7 @@ class DeliveryProcess:
         It does not inherit the address of the training's own wandb backend: delivery has a backend of its own.
         """
         own = ("UPS_RUN_DIR", "WANDB_SERVICE")
-        environment = {name: value for name, value in os.environ.items() if name not in own}
+        environment = {name: value for name, value in os.environ.items() if name not in own} | self._variables
         with self._directory.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [*_COMMAND, str(self._directory.path), *self._options],
