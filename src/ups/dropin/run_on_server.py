@@ -20,7 +20,7 @@ _NOT_FOUND = "could not find"  # in the message of each version of wandb
 
 @dataclass(frozen=True)
 class RunOnServer:
-    """What the server holds of a run beside its rows.
+    """The parts of a run that the server holds, beside its rows.
 
     Attributes:
         next_step: W&B's step of the next row.
