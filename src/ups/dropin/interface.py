@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 from google.protobuf import json_format
+from wandb.errors.term import termwarn
 from wandb.proto import wandb_internal_pb2 as pb
 from wandb.sdk.data_types.utils import history_dict_to_json
 from wandb.sdk.interface.interface_shared import InterfaceShared
@@ -58,6 +59,7 @@ class JournalInterface(InterfaceShared):
     Attributes:
         state: The run as its script sees it.
         context: The run that is tracked; None until wandb has announced it.
+        finish_timeout: Seconds that the end of the run may take, where its script has set them.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class JournalInterface(InterfaceShared):
         super().__init__()
         self.state = ScriptState(time.time())
         self.context = context
+        self.finish_timeout: float | None = None
         self._asyncer = asyncer
         self._begin = begin
         self._run = pb.RunRecord(run_id=context.run_id if context is not None else "")
@@ -221,8 +224,10 @@ class JournalInterface(InterfaceShared):
             self.context, self.state = self._begin(self._run)
             result.run_result.run.CopyFrom(self._run)
         elif kind == "exit":
-            self.end(record.exit.exit_code)
             result.exit_result.SetInParent()
+            if not self.end(record.exit.exit_code):
+                result.exit_result.timed_out = True
+                termwarn("Timed out finishing run.")
         elif kind == "request":
             return self._answer(record.request, result)
         return Answer(self._asyncer, result)
@@ -266,8 +271,12 @@ class JournalInterface(InterfaceShared):
         self._journal_artifact(artifact, answer=name)
         return FileAnswer(self._asyncer, RunDirectory(self.context.dir).answers / f"{name}.json")
 
-    def end(self, exit_code: int) -> None:
-        """End the run: close the open row, deliver the rest, and let wandb's own threads end."""
+    def end(self, exit_code: int) -> bool:
+        """End the run: close the open row, deliver the rest, and let wandb's own threads end.
+
+        Returns:
+            False where :attr:`finish_timeout` was over before W&B held all of it. Delivery continues.
+        """
         self.state.close_row(self.state.step + 1)
         if self.context is not None:
             for path in self._linked:
@@ -276,8 +285,10 @@ class JournalInterface(InterfaceShared):
                 except OSError as error:
                     message = f"{path.name} was saved with policy live or end, and its content cannot be kept: {error}"
                     self.context.sink.note(f"kept:{path.name}", message)
-            self.context.finish(exit_code)
+            self.context.finish(exit_code, timeout=self.finish_timeout)
         self._ended.set()
+        status = self.context.status if self.context is not None else None
+        return self.finish_timeout is None or (status is not None and status.state in ("finished", "incomplete"))
 
 
 def _not_had(kind: str) -> UsageError:

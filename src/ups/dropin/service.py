@@ -71,6 +71,7 @@ class JournalService:
                 raise
 
         interface = JournalInterface(self._asyncer, begin)
+        interface.finish_timeout = getattr(expected[1], "finish_timeout", 0.0) or None  # since wandb 0.27
         self._announce(run_id, _Announced(settings, interface))
         return interface
 
