@@ -73,6 +73,17 @@ def test_a_second_guard_is_the_first() -> None:
     assert held.points("part2/loss", "part2/step") == [(0, 1.0), (1, 1.0), (2, 1.0)]
 
 
+@pytest.mark.parametrize("silent", [True, False])
+def test_a_silent_run_prints_no_report(silent: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """As wandb itself; another run's charts and place are printed at its end."""
+    with ups.guard():
+        run = wandb.init(mode="offline", settings=wandb.Settings(silent=silent, console="off", x_disable_stats=True))
+        run.log({"loss": 1.0})
+        run.finish()
+        wandb.teardown()
+    assert ("charts full" in capsys.readouterr().err) is not silent
+
+
 def test_runs_side_by_side_are_guarded_each_for_itself() -> None:
     """Two runs at once do not know of each other, and a run without a guard is wandb's own."""
     with ups.guard():

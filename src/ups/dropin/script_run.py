@@ -72,7 +72,7 @@ def begin_run(directory: RunDirectory, settings: Settings, record: RunRecord) ->
         "console": settings.console != "off",
         "wandb_folder": Path(settings.sync_dir).absolute(),
         "variables": delivery_variables(settings),
-        "reads_back": recorded is None,  # a test asks itself
+        "reads_back": recorded is None and not settings.silent,  # a test asks itself
     }
     state = ScriptState(time.time())
     known = RunDirectory.exists(directory.path)
