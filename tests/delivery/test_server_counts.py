@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+import run_directories
 from ups.delivery.server import missing_rows
-from wandb_server import Fault, Run, WandBServer, run_client, start_client, start_process
+from wandb_server import Fault, Run, WandBServer, run_client, start_client
 from wandb_server.state import HISTORY
 
 BRIEF: dict[str, Any] = {"UPS_SERVER_PATIENCE": "0.2"}  # this server answers at once, or not at all
@@ -25,11 +26,15 @@ with ups.create_wandb_context({}, "r", project="p") as ctx:
 """
 
 
-def deliver(server: WandBServer, folder: Path, *options: str, expect: int = 0) -> str:
-    process = start_process(server, folder, ["-m", "ups", "deliver", str(folder / "ups-runs" / "r"), *options], **BRIEF)
-    printed, _ = process.communicate(timeout=120)
-    assert process.returncode == expect, printed
-    return printed
+@pytest.fixture(autouse=True)
+def settings(wandb_server: WandBServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the server, for a delivery in this process."""
+    for name, value in {**wandb_server.environment(tmp_path), **BRIEF}.items():
+        monkeypatch.setenv(name, value)
+
+
+def deliver(folder: Path, *options: str, expect: int = 0) -> str:
+    return run_directories.deliver(folder / "ups-runs" / "r", *options, expect=expect)
 
 
 def steps(run: Run) -> list[int]:
@@ -51,7 +56,7 @@ def test_rows_that_a_server_lost_at_the_end_are_given_again(wandb_server: WandBS
     run_client(wandb_server, tmp_path, TRAINING, "0")
     run = wandb_server.run("r")
     lose(run, range(300, 500))
-    printed = deliver(wandb_server, tmp_path)
+    printed = deliver(tmp_path)
     assert "W&B holds all 500 rows" in printed
     assert steps(run) == list(range(500))
 
@@ -63,13 +68,13 @@ def test_rows_that_a_server_lost_in_the_middle_are_reported(wandb_server: WandBS
     lose(run, range(100, 250))
     segments = len(list((tmp_path / "ups-runs" / "r" / "wandb").glob("run-*")))
     for _ in range(2):
-        printed = deliver(wandb_server, tmp_path, expect=1)
+        printed = deliver(tmp_path, expect=1)
         assert "the server lacks 150 of 500 rows of training/a/" in printed
         assert "W&B holds 350 of 500 rows" in printed
         assert "ups deliver --as-new" in printed
     assert len(steps(run)) == 350
     assert len(list((tmp_path / "ups-runs" / "r" / "wandb").glob("run-*"))) == segments
-    printed = deliver(wandb_server, tmp_path, "--as-new")
+    printed = deliver(tmp_path, "--as-new")
     new = re.search(r"The copy is the run (\w+)", printed)
     assert new is not None
     assert steps(wandb_server.run(new[1])) == list(range(500))
@@ -114,7 +119,7 @@ def test_a_server_that_cannot_be_asked_gets_each_row_once(
     assert run.resent_lines == 0
     before = len(run.history)
     assert lost_session or before == 500
-    assert "not confirmed" in deliver(wandb_server, tmp_path)
+    assert "not confirmed" in deliver(tmp_path)
     assert len(run.history) == before
 
 
@@ -127,7 +132,7 @@ def test_a_server_that_counts_nothing_is_taken_at_its_last_step(
     printed = run_client(wandb_server, tmp_path, TRAINING, "0", **BRIEF)
     assert "in W&B: http" in printed
     assert printed.count("the server does not count the rows of each metric") == 2  # as it happens, and in the tree
-    assert "W&B holds all 500 rows" in deliver(wandb_server, tmp_path)
+    assert "W&B holds all 500 rows" in deliver(tmp_path)
 
 
 def test_a_server_without_a_last_step_gets_each_row_once(wandb_server: WandBServer, tmp_path: Path) -> None:

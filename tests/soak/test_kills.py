@@ -23,14 +23,11 @@ JOBS = int(os.environ.get("SOAK_JOBS", "12"))  # they wait, most of the time
 @pytest.mark.parametrize(
     ("victim", "mode", "kills", "script"),
     [
-        ("trainer", "online", 1, "UPS"),
         ("trainer", "online", 1, ONE_LINE),
-        ("delivery", "offline", 2, "UPS"),
-        ("wandb-core", "online", 2, "UPS"),
-        ("wandb-core", "offline", 1, "UPS"),
-        ("all three", "offline", 1, "UPS"),
+        ("delivery", "offline", 1, "UPS"),
+        ("wandb-core", "online", 1, "UPS"),
         ("all three", "offline", 1, ONE_LINE),
-        ("delivery, and its recovery", "online", 3, "UPS"),
+        ("delivery, and its recovery", "online", 2, "UPS"),
         ("trainer and delivery, and 'ups deliver'", "offline", 2, "UPS"),
     ],
 )
