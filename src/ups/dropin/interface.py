@@ -47,6 +47,8 @@ _OF_WANDB = {  # what only wandb's own process, beside the training, can do
     "job_input": "W&B Launch reads it",
 }
 
+_NUMBERS = (float, int, bool)  # a tensor, or a dictionary that the script may use again, is taken from its JSON
+
 
 class JournalInterface(InterfaceShared):
     """Takes what one wandb run publishes, and answers what it asks.
@@ -104,13 +106,15 @@ class JournalInterface(InterfaceShared):
         values = history_dict_to_json(run, data, step=user_step, ignore_copy_err=True)
         values.pop("_step", None)
         content: dict[str, Any] = {"time": time.time()}
-        content["log"] = {name: orjson.Fragment(json_dumps_safer_history(value)) for name, value in values.items()}
+        texts = {name: json_dumps_safer_history(value) for name, value in values.items()}
+        content["log"] = {name: orjson.Fragment(text) for name, text in texts.items()}
         if step is not None and publish_step:
             content["step"] = step
         if flush is not None:
             content["commit"] = flush
         self.append(orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE))
-        self.state.log_nested(values, content.get("step"), flush, content["time"])
+        held = {name: v if type(v) in _NUMBERS else json.loads(texts[name]) for name, v in values.items()}
+        self.state.log_nested(held, content.get("step"), flush, content["time"])
 
     # ------------------------------------------------------------------ everything else
 

@@ -50,10 +50,10 @@ class ScriptState:
             self.close_row(self.step + 1)
 
     def log_nested(self, values: dict[str, Any], step: int | None, commit: bool | None, time: float) -> None:
-        """Follow a call of ``log`` with any values, as JSON."""
+        """Follow a call of ``log`` with any values of JSON, which are the state's own from here."""
         if step is not None and step > self.step:
             self.close_row(step)
-        merge(self._open, deepcopy(values))  # the script may use its dictionaries again
+        merge(self._open, values)
         self.log({}, step, commit, time)
 
     def close_row(self, following: int) -> None:
