@@ -65,7 +65,7 @@ def check_folder(folder: Path, root: Path) -> None:
 def parse(content: bytes) -> Any:
     """Read the JSON value in ``content``, nested no deeper than :data:`DEEPEST`; NaN and infinities are numbers.
 
-    A whole number that is larger than any float is an infinity.
+    A whole number that is larger than any float stays text, which no chart draws.
 
     Raises:
         ValueError: It is not JSON, or nested deeper.
@@ -79,8 +79,8 @@ def parse(content: bytes) -> Any:
     return value
 
 
-def _whole_number(text: str) -> int | float:
-    return int(text) if len(text) <= _DIGITS else float(text)
+def _whole_number(text: str) -> int | str:
+    return int(text) if len(text) <= _DIGITS else text
 
 
 def is_plain(value: Any) -> bool:
