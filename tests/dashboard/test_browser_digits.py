@@ -124,7 +124,7 @@ def test_a_live_chart_comes_to_large_numbers(browser: Browser, tmp_path: Path) -
         page, tokens = window.page, "training/s/tokens"
         open_run(page, address, "growing")
         page.wait_for_selector(DRAWN)
-        grown(page, tokens, by=5)
+        grown(tokens, page, by=5)
         (tmp_path / "large").touch()
         area = page.locator(f'.chart[data-metric="{tokens}"] .plot-area')
 
