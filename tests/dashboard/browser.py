@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Dialog, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Request, expect, sync_playwright
 
 from dashboard.server import show
 from environments import THIS_SESSION, kept
@@ -59,6 +59,11 @@ class Watched:
         if where.hostname:
             self.hosts.add(where.hostname)
 
+    def hear(self, message: ConsoleMessage) -> None:
+        """What the console shows. A page has its icon, but for an answer in JSON the browser looks for one."""
+        if message.type == "error" and not message.location["url"].endswith("/favicon.ico"):
+            self.errors.append(message.text)
+
     def dismiss(self, dialog: Dialog) -> None:
         """A dialog that the page opens."""
         self.dialogs.append(dialog.message)
@@ -79,7 +84,7 @@ def watched(browser: Browser, **options: Any) -> Iterator[Watched]:
     context.set_default_timeout(60_000)
     window = Watched(context.new_page(), context)
     context.on("request", window.see)
-    context.on("console", lambda message: window.errors.append(message.text) if message.type == "error" else None)
+    context.on("console", window.hear)
     context.on("weberror", lambda error: window.errors.append(str(error.error)))
     context.on("dialog", window.dismiss)
     try:

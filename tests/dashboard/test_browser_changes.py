@@ -69,7 +69,12 @@ def test_a_live_run_grows_in_five_windows(serve: Serve, page: Page, tmp_path: Pa
     slow = LIVE.replace("sleep(0.02)", "sleep(0.5)")  # each point is drawn in each window
     with training(tmp_path, slow) as folder, ExitStack() as others:
         address = serve(folder)
-        pages = [page, *(others.enter_context(closing(page.context.new_page())) for _ in range(4))]
+        page.goto(address)
+        pages = [page]
+        for _ in range(4):
+            with page.expect_popup() as popup:  # unlike a new page it is in the process that has read the script
+                page.evaluate("void window.open('/api/runs')")
+            pages.append(others.enter_context(closing(popup.value)))
         for each in pages:
             open_run(each, address, "live")
             each.wait_for_selector(f"{chart('training/first/loss')}[data-drawn]")
@@ -183,3 +188,4 @@ def test_a_server_that_ends_is_said(window: Watched, page: Page, port: int) -> N
     lr = page.locator(chart("training/operator/lr"))
     expect(lr.locator(".plot-note")).to_contain_text("does not answer")
     expect(lr.locator(".js-line")).to_have_count(0)
+    page.goto("about:blank")  # no server answers
