@@ -14,11 +14,10 @@ import pytest
 import torch
 from rich.console import Console
 
-from simulator.conftest import TINY
 from ups import WandBContext, create_wandb_context
 from ups.errors import RunDirectoryError, UPSError
 from ups.simulator.checkpoint import Checkpoint, checkpoint_path, load_checkpoint
-from ups.simulator.config import Config, StageConfig, load
+from ups.simulator.config import Config, StageConfig
 from ups.simulator.pipeline import Outcome, Pipeline
 from ups.simulator.progress import Reporter
 from ups.simulator.train_run import load_config
@@ -63,11 +62,11 @@ def without_clocks(logged: list[tuple[int, dict[str, float]]]) -> list[tuple[int
 
 
 @pytest.fixture(scope="module")
-def through(tmp_path_factory: pytest.TempPathFactory) -> tuple[WandBContext, Outcome]:
+def through(tiny: Config, quiet: Reporter, tmp_path_factory: pytest.TempPathFactory) -> tuple[WandBContext, Outcome]:
     """A training of every stage that nothing interrupted."""
     folder = tmp_path_factory.mktemp("through")
     with create_wandb_context(run_id="through", mode="local", delivery="thread", dir=folder) as context:
-        return context, Pipeline(load("smoke", TINY), context.dir, context, Reporter(Console(quiet=True))).run()
+        return context, Pipeline(tiny, context.dir, context, quiet).run()
 
 
 def test_every_stage_learns_and_logs_each_step(through: tuple[WandBContext, Outcome]) -> None:
