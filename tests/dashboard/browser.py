@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,14 +16,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Dialog, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Request, expect, sync_playwright
 
 from dashboard.server import show
+from environments import THIS_SESSION, kept
 from waiting import wait_for
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 expect.set_options(timeout=60_000)  # a machine may be busy
 DRAWN = ".chart[data-end]"
+Take = Callable[[Page, str], None]
 
 
 def open_chromium() -> Iterator[Browser]:
@@ -56,6 +59,11 @@ class Watched:
         if where.hostname:
             self.hosts.add(where.hostname)
 
+    def hear(self, message: ConsoleMessage) -> None:
+        """What the console shows. A page has its icon, but for an answer in JSON the browser looks for one."""
+        if message.type == "error" and not message.location["url"].endswith("/favicon.ico"):
+            self.errors.append(message.text)
+
     def dismiss(self, dialog: Dialog) -> None:
         """A dialog that the page opens."""
         self.dialogs.append(dialog.message)
@@ -76,7 +84,7 @@ def watched(browser: Browser, **options: Any) -> Iterator[Watched]:
     context.set_default_timeout(60_000)
     window = Watched(context.new_page(), context)
     context.on("request", window.see)
-    context.on("console", lambda message: window.errors.append(message.text) if message.type == "error" else None)
+    context.on("console", window.hear)
     context.on("weberror", lambda error: window.errors.append(str(error.error)))
     context.on("dialog", window.dismiss)
     try:
@@ -87,9 +95,9 @@ def watched(browser: Browser, **options: Any) -> Iterator[Watched]:
 
 
 @contextmanager
-def shown(*paths: Path) -> Iterator[str]:
+def shown(*paths: Path, port: int = 0) -> Iterator[str]:
     """``ups show`` of some folders, as a user runs it; its address."""
-    with show(*paths) as dashboard:
+    with show(*paths, options=("--port", str(port))) as dashboard:
         yield dashboard.address
 
 
@@ -98,6 +106,11 @@ def open_run(page: Page, address: str, name: str) -> None:
     page.goto(address)
     page.get_by_role("link", name=name, exact=True).click()
     page.wait_for_selector('body[data-page="run"][data-ready="1"]')
+
+
+def chart(metric: str) -> str:
+    """The selector of a metric's chart."""
+    return f'.chart[data-metric="{metric}"]'
 
 
 def shape(page: Page, selector: str) -> list[str]:
@@ -113,6 +126,15 @@ def make(source: str, folder: Path, *arguments: str) -> None:
     subprocess.run(
         [sys.executable, "-c", textwrap.dedent(source), str(folder), *arguments], check=True, timeout=300, cwd=folder
     )
+
+
+def made(source: str, *arguments: str) -> Path:
+    """The folder with the runs of a script, which runs once for all tests of a session. Who changes a run copies it."""
+    name = hashlib.sha256("\n".join([source, *arguments]).encode()).hexdigest()[:16]
+    with kept(f"shown-{name}", THIS_SESSION) as (folder, new):
+        if new:
+            make(source, folder, *arguments)
+    return folder
 
 
 EVERY_VERDICT = """
@@ -237,19 +259,21 @@ def training(folder: Path, source: str = LIVE) -> Iterator[Path]:
         trainer.wait(60)
 
 
-def grown(page: Page, metric: str, by: int = 20) -> None:
-    """Wait until a chart holds so many points more than now, and its line has been drawn to its right end."""
-    end = int(page.locator(f'.chart[data-metric="{metric}"]').get_attribute("data-end") or 0)
-    page.wait_for_function(
-        "([metric, end]) => [...document.querySelectorAll('.chart')]"
-        ".some(chart => chart.dataset.metric === metric && Number(chart.dataset.end) >= end)",
-        arg=[metric, end + by],
-    )
-    page.wait_for_function(
-        """metric => {
-            const card = [...document.querySelectorAll('.chart')].find(chart => chart.dataset.metric === metric);
-            const end = card.querySelector('.js-line').getBoundingClientRect().right;
-            return Math.abs(end - card.querySelector('.nsewdrag').getBoundingClientRect().right) < 4;
-        }""",
-        arg=metric,
-    )
+def grown(metric: str, *pages: Page, by: int = 20) -> None:
+    """Wait until a chart holds so many points more than now on each page, and its line is drawn to its right end."""
+    ends = [int(page.locator(chart(metric)).get_attribute("data-end") or 0) for page in pages]
+    for page, end in zip(pages, ends, strict=True):
+        page.wait_for_function(
+            "([chart, end]) => Number(document.querySelector(chart).dataset.end) >= end",
+            arg=[chart(metric), end + by],
+            polling=100,
+        )
+        page.wait_for_function(
+            """chart => {
+                const card = document.querySelector(chart);
+                const end = card.querySelector('.js-line').getBoundingClientRect().right;
+                return Math.abs(end - card.querySelector('.nsewdrag').getBoundingClientRect().right) < 4;
+            }""",
+            arg=chart(metric),
+            polling=100,
+        )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,80 +14,29 @@ from playwright.sync_api import Browser, Page, expect
 from dashboard.browser import (
     DRAWN,
     EVERY_VERDICT,
-    LIVE,
     LONG,
     NO_AXIS,
     STAGED,
+    Take,
     Watched,
-    grown,
-    make,
-    open_chromium,
+    chart,
+    made,
     open_run,
     shape,
     shown,
-    training,
     watched,
 )
-from runfile.real_runs import wandb_file
 from ups.check import Verdict
 from ups.dashboard.downsample import downsample
-from waiting import wait_for
 
-Take = Callable[[Page, str], None]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    yield from open_chromium()
+RUNS = ("fno-adamw", "fno-lion")
 
 
 @pytest.fixture(scope="module")
-def take(pytestconfig: pytest.Config) -> Take:
-    """Takes a screenshot, which pytest's cache folder keeps."""
-    folder = Path(str(pytestconfig.cache.mkdir("screenshots"))) if pytestconfig.cache else Path()
-
-    def taken(page: Page, name: str) -> None:
-        page.screenshot(path=folder / f"{name}.png")
-
-    return taken
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Path:
-    """A folder with a run of every verdict, two staged runs, a long one, and one without the stages' axis."""
-    folder = tmp_path_factory.mktemp("runs")
-    make(EVERY_VERDICT, folder / "plain")
-    make(STAGED, folder / "staged", "fno-adamw", "fno-lion")
-    make(LONG, folder / "long")
-    make(NO_AXIS, folder / "no-axis")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def address(runs: Path) -> Iterator[str]:
-    with shown(runs) as where:
+def address(browser: Browser) -> Iterator[str]:
+    """Shows a run of every verdict, two staged runs, a long one, and one without the stages' axis."""
+    with shown(made(EVERY_VERDICT), made(STAGED, *RUNS), made(LONG), made(NO_AXIS)) as where:
         yield where
-
-
-@pytest.fixture(scope="module")
-def window(browser: Browser) -> Iterator[Watched]:
-    """One for many tests: a new one reads the script that draws again, which takes longer than most tests."""
-    with watched(browser) as opened:
-        yield opened
-
-
-@pytest.fixture
-def page(window: Watched) -> Iterator[Page]:
-    """A window on the dashboard that knows nothing yet, and is clean in the end."""
-    window.errors.clear()  # those of a test that failed
-    yield window.page
-    window.page.evaluate("localStorage.clear()")
-    window.page.goto("about:blank")
-    window.assert_clean()
-
-
-def chart(metric: str) -> str:
-    return f'.chart[data-metric="{metric}"]'
 
 
 def verdicts(page: Page) -> dict[str, str]:
@@ -123,14 +70,14 @@ def test_every_verdict_is_said_on_its_chart(page: Page, address: str, take: Take
     take(page, "findings")
 
 
-def test_a_fix_is_copied(browser: Browser, address: str) -> None:
+def test_a_fix_is_copied(page: Page, address: str) -> None:
     """The button beside a fix puts it on the clipboard."""
-    with watched(browser, permissions=["clipboard-read", "clipboard-write"]) as window:
-        page = window.page
-        open_run(page, address, "every verdict")
-        page.locator(chart("empty/loss")).locator(".copy").first.click()
-        expect(page.locator("#announcer")).to_have_text("Copied")
-        assert "run.log(" in page.evaluate("navigator.clipboard.readText()")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    open_run(page, address, "every verdict")
+    page.locator(chart("empty/loss")).locator(".copy").first.click()
+    expect(page.locator("#announcer")).to_have_text("Copied")
+    assert "run.log(" in page.evaluate("navigator.clipboard.readText()")
+    page.context.clear_permissions()
 
 
 def test_the_switch_shows_what_was_meant(page: Page, address: str, take: Take) -> None:
@@ -419,175 +366,39 @@ def test_the_runs_page(page: Page, address: str, take: Take) -> None:
     expect(page.get_by_text("No run matches the filter.")).to_be_visible()
 
 
-def test_an_empty_folder_says_what_to_do(browser: Browser, tmp_path: Path, take: Take) -> None:
-    """Without runs the page says where it looked and how to log one; the first run then comes by itself."""
-    with shown(tmp_path) as address, watched(browser) as window:
-        page = window.page
-        page.goto(address)
-        expect(page.get_by_role("heading", name="No runs here yet")).to_be_visible()
-        expect(page.locator("main")).to_contain_text(str(tmp_path))
-        take(page, "no-runs")
-        make(STAGED, tmp_path, "first-run")
-        expect(page.get_by_role("link", name="first-run")).to_be_visible()
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_it_fits_a_phone_in_both_themes(browser: Browser, address: str, take: Take, theme: str) -> None:
+def test_it_fits_a_phone_in_both_themes(browser: Browser, address: str, take: Take) -> None:
     """At 390 pixels no page is wider than the window, and the first paint has the system's colours."""
     options: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
-    with watched(browser, color_scheme=theme, **options) as window:
+    wide = "document.documentElement.scrollWidth"
+    with watched(browser, **options) as window:
         page = window.page
-        open_run(page, address, "every verdict")
-        page.wait_for_selector(DRAWN)
-        assert page.evaluate("document.documentElement.dataset.theme") == theme
-        wide = "document.documentElement.scrollWidth"
-        assert page.evaluate(wide) == 390
-        take(page, f"phone-{theme}")
-        page.get_by_role("tab", name="Findings").tap()
-        page.wait_for_selector(".finding")
-        assert page.evaluate(wide) == 390
-        open_run(page, address, "no axis")
-        assert page.evaluate(wide) == 390
-        page.goto(address)
-        page.wait_for_selector("table.runs tbody tr")
-        assert page.evaluate(wide) == 390
-        take(page, f"phone-runs-{theme}")
+        for theme in ("light", "dark"):
+            page.emulate_media(color_scheme=theme)
+            open_run(page, address, "every verdict")
+            page.wait_for_selector(DRAWN)
+            assert page.evaluate("document.documentElement.dataset.theme") == theme
+            assert page.evaluate(wide) == 390
+            take(page, f"phone-{theme}")
+            page.get_by_role("tab", name="Findings").tap()
+            page.wait_for_selector(".finding")
+            assert page.evaluate(wide) == 390
+            open_run(page, address, "no axis")
+            assert page.evaluate(wide) == 390
+            page.goto(address)
+            page.wait_for_selector("table.runs tbody tr")
+            assert page.evaluate(wide) == 390
+            take(page, f"phone-runs-{theme}")
+            page.evaluate("localStorage.clear()")
 
 
-def test_an_unknown_run_is_said(browser: Browser, address: str) -> None:
+def test_an_unknown_run_is_said(window: Watched, page: Page, address: str) -> None:
     """An address of a run that is not there says so."""
-    with watched(browser) as window:
-        window.allowed = ("404",)
-        window.page.goto(f"{address}/run/nothing")
-        expect(window.page.get_by_role("heading", name="This run is not here")).to_be_visible()
-        expect(window.page.get_by_role("navigation").get_by_role("link", name="Runs")).to_be_visible()
-        key = httpx.get(f"{address}/api/runs").json()["runs"][0]["key"]
-        with window.page.expect_response("**/api/events"):
-            window.page.goto(f"{address}/compare?run={key}&run=deadbeef")
-        expect(window.page.locator(".legend")).to_contain_text("there is no such run here")
-        expect(window.page.locator(".banner")).to_be_hidden()
-
-
-def test_a_live_run_grows_in_five_windows(browser: Browser, tmp_path: Path, take: Take) -> None:
-    """Five windows on a run that trains: its charts grow in all, a new stage appears, and its end is said."""
-    slow = LIVE.replace("sleep(0.02)", "sleep(0.25)")  # each point is drawn in each window
-    with training(tmp_path, slow) as folder, shown(folder) as address, watched(browser) as window:
-        pages = [window.page, *(window.context.new_page() for _ in range(4))]
-        for page in pages:
-            open_run(page, address, "live")
-            page.wait_for_selector(f"{chart('training/first/loss')}[data-drawn]")
-            expect(page.locator(".run-title .state")).to_have_text("running")
-        for page in pages:
-            grown(page, "training/first/loss", by=2)
-        (folder / "late").touch()
-        for page in pages:
-            page.wait_for_selector(f"{chart('training/second/loss')}[data-drawn]")
-            grown(page, "training/second/loss", by=2)
-        take(pages[0], "live")
-        (folder / "stop").touch()
-        for page in pages:
-            expect(page.locator(".run-title .state")).to_have_text("finished")
-
-
-def test_a_run_that_is_deleted_stays_on_the_page(browser: Browser, tmp_path: Path, take: Take) -> None:
-    """When its directory goes, the page says so and keeps the charts; the runs page loses the run."""
-    make(STAGED, tmp_path / "runs", "doomed")
-    with shown(tmp_path / "runs") as address, watched(browser) as window:
-        page = window.page
-        open_run(page, address, "doomed")
-        page.wait_for_selector(f"{chart('training/operator/lr')}[data-end]")
-        shutil.rmtree(tmp_path / "runs" / "doomed")
-        expect(page.locator(".banner")).to_contain_text("deleted from the disk")
-        expect(page.locator(chart("training/operator/lr"))).to_be_visible()
-        assert shape(page, chart("training/operator/lr"))
-        take(page, "deleted")
-        page.goto(address)
-        expect(page.get_by_role("heading", name="No runs here yet")).to_be_visible()
-
-
-def test_what_happens_while_the_runs_page_opens_is_on_it(browser: Browser, tmp_path: Path) -> None:
-    """A run that goes before the page hears of changes is not left on it."""
-    make(STAGED, tmp_path, "kept", "doomed")
-    with shown(tmp_path) as address, watched(browser) as window:
-        page, held = window.page, []
-        page.route("**/api/events", lambda route: held.append(route))
-        page.goto(address)
-        expect(page.locator("table.runs tbody tr")).to_have_count(2)
-        shutil.rmtree(tmp_path / "doomed")
-        wait_for(lambda: len(httpx.get(f"{address}/api/runs").json()["runs"]) == 1)
-        while not held:
-            page.wait_for_timeout(50)
-        held[0].continue_()
-        expect(page.locator("table.runs tbody tr")).to_have_count(1)
-
-
-def test_a_run_that_goes_while_the_list_is_drawn_is_no_error(browser: Browser, tmp_path: Path) -> None:
-    """The rest of a long list is drawn a frame later, and a run may be gone by then."""
-    make(STAGED, tmp_path, "doomed", "kept")
-    with shown(tmp_path) as address, watched(browser) as window:
-        page = window.page
-        page.add_init_script("""
-            const later = window.setTimeout;
-            window.setTimeout = (run, wait, ...rest) => (wait === 250 ? 0 : later(run, wait, ...rest));  // no redraw
-            window.frames_held = [];
-            window.requestAnimationFrame = (run) => window.frames_held.push(run);
-        """)
-        page.goto(address)
-        expect(page.locator("table.runs tbody tr")).to_have_count(2)
-        shutil.rmtree(tmp_path / "doomed")
-        expect(page.locator("table.runs tbody tr")).to_have_count(1)
-        page.evaluate("window.frames_held.splice(0).forEach((run) => run())")
-        expect(page.locator("table.runs tbody tr")).to_have_count(1)
-
-
-def test_a_click_holds_while_the_run_changes(browser: Browser, tmp_path: Path) -> None:
-    """What changes on a run's row between pressing the button and letting go costs no click."""
-    shutil.copytree(wandb_file("killed").parent, tmp_path / "killed", symlinks=True)
-    (file,) = (tmp_path / "killed").glob("*.wandb")
-    os.utime(file, (0, 0))
-    with shown(tmp_path) as address, watched(browser) as window:
-        page = window.page
-        page.goto(address)
-        state, link = page.locator("table.runs tbody .state"), page.locator("a.run-link")
-        expect(state).to_have_text("crashed")
-        link.hover()
-        page.mouse.down()
-        os.utime(file)
-        expect(state).to_have_text("running")
-        page.mouse.up()
-        page.wait_for_selector('body[data-page="run"][data-ready="1"]')
-
-
-def test_a_chart_that_stays_empty_keeps_saying_why(browser: Browser, runs: Path, tmp_path: Path) -> None:
-    """While a run grows, and when its file is written anew, a chart without a point is explained and not drawn."""
-    (whole,) = (runs / "plain").rglob("*.wandb")
-    file, content = tmp_path / whole.name, whole.read_bytes()
-    file.write_bytes(content[: len(content) // 2])
-    with shown(file) as address, watched(browser) as window:
-        page = window.page
-        open_run(page, address, "every verdict")
-        page.wait_for_selector(f"{chart('full/loss')}[data-end]")
-        half = page.locator(chart("full/loss")).get_attribute("data-end")
-        for part, points in ((content, 12), (content[: len(content) // 2], half)):
-            rows = page.locator(".fact.rows").inner_text()
-            file.write_bytes(part)
-            expect(page.locator(".fact.rows")).not_to_have_text(rows)
-            page.wait_for_selector(f"{chart('full/loss')}[data-end='{points}']")
-            for metric in ("empty/loss", "misfits/text"):
-                expect(page.locator(chart(metric)).locator(".why")).to_be_visible()
-                expect(page.locator(chart(metric)).locator(".plot-area")).to_be_hidden()
-
-
-def test_a_server_that_ends_is_said(browser: Browser, tmp_path: Path) -> None:
-    """When ``ups show`` ends, an open page says that nobody answers."""
-    make(STAGED, tmp_path / "runs", "left")
-    with watched(browser) as window:
-        window.allowed = ("ERR_CONNECTION_", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_EMPTY_RESPONSE")
-        with shown(tmp_path / "runs") as address:
-            open_run(window.page, address, "left")
-            window.page.wait_for_selector(DRAWN)
-        expect(window.page.locator(".banner")).to_contain_text("does not answer")
-        window.page.keyboard.press("x")
-        lr = window.page.locator(chart("training/operator/lr"))
-        expect(lr.locator(".plot-note")).to_contain_text("does not answer")
-        expect(lr.locator(".js-line")).to_have_count(0)
+    window.allowed = ("404",)
+    page.goto(f"{address}/run/nothing")
+    expect(page.get_by_role("heading", name="This run is not here")).to_be_visible()
+    expect(page.get_by_role("navigation").get_by_role("link", name="Runs")).to_be_visible()
+    key = httpx.get(f"{address}/api/runs").json()["runs"][0]["key"]
+    with page.expect_response("**/api/events"):
+        page.goto(f"{address}/compare?run={key}&run=deadbeef")
+    expect(page.locator(".legend")).to_contain_text("there is no such run here")
+    expect(page.locator(".banner")).to_be_hidden()

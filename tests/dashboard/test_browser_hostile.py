@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from dashboard.browser import DRAWN, Watched, make, open_chromium, shown, watched
+from dashboard.browser import DRAWN, Watched, make, shown, watched
 from ups.dashboard.html_report import write_report
 
 HOSTILE = r"""
@@ -52,11 +51,6 @@ HOSTILE = r"""
         ctx.log_table(markup[1], markup, [markup])
         ctx.log_image("picture", np.zeros((4, 4, 3), dtype="uint8"), caption=markup[1])
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    yield from open_chromium()
 
 
 @pytest.fixture(scope="module")

@@ -5,30 +5,26 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from dashboard.browser import DRAWN, EVERY_VERDICT, LONG, STAGED, make, open_chromium, watched
+from dashboard.browser import DRAWN, EVERY_VERDICT, LONG, STAGED, made, watched
 from ups.check import Verdict
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    yield from open_chromium()
 
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Path:
     """The reports of a staged run, of one with every verdict and of a long one."""
     folder = tmp_path_factory.mktemp("reports")
-    make(STAGED, folder / "staged", "fno")
-    make(EVERY_VERDICT, folder / "plain")
-    make(LONG, folder / "long")
-    for name in ("staged", "plain", "long"):
-        done = report(folder / name, "-o", str(folder / f"{name}.html"))
+    runs = {
+        "staged": made(STAGED, "fno-adamw", "fno-lion") / "fno-adamw",
+        "plain": made(EVERY_VERDICT),
+        "long": made(LONG),
+    }
+    for name, run in runs.items():
+        done = report(run, "-o", folder / f"{name}.html")
         assert done.returncode == 0, done.stderr
     return folder
 
@@ -103,7 +99,7 @@ def test_a_report_says_what_it_leaves_out(browser: Browser, reports: Path) -> No
 def test_a_report_is_not_written_over(reports: Path) -> None:
     """A file that is there is left alone, and a folder without a run is said: one line each, exit status 2."""
     before = (reports / "staged.html").stat()
-    again = report(reports / "staged", "-o", reports / "staged.html")
+    again = report(made(LONG), "-o", reports / "staged.html")
     assert (again.returncode, again.stderr.count("\n")) == (2, 1)
     assert "exists already" in again.stderr
     assert (reports / "staged.html").stat() == before

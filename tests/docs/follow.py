@@ -11,18 +11,15 @@ import shlex
 import signal
 import subprocess
 import sys
-import tempfile
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import yaml
 
-from waiting import wait_for
-
 from .given import INSTEAD, MAY_FIND, NAMES, STAND_INS, Given
 from .snippets import ROOT, Page, Snippet
+from .warm_processes import WarmProcesses
 
 __all__ = ["follow"]
 
@@ -37,7 +34,7 @@ _FRAMEWORKS = {
 _FILE = re.compile(r"# ([\w./-]+\.\w+)\n")  # the first line of a snippet that is a file
 
 
-def follow(page: Page, folder: Path, given: Given, server: dict[str, str]) -> None:
+def follow(page: Page, folder: Path, given: Given, warm: WarmProcesses, server: dict[str, str]) -> None:
     """Run all snippets of a page.
 
     A block of Python that begins with a comment ``# name.py`` is that file, and run unless another uses it. Any
@@ -49,19 +46,21 @@ def follow(page: Page, folder: Path, given: Given, server: dict[str, str]) -> No
         page: What to follow.
         folder: Where; what commands write stays there.
         given: Files and runs that the page takes for granted.
+        warm: Processes that commands and scripts are forks of.
         server: Environment variables that lead the wandb client to a W&B server.
 
     Raises:
         AssertionError: a snippet failed or printed other lines than it shows.
     """
-    _Reader(page, folder, given, server).follow()
+    _Reader(page, folder, given, warm, server).follow()
 
 
 class _Reader:
-    def __init__(self, page: Page, folder: Path, given: Given, server: dict[str, str]) -> None:
+    def __init__(self, page: Page, folder: Path, given: Given, warm: WarmProcesses, server: dict[str, str]) -> None:
         self._page = page
         self._folder = folder  # moves with `cd`
         self._given = given
+        self._warm = warm
         self._script: list[Snippet] = []  # blocks of Python that belong together
         beside = Path(sys.executable).parent
         self._environment = {
@@ -99,10 +98,7 @@ class _Reader:
         ]
         if len(trainings) > 2:
             imports += _SIMULATOR
-        with self._warm(imports) if imports else nullcontext():
-            self._follow(run)
-
-    def _follow(self, run: dict[str, Callable[[Snippet], object]]) -> None:
+        self._environment["WARM"] = str(self._warm.process(imports, self._environment))
         for snippet in self._page.snippets:
             assert snippet.language in run, (
                 f"{snippet.where}: a block of {snippet.language or 'no language'} is not run; "
@@ -114,25 +110,6 @@ class _Reader:
                 self._given.give(snippet.text, self._folder, self._environment)
             run[snippet.language](snippet)
         self._run_script()
-
-    @contextmanager
-    def _warm(self, imports: Sequence[str]) -> Iterator[None]:
-        """While it is open, trainings and scripts are forks of a process that has imported what they need."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "warm")
-            process = subprocess.Popen(
-                [sys.executable, STAND_INS / "warm.py", path],
-                env={**self._environment, "WARM_IMPORTS": " ".join(imports)},
-                stdout=subprocess.PIPE,  # as that of each command, which it is replaced by
-                stderr=subprocess.STDOUT,
-            )
-            try:
-                wait_for(lambda: path.exists() or process.poll() is not None)
-                self._environment["WARM"] = str(path)
-                yield
-            finally:
-                process.kill()
-                process.communicate()
 
     def _python(self, snippet: Snippet) -> None:
         named = _FILE.match(snippet.text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -14,6 +15,7 @@ from wandb_server import API_KEY, WandBServer
 from .follow import follow
 from .given import Given
 from .snippets import ROOT, Page, Snippet, commands, documents, inline_code, pages
+from .warm_processes import WarmProcesses
 
 
 @pytest.fixture(scope="session")
@@ -22,11 +24,19 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Given:
     return Given(tmp_path_factory.mktemp("given"))
 
 
+@pytest.fixture(scope="session")
+def warm() -> Iterator[WarmProcesses]:
+    """Processes that commands and scripts are forks of."""
+    started = WarmProcesses()
+    yield started
+    started.end()
+
+
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
-def test_every_snippet_of_a_page_runs(page: Page, given: Given, wandb_server: WandBServer) -> None:
+def test_every_snippet_of_a_page_runs(page: Page, given: Given, warm: WarmProcesses, wandb_server: WandBServer) -> None:
     """Followed from the first snippet to the last, each command succeeds and prints what the page shows."""
-    follow(page, Path.cwd(), given, {"WANDB_BASE_URL": wandb_server.url, "WANDB_API_KEY": API_KEY})
+    follow(page, Path.cwd(), given, warm, {"WANDB_BASE_URL": wandb_server.url, "WANDB_API_KEY": API_KEY})
     if any("wandb sync" in snippet.text for snippet in page.snippets if snippet.language in ("console", "bash")):
         assert wandb_server.runs, "nothing was synced"
         assert all(run.history for run in wandb_server.runs.values())
@@ -50,10 +60,12 @@ def test_every_snippet_of_a_page_runs(page: Page, given: Given, wandb_server: Wa
         ("", "ups check wandb\n", "a block of no language is not run"),
     ],
 )
-def test_a_snippet_that_does_not_do_what_it_says_is_told(language: str, text: str, said: str, given: Given) -> None:
+def test_a_snippet_that_does_not_do_what_it_says_is_told(
+    language: str, text: str, said: str, given: Given, warm: WarmProcesses
+) -> None:
     """Of each kind of snippet, one that fails or prints something else fails its page, and the message says why."""
     with pytest.raises(AssertionError, match=re.escape(said)):
-        follow(Page("page.md", (Snippet("page.md:1", language, text),)), Path.cwd(), given, {})
+        follow(Page("page.md", (Snippet("page.md:1", language, text),)), Path.cwd(), given, warm, {})
 
 
 @pytest.mark.parametrize("path", documents(), ids=lambda path: str(path.relative_to(ROOT)))

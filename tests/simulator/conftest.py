@@ -54,7 +54,7 @@ def ups_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     return run
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny() -> Config:
     """The smoke preset made smaller still."""
     return load("smoke", TINY)
@@ -66,7 +66,7 @@ def new_context(tmp_path: Path) -> Callable[[str], WandBContext]:
     return lambda name: create_wandb_context(run_id=name, mode="local", delivery="thread", dir=tmp_path)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def quiet() -> Reporter:
     """A reporter that nobody hears."""
     return Reporter(Console(file=io.StringIO()))

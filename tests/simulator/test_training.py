@@ -14,11 +14,11 @@ import pytest
 import torch
 from rich.console import Console
 
-from ups import WandBContext
+from ups import WandBContext, create_wandb_context
 from ups.errors import RunDirectoryError, UPSError
 from ups.simulator.checkpoint import Checkpoint, checkpoint_path, load_checkpoint
 from ups.simulator.config import Config, StageConfig
-from ups.simulator.pipeline import Pipeline
+from ups.simulator.pipeline import Outcome, Pipeline
 from ups.simulator.progress import Reporter
 from ups.simulator.train_run import load_config
 from ups.simulator.trained import CONTROL, STAGES
@@ -61,12 +61,17 @@ def without_clocks(logged: list[tuple[int, dict[str, float]]]) -> list[tuple[int
     return [(step, {name: value for name, value in values.items() if name not in clocks}) for step, values in logged]
 
 
-def test_every_stage_learns_and_logs_each_step(
-    tiny: Config, new_context: Callable[[str], WandBContext], quiet: Reporter
-) -> None:
+@pytest.fixture(scope="module")
+def through(tiny: Config, quiet: Reporter, tmp_path_factory: pytest.TempPathFactory) -> tuple[WandBContext, Outcome]:
+    """A training of every stage that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("through")
+    with create_wandb_context(run_id="through", mode="local", delivery="thread", dir=folder) as context:
+        return context, Pipeline(tiny, context.dir, context, quiet).run()
+
+
+def test_every_stage_learns_and_logs_each_step(through: tuple[WandBContext, Outcome]) -> None:
     """Each stage and the control log loss, lr and grad_norm at every step; the loss falls, the operator's error too."""
-    with new_context("whole") as context:
-        outcome = Pipeline(tiny, context.dir, context, quiet).run()
+    context, outcome = through
     assert [evaluation.name for evaluation in outcome.evaluations] == [*STAGES, CONTROL]
     assert [evaluation.scores.nfe for evaluation in outcome.evaluations] == [1, 4, 2, 1]
     for name in (*STAGES, CONTROL):
@@ -90,12 +95,14 @@ def test_the_control_costs_what_the_three_stages_cost(
 
 
 def test_an_interrupted_training_ends_with_the_same_weights(
-    tiny: Config, new_context: Callable[[str], WandBContext], quiet: Reporter
+    through: tuple[WandBContext, Outcome],
+    tiny: Config,
+    new_context: Callable[[str], WandBContext],
+    quiet: Reporter,
 ) -> None:
     """Ctrl-C at a random step of every stage gives the weights of a run without it, bit for bit, each step once."""
-    with new_context("through") as through:
-        Pipeline(tiny, through.dir, through, quiet).run()
-    cuts = {name: random.randrange(1, trained(through, name).steps) for name in (*STAGES, CONTROL)}
+    whole, _ = through
+    cuts = {name: random.randrange(1, trained(whole, name).steps) for name in (*STAGES, CONTROL)}
     with new_context("cut") as cut:
         for name, step in cuts.items():
             with pytest.raises(KeyboardInterrupt):
@@ -104,23 +111,24 @@ def test_an_interrupted_training_ends_with_the_same_weights(
             assert not trained(cut, name).finished
         Pipeline(tiny, cut.dir, cut, quiet).run()
     for name in (*STAGES, CONTROL):
-        expected, found = trained(through, name), trained(cut, name)
+        expected, found = trained(whole, name), trained(cut, name)
         for key, weight in expected.model.items():
             assert torch.equal(weight, found.model[key]), (cuts, name, key)
         for key, weight in expected.average.items():
             assert torch.equal(weight, found.average[key]), (cuts, name, key)
-        assert without_clocks(rows(cut, name)) == without_clocks(rows(through, name)), (cuts, name)
+        assert without_clocks(rows(cut, name)) == without_clocks(rows(whole, name)), (cuts, name)
 
 
 def test_the_seed_decides_the_weights(
     tiny: Config, new_context: Callable[[str], WandBContext], quiet: Reporter
 ) -> None:
     """Two runs of one seed agree bit for bit, whatever was drawn before; another seed does not."""
+    short = dataclasses.replace(tiny, stages=dataclasses.replace(tiny.stages, operator=StageConfig(8, 1e-3)))
     projections = []
     for name, seed in (("first", 0), ("second", 0), ("third", 1)):
         torch.rand(3)
         with new_context(name) as context:
-            Pipeline(dataclasses.replace(tiny, seed=seed), context.dir, context, quiet).run("operator")
+            Pipeline(dataclasses.replace(short, seed=seed), context.dir, context, quiet).run("operator")
         projections.append(trained(context, "operator").model["network.project.weight"])
     assert torch.equal(projections[0], projections[1])
     assert not torch.equal(projections[0], projections[2])
