@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import wandb
 from google.protobuf import json_format
-from wandb.errors.term import termwarn
 from wandb.proto import wandb_internal_pb2 as pb
 from wandb.sdk.data_types.utils import history_dict_to_json
 from wandb.sdk.interface.interface_shared import InterfaceShared
@@ -231,7 +231,7 @@ class JournalInterface(InterfaceShared):
             result.exit_result.SetInParent()
             if not self.end(record.exit.exit_code):
                 result.exit_result.timed_out = True
-                termwarn("Timed out finishing run.")
+                wandb.termwarn("Timed out finishing run.")
         elif kind == "request":
             return self._answer(record.request, result)
         return Answer(self._asyncer, result)
