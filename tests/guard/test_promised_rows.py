@@ -5,7 +5,6 @@ The rows are those of the model in ``model.py``, which the real client is held a
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -14,8 +13,6 @@ from hypothesis import strategies as st
 from guard.guarded import Guarded, assert_no_number_is_lost
 from guard.made_loops import Call, play
 from guard.raw_calls import DEFINITIONS, KINDS, raw_calls
-
-EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "3000"))
 
 
 def drawn_calls(drawn: bytes) -> list[Call]:
@@ -58,7 +55,7 @@ class Promised(Guarded):
         assert (wandb_step.current, wandb_step.values) == (model.current, model.open or {})
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(CALLS, st.sampled_from((0, 7)))
 def test_the_rows_that_wandb_takes_are_those_that_the_guard_promises(calls: list[Call], begun: int) -> None:
     """Steps that are repeated, go back or are missing, axes too, with any ``commit=``; each played twice.
