@@ -94,6 +94,7 @@ def test_an_existing_file_is_not_overwritten(
 FULL_DISK = """
 import resource, sys
 from ups.cli import main
+sys.dont_write_bytecode = True  # which would be cut off, for all
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))  # bytes in a file
 run = sys.argv[1]
 for arguments in (["export", run, "--to", "csv"], ["export", run, "--to", "parquet"], ["report", run]):

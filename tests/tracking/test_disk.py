@@ -37,6 +37,7 @@ def told(done: subprocess.CompletedProcess[str]) -> str:
 
 LIMITED = """
 import resource, signal, sys, ups
+sys.dont_write_bytecode = True  # which would be cut off, for all
 ctx = ups.create_wandb_context({}, run_id="full", mode="offline")
 stage = ctx.stage("a")
 for step in range(3000):
@@ -74,7 +75,8 @@ def test_a_full_disk_raises_if_strict_and_loses_nothing(script: Script) -> None:
     """With ``strict`` the row that finds the disk full raises ``OSError``; it waits, and is delivered later."""
     done = script(
         """
-import resource, ups
+import resource, sys, ups
+sys.dont_write_bytecode = True  # which would be cut off, for all
 with ups.create_wandb_context({}, "full", mode="offline", strict=True) as ctx:
     stage = ctx.stage("a")
     stage.log(0, loss=1.0)

@@ -231,7 +231,8 @@ def test_a_file_size_limit_is_what_is_said(script: Script) -> None:
     """Under a limit that the journal reaches no row was logged after ``finish()``, and none is said to have been."""
     done = script(
         """
-import resource, ups
+import resource, sys, ups
+sys.dont_write_bytecode = True  # which would be cut off, for all
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 ctx = ups.create_wandb_context({}, "r", mode="local")
 for step in range(1000):

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from inspect import signature
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from wandb.errors import CommError
+from wandb.sdk.lib.filenames import exclude_wandb_fn
 from wandb.sdk.wandb_run import Run
 
 from ups.dropin.interface import JournalInterface
@@ -97,6 +100,25 @@ class JournaledRun(Run):
                         counts[_COUNTER] += 1
                     return
         super().log(data, step, commit)
+
+    def log_code(
+        self,
+        root: str | None = ".",
+        name: str | None = None,
+        include_fn: Callable[..., bool] | None = None,
+        exclude_fn: Callable[..., bool] | None = None,
+    ) -> Artifact | None:
+        """Log code as ``wandb.Run.log_code`` does, without the files in ``ups-runs``, as without those in ``wandb``."""
+        excluded: Callable[..., bool] = exclude_fn if exclude_fn is not None else exclude_wandb_fn
+        context = self._context
+
+        def exclude(path: str, root: str) -> bool:
+            if context is not None and Path(path).is_relative_to(context.dir.parent):
+                return True
+            return excluded(path, root) if len(signature(excluded).parameters) == 2 else excluded(path)
+
+        included = {} if include_fn is None else {"include_fn": include_fn}
+        return super().log_code(root, name, exclude_fn=exclude, **included)
 
     @property
     def name(self) -> str | None:
