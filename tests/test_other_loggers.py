@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from alone import run_alone
 from environments import THIS_SESSION, kept
 from held import read_held
 from ups.check import RunCheck, Verdict, check_run
@@ -69,17 +67,7 @@ def _make(script: str, folder: Path) -> None:
     for name, line in (("alone", ""), ("guarded", ONE_LINE)):
         (folder / name).mkdir()
         (folder / name / "train.py").write_text("\n".join([docstring, line, *rest]), encoding="utf-8")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
-    done = subprocess.run(
-        [sys.executable, "-c", BOTH.format(frameworks=FRAMEWORKS[script])],
-        cwd=folder,
-        env=inherited | {"HF_HUB_OFFLINE": "1", "WANDB_SILENT": "true", "HOME": str(folder)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    run_alone(folder, "-c", BOTH.format(frameworks=FRAMEWORKS[script]), HF_HUB_OFFLINE="1", WANDB_SILENT="true")
 
 
 def check(script: str, run: str, line: str = "") -> RunCheck:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from alone import run_alone
 
 SCRIPT = """
 import sys, wandb
@@ -26,18 +27,7 @@ for name in ("one", "two"):
 @pytest.mark.parametrize("version", ["0.20.1", "0.32.0", "1.0.0rc1"])
 def test_an_unknown_wandb_is_guarded_in_the_process(version: str, tmp_path: Path) -> None:
     """Every chart is full, wandb itself writes the run, and one line reports it."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "UPS_"))}
-    own = {"HOME": str(tmp_path), "WANDB_ERROR_REPORTING": "false"}
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, version],
-        cwd=tmp_path,
-        env=inherited | own,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    done = run_alone(tmp_path, "-c", SCRIPT, version)
     (line,) = (line for line in done.stderr.splitlines() if "not journaled" in line)
     assert line.startswith(
         "ups: runs are guarded in this process, and their rows are not journaled: that needs wandb 0."

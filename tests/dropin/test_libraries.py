@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import tomllib
 from functools import partial
@@ -12,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import ups
+from alone import run_alone
 from dropin.compared import assert_the_same, runs_below
 from environments import ROOT, environment
 from held import read_held
@@ -95,28 +94,16 @@ def run_in(folder: Path, code: str) -> str:
     """Run code offline, in an environment with the libraries, above a folder for each way; return what it printed."""
     for way in ("plain", "journaled"):
         (folder / way).mkdir()
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "UPS_"))}
     own = {
         "CUDA_VISIBLE_DEVICES": "",
         "HF_HUB_OFFLINE": "1",
-        "HOME": str(folder),
         "PYTHONPATH": str(Path(ups.__file__).parents[1]),
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "WANDB_MODE": "offline",
         "WANDB_SILENT": "true",
     }
-    done = subprocess.run(
-        [python(), "-c", code],
-        cwd=folder,
-        env=inherited | own,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=400,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+    done = run_alone(folder, "-c", code, python=python(), **own)
+    return done.stdout + done.stderr
 
 
 def python() -> Path:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from alone import run_alone
 from dropin.compared import assert_the_same, runs_below
 from environments import THIS_SESSION, kept
 from held import read_held
@@ -124,10 +122,8 @@ def folder_of_all() -> Path:
     """A folder with the runs of each script in each way, which forks of one process have made."""
     with kept("dropin-lifetimes", THIS_SESSION) as (folder, new):
         if new:
-            inherited = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "UPS_"))}
-            own = {"HOME": str(folder), "WANDB_MODE": "offline", "WANDB_X_DISABLE_STATS": "true"}
-            command = [sys.executable, "-c", RUN_ALL, json.dumps(SCRIPTS)]
-            subprocess.run(command, cwd=folder, env=inherited | own, timeout=400, check=True)
+            own = {"WANDB_MODE": "offline", "WANDB_X_DISABLE_STATS": "true"}
+            run_alone(folder, "-c", RUN_ALL, json.dumps(SCRIPTS), **own)
     return folder
 
 

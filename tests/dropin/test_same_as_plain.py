@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import wandb
 
+from alone import run_alone
 from dropin.compared import assert_the_same, runs_below
 from environments import THIS_SESSION, kept
 from held import read_held
@@ -25,23 +23,7 @@ def runs_of(script: Path, *under: str) -> list[Path]:
     name = f"dropin-{script.stem}-{'-'.join(under) or 'plain'}"
     with kept(name, THIS_SESSION) as (folder, new):
         if new:
-            inherited = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "UPS_"))}
-            own = {
-                "WANDB_MODE": "offline",
-                "WANDB_ERROR_REPORTING": "false",
-                "WANDB_CONSOLE": "off",
-                "HOME": str(folder),
-            }
-            done = subprocess.run(
-                [sys.executable, *under, script],
-                cwd=folder,
-                env=inherited | own,
-                capture_output=True,
-                text=True,
-                timeout=300,
-                check=False,
-            )
-            assert done.returncode == 0, done.stdout + done.stderr
+            run_alone(folder, *under, script, WANDB_MODE="offline", WANDB_CONSOLE="off")
     return runs_below(folder)
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from alone import run_alone
 from held import read_held
 
 SCRIPT = Path(__file__).with_name("summary_answers.py")
@@ -22,19 +20,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     made = []
     for under in ((), ("-m", "ups.guard")):
         folder = tmp_path_factory.mktemp("summary")
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "UPS_"))}
-        own = {"WANDB_ERROR_REPORTING": "false", "HOME": str(folder)}
-        done = subprocess.run(
-            [sys.executable, *under, SCRIPT],
-            cwd=folder,
-            env=inherited | own,
-            capture_output=True,
-            text=True,
-            timeout=200,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        (folder / "printed").write_text(done.stdout)
+        (folder / "printed").write_text(run_alone(folder, *under, SCRIPT).stdout)
         made.append(folder)
     return made[0], made[1]
 

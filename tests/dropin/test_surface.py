@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import re
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ import pytest
 import wandb
 from wandb.proto import wandb_internal_pb2 as pb
 
+from alone import run_alone
 from environments import ROOT
 from ups.dropin.interface import _OF_DELIVERY, _OF_WANDB, JournalInterface
 from wandb_server import WandBServer, start_process, word_after
@@ -61,18 +59,7 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> tuple[Answers, Answers]
     found = []
     for under in ((), ("-m", "ups.guard")):
         folder = tmp_path_factory.mktemp("surface")
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "UPS_"))}
-        own = {"WANDB_ERROR_REPORTING": "false", "HOME": str(folder), "NETRC": str(folder / "netrc")}
-        done = subprocess.run(
-            [sys.executable, *under, SCRIPT, "offline"],
-            cwd=folder,
-            env=inherited | own,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        done = run_alone(folder, *under, SCRIPT, "offline", NETRC=str(folder / "netrc"))
         found.append(answers_in(done.stdout))
     return found[0], found[1]
 
@@ -253,17 +240,7 @@ def test_a_second_init_and_a_folder_of_the_scripts_own_need_no_word(tmp_path: Pa
     """
     path = tmp_path / "script.py"
     path.write_text(textwrap.dedent(script))
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "UPS_"))}
-    done = subprocess.run(
-        [sys.executable, "-m", "ups.guard", path],
-        cwd=tmp_path,
-        env=inherited | {"HOME": str(tmp_path), "WANDB_ERROR_REPORTING": "false"},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    done = run_alone(tmp_path, "-m", "ups.guard", path)
     assert done.stderr.count("guarded in this process") == 1
     assert "it was started by W&B Launch" in done.stderr
     assert "None" not in done.stderr

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import pytest
 import wandb
 
 import ups
+from alone import run_alone
 from held import Held, read_held
 from run_directories import deliver
 from ups.check import check_run
@@ -35,18 +35,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folders = []
     for how in ("plain", "stage"):
         folder = tmp_path_factory.mktemp(how)
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "UPS_"))}
-        own = {"WANDB_ERROR_REPORTING": "false", "HOME": str(folder)}
-        done = subprocess.run(
-            [sys.executable, SCRIPT, how],
-            cwd=folder,
-            env=inherited | own,
-            capture_output=True,
-            text=True,
-            timeout=200,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        run_alone(folder, SCRIPT, how)
         folders.append(folder)
     return folders[0], folders[1] / "r"
 

@@ -63,7 +63,7 @@ def begin_run(directory: RunDirectory, settings: Settings, record: RunRecord) ->
     ``record`` then has what is known of the run that is resumed, here or on the server.
 
     Raises:
-        wandb.errors.UsageError: ``resume="must"`` and there is no such run, or ``resume="never"`` and there is one.
+        wandb.errors.UsageError: ``resume="must"``, and the run does not exist; or ``resume="never"``, and it does.
     """
     config = {item.key: json.loads(item.value_json) for item in record.config.update if item.key}
     internal = config.pop("_wandb", {})
@@ -128,9 +128,9 @@ def _held_by_server(directory: RunDirectory, settings: Settings, *, known: bool)
         notify(f"W&B's server cannot be asked for run {settings.run_id}, which begins as a new one: {error}")
         return None
     if held is None and settings.resume == "must" and not known:
-        refusal = f"resume='must', and there is no run {settings.run_id}: use resume='allow' to begin it"
+        refusal = f"run {settings.run_id} does not exist, so resume='must' fails: use resume='allow' to begin it"
     elif held is not None and settings.resume == "never":
-        refusal = f"resume='never', and there is a run {settings.run_id}: give another id, or use resume='allow'"
+        refusal = f"run {settings.run_id} exists already, so resume='never' fails: give another id, or use 'allow'"
     if refusal is not None:
         if not known:
             shutil.rmtree(directory.path, ignore_errors=True)  # it was made for this run
