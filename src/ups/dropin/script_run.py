@@ -112,7 +112,7 @@ def begin_run(directory: RunDirectory, settings: Settings, record: RunRecord) ->
 
 
 def _held_by_server(directory: RunDirectory, settings: Settings, *, known: bool) -> RunOnServer | None:
-    """Ask the server for a run that the script may resume. Where it does not answer, the run begins as a new one.
+    """Ask the server for a run that the script may resume. Where it does not answer, the run goes by what is here.
 
     Raises:
         wandb.errors.UsageError: As :func:`begin_run`.
@@ -125,7 +125,8 @@ def _held_by_server(directory: RunDirectory, settings: Settings, *, known: bool)
     except Error as error:
         if settings.resume == "must" and not known:
             raise
-        notify(f"W&B's server cannot be asked for run {settings.run_id}, which begins as a new one: {error}")
+        course = "continues as it is here" if known else "begins as a new one"
+        notify(f"W&B's server cannot be asked for run {settings.run_id}, which {course}: {error}")
         return None
     if held is None and settings.resume == "must" and not known:
         refusal = f"run {settings.run_id} does not exist, so resume='must' fails: use resume='allow' to begin it"

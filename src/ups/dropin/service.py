@@ -67,7 +67,7 @@ class JournalService:
             try:
                 return begin_run(*expected, record)
             except BaseException:
-                _announced.pop(run_id, None)  # it did not begin
+                self.inform_finish(run_id)  # it did not begin
                 raise
 
         interface = JournalInterface(self._asyncer, begin)
